@@ -1,0 +1,1 @@
+"""NIH-shaped data: tables, splits, data sets and packs."""

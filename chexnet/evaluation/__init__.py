@@ -1,0 +1,1 @@
+"""Scoring: metrics, intervals, predictions and plots."""

@@ -1,0 +1,83 @@
+"""The vocabulary of NIH ChestX-ray14: 14 findings, `No Finding`, and `Other` for the rest.
+
+Names are spelled as NIH spells them (`Pleural_Thickening`); `spoken` gives the form for people.
+"""
+
+from collections.abc import Iterable, Sequence
+
+FINDINGS = (
+    "Atelectasis",
+    "Consolidation",
+    "Infiltration",
+    "Pneumothorax",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Effusion",
+    "Pneumonia",
+    "Pleural_Thickening",
+    "Cardiomegaly",
+    "Nodule",
+    "Hernia",
+    "Mass",
+)
+NO_FINDING = "No Finding"
+OTHER = "Other"
+LABELS = (*FINDINGS, NO_FINDING, OTHER)
+"""Canonical order: a class's index grows with its place here, whichever classes a table has."""
+
+BOX_SPELLING = {"Infiltrate": "Infiltration"}
+"""NIH's list of boxes spells one finding differently from NIH's label table."""
+
+NOTES = {
+    "Atelectasis": "Part of a lung has collapsed and holds too little air.",
+    "Consolidation": "Air spaces of the lung are filled with fluid, pus or cells.",
+    "Infiltration": "Hazy shadows, denser than air, spread through part of the lung.",
+    "Pneumothorax": "Air between lung and chest wall; the lung has pulled away from the wall.",
+    "Edema": "Fluid in the lung tissue, most often because the heart cannot keep up.",
+    "Emphysema": "Lungs over-filled with air because walls between air sacs are lost.",
+    "Fibrosis": "Scarred lung tissue, seen as a net of fine lines and lost volume.",
+    "Effusion": "Fluid between lung and chest wall; it hides the sharp lower corner of the lung.",
+    "Pneumonia": "Infection of the lung, seen as a patch of cloudy lung.",
+    "Pleural_Thickening": "The lining of the lung is thickened along the chest wall.",
+    "Cardiomegaly": "The heart is wider than half of the chest.",
+    "Nodule": "A round spot in the lung of at most 3 cm.",
+    "Hernia": "Part of the stomach lies above the diaphragm, behind the heart.",
+    "Mass": "A round shadow in the lung larger than 3 cm.",
+    NO_FINDING: "None of the 14 findings was named in the report.",
+    OTHER: "A label outside the vocabulary of ChestX-ray14.",
+}
+"""One line of plain language for each label, for people who are no radiologists."""
+
+
+def spoken(label: str) -> str:
+    """The label as people write it, for example `Pleural Thickening`."""
+    return label.replace("_", " ")
+
+
+def parse(cell: str) -> tuple[str, ...]:
+    """Read one cell of NIH's `Finding Labels` column.
+
+    Args:
+        cell: labels separated by `|`, for example `Cardiomegaly|Emphysema`.
+
+    Returns:
+        Labels of the vocabulary in canonical order, each once. A name outside it becomes `Other`;
+        an empty cell gives an empty tuple.
+    """
+    names = {part.strip() for part in cell.split("|")} - {""}
+    known = {name if name in LABELS else OTHER for name in names}
+    return tuple(label for label in LABELS if label in known)
+
+
+def class_to_index(label_sets: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Build the class-to-index mapping from the labels that a table really uses.
+
+    Args:
+        label_sets: the labels of each image, as `parse` gives them.
+
+    Returns:
+        Label to index, 0 to classes - 1, in canonical order.
+    """
+    used = set().union(*label_sets)
+    return {label: index for index, label in enumerate(name for name in LABELS if name in used)}

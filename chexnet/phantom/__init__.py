@@ -1,0 +1,1 @@
+"""Synthetic frontal radiographs in the layout of NIH ChestX-ray14."""
