@@ -1,0 +1,276 @@
+"""Any X-ray file to one grayscale array, or a plain refusal. The only file that opens an image.
+
+Shapes: H W are the picture's height and width.
+
+Decoders are handed bytes by strangers, so the order is fixed: look at the first bytes, read the
+header, refuse by size, and only then decode. Whatever a decoder raises on the way becomes one
+`ImageError`, whose text never repeats what the library said: that may quote the file.
+"""
+
+import contextlib
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from chexnet.errors import ImageError
+
+EXPORT = "Export it as an 8- or 16-bit grayscale PNG."
+MIN_SIDE = 64
+MAX_ASPECT = 3
+# A progressive JPEG is decoded whole once a scan: a small file of thousands of scans takes
+# minutes. Ordinary ones have about ten.
+MAX_JPEG_SCANS = 100
+# Pixels and their orientation, nothing else: profiles and texts are where small files unpack into
+# large ones, and libpng complains about the profiles of some NIH pictures.
+PNG_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"acTL", b"eXIf", b"IDAT", b"IEND"))
+MAX_PNG_CHUNKS = 100_000
+ORIENTATION = 0x0112
+GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a picture says about its pixels; never anything about the patient.
+
+    Attributes:
+        format: "PNG", "JPEG", "TIFF", "WEBP" or "DICOM".
+        mode: Pillow's mode ("L", "RGBA", "I;16", ...) or DICOM's photometric interpretation.
+        bits: bits stored a channel.
+        inverted: True where white was stored as the smallest number and has been turned over.
+        turned: True where the orientation noted in the file has been applied.
+        colour: mean difference between the strongest and the weakest channel, 0 (gray) to 255.
+    """
+
+    format: str
+    mode: str
+    bits: int
+    inverted: bool = False
+    turned: bool = False
+    colour: float = 0.0
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One picture as a radiograph: a single channel, bone white.
+
+    Attributes:
+        pixels: (H, W), uint8 or uint16, in the integers that were stored.
+        low: the value that `brightness` maps to 0.
+        high: the value that `brightness` maps to 1. 0 and 255 for 8 bits; for 16 bits the range in
+            use, because a 12-bit detector fills a sixteenth of what 16 bits could hold.
+        facts: what was read beside the pixels.
+    """
+
+    pixels: np.ndarray
+    low: int
+    high: int
+    facts: Facts
+
+    def brightness(self) -> np.ndarray:
+        """Return the picture as float32 (H, W) in [0, 1]."""
+        scale = np.float32(self.high - self.low)
+        return (self.pixels.astype(np.float32) - np.float32(self.low)) / scale
+
+    def as_uint8(self) -> np.ndarray:
+        """Return the picture as uint8 (H, W): 8 bits are the same array, 16 are scaled to fit."""
+        if self.pixels.dtype == np.uint8:
+            return self.pixels
+        span = self.high - self.low
+        # Values are at most 65,535 * 255, so int64 never overflows; half is added to round.
+        steps = np.arange(span + 1, dtype=np.int64)
+        table = np.zeros(self.high + 1, np.uint8)
+        table[self.low :] = (steps * 255 + span // 2) // span
+        return table[self.pixels]
+
+
+def read_radiograph(source: Path | bytes, *, max_pixels: int = 25_000_000) -> Radiograph:
+    """Read one picture as a radiograph.
+
+    Args:
+        source: a file or its bytes: PNG, JPEG, TIFF, WebP or DICOM. The name's ending is not
+            trusted.
+        max_pixels: a larger picture is refused before it is decoded.
+
+    Returns:
+        The pixels as stored (uint8 or uint16, (H, W)), bone white, and the range they use.
+
+    Raises:
+        ImageError: the file is missing, damaged, no picture, or none that could be a radiograph.
+            The message can be shown to a visitor.
+    """
+    name = "The picture" if isinstance(source, bytes) else Path(source).name
+    try:
+        with _quiet():
+            return _read(source, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{name} {error}") from None
+    except OSError as error:
+        # Only what the operating system says about the name has a number; decoders' have none.
+        if not isinstance(source, bytes) and error.errno is not None:
+            reason = "was not found" if isinstance(error, FileNotFoundError) else "cannot be opened"
+            raise ImageError(f"{name} {reason}. Check the name and that you may read it.") from None
+        raise ImageError(f"{name} is damaged or incomplete. Save or copy it again.") from None
+    except Exception:
+        raise ImageError(f"{name} is damaged or incomplete. Save or copy it again.") from None
+
+
+def _read(source: Path | bytes, max_pixels: int) -> Radiograph:
+    with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        # 8 bytes a pixel is the most that any accepted format stores, and some for its header.
+        if size > 8 * max_pixels + 2**24:
+            raise ImageError(f"has {size / 1e6:,.0f} MB, which is too large. {EXPORT}")
+        head = file.read(132)
+        kind = _kind(head)
+        file.seek(0)
+        return _read_picture(file.read(), kind, max_pixels)
+
+
+def _kind(head: bytes) -> str:
+    """Name the format by its first bytes, or refuse."""
+    if not head:
+        raise ImageError(f"is empty. {EXPORT}")
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        raise ImageError(f"is a GIF, which has too few shades of gray. {EXPORT}")
+    raise ImageError(f"is not a PNG, JPEG, TIFF, WebP or DICOM picture. {EXPORT}")
+
+
+def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
+    if kind == "PNG":
+        data = _bare_png(data)
+    if kind == "JPEG" and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+        raise ImageError(f"is a JPEG of too many scans. {EXPORT}")
+    with Image.open(BytesIO(data), formats=[kind]) as image:
+        if image.format == "MPO" or getattr(image, "is_animated", False):
+            raise ImageError(f"holds several pictures. Export one of them as a PNG. {EXPORT}")
+        check_size(*image.size, max_pixels)
+        rawmode = _rawmode(image)
+        mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
+        if mode == "1" or rawmode.endswith((";1", ";1I", ";1R")):
+            raise ImageError(f"has 1 bit a pixel, only black and white. {EXPORT}")
+        if mode in ("I", "F"):
+            raise ImageError(f"stores 32-bit or signed numbers. {EXPORT}")
+        if "16" in rawmode and bits == 8:
+            raise ImageError(f"has 16 bits in colour or with transparency. {EXPORT}")
+        if mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
+            # Without Adobe's mark nothing says whether 0 means no ink or full ink.
+            raise ImageError(f"is a JPEG for printing (CMYK). {EXPORT}")
+        image.load()
+        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        if turned:
+            ImageOps.exif_transpose(image, in_place=True)
+        colour = 0.0
+        if mode not in ("L", "LA", *GRAY16):
+            small = (image.width // 4, image.height // 4)
+            sample = np.asarray(image.resize(small, Image.Resampling.NEAREST).convert("RGB"))
+            colour = float((sample.max(axis=2) - sample.min(axis=2)).mean())
+        pixels = _gray(image)
+    facts = Facts(kind, mode, bits, turned=turned, colour=colour)
+    return as_radiograph(pixels, facts)
+
+
+def as_radiograph(pixels: np.ndarray, facts: Facts) -> Radiograph:
+    """Give a decoded array its range; refuse it where every pixel has the same value."""
+    low, high = int(pixels.min()), int(pixels.max())
+    if low == high:
+        raise ImageError(f"is blank: every pixel has the same value. {EXPORT}")
+    if pixels.dtype == np.uint8:
+        low, high = 0, 255
+    return Radiograph(pixels, low, high, facts)
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse what is too large, too small or too long to be a radiograph, before decoding."""
+    found = f"is {width:,} x {height:,} pixels"
+    if width * height > max_pixels:
+        raise ImageError(f"{found}; at most {max_pixels:,} in all can be read. Reduce it first.")
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"{found}; a side needs at least {MIN_SIDE}. Export it in full size.")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(f"{found}, too long for a chest radiograph. Crop it to the chest.")
+
+
+def _gray(image: Image.Image) -> np.ndarray:
+    """Reduce a loaded picture to one channel, in its own integers; transparent becomes black."""
+    if image.mode in GRAY16:
+        # A view of the right byte order; convert("L") would clip every value above 255.
+        return np.array(image, dtype=np.uint16)
+    if "transparency" in image.info and image.mode in ("L", "P", "RGB"):
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    if image.mode not in ("LA", "RGBA"):
+        # Pillow's weights of red, green and blue add up to 1: equal channels keep their value.
+        return np.array(image if image.mode == "L" else image.convert("L"))
+    alpha = image.getchannel("A")
+    least, most = alpha.getextrema()
+    if most == 0:
+        raise ImageError(f"is fully transparent. {EXPORT}")
+    gray = np.array(image.getchannel("L") if image.mode == "LA" else image.convert("L"))
+    if least == 255:
+        return gray
+    return ((gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255).astype(np.uint8)
+
+
+def _rawmode(image: Image.Image) -> str:
+    """How a pixel is stored, in Pillow's words ("RGB;16B"); "" where the format says nothing."""
+    args = image.tile[0].args if image.tile else None
+    return str(args if isinstance(args, str) else args[0] if args else "")
+
+
+def _bare_png(data: bytes) -> bytes:
+    """Return a PNG with the chunks its pixels need; a damaged one stays damaged."""
+    parts, start = [data[:8]], 8
+    while start < len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        if data[start + 4 : start + 8] in PNG_CHUNKS:
+            parts.append(data[start:end])
+            if len(parts) > MAX_PNG_CHUNKS:
+                raise ImageError(f"is a PNG of too many parts. {EXPORT}")
+        start = end
+    return b"".join(parts)
+
+
+class _Quiet:
+    """How many reads are under way, and what silences the libraries meanwhile."""
+
+    lock = threading.Lock()
+    depth = 0
+    caught: warnings.catch_warnings | None = None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the decoders' warnings and log lines to themselves: they quote what a file holds.
+
+    Python keeps one list of warning filters for all threads, so that two readers who each restore
+    it can leave it wrong for good: the first one in silences, the last one out restores.
+    """
+    with _Quiet.lock:
+        if _Quiet.depth == 0:
+            logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+            _Quiet.caught = warnings.catch_warnings()
+            _Quiet.caught.__enter__()
+            warnings.simplefilter("ignore")
+        _Quiet.depth += 1
+    try:
+        yield
+    finally:
+        with _Quiet.lock:
+            _Quiet.depth -= 1
+            if _Quiet.depth == 0:
+                _Quiet.caught.__exit__(None, None, None)
