@@ -1,0 +1,183 @@
+"""The same items from files and from a pack, and the order in which an epoch visits them.
+
+Shapes: B batch, D classes, H W pixels. An item is (image uint8 (1, H, W), target float32 (D,),
+index); a batch is the three stacked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from chexnet.data.pack import Pack
+from chexnet.data.table import NIHFolder, read_folder
+from chexnet.errors import DataError
+from chexnet.images import read_radiograph
+from chexnet.labels import class_to_index
+from chexnet.randomness import keyed_generator
+from chexnet.transforms import Preprocessing, item_pixels
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def targets_of(labels: Sequence[Sequence[str]], classes: Mapping[str, int]) -> np.ndarray:
+    """Multi-hot vectors, float32 (images, D); labels that `classes` lacks are left out."""
+    targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, names in enumerate(labels):
+        for name in names:
+            if name in classes:
+                targets[row, classes[name]] = 1.0
+    return targets
+
+
+class ChestXRayDataSet(Dataset):
+    """NIH's radiographs, read from their files.
+
+    Attributes:
+        images: file names, in order.
+        patients: the patient of each image.
+        classes: label to index, canonical order.
+        targets: float32 (images, D), 0 or 1.
+    """
+
+    def __init__(
+        self,
+        root: Path | str | NIHFolder,
+        transform: Callable[[Image.Image], Any] | None = None,
+        *,
+        rows: Sequence[int] | None = None,
+        classes: Mapping[str, int] | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        """List the images of `root`.
+
+        Args:
+            root: the folder that holds `images_001` and the table, or what `read_folder` gave.
+            transform: from a gray PIL image of the file's own size to what an item shall hold, for
+                example `eval_transform()`; without one, items are uint8 (1, size, size).
+            rows: rows of the table to keep; those without a file are left out.
+            classes: label to index; by default built from the whole table.
+            preprocessing: crop and size of the items without a transform.
+
+        Raises:
+            DataError: no table, or none of the images is here.
+        """
+        folder = root if isinstance(root, NIHFolder) else read_folder(Path(root))
+        table = folder.table if rows is None else folder.table.iloc[list(rows)]
+        table = table[table["image"].isin(folder.paths)]
+        self.images: list[str] = table["image"].tolist()
+        self.patients: list[str] = table["patient"].tolist()
+        self.classes = dict(classes or class_to_index(folder.table["labels"]))
+        self.targets = targets_of(table["labels"].tolist(), self.classes)
+        self.transform = transform
+        self.preprocessing = preprocessing or Preprocessing()
+        self._paths = [folder.paths[name] for name in self.images]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Any, torch.Tensor, int]:
+        """One item: what the transform makes of the image (or uint8 (1, H, W)), target, index."""
+        image = self.pixels(index)
+        made = self.transform(Image.fromarray(image)) if self.transform else self._item(image)
+        return made, torch.from_numpy(self.targets[index]), index
+
+    def pixels(self, index: int) -> np.ndarray:
+        """The picture as uint8 (H, W) in the file's own size."""
+        return read_radiograph(self._paths[index]).as_uint8()
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """Images uint8 (B, 1, H, W), targets float32 (B, D) and indices int64 (B,)."""
+        images = torch.stack([self._item(self.pixels(index)) for index in indices])
+        return images, torch.from_numpy(self.targets[indices]), torch.from_numpy(indices)
+
+    def _item(self, image: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(item_pixels(image, self.preprocessing).copy())[None]
+
+
+class PackedDataSet(Dataset):
+    """The same items, read from a pack. Attributes as in `ChestXRayDataSet`."""
+
+    def __init__(self, files: ChestXRayDataSet, pack: Pack) -> None:
+        """Serve the images of `files` from `pack`, which must hold them all.
+
+        Raises:
+            DataError: the pack lacks some of the images.
+        """
+        self.images, self.patients = files.images, files.patients
+        self.classes, self.targets = files.classes, files.targets
+        self.preprocessing = files.preprocessing
+        lacking = pack.missing(self.images) + len(pack.unreadable(self.images))
+        if lacking:
+            raise DataError(f"The pack {pack.folder} lacks {lacking} images. Prepare it again.")
+        self._rows = np.array([pack.names[name] for name in self.images], dtype=np.int64)
+        self._pixels = pack.pixels
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """One item: uint8 (1, H, W), target, index."""
+        image = torch.from_numpy(np.array(self._pixels[self._rows[index]]))
+        return image[None], torch.from_numpy(self.targets[index]), index
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """Images uint8 (B, 1, H, W), targets float32 (B, D) and indices int64 (B,)."""
+        images = torch.from_numpy(self._pixels[self._rows[indices]])[:, None]
+        return images, torch.from_numpy(self.targets[indices]), torch.from_numpy(indices)
+
+
+AnyDataSet = ChestXRayDataSet | PackedDataSet
+
+
+def open_data_set(
+    folder: NIHFolder,
+    rows: Sequence[int],
+    classes: Mapping[str, int],
+    preprocessing: Preprocessing,
+    pack: Pack | None,
+) -> AnyDataSet:
+    """The images of `rows`: from the pack where there is one, else from their files."""
+    if pack is None:
+        return ChestXRayDataSet(folder, rows=rows, classes=classes, preprocessing=preprocessing)
+    images = folder.table["image"].to_numpy()[rows]
+    left_out = set(pack.unreadable(images))
+    kept = [row for row, name in zip(rows, images, strict=True) if name not in left_out]
+    files = ChestXRayDataSet(folder, rows=kept, classes=classes, preprocessing=preprocessing)
+    return PackedDataSet(files, pack)
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of an epoch: a pure function, so that nothing random has to be saved."""
+    return keyed_generator("order", seed, epoch).permutation(count)
+
+
+class _Batches(Dataset):
+    """A data set whose item is a whole batch, so that a worker reads one at a time."""
+
+    def __init__(self, data: AnyDataSet, batches: Sequence[np.ndarray]) -> None:
+        self.data, self.batches = data, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.data.batch(self.batches[index])
+
+
+def batch_loader(
+    data: AnyDataSet, batches: Sequence[np.ndarray], workers: int, *, pin: bool = False
+) -> DataLoader:
+    """Iterate over `batches` (index arrays), read by `workers` processes, in this order."""
+    return DataLoader(_Batches(data, batches), batch_size=None, num_workers=workers, pin_memory=pin)
+
+
+def default_workers(data: AnyDataSet) -> int:
+    """Processes that reading deserves: none for a pack, which costs microseconds an image."""
+    return 0 if isinstance(data, PackedDataSet) else min(8, torch.get_num_threads())

@@ -1,0 +1,256 @@
+"""A pack: pictures decoded, cropped and resized once, then read through a memory map.
+
+A pack is a folder of four files:
+    pack.json    header: format, crop, size, whether unreadable files are left out, names in order
+    pixels.u8    one grayscale byte a pixel, (images, size, size)
+    bytes.i64    length of each source file, to notice that it has been replaced
+    state.u8     one byte an image: 0 to do, 1 done, 2 unreadable
+
+Pixels are flushed before the state that vouches for them, so a kill at any moment costs at most
+the images in flight; the next call goes on from there.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from chexnet.errors import DataError, ImageError
+from chexnet.files import sweep, write_text
+from chexnet.images import read_radiograph
+from chexnet.parallel import process_map
+from chexnet.transforms import Preprocessing, item_pixels
+
+FORMAT = 1
+TODO, DONE, UNREADABLE = 0, 1, 2
+CHUNK = 8
+"""Images a worker takes at once: enough to hide the hand-over, few enough to share evenly."""
+COMMIT_EVERY = 64
+"""Chunks between two flushes to the disk."""
+CHECKED = 64
+"""Source files whose length is compared when a pack is opened; all of NIH's would take seconds."""
+
+
+def pack_folder(packs: Path, root: Path, preprocessing: Preprocessing) -> Path:
+    """Where the pack of the data folder `root` lies: one for each place, crop and size."""
+    place = Path(root).resolve()
+    mark = hashlib.sha256(str(place).encode()).hexdigest()[:8]
+    return packs / f"{place.name}-{mark}-crop{preprocessing.crop}-{preprocessing.size}px"
+
+
+class Pack:
+    """A pack opened for reading.
+
+    Attributes:
+        names: file name to row.
+        pixels: uint8 (images, size, size), memory-mapped.
+        state: uint8 (images,), see the module's head.
+        skip_unreadable: True when its maker agreed to leave unreadable files out.
+    """
+
+    def __init__(self, folder: Path, preprocessing: Preprocessing) -> None:
+        """Map the pack in `folder`.
+
+        Raises:
+            DataError: no pack, a damaged one, or one of another crop or size.
+        """
+        self.folder = folder
+        header = _read_header(folder, preprocessing)
+        self.names = {name: row for row, name in enumerate(header["names"])}
+        self.skip_unreadable = bool(header["skip_unreadable"])
+        self.pixels, self.state, self._lengths = _map(folder, len(self.names), preprocessing, "r")
+
+    def unreadable(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that could not be read when the pack was made."""
+        return [n for n in names if n in self.names and self.state[self.names[n]] == UNREADABLE]
+
+    def missing(self, names: Iterable[str]) -> int:
+        """How many of `names` the pack does not hold yet."""
+        return sum(n not in self.names or self.state[self.names[n]] == TODO for n in names)
+
+    def stale(self, paths: Mapping[str, Path]) -> bool:
+        """True when a source file has another length than the one that was packed (a sample)."""
+        shared = [name for name in self.names if name in paths]
+        for name in shared[:: max(1, len(shared) // CHECKED)]:
+            row = self.names[name]
+            if self.state[row] == DONE and paths[name].stat().st_size != self._lengths[row]:
+                return True
+        return False
+
+
+def prepare(
+    paths: Mapping[str, Path],
+    folder: Path,
+    preprocessing: Preprocessing,
+    *,
+    workers: int = 0,
+    skip_unreadable: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, str]:
+    """Make or complete the pack in `folder`.
+
+    Args:
+        paths: file name to path of the pictures to pack.
+        folder: the pack; images that it holds already are not decoded again.
+        preprocessing: its crop and size.
+        workers: processes; 0 takes one for each core.
+        skip_unreadable: keep a pack that leaves unreadable files out.
+        on_progress: called with images done and images in all.
+
+    Returns:
+        Name to reason of each unreadable file (only with `skip_unreadable`).
+
+    Raises:
+        DataError: some files cannot be read (all of them are named), the folder holds another
+            pack, or another process is writing it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            sweep(folder)
+            unreadable = _fill(paths, folder, preprocessing, workers, skip_unreadable, on_progress)
+    except Timeout as error:
+        raise DataError(f"Another process is writing {folder}. Wait for it to end.") from error
+    except OSError as error:
+        raise DataError(f"Could not write the pack {folder}: {error.strerror or error}.") from error
+    if unreadable and not skip_unreadable:
+        listed = "".join(f"\n  {name}: {reason}" for name, reason in sorted(unreadable.items()))
+        raise DataError(
+            f"{len(unreadable)} of {len(paths):,} images cannot be read:{listed}\n"
+            "Fetch them again, or pass --skip-unreadable to leave them out; the others are packed."
+        )
+    return unreadable
+
+
+def _fill(
+    paths: Mapping[str, Path],
+    folder: Path,
+    preprocessing: Preprocessing,
+    workers: int,
+    skip_unreadable: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    old: list[str] = []
+    if (folder / "pack.json").exists():
+        old = _read_header(folder, preprocessing)["names"]
+    known = set(old)
+    names = [*old, *sorted(name for name in paths if name not in known)]
+    pixels, state, lengths = _map(folder, len(names), preprocessing, "r+")
+    header = {
+        "format": FORMAT,
+        "crop": preprocessing.crop,
+        "size": preprocessing.size,
+        "skip_unreadable": skip_unreadable,
+        "names": names,
+    }
+    write_text(folder / "pack.json", json.dumps(header))
+
+    def due(row: int) -> bool:
+        if names[row] not in paths:
+            return False
+        return state[row] != DONE or paths[names[row]].stat().st_size != lengths[row]
+
+    todo = [row for row in range(len(names)) if due(row)]
+    finished, total, unreadable = len(paths) - len(todo), len(paths), {}
+    if on_progress:
+        on_progress(finished, total)
+    chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
+    pending: list[tuple[int, int, int]] = []  # row, length of the file, state
+    jobs = [[(row, paths[names[row]]) for row in chunk] for chunk in chunks]
+    try:
+        for number, results in enumerate(
+            process_map(
+                _pack_chunk,
+                jobs,
+                workers,
+                start=_open_worker,
+                start_args=(folder, len(names), preprocessing),
+            ),
+            start=1,
+        ):
+            for row, length, reason in results:
+                pending.append((row, length, UNREADABLE if reason else DONE))
+                if reason:
+                    unreadable[names[row]] = reason
+            finished += len(results)
+            if number % COMMIT_EVERY == 0:
+                _commit(pixels, state, lengths, pending)
+            if on_progress:
+                on_progress(finished, total)
+    finally:
+        _commit(pixels, state, lengths, pending)
+    return unreadable
+
+
+def _commit(
+    pixels: np.memmap, state: np.memmap, lengths: np.memmap, pending: list[tuple[int, int, int]]
+) -> None:
+    pixels.flush()
+    for row, length, _ in pending:
+        lengths[row] = length
+    lengths.flush()
+    for row, _, outcome in pending:
+        state[row] = outcome
+    state.flush()
+    pending.clear()
+
+
+# What a worker process maps at its start; each writes only rows that no other was given.
+_worker: dict[str, tuple[np.memmap, Preprocessing]] = {}
+
+
+def _open_worker(folder: Path, count: int, preprocessing: Preprocessing) -> None:
+    _worker["pack"] = (_map(folder, count, preprocessing, "r+")[0], preprocessing)
+
+
+def _pack_chunk(jobs: Sequence[tuple[int, Path]]) -> list[tuple[int, int, str]]:
+    pixels, preprocessing = _worker["pack"]
+    results = []
+    for row, path in jobs:
+        try:
+            length = path.stat().st_size
+            pixels[row] = item_pixels(read_radiograph(path).as_uint8(), preprocessing)
+            results.append((row, length, ""))
+        except (ImageError, OSError) as error:
+            results.append((row, 0, str(error)))
+    return results
+
+
+def _map(
+    folder: Path, count: int, preprocessing: Preprocessing, mode: str
+) -> tuple[np.memmap, np.memmap, np.memmap]:
+    maps = []
+    for name, dtype, shape in (
+        ("pixels.u8", np.uint8, (count, preprocessing.size, preprocessing.size)),
+        ("state.u8", np.uint8, (count,)),
+        ("bytes.i64", np.int64, (count,)),
+    ):
+        path, needed = folder / name, int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if mode == "r+":
+            with path.open("ab") as file:  # grows with zeros, which the state reads as "to do"
+                file.truncate(needed)
+        if not path.exists() or path.stat().st_size < needed or not needed:
+            raise DataError(f"The pack {folder} is damaged ({name}). Remove it and prepare again.")
+        maps.append(np.memmap(path, dtype, mode, shape=shape))
+    return tuple(maps)
+
+
+def _read_header(folder: Path, preprocessing: Preprocessing) -> dict:
+    path = folder / "pack.json"
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        found = {key: header[key] for key in ("format", "crop", "size")}
+        header["names"], header["skip_unreadable"]
+    except FileNotFoundError as error:
+        raise DataError(f"Found no pack in {folder}. Run python -m scripts.prepare.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged. Remove {folder} and prepare again.") from error
+    expected = {"format": FORMAT, "crop": preprocessing.crop, "size": preprocessing.size}
+    if found != expected:
+        wrong = [key for key in expected if found[key] != expected[key]]
+        both = "; ".join(f"{key}: found {found[key]}, expected {expected[key]}" for key in wrong)
+        raise DataError(f"The pack {folder} does not fit: {both}. Prepare one with these values.")
+    return header

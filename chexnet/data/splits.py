@@ -1,0 +1,187 @@
+"""Which images train, validate and test; and the guard against patients on both sides.
+
+On an image-level random split 82-84 % of NIH's held-out images have a patient who also stands in
+training, and the labels of that patient's other images alone reach a mean AUROC of about 0.76.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from chexnet.data.table import LISTS, NIHFolder
+from chexnet.errors import DataError, LeakError
+from chexnet.randomness import keyed_generator
+
+PARTS = ("train", "val", "test")
+VAL_SHARE = 0.10
+TEST_SHARE = 0.20
+LEAKY = "LEAKY"
+"""The stamp of every output whose test patients (may) have been trained on."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A division of a table's rows.
+
+    Attributes:
+        scheme: `official`, `patient` or `image`.
+        seed: of the random part of the division.
+        rows: part name to row numbers of the table, ascending; images that are not here count too.
+        leaky: True when a patient stands in training and in another part.
+    """
+
+    scheme: str
+    seed: int
+    rows: dict[str, np.ndarray]
+    leaky: bool
+
+
+def make_split(
+    folder: NIHFolder, scheme: str = "auto", seed: int = 0, *, allow_leak: bool = False
+) -> Split:
+    """Divide the whole table into train, val and test.
+
+    The division looks at the whole table, not at the images that happen to be here, so that a
+    growing download moves nobody from one part to another.
+
+    Args:
+        folder: what `read_folder` gives.
+        scheme: `official` (NIH's lists; validation is 10 % of the train_val patients), `patient`
+            (70/10/20 by patient), `image` (70/10/20 by image, leaks), or `auto`: official where
+            the lists are there, else patient.
+        seed: of the random draw.
+        allow_leak: accept a split with a patient on both sides; it is marked as leaky.
+
+    Raises:
+        DataError: `official` without lists.
+        LeakError: the split leaks and `allow_leak` is False.
+    """
+    if scheme == "auto":
+        scheme = "official" if folder.lists else "patient"
+    table = folder.table
+    if scheme == "official":
+        parts = _official(folder, seed)
+    elif scheme == "patient":
+        parts = _draw(table["patient"], seed)
+    elif scheme == "image":
+        parts = _draw(table["image"], seed)
+    else:
+        raise DataError(f"Found split {scheme!r}, expected official, patient or image.")
+    rows = {name: np.flatnonzero(parts == name) for name in PARTS}
+    shared = shared_patients(table, rows)
+    if shared and not allow_leak:
+        raise LeakError(
+            f"The {scheme} split has {shared:,} patients in training and in another part; figures "
+            "of it would be too good. Use --split patient, or pass --allow-leak to have them "
+            f"stamped {LEAKY}."
+        )
+    return Split(scheme, seed, rows, leaky=bool(shared))
+
+
+def shared_patients(table: pd.DataFrame, rows: dict[str, np.ndarray]) -> int:
+    """How many patients of the training rows also stand in another part."""
+    patients = {part: set(table["patient"].to_numpy()[index]) for part, index in rows.items()}
+    others = set().union(*(names for part, names in patients.items() if part != "train"))
+    return len(patients["train"] & others)
+
+
+def fingerprint(table: pd.DataFrame, rows: Iterable[int]) -> str:
+    """SHA-256 (16 hex digits) over the sorted image names and labels of `rows`."""
+    chosen = table.iloc[list(rows)]
+    lines = sorted(
+        f"{image}\t{'|'.join(labels)}\n"
+        for image, labels in zip(chosen["image"], chosen["labels"], strict=True)
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def name_hashes(names: Iterable[str]) -> np.ndarray:
+    """Sorted 64-bit hashes (int64, BLAKE2b) of distinct names; 8 bytes a name in a weights file."""
+    digests = b"".join(hashlib.blake2b(n.encode(), digest_size=8).digest() for n in set(names))
+    return np.sort(np.frombuffer(digests, dtype="<i8"))
+
+
+def refuse_trained(
+    table: pd.DataFrame,
+    rows: Sequence[int],
+    trained_images: np.ndarray,
+    trained_patients: np.ndarray,
+    *,
+    allow_leak: bool = False,
+) -> bool:
+    """Refuse to score a network on what it was trained on.
+
+    Args:
+        table: see `NIHFolder.table`.
+        rows: the rows to be scored.
+        trained_images: `name_hashes` of the training images, from the weights file.
+        trained_patients: the same of the training patients.
+        allow_leak: do not refuse, but say so by the return value.
+
+    Returns:
+        True when the scores are leaky (only with `allow_leak`).
+
+    Raises:
+        LeakError: gives the count of images and patients.
+    """
+    chosen = table.iloc[list(rows)]
+    images = np.isin(name_hashes(chosen["image"]), trained_images).sum()
+    patients = np.isin(name_hashes(chosen["patient"]), trained_patients).sum()
+    if not images and not patients:
+        return False
+    if not allow_leak:
+        raise LeakError(
+            f"These weights were trained on {images:,} of these {len(rows):,} images and on "
+            f"{patients:,} of their patients. Score another part or other images, or pass "
+            f"--allow-leak to have the figures stamped {LEAKY}."
+        )
+    return True
+
+
+def _official(folder: NIHFolder, seed: int) -> np.ndarray:
+    if folder.lists is None:
+        raise DataError(
+            f"--split official needs {' and '.join(LISTS.values())} in {folder.root}. "
+            "Fetch them from NIH, or use --split patient."
+        )
+    table = folder.table
+    train_val = table["image"].isin(folder.lists["train_val"]).to_numpy()
+    test = table["image"].isin(folder.lists["test"]).to_numpy()
+    if not train_val.any() or not test.any():
+        raise DataError(
+            f"The lists in {folder.root} name no image of {folder.table_name}. "
+            "Fetch lists and table of the same data set."
+        )
+    if (train_val & test).any():
+        raise DataError(
+            f"{int((train_val & test).sum())} images stand on both lists in {folder.root}. "
+            "Fetch both again from NIH."
+        )
+    parts = np.full(len(table), "none", dtype=object)
+    parts[train_val] = "train"
+    val = _drawn(table["patient"], table["patient"][train_val], VAL_SHARE, seed, stream="held out")
+    parts[train_val & val] = "val"
+    parts[test] = "test"
+    return parts
+
+
+def _draw(units: pd.Series, seed: int) -> np.ndarray:
+    parts = np.full(len(units), "train", dtype=object)
+    held_out = _drawn(units, units, VAL_SHARE + TEST_SHARE, seed, stream="held out")
+    parts[held_out] = "val"
+    test_of_held_out = TEST_SHARE / (VAL_SHARE + TEST_SHARE)
+    parts[_drawn(units, units[held_out], test_of_held_out, seed, stream="test")] = "test"
+    return parts
+
+
+def _drawn(
+    units: pd.Series, among: pd.Series, share: float, seed: int, *, stream: str
+) -> np.ndarray:
+    """True for the rows of a random `share` of the distinct units in `among`."""
+    distinct = np.array(sorted(set(among)))
+    order = keyed_generator("split", seed, stream).permutation(len(distinct))
+    count = max(1, round(share * len(distinct)))
+    return units.isin(distinct[order[:count]]).to_numpy()

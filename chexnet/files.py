@@ -1,0 +1,60 @@
+"""Writing files so that a crash never leaves half of one."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chexnet.errors import ChexnetError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in `path`'s folder; it takes `path`'s place when the block ends well.
+
+    The data are flushed to the disk before the rename and the folder after it, so that at every
+    moment `path` is either the old file or the whole new one, also after a power cut.
+
+    Raises:
+        ChexnetError: the disk is full or the folder cannot be written; the old file is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        advice = "Free some space" if error.errno == errno.ENOSPC else "Pass a writable folder"
+        old = "The file that was there is untouched. " if path.exists() else ""
+        raise ChexnetError(f"Could not write {path}: {reason}. {old}{advice}.") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 through `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in `folder`; call it only while nobody writes there."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders; its rename is durable enough
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

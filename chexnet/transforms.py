@@ -1,0 +1,119 @@
+"""From a radiograph's pixels to the network's input: crop, resize, normalise.
+
+Shapes: B batch, H W pixels. The order is the same everywhere: percent centre crop, resize to a
+square, ImageNet normalisation; the first two in 8-bit integers, because through float32 resizing
+costs more than decoding.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
+
+# Channel means and deviations of ImageNet in [0, 1], as torchvision's weights expect them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the network's input; stored in every weights file.
+
+    Attributes:
+        crop: percent of each side that the centre crop keeps.
+        size: side of the square input in pixels.
+        mean: per channel, of brightness in [0, 1].
+        std: per channel.
+    """
+
+    crop: int = 90
+    size: int = 256
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+class PercentCenterCrop:
+    """Keep the central `percent` of each side of a PIL image or a (..., H, W) array or tensor."""
+
+    def __init__(self, percent: int = 90) -> None:
+        """Store the share of each side to keep, 1 to 100 percent.
+
+        Raises:
+            ValueError: outside that range.
+        """
+        if not 1 <= percent <= 100:
+            raise ValueError(f"percent: found {percent}, expected 1 to 100")
+        self.percent = percent
+
+    def __call__(self, image: Any) -> Any:
+        """Crop; what comes in as an image, an array or a tensor goes out as the same."""
+        if isinstance(image, Image.Image):
+            return image.crop(self.box(*image.size))
+        left, top, right, bottom = self.box(image.shape[-1], image.shape[-2])
+        return image[..., top:bottom, left:right]
+
+    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what is kept, in pixels."""
+        new_width = max(1, round(width * self.percent / 100))
+        new_height = max(1, round(height * self.percent / 100))
+        left, top = (width - new_width) // 2, (height - new_height) // 2
+        return left, top, left + new_width, top + new_height
+
+    def __repr__(self) -> str:
+        """As it would be written."""
+        return f"PercentCenterCrop({self.percent})"
+
+
+def item_pixels(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Crop and resize one picture: the one way from a radiograph to an item.
+
+    Args:
+        pixels: uint8 (H, W), any size.
+        preprocessing: its crop and size are used.
+
+    Returns:
+        uint8 (size, size), resized with Pillow's antialiased bilinear filter.
+    """
+    cropped = Image.fromarray(PercentCenterCrop(preprocessing.crop)(pixels))
+    size = (preprocessing.size, preprocessing.size)
+    return np.asarray(cropped.resize(size, Image.Resampling.BILINEAR))
+
+
+def normalise(images: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Tensor":
+    """Repeat gray to three channels and normalise, on the device where the batch is.
+
+    Args:
+        images: (B, 1, H, W), uint8 in 0..255 or floating point in [0, 1].
+        preprocessing: its mean and std are used.
+
+    Returns:
+        float32 (B, 3, H, W).
+    """
+    brightness = images.float()
+    if not images.is_floating_point():
+        brightness = brightness / 255
+    mean = brightness.new_tensor(preprocessing.mean).view(3, 1, 1)
+    std = brightness.new_tensor(preprocessing.std).view(3, 1, 1)
+    return (brightness - mean) / std
+
+
+def eval_transform(preprocessing: Preprocessing | None = None) -> Callable[[Image.Image], Any]:
+    """The default pipeline as torchvision's users write it.
+
+    Returns:
+        A transform from a gray PIL image to float32 (3, 256, 256), ImageNet-normalised.
+    """
+    import torch
+
+    chosen = preprocessing or Preprocessing()
+
+    def transform(image: Image.Image) -> torch.Tensor:
+        pixels = item_pixels(np.asarray(image.convert("L")), chosen)
+        return normalise(torch.from_numpy(pixels.copy())[None, None], chosen)[0]
+
+    return transform
