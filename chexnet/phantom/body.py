@@ -1,0 +1,218 @@
+"""Everything a healthy chest shows: soft tissue, bones, heart, vessels, airways."""
+
+import numpy as np
+
+from chexnet.phantom.chest import Chest, smoothstep
+
+
+def draw_body(chest: Chest, person: np.random.Generator, visit: np.random.Generator) -> None:
+    """Fill the layers of a healthy chest.
+
+    Args:
+        chest: laid out, its layers empty.
+        person: stream of what stays over the visits (the vessels' tree).
+        visit: stream of this picture (bowel gas, the arms).
+    """
+    _soft_tissue(chest, visit)
+    _mediastinum(chest)
+    _abdomen(chest, visit)
+    _ribs(chest)
+    _spine(chest)
+    _shoulders(chest, visit)
+    _vessels(chest, person)
+
+
+def _soft_tissue(chest: Chest, rng: np.random.Generator) -> None:
+    a = chest.anatomy
+    out = a.width + a.fat
+    arms = rng.uniform(0.02, 0.10) + 0.06 * a.scapula
+    neck = rng.uniform(0.10, 0.13)
+    pit = rng.uniform(0.30, 0.36)  # height of the armpit
+    v = [-0.3, 0.02, 0.07, 0.13, 0.2, 0.27, pit, pit + 0.1, 0.6, 0.8, 1.3]
+    half = [neck, neck, neck + 0.04, 0.29, 0.40, 0.43, out + 0.03, out, out, out + 0.005]
+    half += [out + 0.01 + 0.3 * a.fat]
+    side = np.interp(chest.v, v, half).astype(np.float32)
+    body = side - chest.across
+    round_ = np.sqrt(np.clip(body / 0.20, 0, 1))
+    trunk = 0.9 + 1.75 * round_ + 4.0 * (a.fat - 0.06)
+    trunk *= smoothstep(body / 0.015 + 0.5)
+    # Shoulders are thinner than the trunk, the upper lung zones are not.
+    arm = smoothstep((chest.across - side - arms) / 0.02)
+    arm = arm * smoothstep((chest.v - pit + 0.10) / 0.08)
+    arm *= np.clip(1 - ((chest.across - side - arms - 0.08) / 0.10) ** 2, 0, 1)
+    chest.solid += trunk + 1.7 * arm
+    if a.breast:
+        for sign in (-1, 1):
+            du, dv = chest.u - sign * 0.19, chest.v - 0.60
+            rho = np.sqrt((du / 0.15) ** 2 + (dv / np.where(dv > 0, 0.11, 0.2)) ** 2)
+            chest.solid += a.breast * 0.9 * np.sqrt(np.clip(1 - rho, 0, 1))
+
+
+def _mediastinum(chest: Chest) -> None:
+    a = chest.anatomy
+    span = chest.middle + 0  # negative inside
+    inside = smoothstep(-span / 0.02 + 0.4)
+    upper = smoothstep((chest.v - a.apex + 0.08) / 0.1)
+    chest.solid += 0.35 * inside * upper
+    thick = np.sqrt(np.clip(1 - chest.heart_rho, 0, 1))
+    chest.solid += 0.45 * thick * chest.heart
+    # Windpipe and the two main bronchi are air within soft tissue.
+    fork = 0.345
+    lean = 0.006 + chest.pose.twist
+    tube = np.exp(-(((chest.u + lean) / 0.017) ** 4)) * smoothstep((fork - chest.v) / 0.02 + 0.5)
+    air = 0.42 * tube
+    for sign, rise in ((-1, 1.0), (1, 0.75)):
+        along = (chest.u + lean) * sign
+        off = chest.v - fork - along * rise
+        keep = smoothstep(along / 0.01) * smoothstep((0.07 - along) / 0.02)
+        air += 0.22 * np.exp(-((off / 0.014) ** 2)) * keep
+    chest.solid -= air * smoothstep((chest.v + 0.02) / 0.1)
+
+
+def _abdomen(chest: Chest, rng: np.random.Generator) -> None:
+    a = chest.anatomy
+    below = smoothstep(-chest.floor / 0.10)
+    chest.solid += 0.55 * below * (chest.across < a.width + a.fat)
+    size = 0.03 + 0.07 * a.gas
+    # Gas in the stomach under the left dome, level below where the patient stands.
+    cu, cv = 0.17 + rng.normal(0, 0.015), a.dome[1] + 0.03 + 0.5 * size
+    rho = ((chest.u - cu) / (1.5 * size)) ** 2 + ((chest.v - cv) / (0.6 * size)) ** 2
+    bubble = smoothstep((1 - rho) / 0.3) * smoothstep(-chest.floor / 0.012)
+    chest.solid -= (0.25 + 0.75 * a.gas) * bubble
+    for _ in range(int(rng.integers(0, 5))):
+        cu, cv, r = (
+            rng.uniform(0.05, 0.3),
+            a.dome[1] + rng.uniform(0.12, 0.25),
+            rng.uniform(0.02, 0.04),
+        )
+        rho = ((chest.u - cu) ** 2 + (chest.v - cv) ** 2) / (r * r)
+        chest.solid -= rng.uniform(0.15, 0.5) * np.clip(1 - rho, 0, 1) ** 0.5
+
+
+def _ribs(chest: Chest) -> None:
+    """Ribs as tilted rings: the back half level, the front half steep and fainter."""
+    a = chest.anatomy
+    gap = a.rib_gap
+    w = np.clip(chest.across / np.maximum(chest.side, 0.05), 0, 1.0)
+    bend = np.sqrt(np.clip(1 - w * w, 0.0, 1))
+    drop = a.rib_drop * gap * np.clip(chest.side / a.width, 0.3, 1)
+    rise = np.minimum(w * drop / np.maximum(bend, 0.15) / np.maximum(chest.side, 0.05), 1.6)
+    steep = np.sqrt(1 + rise * rise)
+    lung_side = smoothstep((chest.wall + 0.016) / 0.008)
+    rear_end = smoothstep((chest.across - 0.03) / 0.02)
+    for back in (True, False):
+        ring = chest.v - drop * (1 - bend if back else 1 + bend)
+        index = (ring - a.apex) / gap + a.rib_phase * 0.4
+        off = np.abs(index - np.round(index)) * gap / steep
+        half = (0.0125 if back else 0.0145) * (0.85 + 0.15 * w)
+        # Cortex is denser than the marrow: brighter edges.
+        t = off / half
+        profile = smoothstep((1 - t) / 0.22 + 0.3) * (0.62 + 0.38 * np.clip(t, 0, 1) ** 3)
+        order = np.round(index)
+        real = (order >= 0) & (order <= (10 if back else 6))
+        if back:
+            strength = 0.30 * rear_end
+        else:
+            strength = 0.20 * smoothstep((chest.across - 0.10) / 0.10)
+        strength = strength * (1 + 0.7 * w**6)
+        chest.solid += a.bone * profile * strength * lung_side * real
+    rim = np.exp(-(((chest.wall + 0.004) / 0.006) ** 2)) * (chest.floor > -0.1)
+    chest.solid += 0.10 * a.bone * rim
+
+
+def _spine(chest: Chest) -> None:
+    a = chest.anatomy
+    curve = a.spine_curve * np.sin(3 * chest.v)
+    off = np.abs(chest.u - curve)
+    beat = (chest.v / 0.052) % 1.0
+    body = smoothstep((0.040 + 0.004 * np.cos(2 * np.pi * beat) - off) / 0.008 + 0.5)
+    disc = np.exp(-(((beat - 0.5) / 0.10) ** 2))
+    chest.solid += a.bone * body * (0.30 - 0.12 * disc)
+    pedicle = np.exp(-(((off - 0.024) / 0.006) ** 2 + ((beat - 0.2) / 0.16) ** 2))
+    process = np.exp(-((off / 0.007) ** 2 + ((beat - 0.75) / 0.22) ** 2))
+    chest.solid += a.bone * (0.12 * pedicle + 0.12 * process)
+
+
+def _shoulders(chest: Chest, rng: np.random.Generator) -> None:
+    """Clavicles, scapulae and upper arms, as outlined polygons on one canvas."""
+    a = chest.anatomy
+    picture, pen = chest.canvas()
+    raised = rng.uniform(-0.02, 0.03)
+    for sign in (-1, 1):
+        t = np.linspace(0, 1, 14)
+        u = sign * (0.028 + 0.30 * t) + chest.pose.twist * (1 - t) * 2
+        v = a.clavicle - 0.075 * t + 0.022 * np.sin(2 * np.pi * t) - raised * t
+        thick = 0.011 + 0.004 * np.cos(2 * np.pi * t)
+        top, low = chest.points(u, v - thick), chest.points(u, v + thick)
+        shape = top + low[::-1]
+        pen.polygon(shape, fill=120)
+        pen.line([*shape, shape[0]], fill=205, width=4)
+        # Scapula: inner border, lower tip, outer border.
+        shift = sign * (0.36 - 0.10 * a.scapula)
+        su = shift + sign * np.array([-0.04, -0.055, -0.02, 0.0, 0.035, 0.06, 0.05])
+        sv = np.array([0.16, 0.27, 0.41, 0.43, 0.33, 0.23, 0.17])
+        shape = chest.points(su, sv)
+        pen.polygon(shape, fill=38)
+        pen.line(shape, fill=105, width=7)
+        spine = chest.points(shift + sign * np.array([-0.05, 0.08]), np.array([0.235, 0.145]))
+        pen.line(spine, fill=85, width=13)
+        head = shift + sign * 0.105
+        (x, y), (x2, _) = chest.points(np.array([head, head + 0.042]), np.array([0.19, 0.19]))
+        r = abs(x2 - x)
+        pen.ellipse([x - r, y - r, x + r, y + r], fill=105, outline=170, width=5)
+        shaft = sign * np.array([0.0, 0.06, 0.055, -0.03]) + head
+        lean = 0.06 + 0.05 * a.scapula
+        shape = chest.points(
+            np.array(
+                [
+                    shaft[0] - sign * 0.02,
+                    shaft[0] + sign * 0.035,
+                    shaft[0] + sign * lean * 1.5,
+                    shaft[0] + sign * (lean * 1.5 - 0.045),
+                ]
+            ),
+            np.array([0.2, 0.2, 0.62, 0.62]),
+        )
+        pen.polygon(shape, fill=100, outline=165, width=6)
+    chest.solid += 0.85 * a.bone * chest.layer(picture, blur=2.0)
+
+
+def _vessels(chest: Chest, rng: np.random.Generator) -> None:
+    """Branching vessels from the hila, thinning to the edge; denser below than above."""
+    a = chest.anatomy
+    picture, pen = chest.canvas()
+    big, big_pen = chest.canvas()
+    for side in (0, 1):
+        sign = 1 if side else -1
+        hu, hv = 0.062, 0.415 - 0.012 * side
+        for k in range(11):
+            angle = np.pi * (-0.42 + 0.90 * (k + rng.uniform(0.2, 0.8)) / 11)
+            stack = [(hu, hv + 0.004 * (k - 5), angle, 0.0072, 0)]
+            while stack:
+                u, v, angle, radius, level = stack.pop()
+                length = rng.uniform(0.6, 1.0) * (0.075 if level else 0.09) * 0.87**level
+                bend = angle + rng.normal(0, 0.16, 3).cumsum()
+                us = u + np.concatenate([[0], np.cumsum(np.cos(bend))]) * length / 3
+                vs = v + np.concatenate([[0], np.cumsum(np.sin(bend))]) * length / 3
+                width = max(1, round(2 * radius * 1024 * 0.55))
+                tone = int(np.clip(235 * (radius / 0.0072) ** 0.55, 30, 235))
+                path = chest.points(sign * us, vs)
+                pen.line(path, fill=tone, width=width, joint="curve")
+                if level <= 2:
+                    big_pen.line(path, fill=255, width=max(2, width))
+                if level < 5:
+                    for turn in (rng.uniform(0.15, 0.5), -rng.uniform(0.15, 0.5)):
+                        if level < 2 or rng.random() < 0.80:
+                            thin = radius * rng.uniform(0.62, 0.80)
+                            stack.append((us[-1], vs[-1], bend[-1] + turn, thin, level + 1))
+    layer = chest.layer(picture, blur=1.6)
+    chest.bronchi = chest.layer(big, blur=2.0)
+    fade = smoothstep(chest.wall / 0.05)
+    grain = 0.03 * chest.cloud(rng, 90)
+    chest.vessels += a.markings * (0.50 * layer * (0.35 + 0.65 * fade) + grain) * chest.lung
+    for side in (0, 1):
+        sign = 1 if side else -1
+        du, dv = chest.u - sign * 0.072, chest.v - 0.425 + 0.012 * side
+        hilum = np.exp(-((du / 0.028) ** 2) - (dv / 0.05) ** 2)
+        chest.vessels += 0.38 * hilum * chest.lung
+    chest.vessels *= 1 - 0.6 * chest.heart

@@ -1,0 +1,191 @@
+"""One chest on a pixel grid: where everything is, and the layers that findings change.
+
+H, W = size, size pixels. Maps are float32 (H, W). Attenuation (`mu`) is in units in which the
+middle of the trunk is about 3, a lung takes away about 1.7 and air outside the body is 0.
+"""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from chexnet.phantom.anatomy import Anatomy, Pose
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in the 1024 x 1024 frame of `BBox_List_2017.csv`."""
+FRAME = 1024
+CANVAS = 1024
+"""Lines are drawn on a canvas of this many pixels a side at every size, then reduced."""
+_STEPS = 2048  # rows of the tables along v in [-0.5, 1.5]
+
+
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """Rise from 0 (x <= 0) to 1 (x >= 1) with level ends."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+class Chest:
+    """Geometry and layers of one picture.
+
+    Attributes:
+        u, v: body coordinates of the pixels.
+        left: True where u > 0 (the patient's left).
+        wall: distance to the pleura at the side and top, positive inside.
+        floor: distance to the diaphragm, positive above it.
+        middle: distance to the mediastinum, positive on the lung's side.
+        lung: 0 to 1, both lungs, the part behind the heart included.
+        heart: 0 to 1.
+        air: thickness of aerated lung, 0 to about 1.
+        vessels: attenuation of the vessels in the lungs.
+        solid: attenuation of what is no lung.
+        fill: share of the air spaces filled with something else, 0 to 1.
+        extra: attenuation added at last, signed.
+    """
+
+    def __init__(self, anatomy: Anatomy, pose: Pose, size: int):
+        """Lay out the chest; the layers are filled by `chexnet.phantom.body`."""
+        self.anatomy, self.pose, self.size = anatomy, pose, size
+        line = ((np.arange(size) + 0.5) / size).astype(np.float32)
+        u, v = pose.body(line[None, :], line[:, None])
+        self.u, self.v = u.astype(np.float32), v.astype(np.float32)
+        self.left = self.u > 0
+        self._tables()
+        row = np.clip((self.v + 0.5) * (_STEPS / 2), 0, _STEPS - 1).astype(np.int32)
+        row += _STEPS * self.left
+        across = np.abs(self.u)
+        self.across = across
+        self.side = self._lateral.ravel()[row]  # half-width of the lung at this height
+        slope = self._steep.ravel()[row]
+        self.wall = (self.side - across) * slope
+        self.inner = self._medial.ravel()[row]
+        self.middle = across - self.inner
+        self.floor = self._floor()
+        edge = 0.004
+        inside = np.minimum(self.wall, self.floor)
+        self.lung = smoothstep(inside / edge + 0.5) * smoothstep(self.middle / 0.008 + 0.5)
+        self.heart_rho = self._heart()
+        self.heart = smoothstep((1 - self.heart_rho) / 0.07 + 0.5)
+        self.heart *= smoothstep(self.floor / 0.05 + 1.2)
+        depth = np.sqrt(np.clip(self.wall / 0.11, 0, 1)) * 0.55 + 0.45
+        depth *= 1 - 0.30 * smoothstep((0.30 - self.v + anatomy.apex - 0.125) / 0.22)
+        self.air = self.lung * depth * (1 - 0.80 * self.heart)
+        zeros = np.zeros_like(self.u)
+        self.vessels, self.solid, self.fill, self.extra = (zeros.copy() for _ in range(4))
+
+    def _tables(self) -> None:
+        a = self.anatomy
+        v = np.linspace(-0.5, 1.5, _STEPS)
+        self._lateral = np.zeros((2, _STEPS), np.float32)
+        self._steep = np.zeros((2, _STEPS), np.float32)
+        self._medial = np.zeros((2, _STEPS), np.float32)
+        top = 0.115  # distance of the apex from the midline
+        for side in (0, 1):
+            full = 0.62  # height of the greatest width
+            s = np.clip((full - v) / (full - a.apex), 0, 1)
+            lateral = top + (a.width - top) * (1 - s**2.6) ** 0.62
+            lateral -= 0.012 * np.clip((v - full) / 0.2, 0, 1) ** 2
+            lateral = np.where(v < a.apex, top - (a.apex - v) * 3, lateral)
+            slope = np.gradient(lateral, v)
+            self._lateral[side] = lateral
+            self._steep[side] = 1 / np.sqrt(1 + slope**2)
+            k = a.knob
+            lo = a.dome[side] - 0.2  # the heart's upper end
+            if side:
+                at = [-0.5, a.apex, 0.24, 0.285, 0.325, 0.37, 0.42, lo, 0.9, 1.5]
+                far = [0.06, 0.055, 0.05, 0.062 + 0.022 * k, 0.06 + 0.012 * k, 0.055, 0.066]
+                far += [0.06, 0.055, 0.055]
+            else:
+                at = [-0.5, a.apex, 0.22, 0.30, 0.38, 0.42, lo, 0.9, 1.5]
+                far = [0.06, 0.05, 0.048, 0.052, 0.056, 0.06, 0.055, 0.05, 0.05]
+            order = np.argsort(at)
+            medial = np.interp(v, np.array(at)[order], np.array(far)[order])
+            close = np.clip((v - a.apex) / 0.10, 0, 1)
+            shut = top - (top - medial) * np.sqrt(1 - (1 - close) ** 2)
+            shut = np.where(v < a.apex, top + (a.apex - v) * 3, shut)
+            kernel = np.hanning(23)
+            smooth = np.convolve(np.pad(shut, 11, mode="edge"), kernel / kernel.sum(), "valid")
+            lean = (self.pose.twist + a.spine_curve * np.sin(3 * v)) * (1 if side else -1)
+            self._medial[side] = np.where(v < a.apex + 0.02, shut, smooth) + lean
+
+    def _floor(self) -> np.ndarray:
+        a = self.anatomy
+        dome = np.where(self.left, a.dome[1], a.dome[0]).astype(np.float32)
+        sulcus = np.where(self.left, a.sulcus[1], a.sulcus[0]).astype(np.float32)
+        peak = 0.16
+        out = np.clip((self.across - peak) / (a.width - peak), 0, 1.15)
+        into = np.clip((peak - self.across) / peak, 0, 1)
+        surface = dome + sulcus * out**2.3 + 0.035 * into**2
+        slope = np.clip(sulcus * 2.3 * out**1.3 / (a.width - peak), 0, 2)
+        return (surface - self.v) / np.sqrt(1 + slope * slope)
+
+    def _heart(self) -> np.ndarray:
+        """Elliptic radius: 1 on the heart's border, below 1 inside."""
+        a = self.anatomy
+        full = a.heart_ratio * a.width * 2
+        long, short = 1.0, 0.70
+        c, s = np.cos(a.heart_tilt), np.sin(a.heart_tilt)
+        half = np.sqrt((long * c) ** 2 + (short * s) ** 2)
+        size = full / 2 / half
+        cu = 0.17 * full + self.pose.twist * 2
+        cv = (
+            (a.dome[0] + a.dome[1]) / 2 + 0.025 - size * np.sqrt((long * s) ** 2 + (short * c) ** 2)
+        )
+        self.heart_centre, self.heart_half = (cu, cv), full / 2
+        du, dv = self.u - cu, self.v - cv
+        along, over = (c * du + s * dv) / (size * long), (c * dv - s * du) / (size * short)
+        return np.sqrt(along * along + over * over)
+
+    def canvas(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        """An empty 8-bit canvas and a pen for it; `points` gives its coordinates."""
+        picture = Image.new("L", (CANVAS, CANVAS), 0)
+        return picture, ImageDraw.Draw(picture)
+
+    def points(self, u: np.ndarray, v: np.ndarray) -> list[tuple[float, float]]:
+        """Canvas coordinates of places in the body."""
+        x, y = self.pose.picture(np.asarray(u), np.asarray(v))
+        return list(zip((x * CANVAS).tolist(), (y * CANVAS).tolist(), strict=True))
+
+    def layer(self, picture: Image.Image, blur: float = 0.0) -> np.ndarray:
+        """A canvas as a map in [0, 1] of this chest's size, blurred by `blur` canvas pixels."""
+        if blur:
+            picture = picture.filter(ImageFilter.GaussianBlur(blur))
+        if self.size != CANVAS:
+            kind = Image.Resampling.BOX if self.size < CANVAS else Image.Resampling.BILINEAR
+            picture = picture.resize((self.size, self.size), kind)
+        return np.asarray(picture, dtype=np.float32) * np.float32(1 / 255)
+
+    def cloud(self, rng: np.random.Generator, cells: int) -> np.ndarray:
+        """Smooth noise, mean 0 and deviation about 1, with `cells` lumps across the picture."""
+        coarse = rng.standard_normal((cells, cells)).astype(np.float32)
+        picture = Image.fromarray(coarse).resize((self.size,) * 2, Image.Resampling.BICUBIC)
+        return np.asarray(picture) * np.float32(1.4)
+
+    def half(self, side: int) -> np.ndarray:
+        """True on the patient's right (0) or left (1)."""
+        return self.left if side else ~self.left
+
+    def add_fill(self, share: np.ndarray) -> None:
+        """Fill a share (0 to 1) of the air that is left."""
+        self.fill = 1 - (1 - self.fill) * (1 - np.clip(share, 0, 1))
+
+    def box(self, mask: np.ndarray) -> Box | None:
+        """Tightest box round a boolean map, or None where it is empty."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return None
+        k = FRAME / self.size
+        x, y = columns[0] * k, rows[0] * k
+        return (
+            float(x),
+            float(y),
+            float((columns[-1] + 1) * k - x),
+            float((rows[-1] + 1) * k - y),
+        )
+
+    def attenuation(self) -> np.ndarray:
+        """Put the layers together."""
+        lung = self.vessels - LUNG * self.air
+        return self.solid + lung * (1 - self.fill) + self.extra
+
+
+LUNG = 1.75
+"""Attenuation that a whole thickness of aerated lung takes away from the trunk."""
