@@ -17,11 +17,12 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from chexnet.errors import ImageError
 
 EXPORT = "Export it as an 8- or 16-bit grayscale PNG."
+SILENT = logging.CRITICAL + 1
 MIN_SIDE = 64
 MAX_ASPECT = 3
 # A progressive JPEG is decoded whole once a scan: a small file of thousands of scans takes
@@ -31,7 +32,16 @@ MAX_JPEG_SCANS = 100
 # large ones, and libpng complains about the profiles of some NIH pictures.
 PNG_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"acTL", b"eXIf", b"IDAT", b"IEND"))
 MAX_PNG_CHUNKS = 100_000
-ORIENTATION = 0x0112
+ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -105,20 +115,22 @@ def read_radiograph(source: Path | bytes, *, max_pixels: int = 25_000_000) -> Ra
         ImageError: the file is missing, damaged, no picture, or none that could be a radiograph.
             The message can be shown to a visitor.
     """
-    name = "The picture" if isinstance(source, bytes) else Path(source).name
+    given = isinstance(source, bytes)
     try:
         with _quiet():
             return _read(source, max_pixels)
     except ImageError as error:
-        raise ImageError(f"{name} {error}") from None
-    except OSError as error:
-        # Only what the operating system says about the name has a number; decoders' have none.
-        if not isinstance(source, bytes) and error.errno is not None:
-            reason = "was not found" if isinstance(error, FileNotFoundError) else "cannot be opened"
-            raise ImageError(f"{name} {reason}. Check the name and that you may read it.") from None
-        raise ImageError(f"{name} is damaged or incomplete. Save or copy it again.") from None
-    except Exception:
-        raise ImageError(f"{name} is damaged or incomplete. Save or copy it again.") from None
+        found = str(error)
+    except Exception as error:
+        # What the operating system says about a name has a number; what decoders raise has none.
+        if given or not isinstance(error, OSError) or error.errno is None:
+            found = f"is damaged, incomplete or of an unusual kind. {EXPORT}"
+        elif isinstance(error, FileNotFoundError):
+            found = "was not found. Check the name."
+        else:
+            found = "cannot be opened. Check that it is a file you may read."
+    # Raised out here, so that the library's exception, which may quote the file, does not hang on.
+    raise ImageError(f"{'The picture' if given else Path(source).name} {found}")
 
 
 def _read(source: Path | bytes, max_pixels: int) -> Radiograph:
@@ -128,9 +140,13 @@ def _read(source: Path | bytes, max_pixels: int) -> Radiograph:
         # 8 bytes a pixel is the most that any accepted format stores, and some for its header.
         if size > 8 * max_pixels + 2**24:
             raise ImageError(f"has {size / 1e6:,.0f} MB, which is too large. {EXPORT}")
-        head = file.read(132)
-        kind = _kind(head)
+        kind = _kind(file.read(132))
         file.seek(0)
+        if kind == "DICOM":
+            # Imported only here: pydicom takes longer to load than most pictures to read.
+            from chexnet.dicom import read_dicom
+
+            return Radiograph(*read_dicom(file, max_pixels))
         return _read_picture(file.read(), kind, max_pixels)
 
 
@@ -138,6 +154,8 @@ def _kind(head: bytes) -> str:
     """Name the format by its first bytes, or refuse."""
     if not head:
         raise ImageError(f"is empty. {EXPORT}")
+    if head[128:] == b"DICM":  # first, for the bytes before it may be those of a TIFF
+        return "DICOM"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if head.startswith(b"\xff\xd8\xff"):
@@ -146,6 +164,8 @@ def _kind(head: bytes) -> str:
         return "TIFF"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WEBP"
+    if head[:1] in (b"\x02", b"\x08") and head[1:2] == head[3:4] == b"\0":
+        raise ImageError(f"seems to be a DICOM without its first 128 bytes. {EXPORT}")
     if head.startswith((b"GIF87a", b"GIF89a")):
         raise ImageError(f"is a GIF, which has too few shades of gray. {EXPORT}")
     raise ImageError(f"is not a PNG, JPEG, TIFF, WebP or DICOM picture. {EXPORT}")
@@ -157,32 +177,43 @@ def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
     if kind == "JPEG" and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise ImageError(f"is a JPEG of too many scans. {EXPORT}")
     with Image.open(BytesIO(data), formats=[kind]) as image:
-        if image.format == "MPO" or getattr(image, "is_animated", False):
-            raise ImageError(f"holds several pictures. Export one of them as a PNG. {EXPORT}")
         check_size(*image.size, max_pixels)
-        rawmode = _rawmode(image)
+        _check(image, kind)
         mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
-        if mode == "1" or rawmode.endswith((";1", ";1I", ";1R")):
-            raise ImageError(f"has 1 bit a pixel, only black and white. {EXPORT}")
-        if mode in ("I", "F"):
-            raise ImageError(f"stores 32-bit or signed numbers. {EXPORT}")
-        if "16" in rawmode and bits == 8:
-            raise ImageError(f"has 16 bits in colour or with transparency. {EXPORT}")
-        if mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
-            # Without Adobe's mark nothing says whether 0 means no ink or full ink.
-            raise ImageError(f"is a JPEG for printing (CMYK). {EXPORT}")
+        inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
         image.load()
-        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
-        if turned:
-            ImageOps.exif_transpose(image, in_place=True)
+        if turn is not None and kind != "TIFF":  # Pillow turns a TIFF while it loads
+            image = image.transpose(turn)
         colour = 0.0
         if mode not in ("L", "LA", *GRAY16):
             small = (image.width // 4, image.height // 4)
             sample = np.asarray(image.resize(small, Image.Resampling.NEAREST).convert("RGB"))
             colour = float((sample.max(axis=2) - sample.min(axis=2)).mean())
         pixels = _gray(image)
-    facts = Facts(kind, mode, bits, turned=turned, colour=colour)
+    if inverted and bits == 16:  # Pillow turns over only 8 bits
+        pixels = 65535 - pixels
+    facts = Facts(kind, mode, bits, inverted=inverted, turned=turn is not None, colour=colour)
     return as_radiograph(pixels, facts)
+
+
+def _check(image: Image.Image, kind: str) -> None:
+    """Refuse, by the header alone, what is no single picture in shades of gray or colours."""
+    args = image.tile[0].args if image.tile else None
+    # How a pixel is stored, in Pillow's words: "RGB;16B". WebP says nothing.
+    raw = str(args if isinstance(args, str) else args[0] if args else "")
+    if image.format == "MPO" or getattr(image, "is_animated", False):
+        raise ImageError(f"holds several pictures. {EXPORT}")
+    if image.mode == "1" or raw.endswith(";1"):
+        raise ImageError(f"has 1 bit a pixel, only black and white. {EXPORT}")
+    if image.mode in ("I", "F"):
+        raise ImageError(f"stores 32-bit or signed numbers. {EXPORT}")
+    if "16" in raw and image.mode not in GRAY16:
+        # Pillow keeps 8 of the 16 bits: of a 12-bit picture, 16 shades would be left.
+        raise ImageError(f"has 16 bits in colour or with transparency. {EXPORT}")
+    if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
+        # Without Adobe's mark nothing says whether 0 means no ink or full ink.
+        raise ImageError(f"is a JPEG for printing (CMYK). {EXPORT}")
 
 
 def as_radiograph(pixels: np.ndarray, facts: Facts) -> Radiograph:
@@ -226,12 +257,6 @@ def _gray(image: Image.Image) -> np.ndarray:
     return ((gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255).astype(np.uint8)
 
 
-def _rawmode(image: Image.Image) -> str:
-    """How a pixel is stored, in Pillow's words ("RGB;16B"); "" where the format says nothing."""
-    args = image.tile[0].args if image.tile else None
-    return str(args if isinstance(args, str) else args[0] if args else "")
-
-
 def _bare_png(data: bytes) -> bytes:
     """Return a PNG with the chunks its pixels need; a damaged one stays damaged."""
     parts, start = [data[:8]], 8
@@ -262,7 +287,7 @@ def _quiet() -> Iterator[None]:
     """
     with _Quiet.lock:
         if _Quiet.depth == 0:
-            logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+            logging.getLogger("PIL").setLevel(SILENT)  # for good: its lines list tags
             _Quiet.caught = warnings.catch_warnings()
             _Quiet.caught.__enter__()
             warnings.simplefilter("ignore")
