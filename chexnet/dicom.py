@@ -159,7 +159,7 @@ def _shown(stored: np.ndarray, data: Dataset, bits: int, signed: bool) -> tuple:
     steps = np.arange(first, last + 1)
     values = _modality(steps, data)
     shown, low, high = _windowed(values, data)
-    if low is None and np.all(np.diff(values) > 0):
+    if low is None and bits >= 8 and np.all(np.diff(values) > 0):
         table = steps - base  # nothing but an offset and a scale, which brightness does not see
         low, high = (0, top) if bits == 8 else (first - base, last - base)
     else:
@@ -167,6 +167,7 @@ def _shown(stored: np.ndarray, data: Dataset, bits: int, signed: bool) -> tuple:
             low, high = shown.min(), shown.max()
         if low == high or shown.min() == shown.max():
             raise ImageError(f"is blank as its window shows it. {EXPORT}")
+        top = max(top, 255)
         table = np.rint((shown - low) / (high - low) * top)
         low, high = 0, top
     if data.PhotometricInterpretation == "MONOCHROME1":

@@ -121,6 +121,8 @@ def read_radiograph(source: Path | bytes, *, max_pixels: int = 25_000_000) -> Ra
             return _read(source, max_pixels)
     except ImageError as error:
         found = str(error)
+    except Image.DecompressionBombError:
+        found = "claims more pixels than can be read. Reduce it first."
     except Exception as error:
         # What the operating system says about a name has a number; what decoders raise has none.
         if given or not isinstance(error, OSError) or error.errno is None:
