@@ -11,6 +11,7 @@ Roentgenology".
 
 import numpy as np
 
+from chexnet.phantom.anatomy import CM
 from chexnet.phantom.chest import Box, Chest, smoothstep
 
 
@@ -54,15 +55,15 @@ def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list
         mask = smoothstep((edge - along) / 0.008 + 0.5) * smoothstep(depth / 0.02 + 1)
         mask *= chest.half(side) * smoothstep(along / 0.01)
         chest.add_fill(mask * chest.lung * (0.55 + 0.4 * severity))
-        chest.extra += 0.18 * mask * chest.lung * (0.3 + 0.7 * severity)
+        chest.extra += (0.18 + 0.22 * severity) * mask * chest.lung
         return _boxes(chest, (mask * chest.lung) > 0.5)
     whole = np.zeros_like(chest.u)
-    inner = chest.heart_centre[0] + 0.5 * chest.heart_half if side else 0.09
+    inner = chest.heart_centre[0] + 0.7 * chest.heart_half if side else 0.09
     for k in range(1 + int(rng.random() < 0.4 + 0.4 * severity) + int(rng.random() < 0.35)):
         length, tilt = rng.uniform(0.09, 0.17), rng.normal(0.0, 0.22)
-        cu = rng.uniform(inner + 0.03, a.width - 0.09)
+        cu = inner + rng.uniform(0.25, 0.85) * max(a.width - 0.06 - inner, 0.04)
         cv = a.dome[side] - rng.uniform(0.02, 0.05) - 0.04 * k
-        thick = (0.0035 + 0.006 * severity) * rng.uniform(0.8, 1.4)
+        thick = (0.0045 + 0.006 * severity) * rng.uniform(0.8, 1.4)
         c, s = np.cos(tilt), np.sin(tilt)
         du, dv = along - cu, chest.v - cv
         x, y = c * du + s * dv, c * dv - s * du + 0.8 * (du * du)
@@ -71,7 +72,7 @@ def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list
         )
         whole = np.maximum(whole, band * chest.half(side))
     whole *= smoothstep(chest.floor / 0.01) * (chest.wall > 0)
-    chest.extra += whole * (0.32 + 0.75 * severity)
+    chest.extra += whole * (0.42 + 0.75 * severity)
     return _boxes(chest, whole > 0.4)
 
 
@@ -87,13 +88,14 @@ def consolidation(chest: Chest, severity: float, rng: np.random.Generator) -> li
     along = chest.u * (1 if side else -1)
     upper = rng.random() < 0.55
     fissure = a.apex + rng.uniform(0.46, 0.56) * (a.dome[side] - a.apex)
-    line = fissure + rng.normal(0, 0.12) * (along - 0.2)
+    line = fissure + rng.normal(0, 0.12) * (along - 0.2) + rng.normal(0, 0.8) * (along - 0.2) ** 2
+    line = line + 0.003 * chest.cloud(rng, 10)
     depth = (line - chest.v) if upper else (chest.v - line)
     reach = 0.12 + 0.14 * severity
     cu = rng.uniform(0.15, 0.24) if not side or upper else rng.uniform(0.22, 0.27)
     ragged = 0.018 * chest.cloud(rng, 12)
     far = np.sqrt(((along - cu) / 1.05) ** 2 + (np.maximum(depth, 0) / 1.15) ** 2) + ragged
-    shape = smoothstep((reach - far) / 0.05 + 0.5) * smoothstep(depth / 0.006 + 0.5)
+    shape = smoothstep((reach - far) / 0.05 + 0.5) * smoothstep(depth / 0.009 + 0.5)
     shape *= chest.half(side) * chest.lung
     chest.add_fill(shape * (0.28 + 0.62 * severity))
     chest.extra -= shape * chest.bronchi * (0.16 + 0.30 * severity) * (1 - chest.heart)
@@ -110,7 +112,7 @@ def infiltration(chest: Chest, severity: float, rng: np.random.Generator) -> lis
     boxes, sides = [], [int(rng.integers(2))]
     if rng.random() < 0.4:
         sides.append(1 - sides[0])
-    streaks = np.abs(chest.cloud(rng, 44)) * np.abs(chest.cloud(rng, 70))
+    streaks = 1 - np.minimum(np.abs(chest.cloud(rng, 34)), 1)  # ridges: a net of faint strands
     mottle = 0.75 + 0.22 * chest.cloud(rng, 20)
     for side in sides:
         _, u, v = _spot(chest, rng, 0.3, 0.85)
@@ -118,7 +120,7 @@ def infiltration(chest: Chest, severity: float, rng: np.random.Generator) -> lis
         ru, rv = rng.uniform(0.09, 0.14), rng.uniform(0.11, 0.17)
         far = np.sqrt(((chest.u - u) / ru) ** 2 + ((chest.v - v) / rv) ** 2)
         veil = smoothstep((1.25 - far) / 0.9) * chest.lung * chest.half(side)
-        haze = (0.10 + 0.30 * severity) * mottle + (0.05 + 0.16 * severity) * streaks
+        haze = (0.13 + 0.42 * severity) * mottle + (0.08 + 0.20 * severity) * streaks**2
         chest.extra += 1.2 * veil * haze * (1 - 0.5 * chest.heart)
         boxes += _boxes(chest, veil > 0.35)
     return boxes
@@ -135,17 +137,18 @@ def pneumonia(chest: Chest, severity: float, rng: np.random.Generator) -> list[B
     for _ in range(1 + (rng.random() < 0.3)):
         side, u, v = _spot(chest, rng, 0.3, 0.88)
         spread = 0.05 + 0.035 * severity
-        n = 14 + int(14 * severity)
+        n = 12 + int(10 * severity)
         at = rng.normal(0, 1, (n, 2)) * spread * (0.9, 1.1)
-        radius = rng.uniform(0.008, 0.024, n)
-        cover = np.zeros_like(chest.u)
+        radius = rng.uniform(0.010, 0.036, n)
+        core = ((chest.u - u) ** 2 + (chest.v - v) ** 2) / (1.6 * spread) ** 2
+        cover = 0.22 * np.exp(-core)
         for (du, dv), r in zip(np.clip(at, -2 * spread, 2 * spread), radius, strict=True):
             rows, columns = _window(chest, u + du, v + dv, 2.2 * r)
             far = (chest.u[rows, columns] - u - du) ** 2 + (chest.v[rows, columns] - v - dv) ** 2
             patch = cover[rows, columns]
-            patch += (1 - patch) * 0.75 * np.exp(-far / (0.7 * r * r))
+            patch += (1 - patch) * 0.62 * np.exp(-((far / (0.9 * r * r)) ** 1.5))
         cover *= chest.lung * chest.half(side)
-        chest.add_fill(cover * (0.28 + 0.6 * severity))
+        chest.add_fill(cover * (0.34 + 0.56 * severity))
         boxes += _boxes(chest, cover > 0.4)
     return boxes
 
@@ -163,9 +166,9 @@ def edema(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
         9,
     )
     wing = np.exp(-far) * chest.lung * smoothstep(chest.wall / 0.07)
-    mottle = np.clip(0.85 + 0.32 * chest.cloud(rng, 26), 0.2, 1.6)
-    chest.add_fill(wing * mottle * (0.18 + 0.52 * severity) * (1 - 0.5 * chest.heart))
-    chest.extra += wing * chest.bronchi * (0.15 + 0.2 * severity) * (1 - chest.heart)
+    mottle = np.clip(0.9 + 0.16 * chest.cloud(rng, 18), 0.4, 1.4)
+    chest.add_fill(wing * mottle * (0.22 + 0.48 * severity) * (1 - 0.5 * chest.heart))
+    chest.vessels *= 1 - (0.2 + 0.5 * severity) * wing  # their margins are lost
     picture, pen = chest.canvas()
     for side in (0, 1):
         for k in range(8):
@@ -186,7 +189,7 @@ def emphysema(chest: Chest, severity: float, rng: np.random.Generator) -> list[B
     diaphragm is in `chexnet.phantom.findings.reshape`.
     """
     zone = chest.lung * (0.75 + 0.25 * smoothstep((0.55 - chest.v) / 0.3))
-    chest.vessels *= 1 - (0.35 + 0.5 * severity) * zone * smoothstep((chest.across - 0.09) / 0.06)
+    chest.vessels *= 1 - (0.45 + 0.42 * severity) * zone * smoothstep((chest.across - 0.09) / 0.06)
     chest.air *= 1 + (0.04 + 0.12 * severity) * zone
     picture, pen = chest.canvas()
     holes = np.zeros_like(chest.u)
@@ -202,7 +205,7 @@ def emphysema(chest: Chest, severity: float, rng: np.random.Generator) -> list[B
             holes = np.maximum(holes, smoothstep((1.1 - rho) / 0.3))
     inside = chest.lung * smoothstep(chest.wall / 0.008)
     chest.vessels *= 1 - 0.85 * holes
-    chest.extra -= (0.06 + 0.22 * severity) * holes * inside
+    chest.extra -= (0.05 + 0.15 * severity) * holes * inside
     chest.extra += (0.14 + 0.26 * severity) * chest.layer(picture, blur=1.0) * inside
     return _boxes(chest, *((chest.lung > 0.5) & chest.half(side) for side in (0, 1)))
 
@@ -249,7 +252,7 @@ def nodule(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]
     """
     boxes = []
     for _ in range(int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))):
-        radius = (0.55 + 0.55 * severity + rng.uniform(0, 0.25)) * 0.025
+        radius = (0.75 + 0.45 * severity + rng.uniform(0, 0.2)) * CM
         _, u, v = _spot(chest, rng, 0.12, 0.92)
         boxes += _ball(chest, u, v, radius, 0.45 + 0.75 * severity, 0.03, rng)
     return boxes
@@ -261,9 +264,9 @@ def mass(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
     Sign: a pulmonary, pleural or mediastinal lesion seen as an opacity greater than 3 cm in
     diameter (Fleischner, "mass").
     """
-    radius = (1.75 + 1.3 * severity + rng.uniform(0, 0.4)) * 0.025
+    radius = (1.75 + 1.3 * severity + rng.uniform(0, 0.4)) * CM
     _, u, v = _spot(chest, rng, 0.18, 0.85)
-    return _ball(chest, u, v, radius, 0.45 + 0.85 * severity, 0.09, rng)
+    return _ball(chest, u, v, radius, 0.45 + 0.85 * severity, 0.05, rng)
 
 
 def _window(chest: Chest, u: float, v: float, reach: float) -> tuple[slice, slice]:

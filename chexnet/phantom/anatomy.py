@@ -108,8 +108,8 @@ def draw_anatomy(sex: str, build: float, age: int, rng: np.random.Generator) -> 
         heart_tilt=rng.normal(0.62, 0.08) - 0.15 * build,
         fat=0.045 + 0.03 * (build + 1) / 2 + rng.uniform(0, 0.015),
         breast=0.0 if male else rng.uniform(0.15, 0.5) + 0.1 * build,
-        bone=rng.normal(1.0, 0.12) - 0.004 * (age - 50),
-        rib_gap=rng.normal(0.060, 0.003),
+        bone=rng.normal(1.0, 0.18) - 0.004 * (age - 50),
+        rib_gap=rng.normal(0.066, 0.003),
         rib_drop=rng.uniform(1.7, 2.4),
         rib_phase=rng.random(),
         markings=rng.uniform(0.8, 1.2),
@@ -140,9 +140,9 @@ def at_visit(base: Anatomy, view: str, rng: np.random.Generator) -> tuple[Anatom
         clavicle=base.clavicle - (0 if frontal else rng.uniform(0.02, 0.06)),
     )
     pose = Pose(
-        scale=rng.normal(1.04 if frontal else 1.0, 0.045),
+        scale=rng.normal(1.10 if frontal else 1.05, 0.05),
         angle=rng.normal(0, 0.02 if frontal else 0.045),
-        shift=(rng.normal(0, 0.018), rng.normal(0.015, 0.02)),
+        shift=(rng.normal(0, 0.018), rng.normal(0.03, 0.025)),
         twist=rng.normal(0, 0.006 if frontal else 0.013),
     )
     return anatomy, pose

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chexnet.phantom.chest import Chest, smoothstep
+from chexnet.phantom.chest import CANVAS, Chest, smoothstep
 
 
 def draw_body(chest: Chest, person: np.random.Generator, visit: np.random.Generator) -> None:
@@ -28,9 +28,11 @@ def _soft_tissue(chest: Chest, rng: np.random.Generator) -> None:
     arms = rng.uniform(0.02, 0.10) + 0.06 * a.scapula
     neck = rng.uniform(0.10, 0.13)
     pit = rng.uniform(0.30, 0.36)  # height of the armpit
-    v = [-0.3, 0.02, 0.07, 0.13, 0.2, 0.27, pit, pit + 0.1, 0.6, 0.8, 1.3]
-    half = [neck, neck, neck + 0.04, 0.29, 0.40, 0.43, out + 0.03, out, out, out + 0.005]
-    half += [out + 0.01 + 0.3 * a.fat]
+    drop = rng.uniform(-0.02, 0.03)  # height of the shoulders
+    v = np.array([-0.3, -0.02, 0.03, 0.07, 0.12, 0.19, 0.27, pit, pit + 0.1, 0.6, 0.8, 1.3])
+    half = [neck, neck, neck + 0.05, 0.30, 0.40, 0.46, 0.47, out + 0.035, out + 0.006, out, out]
+    half += [out + 0.3 * a.fat]
+    v[1:5] += drop
     side = np.interp(chest.v, v, half).astype(np.float32)
     body = side - chest.across
     round_ = np.sqrt(np.clip(body / 0.20, 0, 1))
@@ -51,11 +53,11 @@ def _soft_tissue(chest: Chest, rng: np.random.Generator) -> None:
 def _mediastinum(chest: Chest) -> None:
     a = chest.anatomy
     span = chest.middle + 0  # negative inside
-    inside = smoothstep(-span / 0.02 + 0.4)
+    inside = smoothstep(-span / 0.03 + 0.4)
     upper = smoothstep((chest.v - a.apex + 0.08) / 0.1)
-    chest.solid += 0.35 * inside * upper
+    chest.solid += 0.32 * inside * upper * (1 - 0.85 * chest.heart)
     thick = np.sqrt(np.clip(1 - chest.heart_rho, 0, 1))
-    chest.solid += 0.45 * thick * chest.heart
+    chest.solid += (0.42 * thick + 0.06) * chest.heart
     # Windpipe and the two main bronchi are air within soft tissue.
     fork = 0.345
     lean = 0.006 + chest.pose.twist
@@ -104,17 +106,17 @@ def _ribs(chest: Chest) -> None:
         ring = chest.v - drop * (1 - bend if back else 1 + bend)
         index = (ring - a.apex) / gap + a.rib_phase * 0.4
         off = np.abs(index - np.round(index)) * gap / steep
-        half = (0.0125 if back else 0.0145) * (0.85 + 0.15 * w)
+        half = (0.0118 if back else 0.0150) * (0.85 + 0.15 * w)
         # Cortex is denser than the marrow: brighter edges.
         t = off / half
         profile = smoothstep((1 - t) / 0.22 + 0.3) * (0.62 + 0.38 * np.clip(t, 0, 1) ** 3)
         order = np.round(index)
         real = (order >= 0) & (order <= (10 if back else 6))
         if back:
-            strength = 0.30 * rear_end
+            strength = (0.30 - 0.14 * chest.heart) * rear_end
         else:
             strength = 0.20 * smoothstep((chest.across - 0.10) / 0.10)
-        strength = strength * (1 + 0.7 * w**6)
+        strength = strength * (1 + 0.35 * w**6)
         chest.solid += a.bone * profile * strength * lung_side * real
     rim = np.exp(-(((chest.wall + 0.004) / 0.006) ** 2)) * (chest.floor > -0.1)
     chest.solid += 0.10 * a.bone * rim
@@ -125,7 +127,8 @@ def _spine(chest: Chest) -> None:
     curve = a.spine_curve * np.sin(3 * chest.v)
     off = np.abs(chest.u - curve)
     beat = (chest.v / 0.052) % 1.0
-    body = smoothstep((0.040 + 0.004 * np.cos(2 * np.pi * beat) - off) / 0.008 + 0.5)
+    body = smoothstep((0.040 + 0.004 * np.cos(2 * np.pi * beat) - off) / 0.016 + 0.5)
+    body *= (1 - 0.35 * chest.heart) * (1 - 0.5 * smoothstep(-chest.floor / 0.08))
     disc = np.exp(-(((beat - 0.5) / 0.10) ** 2))
     chest.solid += a.bone * body * (0.30 - 0.12 * disc)
     pedicle = np.exp(-(((off - 0.024) / 0.006) ** 2 + ((beat - 0.2) / 0.16) ** 2))
@@ -178,41 +181,52 @@ def _shoulders(chest: Chest, rng: np.random.Generator) -> None:
 
 
 def _vessels(chest: Chest, rng: np.random.Generator) -> None:
-    """Branching vessels from the hila, thinning to the edge; denser below than above."""
+    """Branching vessels from the hila, thinning to the edge; larger below than above."""
     a = chest.anatomy
-    picture, pen = chest.canvas()
+    all_, pen = chest.canvas()
     big, big_pen = chest.canvas()
     for side in (0, 1):
         sign = 1 if side else -1
-        hu, hv = 0.062, 0.415 - 0.012 * side
-        for k in range(11):
-            angle = np.pi * (-0.42 + 0.90 * (k + rng.uniform(0.2, 0.8)) / 11)
-            stack = [(hu, hv + 0.004 * (k - 5), angle, 0.0072, 0)]
-            while stack:
-                u, v, angle, radius, level = stack.pop()
-                length = rng.uniform(0.6, 1.0) * (0.075 if level else 0.09) * 0.87**level
-                bend = angle + rng.normal(0, 0.16, 3).cumsum()
-                us = u + np.concatenate([[0], np.cumsum(np.cos(bend))]) * length / 3
-                vs = v + np.concatenate([[0], np.cumsum(np.sin(bend))]) * length / 3
-                width = max(1, round(2 * radius * 1024 * 0.55))
-                tone = int(np.clip(235 * (radius / 0.0072) ** 0.55, 30, 235))
-                path = chest.points(sign * us, vs)
-                pen.line(path, fill=tone, width=width, joint="curve")
-                if level <= 2:
-                    big_pen.line(path, fill=255, width=max(2, width))
-                if level < 5:
-                    for turn in (rng.uniform(0.15, 0.5), -rng.uniform(0.15, 0.5)):
-                        if level < 2 or rng.random() < 0.80:
-                            thin = radius * rng.uniform(0.62, 0.80)
-                            stack.append((us[-1], vs[-1], bend[-1] + turn, thin, level + 1))
-    layer = chest.layer(picture, blur=1.6)
+        n = 12
+        share = (np.arange(n) + rng.uniform(0.1, 0.9, n)) / n
+        angle = np.pi * (-0.46 + 0.95 * share)
+        u = np.full(n, 0.066) + rng.uniform(-0.01, 0.012, n)
+        v = 0.420 - 0.012 * side + 0.075 * (share - 0.5) + rng.normal(0, 0.006, n)
+        radius = 0.0058 + 0.0022 * share
+        for level in range(6):
+            length = rng.uniform(0.5, 1.1, len(u)) * (0.075 if level else 0.085) * 0.87**level
+            bend = angle[:, None] + rng.normal(0, 0.20, (len(u), 4)).cumsum(axis=1)
+            # Gravity of the picture: the vessels sweep outwards and down.
+            bend += np.linspace(0, 0.10, 4) * (np.cos(angle) > 0)[:, None]
+            step = length[:, None] / 4
+            us = np.c_[u, u[:, None] + np.cumsum(np.cos(bend) * step, axis=1)]
+            vs = np.c_[v, v[:, None] + np.cumsum(np.sin(bend) * step, axis=1)]
+            tone = np.clip(235 * (radius / 0.0072) ** 0.6, 25, 240).astype(int)
+            width = np.maximum(1, np.round(1.1 * radius * CANVAS)).astype(int)
+            x, y = chest.pose.picture(sign * us, vs)
+            paths = np.stack([x, y], axis=-1).reshape(len(u), -1) * CANVAS
+            for path, t, w in zip(paths.tolist(), tone.tolist(), width.tolist(), strict=True):
+                pen.line(path, fill=t, width=w, joint="curve" if w > 2 else None)
+                if 0 < level <= 2:
+                    big_pen.line(path, fill=255, width=max(3, w))
+            turn = rng.uniform(0.15, 0.65, (2, len(u))) * np.array([[1], [-1]])
+            thin = radius * rng.uniform(0.60, 0.82, (2, len(u)))
+            goes = (rng.random((2, len(u))) < (1 if level < 2 else 0.78)).ravel()
+            u, v = (np.tile(end[:, -1], 2)[goes] for end in (us, vs))
+            angle, radius = (bend[:, -1] + turn).ravel()[goes], thin.ravel()[goes]
+        # Vessels seen end on.
+        for r in rng.uniform(0.003, 0.006, 5):
+            (spot,) = chest.points([sign * rng.uniform(0.085, 0.13)], [rng.uniform(0.36, 0.52)])
+            k = r * CANVAS
+            pen.ellipse([spot[0] - k, spot[1] - k, spot[0] + k, spot[1] + k], fill=215)
+    layer = chest.layer(all_, blur=1.8)
     chest.bronchi = chest.layer(big, blur=2.0)
     fade = smoothstep(chest.wall / 0.05)
-    grain = 0.03 * chest.cloud(rng, 90)
-    chest.vessels += a.markings * (0.50 * layer * (0.35 + 0.65 * fade) + grain) * chest.lung
+    grain = 0.03 * chest.cloud(rng, 90) + 0.03 * chest.cloud(rng, 30)
+    chest.vessels += a.markings * (0.42 * layer * (0.35 + 0.65 * fade) + grain) * chest.lung
     for side in (0, 1):
         sign = 1 if side else -1
-        du, dv = chest.u - sign * 0.072, chest.v - 0.425 + 0.012 * side
-        hilum = np.exp(-((du / 0.028) ** 2) - (dv / 0.05) ** 2)
-        chest.vessels += 0.38 * hilum * chest.lung
+        du, dv = chest.u * sign - 0.072, chest.v - 0.43 + 0.014 * side
+        hilum = np.exp(-(((du + 0.25 * dv) / 0.024) ** 2) - (dv / 0.055) ** 2)
+        chest.vessels += 0.42 * hilum * chest.lung * chest.half(side)
     chest.vessels *= 1 - 0.6 * chest.heart

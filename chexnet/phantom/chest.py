@@ -33,7 +33,7 @@ class Chest:
         floor: distance to the diaphragm, positive above it.
         middle: distance to the mediastinum, positive on the lung's side.
         lung: 0 to 1, both lungs, the part behind the heart included.
-        heart: 0 to 1.
+        heart: 0 to 1, the root of the great vessels included; `heart_rho` is of the heart alone.
         air: thickness of aerated lung, 0 to about 1.
         vessels: attenuation of the vessels in the lungs.
         solid: attenuation of what is no lung.
@@ -62,12 +62,14 @@ class Chest:
         edge = 0.004
         inside = np.minimum(self.wall, self.floor)
         self.lung = smoothstep(inside / edge + 0.5) * smoothstep(self.middle / 0.008 + 0.5)
-        self.heart_rho = self._heart()
-        self.heart = smoothstep((1 - self.heart_rho) / 0.07 + 0.5)
+        self.heart_rho, shadow = self._heart()
+        self.heart = smoothstep((1 - shadow) / 0.08 + 0.5)
         self.heart *= smoothstep(self.floor / 0.05 + 1.2)
         depth = np.sqrt(np.clip(self.wall / 0.11, 0, 1)) * 0.55 + 0.45
         depth *= 1 - 0.30 * smoothstep((0.30 - self.v + anatomy.apex - 0.125) / 0.22)
-        self.air = self.lung * depth * (1 - 0.80 * self.heart)
+        # A little lung lies behind the heart, less towards the spine.
+        behind = 0.22 * smoothstep(self.middle / 0.12 + 0.2)
+        self.air = self.lung * depth * (1 - (1 - behind) * self.heart)
         zeros = np.zeros_like(self.u)
         self.vessels, self.solid, self.fill, self.extra = (zeros.copy() for _ in range(4))
 
@@ -81,28 +83,41 @@ class Chest:
         for side in (0, 1):
             full = 0.62  # height of the greatest width
             s = np.clip((full - v) / (full - a.apex), 0, 1)
-            lateral = top + (a.width - top) * (1 - s**2.6) ** 0.62
+            lateral = top + (a.width - top) * (1 - s**2.7) ** 0.58
             lateral -= 0.012 * np.clip((v - full) / 0.2, 0, 1) ** 2
             lateral = np.where(v < a.apex, top - (a.apex - v) * 3, lateral)
             slope = np.gradient(lateral, v)
             self._lateral[side] = lateral
             self._steep[side] = 1 / np.sqrt(1 + slope**2)
             k = a.knob
-            lo = a.dome[side] - 0.2  # the heart's upper end
+            lo = max(a.dome[side] - 0.2, 0.44)  # the heart's upper end
             if side:
-                at = [-0.5, a.apex, 0.24, 0.285, 0.325, 0.37, 0.42, lo, 0.9, 1.5]
-                far = [0.06, 0.055, 0.05, 0.062 + 0.022 * k, 0.06 + 0.012 * k, 0.055, 0.066]
-                far += [0.06, 0.055, 0.055]
+                at = [
+                    -0.5,
+                    a.apex,
+                    0.23,
+                    0.265,
+                    0.295,
+                    0.325,
+                    0.36,
+                    0.41,
+                    0.46,
+                    lo + 0.03,
+                    0.9,
+                    1.5,
+                ]
+                far = [0.06, 0.052, 0.05, 0.056 + 0.01 * k, 0.06 + 0.024 * k, 0.06 + 0.018 * k]
+                far += [0.060, 0.068, 0.078, 0.075, 0.05, 0.05]
             else:
-                at = [-0.5, a.apex, 0.22, 0.30, 0.38, 0.42, lo, 0.9, 1.5]
-                far = [0.06, 0.05, 0.048, 0.052, 0.056, 0.06, 0.055, 0.05, 0.05]
+                at = [-0.5, a.apex, 0.22, 0.30, 0.38, 0.44, lo + 0.03, 0.9, 1.5]
+                far = [0.06, 0.048, 0.046, 0.052, 0.056, 0.062, 0.06, 0.045, 0.045]
             order = np.argsort(at)
             medial = np.interp(v, np.array(at)[order], np.array(far)[order])
             close = np.clip((v - a.apex) / 0.10, 0, 1)
             shut = top - (top - medial) * np.sqrt(1 - (1 - close) ** 2)
             shut = np.where(v < a.apex, top + (a.apex - v) * 3, shut)
-            kernel = np.hanning(23)
-            smooth = np.convolve(np.pad(shut, 11, mode="edge"), kernel / kernel.sum(), "valid")
+            kernel = np.hanning(47)
+            smooth = np.convolve(np.pad(shut, 23, mode="edge"), kernel / kernel.sum(), "valid")
             lean = (self.pose.twist + a.spine_curve * np.sin(3 * v)) * (1 if side else -1)
             self._medial[side] = np.where(v < a.apex + 0.02, shut, smooth) + lean
 
@@ -117,8 +132,8 @@ class Chest:
         slope = np.clip(sulcus * 2.3 * out**1.3 / (a.width - peak), 0, 2)
         return (surface - self.v) / np.sqrt(1 + slope * slope)
 
-    def _heart(self) -> np.ndarray:
-        """Elliptic radius: 1 on the heart's border, below 1 inside."""
+    def _heart(self) -> tuple[np.ndarray, np.ndarray]:
+        """Elliptic radii, 1 on the border, below 1 inside: of the heart, and with its vessels."""
         a = self.anatomy
         full = a.heart_ratio * a.width * 2
         long, short = 1.0, 0.70
@@ -127,12 +142,18 @@ class Chest:
         size = full / 2 / half
         cu = 0.17 * full + self.pose.twist * 2
         cv = (
-            (a.dome[0] + a.dome[1]) / 2 + 0.025 - size * np.sqrt((long * s) ** 2 + (short * c) ** 2)
+            (a.dome[0] + a.dome[1]) / 2 + 0.045 - size * np.sqrt((long * s) ** 2 + (short * c) ** 2)
         )
         self.heart_centre, self.heart_half = (cu, cv), full / 2
         du, dv = self.u - cu, self.v - cv
         along, over = (c * du + s * dv) / (size * long), (c * dv - s * du) / (size * short)
-        return np.sqrt(along * along + over * over)
+        heart = np.sqrt(along * along + over * over)
+        # The great vessels' root joins the heart to the upper mediastinum without a notch.
+        ru, rv = (self.u - 0.012 - self.pose.twist) / 0.075, (self.v - 0.415) / 0.15
+        root = np.sqrt(ru * ru + rv * rv)
+        k = 7.0
+        shadow = -np.log(np.exp(-k * heart.clip(0, 4)) + np.exp(-k * root.clip(0, 4))) / k
+        return heart, np.minimum(shadow + 0.03, heart)
 
     def canvas(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
         """An empty 8-bit canvas and a pen for it; `points` gives its coordinates."""
@@ -146,10 +167,17 @@ class Chest:
 
     def layer(self, picture: Image.Image, blur: float = 0.0) -> np.ndarray:
         """A canvas as a map in [0, 1] of this chest's size, blurred by `blur` canvas pixels."""
+        # Blurring costs most: where the result is small, half-way there is fine enough.
+        halves = 1
+        while CANVAS // (2 * halves) >= 2 * self.size:
+            halves *= 2
+        if halves > 1:
+            picture = picture.reduce(halves)
         if blur:
-            picture = picture.filter(ImageFilter.GaussianBlur(blur))
-        if self.size != CANVAS:
-            kind = Image.Resampling.BOX if self.size < CANVAS else Image.Resampling.BILINEAR
+            picture = picture.filter(ImageFilter.GaussianBlur(blur / halves))
+        if self.size != picture.width:
+            smaller = self.size < picture.width
+            kind = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
             picture = picture.resize((self.size, self.size), kind)
         return np.asarray(picture, dtype=np.float32) * np.float32(1 / 255)
 

@@ -11,13 +11,14 @@ from chexnet.phantom.anatomy import at_visit, draw_anatomy
 from chexnet.phantom.body import draw_body
 from chexnet.phantom.chest import Box, Chest
 from chexnet.phantom.findings import DRAW, reshape
+from chexnet.phantom.objects import draw_objects
 from chexnet.phantom.patients import person, stream, visits
 from chexnet.phantom.render import expose
 
 SMALLEST, LARGEST = 64, 2048
 """Sizes that can be drawn; the findings need about 256 pixels to be seen."""
 # One number for each purpose that random numbers are drawn for.
-_ANATOMY, _VISIT, _TREE, _SOFT, _FILM, _NOISE, _FINDING = 10, 11, 12, 13, 14, 15, 100
+_ANATOMY, _VISIT, _TREE, _SOFT, _FILM, _NOISE, _OBJECTS, _FINDING = 10, 11, 12, 13, 14, 15, 16, 100
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def draw_phantom(
         if name in wanted:
             found = draw(chest, wanted[name], stream(seed, patient, own[name]))
             boxes += [(name, box) for box in found]
+    draw_objects(chest, visit.view, stream(seed, patient, _OBJECTS, follow_up))
     film, noise = (stream(seed, patient, layer, follow_up) for layer in (_FILM, _NOISE))
     pixels = expose(chest, visit.view, film, noise)
     order = {name: place for place, name in enumerate(FINDINGS)}

@@ -42,10 +42,10 @@ def reshape(anatomy: Anatomy, findings: Mapping[str, float], side: int) -> Anato
     """
     dome, sulcus, ratio = list(anatomy.dome), list(anatomy.sulcus), anatomy.heart_ratio
     if severity := findings.get("Cardiomegaly"):
-        ratio = max(ratio + 0.05, 0.52) + 0.13 * severity
+        ratio = max(ratio + 0.05, 0.52) + 0.11 * severity
     if severity := findings.get("Emphysema"):
         dome = [d + 0.01 + 0.03 * severity for d in dome]
-        sulcus = [s * (0.70 - 0.40 * severity) for s in sulcus]
+        sulcus = [s * (0.65 - 0.35 * severity) for s in sulcus]
         ratio *= 1 - 0.06 * severity
     if severity := findings.get("Fibrosis"):
         dome = [d - 0.02 * severity for d in dome]

@@ -158,7 +158,7 @@ def _next(
     another's.
     """
     chance = rng.random(len(FINDINGS))
-    severity = rng.beta(1.3, 1.1, len(FINDINGS))
+    severity = 0.10 + 0.90 * rng.beta(1.3, 1.1, len(FINDINGS))
     stays = rng.random(len(FINDINGS))
     company = rng.random((len(FINDINGS), len(FINDINGS)))
     share = (0.03 if healthy else 1.55) * (1.0 if first else 0.30)
@@ -173,4 +173,4 @@ def _next(
             i, j = FINDINGS.index(leader), FINDINGS.index(follower)
             if leader in now and leader not in before and company[i, j] < extra:
                 now.setdefault(follower, severity[j])
-    return {name: float(np.clip(now[name], 0.05, 1.0)) for name in FINDINGS if name in now}
+    return {name: float(np.clip(now[name], 0.10, 1.0)) for name in FINDINGS if name in now}

@@ -68,13 +68,13 @@ def pleural_thickening(chest: Chest, severity: float, rng: np.random.Generator) 
     """
     a, boxes = chest.anatomy, []
     for side in (0, 1) if rng.random() < 0.3 else (int(rng.integers(2)),):
-        thick = 0.010 + 0.024 * severity + rng.uniform(0, 0.006)
+        thick = 0.014 + 0.026 * severity + rng.uniform(0, 0.008)
         wave = 1 + 0.22 * chest.cloud(rng, 14)
         if rng.random() < 0.35:
             along = smoothstep((a.apex + 0.11 - chest.v) / 0.06)
             thick *= 1.2
         else:
-            top, length = rng.uniform(0.24, 0.42), rng.uniform(0.18, 0.28)
+            top, length = rng.uniform(0.24, 0.40), rng.uniform(0.20, 0.32)
             along = smoothstep((chest.v - top) / 0.05) * smoothstep((top + length - chest.v) / 0.05)
         width = thick * wave * along
         band = smoothstep((width - chest.wall) / 0.005 + 0.5) * (width > 0.004)
