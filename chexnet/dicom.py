@@ -14,7 +14,7 @@ from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels import pixel_array
 
 from chexnet.errors import ImageError
-from chexnet.images import EXPORT, MAX_JPEG_SCANS, SILENT, Facts, check_size
+from chexnet.images import EXPORT, SILENT, Facts, check_size, jpeg_segments
 
 MODALITIES = ("CR", "DX", "RG")
 # All that pixels need. A tag that is not named here is skipped while reading.
@@ -134,14 +134,11 @@ def _size_2000(frame: bytes) -> tuple[int, int, int]:
 
 def _size_jpeg(frame: bytes) -> tuple[int, int, int]:
     """Height, width and channels in the frame header (SOF) of JPEG or JPEG-LS."""
-    if frame.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise ValueError("too many scans")
-    start = 2
-    while _number(frame, start + 1, 1) not in SOF:
-        if _number(frame, start, 1) != 0xFF:
-            raise ValueError("no frame header")
-        start += 2 + _number(frame, start + 2, 2)
-    return _number(frame, start + 5, 2), _number(frame, start + 7, 2), _number(frame, start + 9, 1)
+    for marker, start in jpeg_segments(frame):
+        if marker in SOF:
+            height, width = _number(frame, start + 5, 2), _number(frame, start + 7, 2)
+            return height, width, _number(frame, start + 9, 1)
+    raise ValueError("no frame header")
 
 
 def _shown(stored: np.ndarray, data: Dataset, bits: int, signed: bool) -> tuple:
