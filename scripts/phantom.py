@@ -15,7 +15,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="New or empty folder, or one to go on with.")],
     patients: Annotated[int, typer.Option(help="1 to 10,000; 2.5 images each on average.")] = 400,
     size: Annotated[int, typer.Option(help="Pixels a side, 64 to 2048.")] = 512,
-    seed: Annotated[int, typer.Option(help="0 to 999; another seed, other patients.")] = 0,
+    seed: Annotated[int, typer.Option(help="0 to 998; another seed, other patients.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; 0 for one a core.")] = 0,
 ) -> None:
     """Draw synthetic radiographs of the 14 findings, with a box for every finding drawn."""

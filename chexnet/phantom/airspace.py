@@ -167,7 +167,7 @@ def edema(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
     )
     wing = np.exp(-far) * chest.lung * smoothstep(chest.wall / 0.07)
     mottle = np.clip(0.9 + 0.16 * chest.cloud(rng, 18), 0.4, 1.4)
-    chest.add_fill(wing * mottle * (0.22 + 0.48 * severity) * (1 - 0.5 * chest.heart))
+    chest.add_fill(wing * mottle * (0.16 + 0.50 * severity) * (1 - 0.5 * chest.heart))
     chest.vessels *= 1 - (0.2 + 0.5 * severity) * wing  # their margins are lost
     picture, pen = chest.canvas()
     for side in (0, 1):

@@ -76,7 +76,7 @@ def draw_phantoms(
         out: a new or empty folder, or one begun with the same parameters.
         patients: 1 to 10,000; each has 1 to 6 images, 2.5 on average.
         size: pixels a side, 64 to 2048; boxes are in the 1024 x 1024 frame at every size.
-        seed: 0 to 999; no two seeds share a patient number.
+        seed: 0 to 998; no two seeds share a patient number.
         workers: processes; 0 for one a core, 1 to stay in this process.
         on_progress: called with (images done, images in all).
 

@@ -59,7 +59,7 @@ def draw_phantom(
     """Draw one radiograph.
 
     Args:
-        seed: seed of the set, 0 to 999.
+        seed: seed of the set, 0 to 998.
         patient: 0 for the first patient of the set.
         follow_up: 0 for the patient's first image.
         size: pixels a side. Another size gives the same picture up to resolution and noise.

@@ -42,7 +42,7 @@ def reshape(anatomy: Anatomy, findings: Mapping[str, float], side: int) -> Anato
     """
     dome, sulcus, ratio = list(anatomy.dome), list(anatomy.sulcus), anatomy.heart_ratio
     if severity := findings.get("Cardiomegaly"):
-        ratio = max(ratio + 0.05, 0.52) + 0.11 * severity
+        ratio = max(ratio + 0.035, 0.505) + 0.115 * severity
     if severity := findings.get("Emphysema"):
         dome = [d + 0.01 + 0.03 * severity for d in dome]
         sulcus = [s * (0.65 - 0.35 * severity) for s in sulcus]

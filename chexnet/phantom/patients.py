@@ -17,7 +17,7 @@ FIRST_NUMBER = 90_000_001
 """Patient number of the first phantom of seed 0; NIH's own numbers end at 30,805."""
 PATIENTS_PER_SEED = 10_000
 """Numbers reserved for each seed, so that two sets never share a name."""
-LAST_SEED = 999
+LAST_SEED = 998
 """The last seed whose numbers still have eight digits."""
 
 PREVALENCE = {
