@@ -165,17 +165,20 @@ def edema(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
         + ((chest.v - 0.45) / (0.13 + 0.06 * severity)) ** 2,
         9,
     )
-    wing = np.exp(-far) * chest.lung * smoothstep(chest.wall / 0.07)
-    mottle = np.clip(0.9 + 0.16 * chest.cloud(rng, 18), 0.4, 1.4)
+    far = far * (1 + 0.35 * chest.cloud(rng, 9)).clip(0.4)
+    wing = 0.92 * np.exp(-(far**1.3)) * chest.lung * smoothstep(chest.wall / 0.07)
+    mottle = np.clip(0.9 + 0.18 * chest.cloud(rng, 18) + 0.16 * chest.cloud(rng, 40), 0.3, 1.5)
     chest.add_fill(wing * mottle * (0.16 + 0.50 * severity) * (1 - 0.5 * chest.heart))
     chest.vessels *= 1 - (0.2 + 0.5 * severity) * wing  # their margins are lost
     picture, pen = chest.canvas()
     for side in (0, 1):
         for k in range(8):
-            v = chest.anatomy.dome[side] - 0.015 - 0.02 * k + rng.normal(0, 0.003)
+            v = chest.anatomy.dome[side] - 0.015 - 0.02 * k + rng.normal(0, 0.005)
             end = chest.anatomy.width - 0.006
-            path = np.array([end - rng.uniform(0.035, 0.06), end]) * (1 if side else -1)
-            pen.line(chest.points(path, np.array([v, v + rng.normal(0, 0.003)])), fill=255, width=4)
+            path = np.array([end - rng.uniform(0.025, 0.055), end]) * (1 if side else -1)
+            pen.line(
+                chest.points(path, np.array([v, v + rng.normal(0.002, 0.005)])), fill=255, width=4
+            )
     lines = chest.layer(picture, blur=1.0) * (chest.wall > 0) * (chest.floor > 0)
     chest.extra += lines * (0.2 + 0.35 * severity)
     return _boxes(chest, *((wing > 0.3) & chest.half(side) for side in (0, 1)))
@@ -240,7 +243,7 @@ def fibrosis(chest: Chest, severity: float, rng: np.random.Generator) -> list[Bo
     net = chest.layer(picture, blur=1.4)
     here = chest.half(sides[0]) if len(sides) == 1 else True
     zone = zone * here
-    chest.extra += zone * (net * (0.35 + 0.65 * severity) + 0.05 + 0.10 * severity)
+    chest.extra += zone * (net * (0.35 + 0.45 * severity) + 0.05 + 0.12 * severity)
     return _boxes(chest, *((zone > 0.4) & chest.half(side) for side in sides))
 
 
@@ -254,7 +257,7 @@ def nodule(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]
     for _ in range(int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))):
         radius = (0.75 + 0.45 * severity + rng.uniform(0, 0.2)) * CM
         _, u, v = _spot(chest, rng, 0.12, 0.92)
-        boxes += _ball(chest, u, v, radius, 0.45 + 0.75 * severity, 0.03, rng)
+        boxes += _ball(chest, u, v, radius, 0.45 + 0.75 * severity, 0.02, rng)
     return boxes
 
 
@@ -280,7 +283,7 @@ def _window(chest: Chest, u: float, v: float, reach: float) -> tuple[slice, slic
 
 def _ball(chest, u, v, radius, strength, ragged, rng) -> list[Box]:
     """A ball of soft tissue whose border waves by `ragged` of its radius."""
-    waves, phases = rng.normal(0, ragged, 5), rng.uniform(0, 2 * np.pi, 5)
+    waves, phases = rng.normal(0, ragged, 5) / np.arange(1, 6) ** 0.5, rng.uniform(0, 2 * np.pi, 5)
     rows, columns = _window(chest, u, v, radius * 1.6)
     du, dv = chest.u[rows, columns] - u, chest.v[rows, columns] - v
     turn = np.arctan2(dv, du)

@@ -36,6 +36,7 @@ class Anatomy:
         gas: size of the stomach's bubble, 0 to 1.
         scapula: 0 when the arms are forward (scapulae beside the lungs), 1 when over the lungs.
         clavicle: height of the clavicles' inner ends.
+        aeration: how much air the lungs hold, 1 for a full breath.
     """
 
     width: float
@@ -56,6 +57,7 @@ class Anatomy:
     gas: float
     scapula: float
     clavicle: float
+    aeration: float
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ def draw_anatomy(sex: str, build: float, age: int, rng: np.random.Generator) -> 
         apex=rng.normal(0.125, 0.012),
         dome=(dome, dome + rng.uniform(0.008, 0.035)),
         sulcus=(rng.uniform(0.085, 0.115), rng.uniform(0.08, 0.11)),
-        heart_ratio=float(np.clip(rng.normal(0.435, 0.022) + 0.012 * build, 0.38, 0.475)),
-        heart_tilt=rng.normal(0.62, 0.08) - 0.15 * build,
+        heart_ratio=float(np.clip(rng.normal(0.435, 0.028) + 0.012 * build, 0.37, 0.475)),
+        heart_tilt=rng.normal(0.62, 0.10) - 0.15 * build,
         fat=0.045 + 0.03 * (build + 1) / 2 + rng.uniform(0, 0.015),
         breast=0.0 if male else rng.uniform(0.15, 0.5) + 0.1 * build,
         bone=rng.normal(1.0, 0.18) - 0.004 * (age - 50),
@@ -118,6 +120,7 @@ def draw_anatomy(sex: str, build: float, age: int, rng: np.random.Generator) -> 
         gas=rng.random(),
         scapula=rng.uniform(0, 0.35),
         clavicle=rng.normal(0.215, 0.012),
+        aeration=1.0,
     )
 
 
@@ -129,7 +132,7 @@ def at_visit(base: Anatomy, view: str, rng: np.random.Generator) -> tuple[Anatom
     Roentgenology, chapter on the normal radiograph).
     """
     frontal = view == "PA"
-    breath = rng.normal(0 if frontal else -0.025, 0.012)
+    breath = float(np.clip(rng.normal(0 if frontal else -0.025, 0.02), -0.07, 0.035))
     anatomy = replace(
         base,
         dome=(base.dome[0] + breath, base.dome[1] + breath),
@@ -138,11 +141,12 @@ def at_visit(base: Anatomy, view: str, rng: np.random.Generator) -> tuple[Anatom
         gas=float(np.clip(base.gas * (1.0 if frontal else 0.6) + rng.normal(0, 0.15), 0, 1)),
         scapula=float(np.clip(base.scapula + (0 if frontal else 0.65), 0, 1)),
         clavicle=base.clavicle - (0 if frontal else rng.uniform(0.02, 0.06)),
+        aeration=float(np.clip(rng.normal(0.93 if frontal else 0.86, 0.07), 0.7, 1.05)),
     )
     pose = Pose(
-        scale=rng.normal(1.10 if frontal else 1.05, 0.05),
-        angle=rng.normal(0, 0.02 if frontal else 0.045),
-        shift=(rng.normal(0, 0.018), rng.normal(0.03, 0.025)),
+        scale=float(np.clip(rng.normal(1.09 if frontal else 1.04, 0.075), 0.86, 1.24)),
+        angle=rng.normal(0, 0.03 if frontal else 0.06),
+        shift=tuple(np.clip(rng.normal((0, 0.025), (0.030, 0.035)), -0.07, 0.09).tolist()),
         twist=rng.normal(0, 0.006 if frontal else 0.013),
     )
     return anatomy, pose

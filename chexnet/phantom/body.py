@@ -47,7 +47,7 @@ def _soft_tissue(chest: Chest, rng: np.random.Generator) -> None:
         for sign in (-1, 1):
             du, dv = chest.u - sign * 0.19, chest.v - 0.60
             rho = np.sqrt((du / 0.15) ** 2 + (dv / np.where(dv > 0, 0.11, 0.2)) ** 2)
-            chest.solid += a.breast * 0.9 * np.sqrt(np.clip(1 - rho, 0, 1))
+            chest.solid += a.breast * 1.2 * np.sqrt(np.clip(1 - rho, 0, 1))
 
 
 def _mediastinum(chest: Chest) -> None:

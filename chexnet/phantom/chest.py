@@ -69,7 +69,7 @@ class Chest:
         depth *= 1 - 0.30 * smoothstep((0.30 - self.v + anatomy.apex - 0.125) / 0.22)
         # A little lung lies behind the heart, less towards the spine.
         behind = 0.22 * smoothstep(self.middle / 0.12 + 0.2)
-        self.air = self.lung * depth * (1 - (1 - behind) * self.heart)
+        self.air = self.lung * depth * anatomy.aeration * (1 - (1 - behind) * self.heart)
         zeros = np.zeros_like(self.u)
         self.vessels, self.solid, self.fill, self.extra = (zeros.copy() for _ in range(4))
 

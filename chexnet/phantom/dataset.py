@@ -5,9 +5,11 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from chexnet.errors import ConfigError, DataError
+from chexnet.errors import ChexnetError, ConfigError, DataError
 from chexnet.labels import BOX_SPELLING, FINDINGS, NO_FINDING
 from chexnet.phantom.draw import check_size, draw_phantom
 from chexnet.phantom.patients import PATIENTS_PER_SEED, patient_number, person, stream, visits
@@ -29,7 +31,7 @@ HEADER = (
 """NIH's own first line, its empty last column included."""
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
 FOLDERS = 12
-VERSION = 1
+VERSION = 2
 """Raised whenever the same parameters would give other pixels."""
 TEST_SHARE = 0.2
 ORIGINAL = (2500, 2500, 0.16, 0.16)
@@ -149,15 +151,26 @@ def _work(tasks: list[tuple], workers: int) -> Iterator[tuple[int, list[tuple], 
         return
     # Not fork: a caller with threads (torch, a progress bar) could hang in the child.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+    count = min(workers, len(tasks))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupt) as pool:
         waiting = {pool.submit(_draw_patients, *task): i for i, task in enumerate(tasks)}
         try:
             while waiting:
                 finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield waiting.pop(future), *future.result()
+        except BrokenProcessPool as error:
+            raise ChexnetError(
+                "A drawing process was killed, perhaps for want of memory. Run the same command "
+                "again with fewer workers: what is drawn is kept."
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C is the parent's to handle; the children end what they are drawing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def image_folder(patient: int, patients: int) -> str:
@@ -205,7 +218,7 @@ def _read_boxes(path: Path) -> list[tuple]:
 
 def _write(path: Path, content: bytes) -> None:
     """Write to a temporary name in the same folder, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.part")  # a killed run's is written over
     temporary.write_bytes(content)
     temporary.replace(path)
 

@@ -28,7 +28,8 @@ def effusion(chest: Chest, severity: float, rng: np.random.Generator) -> list[Bo
         fluid = smoothstep((chest.v - surface) / 0.018 + 0.5) * chest.half(side)
         fluid *= chest.lung
         chest.add_fill(fluid * 0.97)
-        chest.extra += 0.25 * fluid
+        # Fluid hides the dome: no step where the abdomen begins.
+        chest.extra += 0.25 * fluid * smoothstep(chest.floor / 0.06)
         boxes += _boxes(chest, fluid > 0.5)
     return boxes
 

@@ -24,10 +24,14 @@ def expose(chest: Chest, view: str, rng: np.random.Generator, noise: np.random.G
     """
     size = chest.size
     portable = view == "AP"
-    middle, gain = rng.normal(1.85, 0.18), rng.uniform(1.15, 1.75)
+    middle, gain = rng.normal(1.85, 0.22), rng.uniform(1.15, 1.75)
     scatter = rng.uniform(0.03, 0.10) + 0.05 * portable
-    mu = chest.attenuation()
-    ray = np.exp(-np.clip(mu, 0, 8))
+    # The tube's heel effect and a turned grid darken one edge.
+    slope = rng.normal(0, 0.16, 2).astype(np.float32)
+    line = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32)
+    heel = slope[0] * line[None, :] + slope[1] * line[:, None]
+    mu = chest.attenuation() + heel
+    ray = np.exp(-np.clip(mu, -0.5, 8))
     small = Image.fromarray(ray).resize((64, 64), Image.Resampling.BOX)
     veil = gaussian_filter(np.asarray(small), 5, mode="nearest")
     veil = np.asarray(Image.fromarray(veil).resize((size, size), Image.Resampling.BILINEAR))

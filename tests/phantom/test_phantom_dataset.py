@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ from chexnet.phantom import dataset
 from chexnet.phantom.dataset import draw_phantoms
 
 PATIENTS, SIZE = 30, 64
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -197,3 +200,25 @@ def test_the_parameters_stand_in_phantom_json(drawn):
         "size": SIZE,
         "seed": 1,
     }
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "scripts.phantom", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_the_command_draws_says_what_and_names_the_next_command(tmp_path):
+    out = tmp_path / "set"
+    done = _run(str(out), "--patients", "2", "--size", "64", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    images = len(list(out.rglob("*.png")))
+    assert done.stdout.startswith(f"{images} images of 2 patients")
+    assert done.stdout.endswith(f"Next: python -m scripts.train --data {out}\n")
+
+
+def test_the_command_refuses_with_a_message_and_no_traceback(tmp_path):
+    refused = _run(str(tmp_path / "set"), "--patients", "10001")
+    assert refused.returncode == 1
+    assert "expected 1 to 10,000" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not list(tmp_path.iterdir())
