@@ -60,8 +60,8 @@ def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list
     whole = np.zeros_like(chest.u)
     inner = chest.heart_centre[0] + 0.7 * chest.heart_half if side else 0.09
     for k in range(1 + int(rng.random() < 0.4 + 0.4 * severity) + int(rng.random() < 0.35)):
-        length, tilt = rng.uniform(0.09, 0.17), rng.normal(0.0, 0.22)
-        cu = inner + rng.uniform(0.25, 0.85) * max(a.width - 0.06 - inner, 0.04)
+        length, tilt = rng.uniform(0.11, 0.19), rng.normal(0.0, 0.22)
+        cu = inner + rng.uniform(0.35, 0.85) * max(a.width - 0.06 - inner, 0.04)
         cv = a.dome[side] - rng.uniform(0.02, 0.05) - 0.04 * k
         thick = (0.0045 + 0.006 * severity) * rng.uniform(0.8, 1.4)
         c, s = np.cos(tilt), np.sin(tilt)
@@ -71,7 +71,7 @@ def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list
             (length / 2 - np.abs(x)) / 0.03 + 0.5
         )
         whole = np.maximum(whole, band * chest.half(side))
-    whole *= smoothstep(chest.floor / 0.01) * (chest.wall > 0)
+    whole *= smoothstep(chest.floor / 0.01) * (chest.wall > 0) * (1 - 0.7 * chest.heart)
     chest.extra += whole * (0.42 + 0.75 * severity)
     return _boxes(chest, whole > 0.4)
 

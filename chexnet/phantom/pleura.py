@@ -26,8 +26,8 @@ def effusion(chest: Chest, severity: float, rng: np.random.Generator) -> list[Bo
         surface = level - climb * np.exp(-np.clip(chest.wall, 0, 1) / (0.035 + 0.03 * amount))
         surface = surface + 0.03 * (1 - amount)
         fluid = smoothstep((chest.v - surface) / 0.018 + 0.5) * chest.half(side)
-        fluid *= chest.lung
         chest.add_fill(fluid * 0.97)
+        fluid *= chest.lung
         # Fluid hides the dome: no step where the abdomen begins.
         chest.extra += 0.25 * fluid * smoothstep(chest.floor / 0.06)
         boxes += _boxes(chest, fluid > 0.5)
@@ -70,10 +70,10 @@ def pleural_thickening(chest: Chest, severity: float, rng: np.random.Generator) 
     a, boxes = chest.anatomy, []
     for side in (0, 1) if rng.random() < 0.3 else (int(rng.integers(2)),):
         thick = 0.014 + 0.026 * severity + rng.uniform(0, 0.008)
-        wave = 1 + 0.22 * chest.cloud(rng, 14)
+        wave = 1 + 0.16 * chest.cloud(rng, 9)
         if rng.random() < 0.35:
             along = smoothstep((a.apex + 0.11 - chest.v) / 0.06)
-            thick *= 1.2
+            thick *= 1.5
         else:
             top, length = rng.uniform(0.24, 0.40), rng.uniform(0.20, 0.32)
             along = smoothstep((chest.v - top) / 0.05) * smoothstep((top + length - chest.v) / 0.05)
