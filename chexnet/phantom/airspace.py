@@ -32,10 +32,6 @@ def _spot(chest: Chest, rng: np.random.Generator, low: float, high: float):
     return side, (u if side else -u), v
 
 
-def _boxes(chest: Chest, *masks: np.ndarray) -> list[Box]:
-    return [box for mask in masks if (box := chest.box(mask)) is not None]
-
-
 def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
     """Plate-like bands at a base, or a collapsed lower lobe as a wedge.
 
@@ -56,7 +52,7 @@ def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list
         mask *= chest.half(side) * smoothstep(along / 0.01)
         chest.add_fill(mask * chest.lung * (0.55 + 0.4 * severity))
         chest.extra += (0.18 + 0.22 * severity) * mask * chest.lung
-        return _boxes(chest, (mask * chest.lung) > 0.5)
+        return chest.boxes((mask * chest.lung) > 0.5)
     whole = np.zeros_like(chest.u)
     inner = chest.heart_centre[0] + 0.7 * chest.heart_half if side else 0.09
     for k in range(1 + int(rng.random() < 0.4 + 0.4 * severity) + int(rng.random() < 0.35)):
@@ -73,7 +69,7 @@ def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list
         whole = np.maximum(whole, band * chest.half(side))
     whole *= smoothstep(chest.floor / 0.01) * (chest.wall > 0) * (1 - 0.7 * chest.heart)
     chest.extra += whole * (0.42 + 0.75 * severity)
-    return _boxes(chest, whole > 0.4)
+    return chest.boxes(whole > 0.4)
 
 
 def consolidation(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
@@ -99,7 +95,7 @@ def consolidation(chest: Chest, severity: float, rng: np.random.Generator) -> li
     shape *= chest.half(side) * chest.lung
     chest.add_fill(shape * (0.28 + 0.62 * severity))
     chest.extra -= shape * chest.bronchi * (0.16 + 0.30 * severity) * (1 - chest.heart)
-    return _boxes(chest, shape > 0.5)
+    return chest.boxes(shape > 0.5)
 
 
 def infiltration(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
@@ -122,7 +118,7 @@ def infiltration(chest: Chest, severity: float, rng: np.random.Generator) -> lis
         veil = smoothstep((1.25 - far) / 0.9) * chest.lung * chest.half(side)
         haze = (0.13 + 0.42 * severity) * mottle + (0.08 + 0.20 * severity) * streaks**2
         chest.extra += 1.2 * veil * haze * (1 - 0.5 * chest.heart)
-        boxes += _boxes(chest, veil > 0.35)
+        boxes += chest.boxes(veil > 0.35)
     return boxes
 
 
@@ -149,7 +145,7 @@ def pneumonia(chest: Chest, severity: float, rng: np.random.Generator) -> list[B
             patch += (1 - patch) * 0.62 * np.exp(-((far / (0.9 * r * r)) ** 1.5))
         cover *= chest.lung * chest.half(side)
         chest.add_fill(cover * (0.34 + 0.56 * severity))
-        boxes += _boxes(chest, cover > 0.4)
+        boxes += chest.boxes(cover > 0.4)
     return boxes
 
 
@@ -181,7 +177,7 @@ def edema(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
             )
     lines = chest.layer(picture, blur=1.0) * (chest.wall > 0) * (chest.floor > 0)
     chest.extra += lines * (0.2 + 0.35 * severity)
-    return _boxes(chest, *((wing > 0.3) & chest.half(side) for side in (0, 1)))
+    return chest.boxes(*((wing > 0.3) & chest.half(side) for side in (0, 1)))
 
 
 def emphysema(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
@@ -210,7 +206,7 @@ def emphysema(chest: Chest, severity: float, rng: np.random.Generator) -> list[B
     chest.vessels *= 1 - 0.85 * holes
     chest.extra -= (0.05 + 0.15 * severity) * holes * inside
     chest.extra += (0.14 + 0.26 * severity) * chest.layer(picture, blur=1.0) * inside
-    return _boxes(chest, *((chest.lung > 0.5) & chest.half(side) for side in (0, 1)))
+    return chest.boxes(*((chest.lung > 0.5) & chest.half(side) for side in (0, 1)))
 
 
 def fibrosis(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
@@ -244,7 +240,7 @@ def fibrosis(chest: Chest, severity: float, rng: np.random.Generator) -> list[Bo
     here = chest.half(sides[0]) if len(sides) == 1 else True
     zone = zone * here
     chest.extra += zone * (net * (0.35 + 0.45 * severity) + 0.05 + 0.12 * severity)
-    return _boxes(chest, *((zone > 0.4) & chest.half(side) for side in sides))
+    return chest.boxes(*((zone > 0.4) & chest.half(side) for side in sides))
 
 
 def nodule(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
@@ -269,7 +265,7 @@ def mass(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
     """
     radius = (1.75 + 1.3 * severity + rng.uniform(0, 0.4)) * CM
     _, u, v = _spot(chest, rng, 0.18, 0.85)
-    return _ball(chest, u, v, radius, 0.45 + 0.85 * severity, 0.05, rng)
+    return _ball(chest, u, v, radius, 0.58 + 0.80 * severity, 0.05, rng)
 
 
 def _window(chest: Chest, u: float, v: float, reach: float) -> tuple[slice, slice]:
@@ -297,4 +293,4 @@ def _ball(chest, u, v, radius, strength, ragged, rng) -> list[Box]:
     chest.extra[rows, columns] += strength * thick * inside
     mask = np.zeros(chest.u.shape, bool)
     mask[rows, columns] = (rho < 1) & (chest.wall[rows, columns] > 0)
-    return _boxes(chest, mask)
+    return chest.boxes(mask)

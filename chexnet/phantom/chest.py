@@ -29,13 +29,17 @@ class Chest:
     Attributes:
         u, v: body coordinates of the pixels.
         left: True where u > 0 (the patient's left).
+        across: distance from the midline, |u|.
+        side, inner: half-widths of lung and mediastinum at each pixel's height.
         wall: distance to the pleura at the side and top, positive inside.
         floor: distance to the diaphragm, positive above it.
         middle: distance to the mediastinum, positive on the lung's side.
         lung: 0 to 1, both lungs, the part behind the heart included.
         heart: 0 to 1, the root of the great vessels included; `heart_rho` is of the heart alone.
+        heart_centre, heart_half: (u, v) of the heart's middle; half of its width.
         air: thickness of aerated lung, 0 to about 1.
         vessels: attenuation of the vessels in the lungs.
+        bronchi: 0 to 1, the large branches alone, where air may show in a filled lung.
         solid: attenuation of what is no lung.
         fill: share of the air spaces filled with something else, 0 to 1.
         extra: attenuation added at last, signed.
@@ -72,6 +76,7 @@ class Chest:
         self.air = self.lung * depth * anatomy.aeration * (1 - (1 - behind) * self.heart)
         zeros = np.zeros_like(self.u)
         self.vessels, self.solid, self.fill, self.extra = (zeros.copy() for _ in range(4))
+        self.bronchi = zeros
 
     def _tables(self) -> None:
         a = self.anatomy
@@ -91,28 +96,15 @@ class Chest:
             self._steep[side] = 1 / np.sqrt(1 + slope**2)
             k = a.knob
             lo = max(a.dome[side] - 0.2, 0.44)  # the heart's upper end
+            # (height, half-width of the mediastinum): the aortic knob stands out on the left.
             if side:
-                at = [
-                    -0.5,
-                    a.apex,
-                    0.23,
-                    0.265,
-                    0.295,
-                    0.325,
-                    0.36,
-                    0.41,
-                    0.46,
-                    lo + 0.03,
-                    0.9,
-                    1.5,
-                ]
-                far = [0.06, 0.052, 0.05, 0.056 + 0.01 * k, 0.06 + 0.024 * k, 0.06 + 0.018 * k]
-                far += [0.060, 0.068, 0.078, 0.075, 0.05, 0.05]
+                border = [(-0.5, 0.06), (a.apex, 0.052), (0.23, 0.05), (0.265, 0.056 + 0.01 * k)]
+                border += [(0.295, 0.06 + 0.024 * k), (0.325, 0.06 + 0.018 * k), (0.36, 0.060)]
+                border += [(0.41, 0.068), (0.46, 0.078), (lo + 0.03, 0.075), (0.9, 0.05)]
             else:
-                at = [-0.5, a.apex, 0.22, 0.30, 0.38, 0.44, lo + 0.03, 0.9, 1.5]
-                far = [0.06, 0.048, 0.046, 0.052, 0.056, 0.062, 0.06, 0.045, 0.045]
-            order = np.argsort(at)
-            medial = np.interp(v, np.array(at)[order], np.array(far)[order])
+                border = [(-0.5, 0.06), (a.apex, 0.048), (0.22, 0.046), (0.30, 0.052)]
+                border += [(0.38, 0.056), (0.44, 0.062), (lo + 0.03, 0.06), (0.9, 0.045)]
+            medial = np.interp(v, *np.array(border).T)
             close = np.clip((v - a.apex) / 0.10, 0, 1)
             shut = top - (top - medial) * np.sqrt(1 - (1 - close) ** 2)
             shut = np.where(v < a.apex, top + (a.apex - v) * 3, shut)
@@ -208,6 +200,10 @@ class Chest:
             float((columns[-1] + 1) * k - x),
             float((rows[-1] + 1) * k - y),
         )
+
+    def boxes(self, *masks: np.ndarray) -> list[Box]:
+        """One box for each boolean map that is not empty."""
+        return [box for mask in masks if (box := self.box(mask)) is not None]
 
     def attenuation(self) -> np.ndarray:
         """Put the layers together."""

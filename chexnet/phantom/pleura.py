@@ -5,7 +5,6 @@ The conventions and the short names of the sources are those of `chexnet.phantom
 
 import numpy as np
 
-from chexnet.phantom.airspace import _boxes
 from chexnet.phantom.chest import LUNG, Box, Chest, smoothstep
 
 
@@ -30,7 +29,7 @@ def effusion(chest: Chest, severity: float, rng: np.random.Generator) -> list[Bo
         fluid *= chest.lung
         # Fluid hides the dome: no step where the abdomen begins.
         chest.extra += 0.25 * fluid * smoothstep(chest.floor / 0.06)
-        boxes += _boxes(chest, fluid > 0.5)
+        boxes += chest.boxes(fluid > 0.5)
     return boxes
 
 
@@ -52,12 +51,12 @@ def pneumothorax(chest: Chest, severity: float, rng: np.random.Generator) -> lis
     free = smoothstep(-off / 0.004 + 0.5) * chest.lung * half
     line = np.exp(-((off / 0.0032) ** 2)) * chest.lung * half * smoothstep(width / 0.012)
     chest.vessels *= 1 - free
-    chest.extra -= free * (0.10 + 0.22 * severity)
-    chest.extra += line * (0.42 + 0.30 * severity)
+    chest.extra -= free * (0.14 + 0.20 * severity)
+    chest.extra += line * (0.55 + 0.30 * severity)
     # The lung that has fallen in holds less air.
     sunk = smoothstep(off / 0.02) * chest.lung * chest.half(side)
     chest.extra += 0.16 * severity * LUNG * sunk * chest.air
-    return _boxes(chest, (free > 0.5) | (line > 0.5))
+    return chest.boxes((free > 0.5) | (line > 0.5))
 
 
 def pleural_thickening(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
@@ -81,7 +80,7 @@ def pleural_thickening(chest: Chest, severity: float, rng: np.random.Generator) 
         band = smoothstep((width - chest.wall) / 0.005 + 0.5) * (width > 0.004)
         band = band * chest.lung * chest.half(side)
         chest.extra += band * (0.45 + 0.70 * severity)
-        boxes += _boxes(chest, band > 0.5)
+        boxes += chest.boxes(band > 0.5)
     return boxes
 
 
@@ -92,7 +91,7 @@ def cardiomegaly(chest: Chest, severity: float, rng: np.random.Generator) -> lis
     Felson, chapter on the heart). The heart itself grows in `chexnet.phantom.findings.reshape`.
     """
     del severity, rng
-    return _boxes(chest, (chest.heart_rho < 1) & (chest.floor > -0.02))
+    return chest.boxes((chest.heart_rho < 1) & (chest.floor > -0.02))
 
 
 def hernia(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
@@ -108,8 +107,8 @@ def hernia(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]
     du, dv = chest.u - u, chest.v - v
     rho = np.sqrt((du / (1.18 * radius)) ** 2 + (dv / radius) ** 2)
     bag = smoothstep((1 - rho) / 0.10)
-    chest.extra += bag * (0.22 + 0.30 * severity)
+    chest.extra += bag * (0.28 + 0.32 * severity)
     level = v - radius * rng.uniform(-0.1, 0.3)
     inner = smoothstep((0.84 - rho) / 0.08) * smoothstep((level - chest.v) / 0.004 + 0.5)
-    chest.extra -= inner * (0.50 + 0.85 * severity)
-    return _boxes(chest, rho < 1)
+    chest.extra -= inner * (0.80 + 0.80 * severity)
+    return chest.boxes(rho < 1)
