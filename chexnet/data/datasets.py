@@ -4,6 +4,7 @@ Shapes: B batch, D classes, H W pixels. An item is (image uint8 (1, H, W), targe
 index); a batch is the three stacked.
 """
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,20 @@ def batch_loader(
     data: AnyDataSet, batches: Sequence[np.ndarray], workers: int, *, pin: bool = False
 ) -> DataLoader:
     """Iterate over `batches` (index arrays), read by `workers` processes, in this order."""
-    return DataLoader(_Batches(data, batches), batch_size=None, num_workers=workers, pin_memory=pin)
+    return DataLoader(
+        _Batches(data, batches),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        worker_init_fn=_ignore_interrupt,
+    )
+
+
+def _ignore_interrupt(worker: int) -> None:
+    # Ctrl-C reaches the whole group; the main process answers it after its step, and needs its
+    # readers until then. SIGTERM ends a reader whatever the main process does with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def default_workers(data: AnyDataSet) -> int:

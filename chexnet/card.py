@@ -1,0 +1,67 @@
+"""What a run writes into its weights file beside the tensors."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from chexnet import distributed
+from chexnet.data.splits import name_hashes
+from chexnet.data.study import Study
+from chexnet.evaluation.intervals import REPLICATES
+from chexnet.evaluation.metrics import Scores, operating_curve, youden_threshold
+from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.model import Card
+from chexnet.provenance import surroundings
+from chexnet.transforms import Preprocessing
+
+
+def make_card(
+    study: Study,
+    preprocessing: Preprocessing,
+    scores: Scores,
+    *,
+    config: dict[str, Any],
+    origin: str,
+    epoch: int,
+) -> Card:
+    """Describe a network by its data, its making and its validation figures.
+
+    Args:
+        study: what it was trained on.
+        preprocessing: of its input.
+        scores: its answers on the validation part.
+        config: of the run, plain values.
+        origin: where its first weights came from.
+        epoch: epochs that it has seen.
+
+    Returns:
+        A card whose provenance carries the hashes of the training images and patients, so that
+        nobody scores the network on them by mistake.
+    """
+    table = study.folder.table.iloc[study.rows("train")]
+
+    def each(function: Callable[[np.ndarray, np.ndarray], Any]) -> dict[str, Any]:
+        columns = zip(scores.classes, scores.probabilities.T, scores.targets.T, strict=True)
+        return {name: function(given, truth) for name, given, truth in columns}
+
+    return Card(
+        classes={name: index for index, name in enumerate(scores.classes)},
+        preprocessing=preprocessing,
+        provenance={
+            "data": study.facts(),
+            "trained_images": torch.from_numpy(name_hashes(table["image"]).copy()),
+            "trained_patients": torch.from_numpy(name_hashes(table["patient"]).copy()),
+            "config": config,
+            "origin": origin,
+            "epoch": epoch,
+            "processes": distributed.world(),
+            **surroundings(),
+        },
+        validation={
+            "figures": as_dict(summarise(scores, replicates=REPLICATES)),
+            "operating_curve": each(operating_curve),
+            "youden_threshold": each(youden_threshold),
+        },
+    )

@@ -1,0 +1,112 @@
+"""Several processes under torchrun; outside it every function is a no-op.
+
+Control messages travel over gloo on the CPU, so that asking "does anyone want to stop?" never
+waits for the GPU.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+# A rank that is gone should be noticed in minutes; the default is half an hour.
+TIMEOUT = timedelta(minutes=5)
+
+
+def launched() -> bool:
+    """True under torchrun."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def rank() -> int:
+    """This process's number, 0 outside torchrun."""
+    return int(os.environ["RANK"]) if launched() else 0
+
+
+def world() -> int:
+    """Number of processes, 1 outside torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if launched() else 1
+
+
+def is_main() -> bool:
+    """True in the one process that writes."""
+    return rank() == 0
+
+
+def local_rank() -> int:
+    """This process's number on its machine: the GPU that it uses."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the others for the length of the block: NCCL for gradients on CUDA, gloo elsewhere."""
+    if not launched():
+        yield
+        return
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=TIMEOUT)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def any_rank(flag: bool) -> bool:
+    """True on every rank when `flag` is True on one of them."""
+    if world() == 1:
+        return flag
+    votes = torch.tensor([int(flag)])
+    dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+    return bool(votes.item())
+
+
+def totals(values: list[float]) -> list[float]:
+    """Sum of each value over the ranks."""
+    if world() == 1:
+        return values
+    summed = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(summed)
+    return summed.tolist()
+
+
+def barrier() -> None:
+    """Wait until every rank is here."""
+    any_rank(False)
+
+
+def share(count: int) -> np.ndarray:
+    """The indices of `range(count)` that this rank scores; nothing is padded or repeated."""
+    return np.arange(rank(), count, world())
+
+
+def gather_shares(part: np.ndarray, count: int) -> np.ndarray:
+    """Put the ranks' results back in order.
+
+    Args:
+        part: (len(share(count)), ...), this rank's results.
+        count: number of results of all ranks together.
+
+    Returns:
+        (count, ...), the same on every rank.
+    """
+    if world() == 1:
+        return part
+    parts: list[np.ndarray] = [np.empty(0)] * world()
+    dist.all_gather_object(parts, part)
+    whole = np.empty((count, *part.shape[1:]), part.dtype)
+    for number, piece in enumerate(parts):
+        whole[number :: world()] = piece
+    return whole
+
+
+def broadcast_buffers(model: torch.nn.Module) -> None:
+    """Give every rank the buffers of rank 0 (BatchNorm's statistics differ from rank to rank)."""
+    if world() == 1:
+        return
+    for buffer in model.buffers():
+        dist.broadcast(buffer, src=0)

@@ -1,0 +1,165 @@
+"""Intervals from a bootstrap over patients.
+
+Images of one patient are alike, so patients are drawn, not images (cluster bootstrap: Davison and
+Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). A replicate is a weight for
+each patient; the weighted AUROC needs no new sorting, which makes a replicate of 25,596 images
+and 14 classes a matter of milliseconds.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from chexnet.evaluation.metrics import Scores
+from chexnet.labels import FINDINGS
+from chexnet.randomness import keyed_generator
+
+REPLICATES = 1000
+MIN_PATIENTS = 5
+"""Positive (and negative) patients under which an interval would be an accident."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval of percentiles.
+
+    Attributes:
+        low: 2.5th percentile, NaN where there is no interval.
+        high: 97.5th percentile.
+        left_out: replicates without a positive or without a negative.
+    """
+
+    low: float
+    high: float
+    left_out: int = 0
+
+    @property
+    def known(self) -> bool:
+        """False where the interval is `n/a`."""
+        return not np.isnan(self.low)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The intervals of each class and of both means."""
+
+    classes: dict[str, Interval]
+    findings: Interval
+    rows: Interval
+
+
+class _RankedClass:
+    """One class's scores, sorted once.
+
+    With n_j the weight of negatives below a score, ties counted half, the weighted AUROC is
+    sum_i p_i n_i / (sum p * sum n): the Mann-Whitney form, exact in float64.
+    """
+
+    def __init__(self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> None:
+        positive = targets == 1
+        order = np.argsort(scores[~positive], kind="stable")
+        negatives = scores[~positive][order]
+        self.negative_unit = unit[~positive][order]
+        self.positive_unit = unit[positive]
+        self.below = np.searchsorted(negatives, scores[positive], side="left")
+        self.upto = np.searchsorted(negatives, scores[positive], side="right")
+
+    def auroc(self, weights: np.ndarray) -> float:
+        cumulative = np.zeros(len(self.negative_unit) + 1)
+        np.cumsum(weights[self.negative_unit], out=cumulative[1:])
+        positive = weights[self.positive_unit]
+        pairs = cumulative[-1] * positive.sum()
+        if not pairs:
+            return float("nan")
+        won = cumulative[self.below] + cumulative[self.upto]
+        return float(positive @ won / (2 * pairs))
+
+
+def exact_auroc(scores: np.ndarray, targets: np.ndarray) -> float:
+    """AUROC of one class in float64, ties counted half; NaN without positives or negatives."""
+    unit = np.arange(len(scores))
+    return _RankedClass(scores, targets, unit).auroc(np.ones(len(scores)))
+
+
+def bootstrap_auroc(
+    scores: Scores, replicates: int = REPLICATES, seed: int = 0, *, by_image: bool = False
+) -> Intervals:
+    """95 % intervals of every class's AUROC and of the means.
+
+    Args:
+        scores: at least two patients.
+        replicates: number of draws.
+        seed: of the draws.
+        by_image: draw images instead of patients; too narrow, kept for comparison.
+
+    Returns:
+        `n/a` (NaN) for a class with fewer than 5 positive or negative patients. A replicate's mean
+        is over the classes that have an AUROC in the data; a replicate in which one of them has
+        no positive or no negative is averaged over the others, and counted.
+    """
+    values = replicate_aurocs(scores, replicates, seed, by_image=by_image)
+    has_value = np.array([0 < t.sum() < len(t) for t in scores.targets.T])
+    classes = {
+        name: _interval(values[:, column]) if _enough(scores, column) else _nothing()
+        for column, name in enumerate(scores.classes)
+    }
+    is_finding = np.array([name in FINDINGS for name in scores.classes])
+    return Intervals(
+        classes, _mean_interval(values, has_value & is_finding), _mean_interval(values, has_value)
+    )
+
+
+def replicate_aurocs(
+    scores: Scores, replicates: int, seed: int, *, by_image: bool = False
+) -> np.ndarray:
+    """The AUROC of every class in every replicate, (replicates, D); NaN where there is none."""
+    unit = _units(scores, by_image)
+    count = int(unit.max()) + 1
+    ranked = [
+        _RankedClass(scores.probabilities[:, column], scores.targets[:, column], unit)
+        for column in range(len(scores.classes))
+    ]
+
+    def replicate(number: int) -> list[float]:
+        drawn = keyed_generator("bootstrap", seed, number).integers(0, count, count)
+        weights = np.bincount(drawn, minlength=count).astype(np.float64)
+        return [one.auroc(weights) for one in ranked]
+
+    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter while it computes
+        return np.array(list(pool.map(replicate, range(replicates))))
+
+
+def _units(scores: Scores, by_image: bool) -> np.ndarray:
+    if by_image:
+        return np.arange(len(scores.images))
+    return np.unique(scores.patients, return_inverse=True)[1]
+
+
+def _enough(scores: Scores, column: int) -> bool:
+    patients = np.asarray(scores.patients)
+    target = scores.targets[:, column]
+    return all(len(set(patients[target == value])) >= MIN_PATIENTS for value in (0, 1))
+
+
+def _interval(values: np.ndarray) -> Interval:
+    kept = values[~np.isnan(values)]
+    if not len(kept):
+        return _nothing()
+    low, high = np.percentile(kept, [2.5, 97.5])
+    return Interval(float(low), float(high), int(len(values) - len(kept)))
+
+
+def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:
+    picked = values[:, chosen]
+    have = ~np.isnan(picked)
+    counts = have.sum(axis=1)
+    if not chosen.any() or not counts.any():
+        return _nothing()
+    means = np.where(have, picked, 0).sum(axis=1)[counts > 0] / counts[counts > 0]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(low), float(high), int((counts < chosen.sum()).sum()))
+
+
+def _nothing() -> Interval:
+    return Interval(float("nan"), float("nan"))

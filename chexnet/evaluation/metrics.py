@@ -1,0 +1,161 @@
+"""The figures of a multi-label classifier, class by class.
+
+Shapes: N images, D classes. Probabilities are float64 in [0, 1], targets 0 or 1. A class without
+a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` and left out of
+every mean (torchmetrics gives 0.0 there and folds it into the mean).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torchmetrics.functional.classification import (
+    multilabel_auroc,
+    multilabel_average_precision,
+    multilabel_roc,
+)
+
+from chexnet.labels import FINDINGS
+
+CURVE_POINTS = 101
+"""Points that are kept of an operating curve; a plot shows no more."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The network's answers for some images, and the truth.
+
+    Attributes:
+        images: file names.
+        patients: patient of each image.
+        classes: label of each column.
+        probabilities: float64 (N, D).
+        targets: int8 (N, D).
+    """
+
+    images: list[str]
+    patients: list[str]
+    classes: list[str]
+    probabilities: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean AUROC, and of how many of how many classes it is."""
+
+    value: float
+    of: int
+    all: int
+
+    def __str__(self) -> str:
+        """For example `0.8791`, or `0.8791 (12 of 15 classes; the others have no AUROC)`."""
+        if not self.of:
+            return "n/a (no class has an AUROC)"
+        note = "" if self.of == self.all else f" ({self.of} of {self.all} classes, others n/a)"
+        return f"{self.value:.4f}{note}"
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities in float64, so that writing and reading them loses no rank."""
+    return torch.sigmoid(torch.from_numpy(np.asarray(logits, np.float64))).numpy()
+
+
+def auroc(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Exact area under the ROC curve of each class (torchmetrics, `thresholds=None`).
+
+    Returns:
+        float64 (D,), NaN where a class lacks positives or negatives.
+    """
+    return _masked(multilabel_auroc, probabilities, targets)
+
+
+def average_precision(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Average precision of each class, float64 (D,), NaN as in `auroc`."""
+    return _masked(multilabel_average_precision, probabilities, targets)
+
+
+def log_loss(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Mean binary cross-entropy over images and classes, in nats."""
+    kept = np.clip(probabilities, 1e-15, 1 - 1e-15)
+    return float(-np.where(targets == 1, np.log(kept), np.log1p(-kept)).mean())
+
+
+def mean_of(values: np.ndarray, classes: Iterable[str], *, findings_only: bool) -> Mean:
+    """Mean over the classes that have a value: over all rows, or over the 14 findings alone."""
+    names = list(classes)
+    chosen = np.array([not findings_only or name in FINDINGS for name in names])
+    kept = values[chosen]
+    have = ~np.isnan(kept)
+    value = float(kept[have].mean()) if have.any() else float("nan")
+    return Mean(value, int(have.sum()), len(kept))
+
+
+def operating_curve(
+    probabilities: np.ndarray, targets: np.ndarray
+) -> dict[str, list[float]] | None:
+    """The ROC curve of one class, thinned for storing.
+
+    Args:
+        probabilities: (N,).
+        targets: (N,).
+
+    Returns:
+        `fpr`, `tpr` and `threshold` of at most 101 points, or None where there is no curve.
+    """
+    full = roc(probabilities, targets)
+    if full is None:
+        return None
+    kept = np.unique(np.linspace(0, len(full[0]) - 1, CURVE_POINTS).round().astype(int))
+    names = ("fpr", "tpr", "threshold")
+    return {
+        name: [float(v) for v in values[kept]] for name, values in zip(names, full, strict=True)
+    }
+
+
+def roc(
+    probabilities: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """False and true positive rates and thresholds of one class, or None without a curve."""
+    if not 0 < targets.sum() < len(targets):
+        return None
+    curves = multilabel_roc(
+        torch.from_numpy(probabilities[:, None]), torch.from_numpy(targets[:, None]).int(), 1
+    )
+    fpr, tpr, thresholds = (curve[0].numpy() for curve in curves)
+    return fpr, tpr, thresholds
+
+
+def youden_threshold(probabilities: np.ndarray, targets: np.ndarray) -> float | None:
+    """The threshold of greatest sensitivity + specificity - 1 (Youden, Cancer 1950), or None.
+
+    Returns:
+        A probability: halfway between the best cut and the next lower score, so that it is not a
+        value of one image.
+    """
+    full = roc(probabilities, targets)
+    if full is None:
+        return None
+    fpr, tpr, thresholds = full
+    best = int(np.argmax(tpr - fpr))
+    lower = thresholds[best + 1] if best + 1 < len(thresholds) else 0.0
+    return float((min(thresholds[best], 1.0) + lower) / 2)
+
+
+def _masked(metric, probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    values = np.full(targets.shape[1], np.nan)
+    positives = targets.sum(axis=0)
+    have = (positives > 0) & (positives < len(targets))
+    if have.any():
+        values[have] = (
+            metric(
+                torch.from_numpy(np.ascontiguousarray(probabilities[:, have])),
+                torch.from_numpy(np.ascontiguousarray(targets[:, have])).int(),
+                num_labels=int(have.sum()),
+                average="none",
+            )
+            .numpy(force=True)
+            .reshape(-1)
+        )
+    return values

@@ -1,0 +1,104 @@
+"""Pictures of a run and of a scoring. Matplotlib is imported when one is drawn."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from chexnet.evaluation.metrics import Scores, roc
+from chexnet.evaluation.summary import Summary
+from chexnet.files import replacing
+from chexnet.labels import spoken
+from chexnet.runlog import EPOCHS, STEPS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers as well.
+BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"
+
+
+def plot_curves(run: Path) -> None:
+    """Draw `curves.png` in the folder of a run from its log: losses and validation AUROC."""
+    if not (run / STEPS).exists():
+        return
+    steps = pd.read_csv(run / STEPS)
+    per_epoch = max(1, int(steps["step"].max()))
+    at = steps["epoch"] - 1 + steps["step"] / per_epoch
+    figure = _figure(10, 4)
+    left, right = figure.subplots(1, 2)
+    left.plot(at, steps["loss"], color=GRAY, alpha=0.4, linewidth=0.7, label="batch")
+    smooth = steps["loss"].rolling(max(1, len(steps) // 50), min_periods=1).mean()
+    left.plot(at, smooth, color=BLUE, label="training, moving average")
+    if (run / EPOCHS).exists():
+        epochs = pd.read_csv(run / EPOCHS)
+        left.plot(epochs["epoch"], epochs["val_loss"], "o-", color=ORANGE, label="validation")
+        right.plot(epochs["epoch"], epochs["mean_auroc_findings"], "o-", color=ORANGE)
+    low, high = np.nanpercentile(smooth, [0, 98])
+    left.set(xlabel="epoch", ylabel="loss (nats)", ylim=(max(0, low * 0.8), high * 1.3))
+    left.legend(frameon=False)
+    right.set(xlabel="epoch", ylabel="mean validation AUROC of the findings")
+    right.axhline(0.5, color=GRAY, linewidth=0.8, linestyle=":")
+    _save(figure, run / "curves.png")
+
+
+def plot_auroc(summary: Summary, path: Path, stamp: str = "") -> None:
+    """Draw every class's AUROC with its interval."""
+    order = sorted(range(len(summary.classes)), key=lambda i: summary.classes[i], reverse=True)
+    figure = _figure(7, 0.32 * len(order) + 1.6)
+    axes = figure.subplots()
+    labels = []
+    for place, column in enumerate(order):
+        name, value = summary.classes[column], summary.auroc[column]
+        labels.append(f"{spoken(name)} (n={summary.positives[column]:,})")
+        if np.isnan(value):
+            axes.text(0.51, place, "n/a", va="center", color=GRAY)
+            continue
+        interval = summary.intervals.classes[name] if summary.intervals else None
+        if interval and interval.known:
+            axes.plot([interval.low, interval.high], [place, place], color=BLUE, alpha=0.5)
+        axes.plot(value, place, "o", color=BLUE)
+        axes.text(1.01, place, f"{value:.3f}", va="center", transform=axes.get_yaxis_transform())
+    axes.axvline(0.5, color=GRAY, linestyle=":", linewidth=0.8)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="AUROC with 95 % interval (bootstrap over patients)", xlim=(None, 1))
+    axes.set_title(f"{stamp} {summary.images:,} images, {summary.patients:,} patients".strip())
+    _save(figure, path)
+
+
+def plot_roc(scores: Scores, summary: Summary, path: Path, stamp: str = "") -> None:
+    """Draw every class's ROC curve, each in a panel of its own."""
+    columns = sorted(range(len(scores.classes)), key=lambda i: scores.classes[i])
+    across = 5
+    down = -(-len(columns) // across)
+    figure = _figure(2.1 * across, 2.2 * down)
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for panel, column in zip(panels.flat, columns, strict=False):
+        curve = roc(scores.probabilities[:, column], scores.targets[:, column])
+        panel.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8, linestyle=":")
+        text = "n/a"
+        if curve:
+            panel.plot(curve[0], curve[1], color=BLUE)
+            text = f"AUROC {summary.auroc[column]:.3f}\nn={summary.positives[column]:,}"
+        panel.text(0.95, 0.08, text, ha="right", fontsize=8)
+        panel.set_title(spoken(scores.classes[column]), fontsize=9)
+        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    for panel in panels.flat[len(columns) :]:
+        panel.set_axis_off()
+    figure.supxlabel("false positive rate")
+    figure.supylabel("true positive rate")
+    if stamp:
+        figure.suptitle(stamp, color=ORANGE)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure((width, height), dpi=130, layout="constrained")
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

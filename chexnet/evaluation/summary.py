@@ -1,0 +1,165 @@
+"""The figures of one scoring, as data and as a table of text."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from chexnet.evaluation.intervals import REPLICATES, Interval, Intervals, bootstrap_auroc
+from chexnet.evaluation.metrics import (
+    Mean,
+    Scores,
+    auroc,
+    average_precision,
+    log_loss,
+    mean_of,
+)
+
+NAME_WIDTH = 22
+"""Width of the name column; the longest label has 18 letters."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of one scoring; arrays have one value a class, NaN where there is none.
+
+    Attributes:
+        classes: label of each value.
+        images: number of images.
+        patients: number of patients.
+        positives: positive images of each class.
+        auroc: of each class.
+        average_precision: of each class.
+        findings: mean AUROC over the 14 findings; it chooses the best weights.
+        rows: mean AUROC over all classes.
+        loss: mean binary cross-entropy.
+        intervals: 95 % intervals, or None where none were asked for.
+    """
+
+    classes: list[str]
+    images: int
+    patients: int
+    positives: np.ndarray
+    auroc: np.ndarray
+    average_precision: np.ndarray
+    findings: Mean
+    rows: Mean
+    loss: float
+    intervals: Intervals | None = None
+
+
+def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
+    """Compute the figures; with `replicates`, also their intervals by patient bootstrap."""
+    values = auroc(scores.probabilities, scores.targets)
+    return Summary(
+        classes=scores.classes,
+        images=len(scores.images),
+        patients=len(set(scores.patients)),
+        positives=scores.targets.sum(axis=0),
+        auroc=values,
+        average_precision=average_precision(scores.probabilities, scores.targets),
+        findings=mean_of(values, scores.classes, findings_only=True),
+        rows=mean_of(values, scores.classes, findings_only=False),
+        loss=log_loss(scores.probabilities, scores.targets),
+        intervals=bootstrap_auroc(scores, replicates, seed) if replicates else None,
+    )
+
+
+def validation_text(summary: Summary) -> str:
+    """What training shows after each epoch: one row a class in alphabetical order, then means."""
+    lines = ["Validation AUROC per class:"]
+    for name, value in sorted(zip(summary.classes, summary.auroc, strict=True)):
+        lines.append(f"{name:<{NAME_WIDTH}}: {_figure(value)}")
+    lines.append(f"Mean AUROC: {summary.rows}")
+    lines.append(f"Val Loss  : {summary.loss:.4f}")
+    lines.append(f"Mean AUROC of the {summary.findings.all} findings: {summary.findings}")
+    return "\n".join(lines)
+
+
+def evaluation_text(summary: Summary) -> str:
+    """The table that evaluation shows: positives, AUROC with interval and average precision."""
+    intervals = summary.intervals
+    lines = [f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"]
+    rows = zip(
+        summary.classes, summary.positives, summary.auroc, summary.average_precision, strict=True
+    )
+    for name, positives, value, precision in sorted(rows):
+        interval = _range(intervals.classes[name] if intervals else None)
+        lines.append(
+            f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_figure(value):>6}  {interval:<15}  "
+            f"{_figure(precision):>6}"
+        )
+    for label, mean, interval in (
+        (f"Mean of the {summary.findings.all} findings", summary.findings, "findings"),
+        ("Mean of all rows", summary.rows, "rows"),
+    ):
+        text = _range(getattr(intervals, interval) if intervals else None)
+        note = str(mean).partition(" ")[2]
+        lines.append(
+            f"{label:<{NAME_WIDTH}}  {'':>6}  {_figure(mean.value):>6}  {text:<15}  {note}".rstrip()
+        )
+    lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {summary.loss:.4f}")
+    lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
+    if intervals:
+        lines.append(_footnote(intervals))
+    return "\n".join(lines)
+
+
+def as_dict(summary: Summary) -> dict[str, Any]:
+    """The same figures for JSON and for the weights file; NaN becomes None."""
+    intervals = summary.intervals
+    per_class = {
+        name: {
+            "positives": int(summary.positives[i]),
+            "auroc": _number(summary.auroc[i]),
+            "average_precision": _number(summary.average_precision[i]),
+        }
+        | ({"interval": _bounds(intervals.classes[name])} if intervals else {})
+        for i, name in enumerate(summary.classes)
+    }
+    means = {"findings": summary.findings, "rows": summary.rows}
+    return {
+        "images": summary.images,
+        "patients": summary.patients,
+        "classes": per_class,
+        "mean_auroc": {
+            key: asdict(mean)
+            | {"value": _number(mean.value)}
+            | ({"interval": _bounds(getattr(intervals, key))} if intervals else {})
+            for key, mean in means.items()
+        },
+        "loss": summary.loss,
+    }
+
+
+def _footnote(intervals: Intervals) -> str:
+    left_out = {name: one.left_out for name, one in intervals.classes.items() if one.left_out}
+    text = f"Intervals: {REPLICATES:,} bootstrap draws of patients"
+    if left_out:
+        listed = ", ".join(f"{name} {count}" for name, count in sorted(left_out.items()))
+        text += f"; draws without a positive or a negative, left out: {listed}"
+    if intervals.findings.left_out:
+        text += f"; {intervals.findings.left_out} draws average fewer findings"
+    return text + "."
+
+
+def _figure(value: float) -> str:
+    return "n/a" if np.isnan(value) else f"{value:.4f}"
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _range(interval: Interval | None) -> str:
+    if interval is None or not interval.known:
+        return "n/a"
+    return f"{interval.low:.4f}-{interval.high:.4f}"
+
+
+def _bounds(interval: Interval) -> dict[str, Any]:
+    return {
+        "low": _number(interval.low),
+        "high": _number(interval.high),
+        "draws_left_out": interval.left_out,
+    }

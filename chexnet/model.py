@@ -1,0 +1,174 @@
+"""The network, and the one file that holds everything a reader of it needs.
+
+Shapes: B batch, C = 1024 channels, D classes, H W pixels, h w = H/32 W/32 cells.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models import DenseNet121_Weights, densenet121
+
+from chexnet.checkpoint import load_plain, load_sealed, save_sealed
+from chexnet.errors import CheckpointError
+from chexnet.labels import LABELS
+from chexnet.transforms import Preprocessing
+
+CHANNELS = 1024
+FORMAT = "chexnet weights 1"
+
+# torchvision's published DenseNet files write `norm.1` where the module has `norm1`.
+_OLD_KEY = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+
+
+class DenseNet121(nn.Module):
+    """torchvision's DenseNet-121 with a linear head on raw logits (Huang et al., CVPR 2017).
+
+    Its last ReLU is its own and not in place, so that the activation which heatmaps read is the
+    one that the pooling sees. Parameter names are torchvision's.
+    """
+
+    def __init__(self, classes: int) -> None:
+        """Random weights, head Linear(1024 -> classes)."""
+        super().__init__()
+        self.features = densenet121(weights=None).features
+        self.classifier = nn.Linear(CHANNELS, classes)
+
+    def activation(self, images: torch.Tensor) -> torch.Tensor:
+        """What the pooling sees: (B, 3, H, W) normalised -> (B, 1024, h, w), at least 0."""
+        return torch.relu(self.features(images))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images (B, 3, H, W) -> logits (B, D)."""
+        return self.classifier(self.activation(images).mean(dim=(2, 3)))
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a weights file says of itself beside its tensors.
+
+    Attributes:
+        classes: label to index, 0 .. D - 1.
+        preprocessing: how a picture becomes the input.
+        provenance: data (fingerprints, hashes of what was trained on, label version), split,
+            configuration, seed, versions, date.
+        validation: per-class figures, operating curve and thresholds on the validation part.
+    """
+
+    classes: dict[str, int]
+    preprocessing: Preprocessing
+    provenance: dict[str, Any] = field(default_factory=dict)
+    validation: dict[str, Any] = field(default_factory=dict)
+
+
+def build(classes: dict[str, int], init: str, seed: int) -> tuple[DenseNet121, str]:
+    """A network to start training from.
+
+    Args:
+        classes: label to index.
+        init: `imagenet` (torchvision's weights, downloaded once), `none` (random), or a file:
+            weights of this project, or torchvision's densenet121 file fetched by hand.
+        seed: of the random weights (the head's at least).
+
+    Returns:
+        The network and a sentence on where its weights come from.
+
+    Raises:
+        CheckpointError: the download or the file failed; there is no silent random start.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DenseNet121(len(classes))
+    if init == "none":
+        return model, "random weights"
+    if init == "imagenet":
+        try:
+            state = densenet121(weights=DenseNet121_Weights.IMAGENET1K_V1).features.state_dict()
+        except (OSError, RuntimeError) as error:  # no network, or a download cut short
+            raise CheckpointError(
+                "The ImageNet weights could not be downloaded. Pass --init FILE with torchvision's "
+                f"{Path(DenseNet121_Weights.IMAGENET1K_V1.url).name} fetched elsewhere, or "
+                "--init none to start from random weights."
+            ) from error
+        model.features.load_state_dict(state)
+        return model, "ImageNet weights (torchvision, IMAGENET1K_V1)"
+    return model, _start_from(model, classes, Path(init))
+
+
+def save_weights(path: Path, model: DenseNet121, card: Card) -> None:
+    """Write the weights file: tensors, card and seal, atomically."""
+    save_sealed(
+        path,
+        {
+            "format": FORMAT,
+            "classes": dict(card.classes),
+            "preprocessing": _plain(dataclasses.asdict(card.preprocessing)),
+            "provenance": card.provenance,
+            "validation": card.validation,
+            "state_dict": dict(model.state_dict()),
+        },
+    )
+
+
+def load_weights(path: Path) -> tuple[DenseNet121, Card]:
+    """Read a weights file; the network is on the CPU, in float32 and in eval mode.
+
+    Raises:
+        CheckpointError: missing, damaged, no weights file, or with classes that are no labels.
+    """
+    content = load_sealed(path)
+    if content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is no weights file: found {content.get('format', 'no format')!r}, expected "
+            f"{FORMAT!r}. Pass a best_chexnet_params.pth."
+        )
+    classes = content["classes"]
+    strange = sorted(set(classes) - set(LABELS))
+    if strange or list(classes.values()) != list(range(len(classes))):
+        raise CheckpointError(
+            f"{path} has other classes than this project: found {', '.join(strange or classes)}, "
+            f"expected some of {', '.join(LABELS)}."
+        )
+    model = DenseNet121(len(classes))
+    try:
+        model.load_state_dict(content["state_dict"])
+        stored = content["preprocessing"]
+        preprocessing = Preprocessing(
+            stored["crop"], stored["size"], tuple(stored["mean"]), tuple(stored["std"])
+        )
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} holds no DenseNet-121 of this project.") from error
+    card = Card(classes, preprocessing, content["provenance"], content["validation"])
+    return model.eval(), card
+
+
+def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> str:
+    content = load_plain(path, legacy=True)
+    if isinstance(content, dict) and content.get("format") == FORMAT:
+        other, card = load_weights(path)
+        model.features.load_state_dict(other.features.state_dict())
+        shared = [name for name in classes if name in card.classes]
+        with torch.no_grad():
+            for name in shared:
+                row, source = classes[name], card.classes[name]
+                model.classifier.weight[row] = other.classifier.weight[source]
+                model.classifier.bias[row] = other.classifier.bias[source]
+        return f"{path.name} (and its head for {len(shared)} of {len(classes)} classes)"
+    try:
+        renamed = {_OLD_KEY.sub(r"\1\2", key): value for key, value in content.items()}
+        features = {k[9:]: v for k, v in renamed.items() if k.startswith("features.")}
+        model.features.load_state_dict(features)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} holds no DenseNet-121. Pass --init a best_chexnet_params.pth or "
+            "torchvision's densenet121 file."
+        ) from error
+    return f"{path.name} (features only)"
+
+
+def _plain(value: Any) -> Any:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}

@@ -1,0 +1,45 @@
+"""The optimiser's parts that are arithmetic of the step alone, so that nothing has to be saved."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from chexnet.config import TrainConfig
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW over all parameters; its fused form on CUDA."""
+    fused = next(model.parameters()).is_cuda
+    return torch.optim.AdamW(
+        model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=fused
+    )
+
+
+def learning_rate(done: float, config: TrainConfig) -> float:
+    """Learning rate after `done` epochs (fractions count): linear warm-up, then the schedule.
+
+    The cosine falls to zero at the last epoch (Loshchilov and Hutter, ICLR 2017).
+    """
+    if done < config.warmup_epochs:
+        return config.lr * done / config.warmup_epochs
+    if config.schedule == "constant":
+        return config.lr
+    whole = max(config.epochs - config.warmup_epochs, 1e-9)
+    share = min((done - config.warmup_epochs) / whole, 1.0)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def averaged(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the weights; BatchNorm's buffers are copied.
+
+    The decay rises as (1 + n) / (10 + n) over the first n updates, so that a short run's average
+    is not its random start (as in TensorFlow's ExponentialMovingAverage).
+    """
+
+    def update(means: list[torch.Tensor], news: list[torch.Tensor], count: torch.Tensor) -> None:
+        n = int(count)
+        torch._foreach_lerp_(means, news, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return AveragedModel(model, multi_avg_fn=torch.no_grad()(update))

@@ -1,0 +1,368 @@
+"""Training: `fit(config)` is the whole loop, readable from top to bottom.
+
+Shapes: B batch, D classes, H W pixels.
+"""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+from torch.nn import functional as F
+
+from chexnet import distributed
+from chexnet.augmentation import augment, draw_parameters
+from chexnet.card import make_card
+from chexnet.config import TrainConfig
+from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
+from chexnet.data.study import Study, open_study
+from chexnet.errors import ChexnetError, ConfigError
+from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scoring import score
+from chexnet.evaluation.summary import Summary, summarise
+from chexnet.files import sweep
+from chexnet.labels import class_to_index
+from chexnet.model import Card, DenseNet121, build, save_weights
+from chexnet.observer import FitResult, Observer
+from chexnet.optim import averaged, learning_rate, make_optimizer
+from chexnet.resume import Progress, read_checkpoint, write_checkpoint
+from chexnet.runlog import RunLog
+from chexnet.transforms import Preprocessing, normalise
+
+BEST = "best_chexnet_params.pth"
+REPORT_EVERY = 20
+"""Steps between two readings of the loss on CUDA; reading it makes the GPU wait."""
+
+
+def fit(
+    config: TrainConfig,
+    observer: Observer | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    restart: bool = False,
+) -> FitResult:
+    """Train, or go on training where the checkpoint in `config.out` stands.
+
+    Under torchrun every process calls it; the first one writes.
+
+    Args:
+        config: the run.
+        observer: is told what happens (on the first process).
+        stop: asked after each step; when True, a checkpoint is written and `fit` returns.
+        restart: remove the run in `config.out` and begin again.
+
+    Raises:
+        ChexnetError: data, configuration, checkpoint or disk; the message says what to do.
+    """
+    told = observer if observer and distributed.is_main() else Observer()
+    device = pick_device(config.device)
+    with distributed.process_group(device), _owned(config.out, restart):
+        study = open_study(
+            config.data,
+            Preprocessing(config.crop, config.size),
+            labels=config.labels,
+            split=config.split,
+            seed=config.seed,
+            allow_leak=config.allow_leak,
+            packs=config.packs,
+        )
+        for text in study.notes:
+            told.note(text)
+        return _Run(config, study, device, told, stop).go()
+
+
+def pick_device(name: str) -> torch.device:
+    """The device to compute on: CUDA where there is one, unless it is named.
+
+    Raises:
+        ConfigError: CUDA is asked for and not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: found no CUDA GPU. Use --device cpu or auto.")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", distributed.local_rank())
+    torch.cuda.set_device(device)
+    return device
+
+
+class _Run:
+    """The loop and what it holds."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        study: Study,
+        device: torch.device,
+        observer: Observer,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.config, self.study, self.device = config, study, device
+        self.observer, self.stop = observer, stop
+        self.facts = study.facts()
+        self.classes = class_to_index(study.folder.table["labels"])
+        self.train = study.data_set("train", self.classes)
+        self.val = study.data_set("val", self.classes)
+        self.workers = config.workers if config.workers >= 0 else default_workers(self.train)
+        self.steps = -(-len(self.train) // config.batch_size)
+        self.log = RunLog(config.out)
+        self.waited = 0.0  # seconds of this epoch without a batch to compute on
+
+        saved = read_checkpoint(config.out, config, self.facts)
+        self.at, state = saved or (Progress(), None)
+        init = "none" if state else config.init
+        model, self.origin = build(self.classes, init, config.seed)
+        if state:
+            self.origin = state["origin"]
+            model.load_state_dict(state["model"])
+        self.model = model.to(device, memory_format=torch.channels_last)
+        if device.type == "cuda" and distributed.world() > 1 and not config.freeze_bn:
+            self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
+        self.average = averaged(self.model, config.ema_decay) if config.ema_decay else None
+        self.optimizer = make_optimizer(self.model, config)
+        if state:
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average:
+                self.average.load_state_dict(state["average"])
+        self.wrapped: nn.Module = self.model
+        if distributed.world() > 1:
+            self.wrapped = nn.parallel.DistributedDataParallel(
+                self.model, device_ids=[device.index] if device.type == "cuda" else None
+            )
+        if distributed.is_main():
+            self.log.cut_back(self.at.epoch, self.at.step)
+
+    def go(self) -> FitResult:
+        if self.at.epoch >= self.config.epochs:
+            return self._result("was finished")
+        where = (
+            f"epoch {self.at.epoch + 1}, step {self.at.step}" if self._has_begun() else "new run"
+        )
+        self.observer.note(f"Starting from {self.origin}; {where}; {self.steps:,} steps an epoch.")
+        while self.at.epoch < self.config.epochs:
+            self.observer.epoch_started(
+                self.at.epoch + 1, self.config.epochs, self.at.step, self.steps
+            )
+            began = time.perf_counter()
+            if not self._train_epoch():
+                return self._stopped()
+            scores = self._validate()
+            if scores is None:
+                return self._stopped()
+            self._close_epoch(scores, time.perf_counter() - began)
+        return self._result("finished")
+
+    def _train_epoch(self) -> bool:
+        """Train to the end of the epoch; False when it was asked to stop before."""
+        order = epoch_order(len(self.train), self.config.seed, self.at.epoch)
+        size = self.config.batch_size
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        self._train_mode()
+        losses: list[torch.Tensor] = []
+        waiting = iter(self._timed_batches(batches[self.at.step :]))
+        for batch, whole in zip(waiting, batches[self.at.step :], strict=True):
+            losses.append(self._step(batch, len(whole)))
+            self.at.step += 1
+            ending = distributed.any_rank(self.stop())
+            saving = self.at.step % self.config.save_every == 0 or ending
+            if saving or len(losses) >= (REPORT_EVERY if self.device.type == "cuda" else 1):
+                self._report(losses)
+            if saving and self.at.step < self.steps:
+                self._save()
+            if ending:
+                self._report(losses)
+                return False
+        self._report(losses)
+        return True
+
+    def _step(self, batch: Batch, count: int) -> torch.Tensor:
+        """One optimiser step on this rank's share of a batch of `count` images.
+
+        Returns:
+            This rank's part of the batch's mean loss.
+        """
+        images, targets, indices = batch
+        epoch_share = self.at.epoch + self.at.step / self.steps
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(epoch_share, self.config)
+        mine = len(range(distributed.rank(), count, distributed.world()))
+        parts = range(0, len(images), -(-len(images) // self.config.accumulate))
+        loss = torch.zeros((), device=self.device)
+        for start in parts:
+            piece = slice(start, start + parts.step)
+            inputs = self._inputs(images[piece], indices[piece])
+            wanted = targets[piece].to(self.device, non_blocking=True)
+            last = start == parts[-1]
+            with contextlib.nullcontext() if last else self._no_sync(), self._autocast():
+                logits = self.wrapped(inputs)
+                # The sum over this rank divided by the size of the whole batch: added over ranks
+                # and parts it is the batch's mean, also when the shares are unequal.
+                part = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="sum")
+                part = part / (count * wanted.shape[1])
+                if not mine:  # a rank without a share still has to answer; it adds nothing
+                    part = part * 0
+                (part * distributed.world()).backward()  # DDP averages the gradients
+            loss += part.detach()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update_parameters(self.model)
+        return loss
+
+    def _inputs(self, images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        pixels = images.to(self.device, non_blocking=True)
+        if self.config.augment == "strong":
+            pixels = augment(
+                pixels, draw_parameters(indices.numpy(), self.config.seed, self.at.epoch)
+            )
+        inputs = normalise(pixels, self.train.preprocessing)
+        return inputs.contiguous(memory_format=torch.channels_last)
+
+    def _timed_batches(self, batches: list[np.ndarray]) -> Iterator[Batch]:
+        rank, world = distributed.rank(), distributed.world()
+        shares = [whole[rank::world] if rank < len(whole) else whole[:1] for whole in batches]
+        loader = batch_loader(self.train, shares, self.workers, pin=self.device.type == "cuda")
+        began = time.perf_counter()
+        for batch in loader:
+            self.waited += time.perf_counter() - began
+            yield batch
+            began = time.perf_counter()
+
+    def _validate(self) -> Scores | None:
+        distributed.broadcast_buffers(self.model)
+        if self.average:
+            distributed.broadcast_buffers(self.average)
+        return score(
+            self._chosen(),
+            self.val,
+            workers=self.workers,
+            bf16=self._bf16(),
+            on_progress=self.observer.validating,
+            stop=self.stop,
+        )
+
+    def _close_epoch(self, scores: Scores, seconds: float) -> None:
+        summary = summarise(scores)
+        mean_loss, waited = self.at.loss_sum / self.steps, self.waited
+        better = _is_better(summary, self.at)
+        if better:
+            self.at.best, self.at.best_loss = summary.findings.value, summary.loss
+        self.at.epoch, self.at.step, self.at.loss_sum, self.waited = self.at.epoch + 1, 0, 0.0, 0.0
+        if distributed.is_main():
+            row = {
+                "epoch": self.at.epoch,
+                "train_loss": mean_loss,
+                "val_loss": summary.loss,
+                "mean_auroc_findings": summary.findings.value,
+                "mean_auroc_rows": summary.rows.value,
+                "seconds": round(seconds, 1),
+                "waiting_share": round(waited / seconds, 4),
+            }
+            pairs = zip(summary.classes, summary.auroc, strict=True)
+            self.log.epoch(row | {f"auroc_{name}": value for name, value in pairs})
+            if better:
+                save_weights(self.config.out / BEST, self._chosen(), self._card(scores))
+        self._save()
+        self.observer.epoch_ended(self.at.epoch, summary, better)
+
+    def _card(self, scores: Scores) -> Card:
+        return make_card(
+            self.study,
+            self.train.preprocessing,
+            scores,
+            config=self.config.arithmetic(),
+            origin=self.origin,
+            epoch=self.at.epoch,
+        )
+
+    def _save(self) -> None:
+        if not distributed.is_main():
+            return
+        self.log.flush()
+        state = {
+            "origin": self.origin,
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "average": dict(self.average.state_dict()) if self.average else None,
+        }
+        write_checkpoint(self.config.out, self.config, self.facts, self.at, state)
+
+    def _report(self, losses: list[torch.Tensor]) -> None:
+        if not losses:
+            return
+        values = distributed.totals(torch.stack(losses).tolist())
+        first = self.at.step - len(values) + 1
+        for step, value in enumerate(values, start=first):
+            self.at.loss_sum += value
+            lr = learning_rate(self.at.epoch + (step - 1) / self.steps, self.config)
+            if distributed.is_main():
+                self.log.step(self.at.epoch + 1, step, value, lr)
+            self.observer.step(step, value)
+        losses.clear()
+
+    def _stopped(self) -> FitResult:
+        self._save()
+        return self._result("stopped")
+
+    def _result(self, state: str) -> FitResult:
+        return FitResult(self.config.out / BEST, self.at.best, self.at.epoch, state)
+
+    def _has_begun(self) -> bool:
+        return bool(self.at.epoch or self.at.step)
+
+    def _train_mode(self) -> None:
+        self.wrapped.train()
+        if self.config.freeze_bn:
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def _chosen(self) -> DenseNet121:
+        return self.average.module if self.average else self.model
+
+    def _bf16(self) -> bool:
+        return self.config.bf16 and self.device.type == "cuda"
+
+    def _autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16())
+
+    def _no_sync(self):
+        return self.wrapped.no_sync() if distributed.world() > 1 else contextlib.nullcontext()
+
+
+def _is_better(summary: Summary, at: Progress) -> bool:
+    if summary.findings.of and not np.isnan(at.best):
+        return summary.findings.value > at.best
+    # Without any AUROC (a tiny validation part) the loss has to choose.
+    return bool(summary.findings.of) or summary.loss < at.best_loss
+
+
+@contextlib.contextmanager
+def _owned(out: Path, restart: bool) -> Iterator[None]:
+    """Hold `out` for one run at a time (the first process does it for all)."""
+    if not distributed.is_main():
+        distributed.barrier()
+        yield
+        return
+    try:
+        if restart and out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock", timeout=0)
+        with lock:
+            sweep(out)
+            distributed.barrier()
+            yield
+    except Timeout as error:
+        raise ChexnetError(
+            f"Another training is running in {out}. Wait for it, or pass another --out."
+        ) from error
+    except OSError as error:
+        raise ChexnetError(
+            f"Could not use {out}: {error.strerror or error}. Pass a writable --out."
+        ) from error

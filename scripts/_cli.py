@@ -1,0 +1,117 @@
+"""What the commands share: options from a dataclass, errors without a traceback, progress."""
+
+import dataclasses
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+from chexnet.errors import ChexnetError
+
+Data = Annotated[Path, typer.Option(help="Folder that holds images_001 ... and the label table.")]
+Weights = Annotated[Path, typer.Option(help="A best_chexnet_params.pth.")]
+Out = Annotated[Path, typer.Option(help="Folder of this run.")]
+Packs = Annotated[Path, typer.Option(help="Folder of the packs that scripts.prepare makes.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn at random.")]
+Workers = Annotated[int, typer.Option(help="Processes that read images; -1 chooses.")]
+AllowLeak = Annotated[
+    bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
+]
+
+
+def new_app() -> typer.Typer:
+    """An app without shell completion and without pretty tracebacks."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command; an error of this project is one message and exit code 1."""
+    try:
+        app()
+    except ChexnetError as error:
+        rank = os.environ.get("RANK", "0")
+        where = f"[process {rank}] " if rank != "0" else ""
+        print(f"{where}Error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def options_of(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a dataclass: name, type, default, help.
+
+    The command is called with the options that the user gave, as a dict, and with its own
+    keyword options. Defaults stay in the dataclass, since a recipe may change them.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(config, include_extras=True)
+        parameters = []
+        for field in dataclasses.fields(config):
+            kind, text = get_args(hints[field.name])
+            required = field.default is dataclasses.MISSING
+            shown = False if required else _shown(field.default)
+            option = typer.Option(help=text, show_default=shown)
+            parameters.append(
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if required else None,
+                    annotation=Annotated[kind if required else kind | None, option],
+                )
+            )
+        own = [
+            parameter
+            for parameter in inspect.signature(command).parameters.values()
+            if get_origin(parameter.annotation) is Annotated
+        ]
+        names = {parameter.name for parameter in parameters}
+
+        def called(**values: Any) -> None:
+            given = {k: v for k, v in values.items() if k in names and v is not None}
+            command(given, **{k: v for k, v in values.items() if k not in names})
+
+        called.__doc__ = command.__doc__
+        called.__name__ = command.__name__
+        called.__signature__ = inspect.Signature(parameters + own)
+        called.__annotations__ = {p.name: p.annotation for p in parameters + own}
+        return called
+
+    return decorate
+
+
+@contextmanager
+def progress_bar(text: str, unit: str = "images") -> Iterator[Callable[[int, int], None]]:
+    """A bar on the terminal for `on_progress(done, total)`; silent where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _shown(default: Any) -> str | bool:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return str(default)

@@ -1,0 +1,91 @@
+"""How the training command draws what `fit` tells, and how it answers signals."""
+
+import os
+import signal
+from pathlib import Path
+
+from rich.console import Console as Terminal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from chexnet.evaluation.plots import plot_curves
+from chexnet.evaluation.summary import Summary, validation_text
+from chexnet.observer import Observer
+
+
+class Signals:
+    """Remembers SIGINT and SIGTERM, so that training can save and end after its step."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def received(self) -> bool:
+        return bool(self._seen)
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects of a process that ended by this signal; 0 without one."""
+        return 128 + self._seen if self._seen else 0
+
+    def _note(self, number: int, frame: object) -> None:
+        if self._seen == number == signal.SIGINT:  # asked twice: no more patience
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        self._seen = number
+
+
+class Console(Observer):
+    """A progress bar with the loss of each batch, and the validation table of each epoch."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        terminal = Terminal(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=terminal,
+            disable=not terminal.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, note="", start=False)
+
+    def __enter__(self) -> "Console":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+    def epoch_started(self, epoch: int, epochs: int, done: int, steps: int) -> None:
+        self._bar.start()
+        self._bar.reset(
+            self._task, description=f"Epoch {epoch}/{epochs}", total=steps, completed=done, note=""
+        )
+
+    def step(self, step: int, loss: float) -> None:
+        self._bar.update(self._task, completed=step, note=f"loss {loss:.4f}")
+
+    def validating(self, done: int, total: int) -> None:
+        self._bar.update(
+            self._task, description="Validating", completed=done, total=total, note="images"
+        )
+
+    def epoch_ended(self, epoch: int, summary: Summary, best: bool) -> None:
+        self._bar.stop()
+        print(f"\nEpoch {epoch}{' (best so far, weights written)' if best else ''}")
+        print(validation_text(summary), flush=True)
+        plot_curves(self.out)

@@ -1,0 +1,56 @@
+"""Decode every picture once into a memory-mapped pack: python -m scripts.prepare --data DIR."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts._cli import Data, Packs, new_app, progress_bar, run
+
+app = new_app()
+
+
+@app.command()
+def prepare(
+    data: Data,
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Side of the input, pixels.")] = 256,
+    crop: Annotated[int, typer.Option(min=1, max=100, help="Percent of each side kept.")] = 90,
+    packs: Packs = Path("packs"),
+    workers: Annotated[int, typer.Option(help="Processes; 0 for one a core.")] = 0,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave files out that cannot be read.")
+    ] = False,
+) -> None:
+    """Decode, crop and resize every picture once; training then reads bytes.
+
+    Stopped half-way it goes on from there; pictures that are packed already are not read again.
+    """
+    from chexnet.data import pack as packing
+    from chexnet.data.table import read_folder
+    from chexnet.transforms import Preprocessing
+
+    folder = read_folder(data)
+    preprocessing = Preprocessing(crop, size)
+    place = packing.pack_folder(packs, data, preprocessing)
+    with progress_bar("Packing") as on_progress:
+        left_out = packing.prepare(
+            folder.paths,
+            place,
+            preprocessing,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            on_progress=on_progress,
+        )
+    for name, reason in sorted(left_out.items()):
+        print(f"Left out: {name}: {reason}")
+    print(
+        f"{len(folder.paths) - len(left_out):,} of {len(folder.table):,} images of "
+        f"{folder.table_name} are packed at {size}x{size} in {place}"
+        f"{f'; {len(left_out)} unreadable ones are left out' if left_out else ''}."
+    )
+    other = f" --size {size}" * (size != 256) + f" --crop {crop}" * (crop != 90)
+    print(f"Next: python -m scripts.train --data {data}{other}")
+
+
+if __name__ == "__main__":
+    run(app)
