@@ -9,6 +9,8 @@ for Thoracic Imaging", Radiology 2008;246:697-722. Felson = Goodman, "Felson's P
 Roentgenology".
 """
 
+import math
+
 import numpy as np
 
 from chexnet.phantom.anatomy import CM
@@ -60,7 +62,7 @@ def atelectasis(chest: Chest, severity: float, rng: np.random.Generator) -> list
         cu = inner + rng.uniform(0.35, 0.85) * max(a.width - 0.06 - inner, 0.04)
         cv = a.dome[side] - rng.uniform(0.02, 0.05) - 0.04 * k
         thick = (0.0045 + 0.006 * severity) * rng.uniform(0.8, 1.4)
-        c, s = np.cos(tilt), np.sin(tilt)
+        c, s = math.cos(tilt), math.sin(tilt)
         du, dv = along - cu, chest.v - cv
         x, y = c * du + s * dv, c * dv - s * du + 0.8 * (du * du)
         band = smoothstep((thick - np.abs(y)) / 0.006 + 0.6) * smoothstep(

@@ -46,7 +46,9 @@ def _soft_tissue(chest: Chest, rng: np.random.Generator) -> None:
     if a.breast:
         for sign in (-1, 1):
             du, dv = chest.u - sign * 0.19, chest.v - 0.60
-            rho = np.sqrt((du / 0.15) ** 2 + (dv / np.where(dv > 0, 0.11, 0.2)) ** 2)
+            rho = np.sqrt(
+                (du / 0.15) ** 2 + (dv / np.where(dv > 0, np.float32(0.11), np.float32(0.2))) ** 2
+            )
             chest.solid += a.breast * 1.2 * np.sqrt(np.clip(1 - rho, 0, 1))
 
 
@@ -61,7 +63,9 @@ def _mediastinum(chest: Chest) -> None:
     # Windpipe and the two main bronchi are air within soft tissue.
     fork = 0.345
     lean = 0.006 + chest.pose.twist
-    tube = np.exp(-(((chest.u + lean) / 0.017) ** 4)) * smoothstep((fork - chest.v) / 0.02 + 0.5)
+    tube = np.exp(-np.square(np.square((chest.u + lean) / 0.017))) * smoothstep(
+        (fork - chest.v) / 0.02 + 0.5
+    )
     air = 0.42 * tube
     for sign, rise in ((-1, 1.0), (1, 0.75)):
         along = (chest.u + lean) * sign

@@ -4,6 +4,8 @@ H, W = size, size pixels. Maps are float32 (H, W). Attenuation (`mu`) is in unit
 middle of the trunk is about 3, a lung takes away about 1.7 and air outside the body is 0.
 """
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -129,13 +131,12 @@ class Chest:
         a = self.anatomy
         full = a.heart_ratio * a.width * 2
         long, short = 1.0, 0.70
-        c, s = np.cos(a.heart_tilt), np.sin(a.heart_tilt)
-        half = np.sqrt((long * c) ** 2 + (short * s) ** 2)
+        # Plain floats: a NumPy scalar of 64 bits would make every map one of 64 bits.
+        c, s = math.cos(a.heart_tilt), math.sin(a.heart_tilt)
+        half = math.hypot(long * c, short * s)
         size = full / 2 / half
         cu = 0.17 * full + self.pose.twist * 2
-        cv = (
-            (a.dome[0] + a.dome[1]) / 2 + 0.045 - size * np.sqrt((long * s) ** 2 + (short * c) ** 2)
-        )
+        cv = (a.dome[0] + a.dome[1]) / 2 + 0.045 - size * math.hypot(long * s, short * c)
         self.heart_centre, self.heart_half = (cu, cv), full / 2
         du, dv = self.u - cu, self.v - cv
         along, over = (c * du + s * dv) / (size * long), (c * dv - s * du) / (size * short)
@@ -159,9 +160,9 @@ class Chest:
 
     def layer(self, picture: Image.Image, blur: float = 0.0) -> np.ndarray:
         """A canvas as a map in [0, 1] of this chest's size, blurred by `blur` canvas pixels."""
-        # Blurring costs most: where the result is small, half-way there is fine enough.
+        # Blurring costs most, so it comes after halving as often as the result's size allows.
         halves = 1
-        while CANVAS // (2 * halves) >= 2 * self.size:
+        while CANVAS // (2 * halves) >= self.size:
             halves *= 2
         if halves > 1:
             picture = picture.reduce(halves)

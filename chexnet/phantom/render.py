@@ -1,5 +1,7 @@
 """From attenuation to an 8-bit picture: scatter, exposure, film, noise, borders, marker."""
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
@@ -43,7 +45,7 @@ def expose(chest: Chest, view: str, rng: np.random.Generator, noise: np.random.G
     log += noise.standard_normal(log.shape, dtype=np.float32) * spread * np.sqrt(log.clip(0.3))
     bright = 1 / (1 + np.exp(-gain * (log - middle)))
     low, high = rng.uniform(0.0, 0.06), rng.uniform(0.84, 1.0)
-    floor = 1 / (1 + np.exp(gain * middle))
+    floor = 1 / (1 + math.exp(gain * middle))
     bright = low + (high - low) * np.clip((bright - floor) / (1 - floor), 0, 1)
     bright = _collimate(bright, rng)
     pixels = (255 * bright).astype(np.uint8)
