@@ -13,6 +13,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from chexnet.errors import ConfigError
+
 # A rank that is gone should be noticed in minutes; the default is half an hour.
 TIMEOUT = timedelta(minutes=5)
 
@@ -40,6 +42,21 @@ def is_main() -> bool:
 def local_rank() -> int:
     """This process's number on its machine: the GPU that it uses."""
     return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def pick_device(name: str) -> torch.device:
+    """The device to compute on: CUDA where there is one, unless it is named.
+
+    Raises:
+        ConfigError: CUDA is asked for and not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: found no CUDA GPU. Use --device cpu or auto.")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank())
+    torch.cuda.set_device(device)
+    return device
 
 
 @contextmanager

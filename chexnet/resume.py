@@ -1,14 +1,20 @@
 """A run's checkpoint `last.pth`: everything that the next step depends on, and its refusals."""
 
 import dataclasses
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from chexnet import distributed
 from chexnet.checkpoint import load_sealed, previous_of, save_sealed
 from chexnet.config import TrainConfig
-from chexnet.errors import CheckpointError
+from chexnet.errors import CheckpointError, ChexnetError
+from chexnet.files import sweep
 
 LAST = "last.pth"
 
@@ -89,3 +95,37 @@ def read_checkpoint(
             "or --restart."
         )
     return Progress(**saved["at"]), saved["state"]
+
+
+@contextmanager
+def run_folder(out: Path, restart: bool) -> Iterator[None]:
+    """Hold `out` for one run at a time; the first process does it for all.
+
+    Args:
+        out: folder of the run; made where it is missing.
+        restart: empty it first.
+
+    Raises:
+        ChexnetError: another run holds it, or it cannot be written.
+    """
+    if not distributed.is_main():
+        distributed.barrier()
+        yield
+        return
+    try:
+        if restart and out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock", timeout=0)
+        with lock:
+            sweep(out)
+            distributed.barrier()
+            yield
+    except Timeout as error:
+        raise ChexnetError(
+            f"Another training is running in {out}. Wait for it, or pass another --out."
+        ) from error
+    except OSError as error:
+        raise ChexnetError(
+            f"Could not use {out}: {error.strerror or error}. Pass a writable --out."
+        ) from error

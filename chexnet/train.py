@@ -4,14 +4,11 @@ Shapes: B batch, D classes, H W pixels.
 """
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,17 +17,16 @@ from chexnet.augmentation import augment, draw_parameters
 from chexnet.card import make_card
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
+from chexnet.data.splits import LEAKY
 from chexnet.data.study import Study, open_study
-from chexnet.errors import ChexnetError, ConfigError
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
-from chexnet.files import sweep
 from chexnet.labels import class_to_index
-from chexnet.model import Card, DenseNet121, build, save_weights
+from chexnet.model import DenseNet121, build, save_weights
 from chexnet.observer import FitResult, Observer
 from chexnet.optim import averaged, learning_rate, make_optimizer
-from chexnet.resume import Progress, read_checkpoint, write_checkpoint
+from chexnet.resume import Progress, read_checkpoint, run_folder, write_checkpoint
 from chexnet.runlog import RunLog
 from chexnet.transforms import Preprocessing, normalise
 
@@ -60,8 +56,8 @@ def fit(
         ChexnetError: data, configuration, checkpoint or disk; the message says what to do.
     """
     told = observer if observer and distributed.is_main() else Observer()
-    device = pick_device(config.device)
-    with distributed.process_group(device), _owned(config.out, restart):
+    device = distributed.pick_device(config.device)
+    with distributed.process_group(device), run_folder(config.out, restart):
         study = open_study(
             config.data,
             Preprocessing(config.crop, config.size),
@@ -71,24 +67,10 @@ def fit(
             allow_leak=config.allow_leak,
             packs=config.packs,
         )
+        told.opened(study.facts())
         for text in study.notes:
             told.note(text)
         return _Run(config, study, device, told, stop).go()
-
-
-def pick_device(name: str) -> torch.device:
-    """The device to compute on: CUDA where there is one, unless it is named.
-
-    Raises:
-        ConfigError: CUDA is asked for and not there.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: found no CUDA GPU. Use --device cpu or auto.")
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    device = torch.device("cuda", distributed.local_rank())
-    torch.cuda.set_device(device)
-    return device
 
 
 class _Run:
@@ -262,23 +244,22 @@ class _Run:
                 "mean_auroc_rows": summary.rows.value,
                 "seconds": round(seconds, 1),
                 "waiting_share": round(waited / seconds, 4),
+                "split": self.facts["split"] + (f" {LEAKY}" if self.facts["leaky"] else ""),
             }
             pairs = zip(summary.classes, summary.auroc, strict=True)
             self.log.epoch(row | {f"auroc_{name}": value for name, value in pairs})
             if better:
-                save_weights(self.config.out / BEST, self._chosen(), self._card(scores))
+                card = make_card(
+                    self.study,
+                    self.train.preprocessing,
+                    scores,
+                    config=self.config.arithmetic(),
+                    origin=self.origin,
+                    epoch=self.at.epoch,
+                )
+                save_weights(self.config.out / BEST, self._chosen(), card)
         self._save()
         self.observer.epoch_ended(self.at.epoch, summary, better)
-
-    def _card(self, scores: Scores) -> Card:
-        return make_card(
-            self.study,
-            self.train.preprocessing,
-            scores,
-            config=self.config.arithmetic(),
-            origin=self.origin,
-            epoch=self.at.epoch,
-        )
 
     def _save(self) -> None:
         if not distributed.is_main():
@@ -340,29 +321,3 @@ def _is_better(summary: Summary, at: Progress) -> bool:
         return summary.findings.value > at.best
     # Without any AUROC (a tiny validation part) the loss has to choose.
     return bool(summary.findings.of) or summary.loss < at.best_loss
-
-
-@contextlib.contextmanager
-def _owned(out: Path, restart: bool) -> Iterator[None]:
-    """Hold `out` for one run at a time (the first process does it for all)."""
-    if not distributed.is_main():
-        distributed.barrier()
-        yield
-        return
-    try:
-        if restart and out.exists():
-            shutil.rmtree(out)
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock", timeout=0)
-        with lock:
-            sweep(out)
-            distributed.barrier()
-            yield
-    except Timeout as error:
-        raise ChexnetError(
-            f"Another training is running in {out}. Wait for it, or pass another --out."
-        ) from error
-    except OSError as error:
-        raise ChexnetError(
-            f"Could not use {out}: {error.strerror or error}. Pass a writable --out."
-        ) from error

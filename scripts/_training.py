@@ -14,8 +14,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from chexnet.data.splits import LEAKY
 from chexnet.evaluation.plots import plot_curves
-from chexnet.evaluation.summary import Summary, validation_text
+from chexnet.evaluation.summary import Summary, facts_text, validation_text
 from chexnet.observer import Observer
 
 
@@ -46,7 +47,7 @@ class Console(Observer):
     """A progress bar with the loss of each batch, and the validation table of each epoch."""
 
     def __init__(self, out: Path) -> None:
-        self.out = out
+        self.out, self.stamp = out, ""
         terminal = Terminal(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -67,6 +68,10 @@ class Console(Observer):
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
+    def opened(self, facts: dict) -> None:
+        self.stamp = f"{LEAKY}. " if facts["leaky"] else ""
+        print(facts_text(facts), flush=True)
+
     def note(self, text: str) -> None:
         print(text, flush=True)
 
@@ -86,6 +91,6 @@ class Console(Observer):
 
     def epoch_ended(self, epoch: int, summary: Summary, best: bool) -> None:
         self._bar.stop()
-        print(f"\nEpoch {epoch}{' (best so far, weights written)' if best else ''}")
+        print(f"\n{self.stamp}Epoch {epoch}{' (best so far, weights written)' if best else ''}")
         print(validation_text(summary), flush=True)
-        plot_curves(self.out)
+        plot_curves(self.out, self.stamp)

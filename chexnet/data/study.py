@@ -9,7 +9,7 @@ import numpy as np
 
 from chexnet.data.datasets import AnyDataSet, open_data_set
 from chexnet.data.pack import Pack, pack_folder
-from chexnet.data.splits import LEAKY, Split, fingerprint, make_split
+from chexnet.data.splits import Split, fingerprint, make_split
 from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError
 from chexnet.transforms import Preprocessing
@@ -80,22 +80,8 @@ class Study:
         }
 
 
-def facts_text(facts: Mapping[str, Any]) -> str:
-    """One or two sentences with the facts of `Study.facts`."""
-    stamp = f"{LEAKY}: patients on both sides. " if facts["leaky"] else ""
-    left_out = facts["images_unreadable"]
-    return (
-        f"{stamp}{facts['images_present']:,} of {facts['images_in_table']:,} images of "
-        f"{facts['table']} (labels: {facts['label_version']}) are here"
-        f"{f', {left_out:,} of them left out as unreadable' if left_out else ''}. "
-        f"Split: {facts['split']}, "
-        + ", ".join(f"{part} {count:,}" for part, count in facts["images"].items())
-        + "."
-    )
-
-
 def open_study(
-    data: Path,
+    data: Path | NIHFolder,
     preprocessing: Preprocessing,
     *,
     labels: str = "auto",
@@ -107,7 +93,7 @@ def open_study(
     """Read a data folder, divide it, and find its pack.
 
     Args:
-        data: folder that holds `images_001` and the table.
+        data: folder that holds `images_001` and the table, or what `read_folder` gave.
         preprocessing: crop and size of the items.
         labels: `auto`, `2017` or `v2020`.
         split: see `make_split`.
@@ -118,7 +104,7 @@ def open_study(
     Raises:
         DataError: see `read_folder` and `make_split`; or the pack does not fit the files.
     """
-    folder = read_folder(data, labels)
+    folder = data if isinstance(data, NIHFolder) else read_folder(data, labels)
     divided = make_split(folder, split, seed, allow_leak=allow_leak)
     notes: list[str] = []
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None

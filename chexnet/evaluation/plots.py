@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"
 
 
-def plot_curves(run: Path) -> None:
+def plot_curves(run: Path, stamp: str = "") -> None:
     """Draw `curves.png` in the folder of a run from its log: losses and validation AUROC."""
     if not (run / STEPS).exists():
         return
@@ -40,6 +40,8 @@ def plot_curves(run: Path) -> None:
     left.legend(frameon=False)
     right.set(xlabel="epoch", ylabel="mean validation AUROC of the findings")
     right.axhline(0.5, color=GRAY, linewidth=0.8, linestyle=":")
+    if stamp:
+        figure.suptitle(stamp, color=ORANGE)
     _save(figure, run / "curves.png")
 
 

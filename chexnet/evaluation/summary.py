@@ -1,11 +1,13 @@
 """The figures of one scoring, as data and as a table of text."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.intervals import REPLICATES, Interval, Intervals, bootstrap_auroc
+from chexnet.data.splits import LEAKY
+from chexnet.evaluation.intervals import Interval, Intervals, bootstrap_auroc
 from chexnet.evaluation.metrics import (
     Mean,
     Scores,
@@ -34,6 +36,7 @@ class Summary:
         rows: mean AUROC over all classes.
         loss: mean binary cross-entropy.
         intervals: 95 % intervals, or None where none were asked for.
+        replicates: bootstrap draws behind the intervals.
     """
 
     classes: list[str]
@@ -46,6 +49,7 @@ class Summary:
     rows: Mean
     loss: float
     intervals: Intervals | None = None
+    replicates: int = 0
 
 
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
@@ -62,7 +66,35 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         rows=mean_of(values, scores.classes, findings_only=False),
         loss=log_loss(scores.probabilities, scores.targets),
         intervals=bootstrap_auroc(scores, replicates, seed) if replicates else None,
+        replicates=replicates,
     )
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """What was scored or trained on, in a few sentences; see `Study.facts` and `Scored.facts`."""
+    sentences = []
+    if facts["leaky"]:
+        sentences.append(f"{LEAKY}: trained and scored on the same patients; too good to be true.")
+    if "images_present" in facts:
+        left_out = facts["images_unreadable"]
+        sentences.append(
+            f"{facts['images_present']:,} of {facts['images_in_table']:,} images of "
+            f"{facts['table']} (labels: {facts['label_version']}) are here"
+            + (f", {left_out:,} of them left out as unreadable." if left_out else ".")
+        )
+    else:
+        sentences.append(f"Labels: {facts['table']} ({facts['label_version']}).")
+    counts = ", ".join(f"{part} {count:,}" for part, count in facts.get("images", {}).items())
+    sentences.append(f"Split: {facts['split']}" + (f" ({counts})." if counts else "."))
+    if "weights" in facts:
+        weights = facts["weights"]
+        sentences.append(
+            f"Weights: {weights['file']}, {weights['epoch']} epochs on {weights['trained_on']} "
+            f"({weights['train_fingerprint']}), begun from {weights['origin']}."
+        )
+    if "part" in facts:
+        sentences.append(f"Scored: {facts['part']}.")
+    return " ".join(sentences)
 
 
 def validation_text(summary: Summary) -> str:
@@ -76,10 +108,11 @@ def validation_text(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def evaluation_text(summary: Summary) -> str:
+def evaluation_text(summary: Summary, stamp: str = "") -> str:
     """The table that evaluation shows: positives, AUROC with interval and average precision."""
     intervals = summary.intervals
-    lines = [f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"]
+    lines = [f"{stamp} figures"] if stamp else []
+    lines += [f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"]
     rows = zip(
         summary.classes, summary.positives, summary.auroc, summary.average_precision, strict=True
     )
@@ -101,7 +134,7 @@ def evaluation_text(summary: Summary) -> str:
     lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {summary.loss:.4f}")
     lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
     if intervals:
-        lines.append(_footnote(intervals))
+        lines.append(_footnote(intervals, summary.replicates))
     return "\n".join(lines)
 
 
@@ -132,9 +165,9 @@ def as_dict(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _footnote(intervals: Intervals) -> str:
+def _footnote(intervals: Intervals, replicates: int) -> str:
     left_out = {name: one.left_out for name, one in intervals.classes.items() if one.left_out}
-    text = f"Intervals: {REPLICATES:,} bootstrap draws of patients"
+    text = f"Intervals: {replicates:,} bootstrap draws of patients"
     if left_out:
         listed = ", ".join(f"{name} {count}" for name, count in sorted(left_out.items()))
         text += f"; draws without a positive or a negative, left out: {listed}"

@@ -1,0 +1,29 @@
+# Two doors: `make demo` and `make test`. Each sets everything up by itself; the second call of
+# either starts at once. VENV=DIR puts the environment elsewhere, PYTHON=... chooses the Python.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+# The environment is made again when, and only when, requirements.txt has another content.
+READY := $(VENV)/.ready-$(shell cksum < requirements.txt | cut -d ' ' -f 1)
+
+.PHONY: demo test venv
+
+demo: $(READY)
+	$(BIN)/python -m scripts.tour
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+venv: $(READY)
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Found $$($(PYTHON) --version), expected Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what requirements.txt names into $(VENV) (a few minutes, once)."
+	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check -r requirements.txt
+	@rm -f $(VENV)/.ready-*
+	@touch $@

@@ -1,0 +1,170 @@
+"""Scores from a weights file, or from predictions that somebody made, with the facts of both."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chexnet import distributed
+from chexnet.data.datasets import default_workers
+from chexnet.data.splits import LEAKY, make_split, name_hashes, refuse_trained
+from chexnet.data.study import open_study
+from chexnet.data.table import NIHFolder, read_folder
+from chexnet.errors import CheckpointError, LeakError
+from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.predictions import read_predictions
+from chexnet.evaluation.scoring import score
+from chexnet.model import load_weights
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of one part, what they are of, and sentences that a user should read."""
+
+    scores: Scores
+    facts: dict[str, Any]
+    notes: list[str]
+
+
+def score_weights(
+    data: Path,
+    weights: Path,
+    part: str,
+    *,
+    labels: str = "auto",
+    packs: Path | None = None,
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int = -1,
+    allow_leak: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Run a network over one part of a data folder.
+
+    On the data it was trained on, the division is that of its training; on other data it is the
+    official one where there are lists, else patient-wise.
+
+    Args:
+        data: folder that holds `images_001` and the table.
+        weights: a weights file.
+        part: `val` or `test`.
+        labels: `auto`, `2017` or `v2020`.
+        packs: folder of packs.
+        device: `auto`, `cpu` or `cuda`.
+        batch_size: images at once on each process.
+        workers: processes that read; -1 chooses.
+        allow_leak: score images or patients of the training all the same; stamped.
+        on_progress: called with images done and in all.
+
+    Raises:
+        ChexnetError: no weights, no data, or the network was trained on these images or patients.
+    """
+    model, card = load_weights(weights)
+    trained = card.provenance
+    try:
+        images, patients = (trained[f"trained_{of}"].numpy() for of in ("images", "patients"))
+        trained_data = trained["data"]
+    except (KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{weights} does not say what it was trained on, so it cannot be scored honestly."
+        ) from error
+    folder = read_folder(data, labels)
+    same_data = np.isin(name_hashes(folder.table["image"]), images).any()
+    study = open_study(
+        folder,
+        card.preprocessing,
+        split=trained_data["split"] if same_data else "auto",
+        seed=trained_data["split_seed"],
+        allow_leak=allow_leak,
+        packs=packs,
+    )
+    leaky = refuse_trained(folder.table, study.rows(part), images, patients, allow_leak=allow_leak)
+    facts = study.facts() | {
+        "part": part,
+        "weights": {
+            "file": weights.name,
+            "trained_on": trained_data["table"],
+            "train_fingerprint": trained_data["fingerprints"]["train"],
+            **{key: trained[key] for key in ("epoch", "origin", "date", "code")},
+        },
+    }
+    facts["leaky"] = bool(facts["leaky"] or leaky or (same_data and trained_data["leaky"]))
+    chosen = distributed.pick_device(device)
+    data_set = study.data_set(part, card.classes)
+    with distributed.process_group(chosen):
+        scores = score(
+            model.to(chosen),
+            data_set,
+            batch_size=batch_size,
+            workers=workers if workers >= 0 else default_workers(data_set),
+            on_progress=on_progress,
+        )
+    return Scored(scores, facts, study.notes)
+
+
+def score_predictions(
+    data: Path,
+    predictions: Path,
+    part: str,
+    *,
+    labels: str = "auto",
+    split: str = "auto",
+    seed: int = 0,
+    allow_leak: bool = False,
+) -> Scored:
+    """Score a file of predictions; no picture is needed, labels come from the table.
+
+    Args:
+        data: folder that holds the label table (and the official lists).
+        predictions: CSV, see `read_predictions`.
+        part: `val` or `test`, whose images the file may hold; or `all` for any image.
+        labels: `auto`, `2017` or `v2020`.
+        split: the division that the part is of, see `make_split`.
+        seed: of that division.
+        allow_leak: score images outside the part as well; stamped.
+
+    Raises:
+        ChexnetError: a file that is no predictions, or with images outside the part.
+    """
+    folder = read_folder(data, labels, need_images=False)
+    scores = read_predictions(predictions, folder.table)
+    notes = ["Nobody can tell from a file of predictions what its network was trained on."]
+    facts: dict[str, Any] = {
+        "table": folder.table_name,
+        "label_version": folder.version,
+        "part": part,
+        "predictions": predictions.name,
+        "leaky": False,
+    }
+    if part == "all":
+        notes.append(
+            "Scored without a split (--split all): the figures may include training images."
+        )
+        return Scored(scores, facts | {"split": "none"}, notes)
+    divided = make_split(folder, split, seed, allow_leak=allow_leak)
+    in_part, outside = _place(folder, divided.rows[part], scores)
+    if outside and not allow_leak:
+        raise LeakError(
+            f"{outside:,} of {len(scores.images):,} images in {predictions} are not in the {part} "
+            f"part of the {divided.scheme} split. Pass the part that they are of, --split all, or "
+            f"--allow-leak to have the figures stamped {LEAKY}."
+        )
+    of_part = len(divided.rows[part])
+    if in_part < of_part:
+        notes.append(f"The file has {in_part:,} of the {of_part:,} images of the {part} part.")
+    facts |= {
+        "split": divided.scheme,
+        "split_seed": seed,
+        "leaky": bool(divided.leaky or outside),
+        "images_of_part": in_part,
+        "images_in_part": of_part,
+    }
+    return Scored(scores, facts, notes)
+
+
+def _place(folder: NIHFolder, rows: np.ndarray, scores: Scores) -> tuple[int, int]:
+    part = set(folder.table["image"].to_numpy()[rows])
+    inside = sum(name in part for name in scores.images)
+    return inside, len(scores.images) - inside

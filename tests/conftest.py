@@ -1,0 +1,85 @@
+"""What many tests share: a small phantom data set, and a run trained on it."""
+
+import os
+from pathlib import Path
+
+# Several processes on few cores wait for each other; spinning while they wait costs minutes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+NIH = Path(__file__).parents[1].parent / "shared" / "nih"
+needs_nih = pytest.mark.skipif(
+    not NIH.is_dir(), reason="the sample of NIH's radiographs is not beside the project"
+)
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory) -> Path:
+    """24 phantom patients at 96 pixels."""
+    from chexnet.phantom.dataset import draw_phantoms
+
+    out = tmp_path_factory.mktemp("data") / "phantoms"
+    draw_phantoms(out, patients=24, size=96, seed=7, workers=2)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_options(phantoms) -> dict:
+    """A configuration that trains in seconds; a test adds its own `out`."""
+    return {
+        "data": phantoms,
+        "init": "none",
+        "size": 64,
+        "batch_size": 8,
+        "epochs": 2,
+        "workers": 0,
+        "save_every": 2,
+        "device": "cpu",
+        "packs": phantoms.parent / "packs",
+    }
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_options, tmp_path_factory):
+    """The folder of a finished run on the phantoms."""
+    from chexnet.config import TrainConfig
+    from chexnet.train import fit
+
+    out = tmp_path_factory.mktemp("runs") / "trained"
+    fit(TrainConfig(**tiny_options, out=out))
+    return out
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    """Write a folder in NIH's layout from rows of (image, labels, patient)."""
+
+    def make(rows, *, lists=None, images=None, table="Data_Entry_2017.csv", size=64) -> Path:
+        root = tmp_path / "nih"
+        frame = pd.DataFrame(rows, columns=["Image Index", "Finding Labels", "Patient ID"])
+        root.mkdir(exist_ok=True)
+        frame.to_csv(root / table, index=False)
+        for name, chosen in (lists or {}).items():
+            (root / f"{name}_list.txt").write_text("\n".join(chosen))
+        drawn = frame["Image Index"] if images is None else images
+        for number, name in enumerate(drawn):
+            folder = root / f"images_{number % 3 + 1:03d}" / "images"
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 256, (size, size), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name)
+        return root
+
+    return make
+
+
+def rows_of(patients: int, images_each: int, labels=("Mass", "No Finding")) -> list[tuple]:
+    """Rows for `make_folder`, with the labels in turn."""
+    return [
+        (f"{p:08d}_{i:03d}.png", labels[(p + i) % len(labels)], str(p))
+        for p in range(1, patients + 1)
+        for i in range(images_each)
+    ]
