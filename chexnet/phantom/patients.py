@@ -25,7 +25,7 @@ PREVALENCE = {
     "Consolidation": 0.08,
     "Infiltration": 0.10,
     "Pneumothorax": 0.09,
-    "Edema": 0.065,
+    "Edema": 0.08,
     "Emphysema": 0.08,
     "Fibrosis": 0.08,
     "Effusion": 0.085,
@@ -46,7 +46,7 @@ COMPANY = {
     "Pneumothorax": {"Emphysema": 0.10},
 }
 """Findings that bring others along, after the co-occurrences of Wang et al., CVPR 2017, fig. 1."""
-HEALTHY = 0.42
+HEALTHY = 0.39
 """Share of patients who start without a finding and seldom acquire one."""
 PERSISTS = 0.65
 """Chance that a finding is still there at the next visit."""
