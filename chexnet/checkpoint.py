@@ -6,6 +6,7 @@ word before there was a seal.
 """
 
 import hashlib
+import io
 import os
 import shutil
 import zipfile
@@ -38,9 +39,11 @@ def save_sealed(path: Path, content: dict[str, Any], *, keep_previous: bool = Fa
         ChexnetError: it cannot be written; the old file is untouched.
     """
     sealed = {**content, SEAL: _digest(content)}
+    # By way of memory: torch turns a full disk's OSError into a RuntimeError without its reason.
+    buffer = io.BytesIO()
+    torch.save(sealed, buffer)
     with replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            torch.save(sealed, file)
+        temporary.write_bytes(buffer.getbuffer())
         if keep_previous and path.exists():
             _keep(path)
 

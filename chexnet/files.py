@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chexnet.errors import ChexnetError
@@ -27,13 +27,13 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
         reason = os.strerror(error.errno) if error.errno else str(error)
         advice = "Free some space" if error.errno == errno.ENOSPC else "Pass a writable folder"
         old = "The file that was there is untouched. " if path.exists() else ""
         raise ChexnetError(f"Could not write {path}: {reason}. {old}{advice}.") from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
         raise
 
 
@@ -47,6 +47,11 @@ def sweep(folder: Path) -> None:
     """Remove what killed writers left in `folder`; call it only while nobody writes there."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def _forget(temporary: Path) -> None:
+    with suppress(OSError):  # what went wrong before is what the user has to know
+        temporary.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -5,15 +5,15 @@ a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` 
 every mean (torchmetrics gives 0.0 there and folds it into the mean).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torchmetrics.functional.classification import (
-    multilabel_auroc,
-    multilabel_average_precision,
-    multilabel_roc,
+    binary_auroc,
+    binary_average_precision,
+    binary_roc,
 )
 
 from chexnet.labels import FINDINGS
@@ -58,7 +58,7 @@ class Mean:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities in float64, so that writing and reading them loses no rank."""
+    """Probabilities in float64: up to a logit of 20, no two float32 logits become one."""
     return torch.sigmoid(torch.from_numpy(np.asarray(logits, np.float64))).numpy()
 
 
@@ -68,12 +68,12 @@ def auroc(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Returns:
         float64 (D,), NaN where a class lacks positives or negatives.
     """
-    return _masked(multilabel_auroc, probabilities, targets)
+    return _per_class(binary_auroc, probabilities, targets)
 
 
 def average_precision(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Average precision of each class, float64 (D,), NaN as in `auroc`."""
-    return _masked(multilabel_average_precision, probabilities, targets)
+    return _per_class(binary_average_precision, probabilities, targets)
 
 
 def log_loss(probabilities: np.ndarray, targets: np.ndarray) -> float:
@@ -120,10 +120,8 @@ def roc(
     """False and true positive rates and thresholds of one class, or None without a curve."""
     if not 0 < targets.sum() < len(targets):
         return None
-    curves = multilabel_roc(
-        torch.from_numpy(probabilities[:, None]), torch.from_numpy(targets[:, None]).int(), 1
-    )
-    fpr, tpr, thresholds = (curve[0].numpy() for curve in curves)
+    curves = binary_roc(torch.from_numpy(probabilities), torch.from_numpy(targets).int())
+    fpr, tpr, thresholds = (curve.numpy() for curve in curves)
     return fpr, tpr, thresholds
 
 
@@ -143,19 +141,13 @@ def youden_threshold(probabilities: np.ndarray, targets: np.ndarray) -> float | 
     return float((min(thresholds[best], 1.0) + lower) / 2)
 
 
-def _masked(metric, probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _per_class(
+    metric: Callable[..., torch.Tensor], probabilities: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    # Column by column: what torchmetrics' multilabel form computes, which refuses one column.
     values = np.full(targets.shape[1], np.nan)
-    positives = targets.sum(axis=0)
-    have = (positives > 0) & (positives < len(targets))
-    if have.any():
-        values[have] = (
-            metric(
-                torch.from_numpy(np.ascontiguousarray(probabilities[:, have])),
-                torch.from_numpy(np.ascontiguousarray(targets[:, have])).int(),
-                num_labels=int(have.sum()),
-                average="none",
-            )
-            .numpy(force=True)
-            .reshape(-1)
-        )
+    for column, truth in enumerate(targets.T):
+        if 0 < truth.sum() < len(truth):
+            given = torch.from_numpy(np.ascontiguousarray(probabilities[:, column]))
+            values[column] = float(metric(given, torch.from_numpy(truth.astype(np.int64))))
     return values

@@ -34,7 +34,7 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
         DataError: names the first row or column that is wrong.
     """
     try:
-        raw = pd.read_csv(path, dtype={"Image Index": str}, float_precision="round_trip")
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} could not be read as a CSV of predictions: {error}") from error
     classes = [name for name in LABELS if PREFIX + name in raw.columns]
@@ -56,8 +56,8 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
     if raw.empty:
         raise DataError(f"{path} has no rows.")
     known = table.set_index("image")
-    names = raw["Image Index"].fillna("").str.strip()
-    values = raw[[PREFIX + name for name in classes]].apply(pd.to_numeric, errors="coerce")
+    names = raw["Image Index"].str.strip()
+    values = raw[[PREFIX + name for name in classes]].map(_number)
     for problem, rows in (
         (f"is no image of the label table ({len(table):,} images)", ~names.isin(known.index)),
         ("stands twice", names.duplicated()),
@@ -79,3 +79,10 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
         probabilities=values.to_numpy(np.float64),
         targets=targets.astype(np.int8),
     )
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)  # every digit counts, which not every CSV reader's floats keep
+    except ValueError:
+        return float("nan")

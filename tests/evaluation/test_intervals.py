@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from chexnet.evaluation.intervals import bootstrap_auroc, exact_auroc, replicate_aurocs
+from chexnet.evaluation.metrics import Scores
+from chexnet.randomness import keyed_generator
+
+
+def clustered(patients: int, seed: int, *, images_each: int = 4, classes=("Mass",)) -> Scores:
+    """Images of a patient share the label and most of the score: true AUROC 0.7602.
+
+    Scores are normal with variance 1 and means 0 and 1, so AUROC is Phi(1 / sqrt 2).
+    """
+    random = np.random.default_rng(seed)
+    size = len(classes)
+    label = np.repeat(random.random((patients, size)) < 0.4, images_each, axis=0)
+    shared = np.repeat(random.normal(0, 1, (patients, size)), images_each, axis=0)
+    own = random.normal(0, 1, label.shape)
+    value = label + np.sqrt(0.8) * shared + np.sqrt(0.2) * own
+    names = [str(p) for p in range(patients) for _ in range(images_each)]
+    images = [f"{i}" for i in range(len(names))]
+    return Scores(images, names, list(classes), 1 / (1 + np.exp(-value)), label.astype(np.int8))
+
+
+TRUE_AUROC = 0.7602
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+def test_the_bootstraps_own_auroc_is_scikit_learns(digits):
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        targets = random.random(200) < random.uniform(0.02, 0.9)
+        if targets.all() or not targets.any():
+            continue
+        given = random.random(200) if digits is None else random.random(200).round(digits)
+        assert exact_auroc(given, targets) == pytest.approx(roc_auc_score(targets, given), abs=1e-9)
+
+
+def test_without_positives_there_is_no_auroc():
+    assert np.isnan(exact_auroc(np.array([0.1, 0.4]), np.array([0, 0])))
+
+
+def test_a_replicate_equals_drawing_the_patients_images_by_hand():
+    scores = clustered(30, seed=2, classes=("Mass", "Edema"))
+    values = replicate_aurocs(scores, replicates=5, seed=4)
+    unique = sorted(set(scores.patients))
+    rows = {name: [i for i, p in enumerate(scores.patients) if p == name] for name in unique}
+    for number in range(5):
+        drawn = keyed_generator("bootstrap", 4, number).integers(0, 30, 30)
+        chosen = [row for patient in drawn for row in rows[unique[patient]]]
+        for column in range(2):
+            expected = roc_auc_score(
+                scores.targets[chosen, column], scores.probabilities[chosen, column]
+            )
+            assert values[number, column] == pytest.approx(expected, abs=1e-9)
+
+
+def test_intervals_are_a_function_of_the_seed():
+    scores = clustered(40, seed=0)
+    first, again, other = (bootstrap_auroc(scores, 200, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def coverage(studies: int, replicates: int) -> tuple[float, float]:
+    """Share of simulated studies (80 patients, 4 alike images each) whose interval has the truth.
+
+    Returns:
+        Of intervals by patient, and of intervals by image.
+    """
+    hits = {False: 0, True: 0}
+    for number in range(studies):
+        scores = clustered(80, seed=number)
+        for by_image in hits:
+            interval = bootstrap_auroc(scores, replicates, number, by_image=by_image)
+            one = interval.classes["Mass"]
+            hits[by_image] += one.low <= TRUE_AUROC <= one.high
+    return hits[False] / studies, hits[True] / studies
+
+
+def test_patient_intervals_cover_the_truth_where_image_intervals_do_not():
+    by_patient, by_image = coverage(150, 150)
+    # 95 % give or take three standard errors of a share of 150, and what few draws cost.
+    assert 0.88 <= by_patient <= 0.99
+    assert by_image < 0.82
+
+
+@pytest.mark.slow
+def test_the_coverage_of_patient_intervals_is_near_95_percent():
+    by_patient, by_image = coverage(1000, 1000)
+    print(f"by patient {by_patient:.3f}, by image {by_image:.3f}")
+    assert 0.93 <= by_patient <= 0.97
+    assert by_image < 0.80
+
+
+def test_under_five_positive_patients_there_is_no_interval():
+    scores = clustered(40, seed=3, classes=("Mass", "Edema"))
+    keep = [str(p) for p in range(4)]
+    scores.targets[:, 1] = np.isin(scores.patients, keep)
+    intervals = bootstrap_auroc(scores, 100)
+    assert intervals.classes["Mass"].known
+    assert not intervals.classes["Edema"].known
+
+
+def test_draws_without_a_positive_are_left_out_and_counted():
+    scores = clustered(40, seed=3)
+    scores.targets[:, 0] = np.isin(scores.patients, [str(p) for p in range(5)])
+    interval = bootstrap_auroc(scores, 400).classes["Mass"]
+    values = replicate_aurocs(scores, 400, 0)[:, 0]
+    assert interval.left_out == np.isnan(values).sum() > 0
+    assert interval.low == pytest.approx(np.nanpercentile(values, 2.5))
+
+
+def test_the_means_interval_is_over_the_findings_alone():
+    scores = clustered(60, seed=5, classes=("Mass", "Edema", "No Finding"))
+    values = replicate_aurocs(scores, 200, 0)
+    intervals = bootstrap_auroc(scores, 200)
+    findings = np.percentile(values[:, :2].mean(axis=1), [2.5, 97.5])
+    rows = np.percentile(values.mean(axis=1), [2.5, 97.5])
+    assert (intervals.findings.low, intervals.findings.high) == pytest.approx(tuple(findings))
+    assert (intervals.rows.low, intervals.rows.high) == pytest.approx(tuple(rows))

@@ -1,0 +1,58 @@
+"""What the tests run in other processes."""
+
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from chexnet.checkpoint import save_sealed
+from chexnet.config import TrainConfig
+from chexnet.train import fit
+
+
+def train(options: dict) -> None:
+    fit(TrainConfig(**options))
+
+
+def save_for_ever(folder: Path, megabytes: int = 4) -> None:
+    """Save again and again, each time a tensor of one number that grows."""
+    number = 0
+    while True:
+        number += 1
+        values = torch.full((megabytes * 250_000,), float(number))
+        save_sealed(folder / "last.pth", {"number": number, "values": values}, keep_previous=True)
+
+
+def load_hostile(path: Path, told: Path) -> None:
+    """Load a file as a weights file and write down what came of it, and how long it took."""
+    from chexnet.errors import CheckpointError
+    from chexnet.model import load_weights
+
+    began = time.perf_counter()
+    try:
+        load_weights(path)
+        outcome = "loaded"
+    except CheckpointError as error:
+        outcome = f"refused: {error}"
+    told.write_text(f"{time.perf_counter() - began:.3f}\n{outcome}")
+    os._exit(0)
+
+
+def train_until_signal(options: dict) -> None:
+    """Train as the command does: SIGTERM and SIGINT ask for an end."""
+    from scripts._training import Signals
+
+    signals = Signals()
+    fit(TrainConfig(**options), stop=signals.received)
+    os._exit(signals.exit_code)
+
+
+def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:
+    """Score the test part and keep the probabilities that this rank has."""
+    import numpy as np
+
+    from chexnet.evaluation.sources import score_weights
+
+    scored = score_weights(data, weights, "test", batch_size=batch_size, workers=0, device="cpu")
+    np.save(out / f"rank{os.environ.get('RANK', '0')}.npy", scored.scores.probabilities)

@@ -1,0 +1,121 @@
+import pytest
+import torch
+from torchvision.models import densenet121
+
+from chexnet import model as model_module
+from chexnet.checkpoint import load_sealed, save_sealed
+from chexnet.errors import CheckpointError
+from chexnet.model import Card, DenseNet121, build, load_weights, save_weights
+from chexnet.transforms import Preprocessing
+
+CLASSES = {"Atelectasis": 0, "Mass": 1, "No Finding": 2}
+
+
+@pytest.fixture
+def weights(tmp_path):
+    model, _ = build(CLASSES, "none", 3)
+    path = tmp_path / "best.pth"
+    save_weights(path, model, Card(CLASSES, Preprocessing(90, 64), {"n": 1}, {}))
+    return path
+
+
+def test_the_network_computes_what_torchvisions_does():
+    torch.manual_seed(0)
+    ours = DenseNet121(5).eval()
+    theirs = densenet121(num_classes=5).eval()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_the_head_gives_raw_logits_of_1024_channels():
+    model = DenseNet121(15).eval()
+    assert (model.classifier.in_features, model.classifier.out_features) == (1024, 15)
+    with torch.no_grad():
+        images = torch.randn(1, 3, 64, 64)
+        cells = model.activation(images)
+        assert cells.shape == (1, 1024, 2, 2)
+        assert cells.min() >= 0
+        expected = cells.mean(dim=(2, 3)) @ model.classifier.weight.T + model.classifier.bias
+        torch.testing.assert_close(model(images), expected)
+
+
+def test_random_weights_are_a_function_of_the_seed_and_touch_no_global_state():
+    state = torch.get_rng_state()
+    first, again = build(CLASSES, "none", 1)[0], build(CLASSES, "none", 1)[0]
+    other = build(CLASSES, "none", 2)[0]
+    assert torch.equal(first.classifier.weight, again.classifier.weight)
+    assert not torch.equal(first.classifier.weight, other.classifier.weight)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_an_impossible_download_names_both_ways_out(monkeypatch):
+    def offline(**options: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(model_module, "densenet121", offline)
+    monkeypatch.setattr(model_module, "DenseNet121", lambda classes: torch.nn.Linear(1, classes))
+    with pytest.raises(CheckpointError, match=r"--init FILE.*densenet121.*--init none"):
+        build(CLASSES, "imagenet", 0)
+
+
+def test_a_weights_file_gives_back_network_and_card(weights):
+    model, card = load_weights(weights)
+    expected = build(CLASSES, "none", 3)[0].state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    assert not model.training
+    assert card == Card(CLASSES, Preprocessing(90, 64), {"n": 1}, {})
+
+
+def test_weights_of_other_classes_are_refused_by_name(weights):
+    content = load_sealed(weights)
+    content["classes"] = {"Cat": 0, "Dog": 1, "No Finding": 2}
+    save_sealed(weights, content)
+    with pytest.raises(CheckpointError, match="found Cat, Dog, expected some of Atelectasis"):
+        load_weights(weights)
+
+
+def test_a_sealed_file_that_holds_another_network_is_refused(weights):
+    content = load_sealed(weights)
+    content["state_dict"] = {"weight": torch.zeros(1)}
+    save_sealed(weights, content)
+    with pytest.raises(CheckpointError, match="no DenseNet-121"):
+        load_weights(weights)
+
+
+def test_a_checkpoint_is_no_weights_file(tmp_path):
+    save_sealed(tmp_path / "last.pth", {"at": {}})
+    with pytest.raises(CheckpointError, match="is no weights file"):
+        load_weights(tmp_path / "last.pth")
+
+
+def test_training_can_start_from_a_weights_file_with_other_classes(weights):
+    classes = {"Mass": 0, "Hernia": 1}
+    model, told = build(classes, str(weights), 9)
+    old, _ = load_weights(weights)
+    assert torch.equal(model.classifier.weight[0], old.classifier.weight[1])
+    assert torch.equal(model.features.conv0.weight, old.features.conv0.weight)
+    assert "1 of 2 classes" in told
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_training_can_start_from_torchvisions_file_with_its_old_names(tmp_path, zipped):
+    torch.manual_seed(1)
+    source = densenet121()
+    old = {
+        name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value
+        for name, value in source.state_dict().items()
+    }
+    assert old.keys() != source.state_dict().keys()
+    path = tmp_path / "densenet121.pth"
+    torch.save(old, path, _use_new_zipfile_serialization=zipped)
+    model, _ = build(CLASSES, str(path), 0)
+    for name, value in source.features.state_dict().items():
+        assert torch.equal(model.features.state_dict()[name], value)
+
+
+def test_a_file_without_a_densenet_is_no_start(tmp_path):
+    torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="holds no DenseNet-121"):
+        build(CLASSES, str(tmp_path / "a.pth"), 0)
