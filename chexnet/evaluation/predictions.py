@@ -76,7 +76,7 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
         images=names.tolist(),
         patients=chosen["patient"].tolist(),
         classes=classes,
-        probabilities=values.to_numpy(np.float64),
+        probabilities=values.to_numpy(np.float64, copy=True),
         targets=targets.astype(np.int8),
     )
 
