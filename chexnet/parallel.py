@@ -28,7 +28,7 @@ def process_map(
     Args:
         function: of a module, since it is named to the other processes.
         jobs: their arguments.
-        workers: processes; 0 takes one for each core.
+        workers: processes; 0 takes one for each core, 1 stays in this process.
         start: called once in each process, with `start_args`.
 
     Raises:
@@ -36,8 +36,13 @@ def process_map(
     """
     if not jobs:
         return
+    processes = min(workers or os.cpu_count() or 1, len(jobs))
+    if processes == 1:
+        if start is not None:
+            start(*start_args)
+        yield from map(function, jobs)
+        return
     context = multiprocessing.get_context("spawn")  # forking a process with threads can hang
-    processes = max(1, min(workers or os.cpu_count() or 1, len(jobs)))
     pool = ProcessPoolExecutor(processes, context, _start, (start, start_args))
     try:
         yield from pool.map(function, jobs)

@@ -3,13 +3,8 @@
 import csv
 import io
 import json
-import multiprocessing
-import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +12,10 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from chexnet.errors import ChexnetError, ConfigError, DataError
+from chexnet.errors import ConfigError, DataError
+from chexnet.files import replacing
 from chexnet.labels import BOX_SPELLING, FINDINGS, NO_FINDING
+from chexnet.parallel import process_map
 from chexnet.phantom.draw import check_size, draw_phantom
 from chexnet.phantom.patients import PATIENTS_PER_SEED, patient_number, person, stream, visits
 
@@ -93,18 +90,18 @@ def draw_phantoms(
         (out / f"images_{k + 1:03d}" / "images").mkdir(parents=True, exist_ok=True)
     total = sum(person(seed, p).visits for p in range(patients))
     tasks = [
-        (str(out), seed, size, patients, start, min(start + _BATCH, patients))
+        (out, seed, size, patients, start, min(start + _BATCH, patients))
         for start in range(0, patients, _BATCH)
     ]
     done = drawn = 0
-    boxes: list[list[tuple]] = [[] for _ in tasks]
-    for place, rows, fresh, count in _work(tasks, workers or os.cpu_count() or 1):
-        boxes[place], done, drawn = rows, done + count, drawn + fresh
+    boxes: list[tuple] = []
+    for rows, fresh, count in process_map(_draw_patients, tasks, workers):
+        boxes, done, drawn = boxes + rows, done + count, drawn + fresh
         if on_progress:
             on_progress(done, total)
-    counts = _write_tables(out, patients, seed, [row for rows in boxes for row in rows])
+    counts = _write_tables(out, patients, seed, boxes)
     labels = {name: counts[name] for name in (*FINDINGS, NO_FINDING)}
-    return PhantomSummary(out, total, patients, drawn, labels, sum(map(len, boxes)))
+    return PhantomSummary(out, total, patients, drawn, labels, len(boxes))
 
 
 def _check(patients: int, size: int, seed: int, workers: int) -> None:
@@ -135,7 +132,7 @@ def _claim(out: Path, parameters: dict[str, int]) -> None:
                 "on with that set, or another OUT to draw a new one."
             )
         return
-    if out.exists() and any(not path.name.startswith(f".{MARK}") for path in out.iterdir()):
+    if out.exists() and any(not path.name.endswith(".tmp") for path in out.iterdir()):
         raise DataError(
             f"{out} holds other files and no {MARK}. Pass a new or empty folder as OUT."
         )
@@ -143,47 +140,17 @@ def _claim(out: Path, parameters: dict[str, int]) -> None:
     _write(mark, (json.dumps(parameters, indent=1) + "\n").encode())
 
 
-def _work(tasks: list[tuple], workers: int) -> Iterator[tuple[int, list[tuple], int, int]]:
-    """Run the tasks; yield (place, rows of boxes, images drawn, images) as they finish."""
-    if workers == 1 or len(tasks) == 1:
-        for place, task in enumerate(tasks):
-            yield place, *_draw_patients(*task)
-        return
-    # Not fork: a caller with threads (torch, a progress bar) could hang in the child.
-    context = multiprocessing.get_context("spawn")
-    count = min(workers, len(tasks))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupt) as pool:
-        waiting = {pool.submit(_draw_patients, *task): i for i, task in enumerate(tasks)}
-        try:
-            while waiting:
-                finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield waiting.pop(future), *future.result()
-        except BrokenProcessPool as error:
-            raise ChexnetError(
-                "A drawing process was killed, perhaps for want of memory. Run the same command "
-                "again with fewer workers: what is drawn is kept."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C is the parent's to handle; the children end what they are drawing."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def image_folder(patient: int, patients: int) -> str:
     """Folder that holds a patient's images: equal blocks of patients, in order."""
     return f"images_{patient * FOLDERS // max(patients, FOLDERS) + 1:03d}"
 
 
-def _draw_patients(
-    out: str, seed: int, size: int, patients: int, start: int, stop: int
-) -> tuple[list[tuple], int, int]:
+def _draw_patients(task: tuple[Path, int, int, int, int, int]) -> tuple[list[tuple], int, int]:
+    """Draw some patients; returns rows of boxes, images drawn now, and images in all."""
+    out, seed, size, patients, start, stop = task
     rows, drawn, count = [], 0, 0
     for patient in range(start, stop):
-        folder = Path(out) / image_folder(patient, patients) / "images"
+        folder = out / image_folder(patient, patients) / "images"
         for visit in visits(seed, patient):
             path = folder / visit.name
             count += 1
@@ -217,10 +184,8 @@ def _read_boxes(path: Path) -> list[tuple]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write to a temporary name in the same folder, then rename."""
-    temporary = path.with_name(f".{path.name}.part")  # a killed run's is written over
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _write_tables(out: Path, patients: int, seed: int, boxes: list[tuple]) -> Counter[str]:
