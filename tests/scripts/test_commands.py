@@ -1,0 +1,244 @@
+"""The commands as a user runs them: exit code and text."""
+
+import importlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from chexnet.checkpoint import load_sealed, save_sealed
+from chexnet.data.table import read_folder
+from scripts._cli import run as run_app
+from tests.conftest import rows_of
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("bench", "eval", "phantom", "prepare", "tour", "train")
+
+
+def run(name: str, *arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def refused(monkeypatch, capfd):
+    """Run a command that must end with code 1; gives its message, which has no traceback.
+
+    In this process, where torch is imported already: the same door as `python -m`.
+    """
+
+    def call(name: str, *arguments: object) -> str:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                run_app(importlib.import_module(f"scripts.{name}").app)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        told = capfd.readouterr().err
+        assert ended.value.code == 1, told
+        assert told.startswith("Error: ")
+        assert "Traceback" not in told
+        return told
+
+    return call
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_quick_to_have_because_torch_is_not_imported(name):
+    code = (
+        f"import sys, runpy; sys.argv = ['x', '--help']\n"
+        f"try: runpy.run_module('scripts.{name}', run_name='__main__')\n"
+        "except SystemExit as end: print('code', end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "Usage" in done.stdout
+    assert "code 0 False" in done.stdout
+
+
+def test_every_command_stands_in_this_test():
+    found = {path.stem for path in (ROOT / "scripts").glob("[!_]*.py")}
+    assert found == set(COMMANDS)
+
+
+def test_the_way_from_phantoms_to_figures(tmp_path, refused):
+    """phantom, prepare, train, eval, and eval of the predictions that eval wrote."""
+    data, out, packs = tmp_path / "data", tmp_path / "run", tmp_path / "packs"
+    common = ("--data", data, "--packs", packs)
+    drawn = run("phantom", data, "--patients", 16, "--size", 96, "--seed", 4, "--workers", 1)
+    assert drawn.returncode == 0, drawn.stderr
+    assert "scripts.train --data" in drawn.stdout
+    packed = run("prepare", *common, "--size", 64, "--workers", 1)
+    assert packed.returncode == 0, packed.stderr
+    assert "are packed at 64x64" in packed.stdout
+
+    options = (*common, "--size", 64, "--out", out, "--init", "none", "--epochs", 1)
+    options = (*options, "--batch-size", 8, "--lr", "3e-4")
+    trained = run("train", *options)
+    assert trained.returncode == 0, trained.stderr
+    assert "Validation AUROC per class:" in trained.stdout
+    assert "\nMean AUROC: " in trained.stdout
+    assert "\nVal Loss  : 0." in trained.stdout
+    assert "Labels" in trained.stdout or "labels: unknown" in trained.stdout
+    assert {path.name for path in out.iterdir()} >= {
+        "best_chexnet_params.pth",
+        "last.pth",
+        "steps.csv",
+        "epochs.csv",
+        "curves.png",
+    }
+    again = run("train", *options)
+    assert again.returncode == 0
+    assert "is finished (1 epochs)" in again.stdout
+    assert "--restart" in again.stdout
+    assert "batch_size: found 4, expected 8" in refused("train", *options, "--batch-size", 4)
+
+    weights = out / "best_chexnet_params.pth"
+    scored = run("eval", *common, "--weights", weights, "--out", out, "--device", "cpu")
+    assert scored.returncode == 0, scored.stderr
+    assert "Mean of the" in scored.stdout
+    metrics = json.loads((out / "eval-test" / "metrics.json").read_text())
+    rows = pd.read_csv(out / "eval-test" / "predictions.csv")
+    assert metrics["images"] == len(rows)
+    for name in ("auroc.png", "roc.png"):
+        with Image.open(out / "eval-test" / name) as picture:
+            assert picture.size[0] > 300
+
+    again = run(
+        "eval", *common, "--predictions", out / "eval-test" / "predictions.csv", "--out", tmp_path
+    )
+    assert again.returncode == 0, again.stderr
+    same = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
+    for key in ("images", "patients", "classes", "mean_auroc", "loss"):
+        assert same[key] == metrics[key]
+
+
+def test_a_leaky_run_is_stamped_wherever_it_is_shown(tiny_options, tmp_path, refused):
+    out = tmp_path / "run"
+    options = ("--data", tiny_options["data"], "--size", 64, "--out", out, "--init", "none")
+    options = (*options, "--epochs", 1, "--batch-size", 8, "--split", "image")
+    assert "--allow-leak" in refused("train", *options)
+    trained = run("train", *options, "--allow-leak")
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.count("LEAKY") >= 2
+    weights = ("--weights", out / "best_chexnet_params.pth", "--out", out)
+    assert "stamped LEAKY" in refused("eval", "--data", tiny_options["data"], *weights)
+    scored = run("eval", "--data", tiny_options["data"], *weights, "--allow-leak")
+    assert scored.returncode == 0, scored.stderr
+    assert scored.stdout.count("LEAKY") >= 2
+    assert (out / "eval-test" / "predictions.LEAKY.csv").exists()
+    assert json.loads((out / "eval-test" / "metrics.json").read_text())["stamp"] == "LEAKY"
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+def test_a_folder_without_images(make_folder, refused):
+    root = make_folder(rows_of(3, 2), images=[])
+    for name in ("prepare", "train"):
+        assert "Pass the folder that holds images_001" in refused(name, "--data", root).replace(
+            "--data the", "the"
+        )
+
+
+def test_a_table_without_a_needed_column(make_folder, refused):
+    root = make_folder(rows_of(3, 2))
+    table = root / "Data_Entry_2017.csv"
+    table.write_text(table.read_text().replace("Patient ID", "Patient"))
+    assert "no column Patient ID" in refused("train", "--data", root)
+
+
+def test_unreadable_pictures_are_all_named_then_skipped_when_asked(make_folder, tmp_path, refused):
+    root = make_folder(rows_of(20, 2))
+    paths = read_folder(root).paths
+    bad = sorted(paths)[4:7]
+    for name in bad:
+        paths[name].write_bytes(b"")
+    options = ("--data", root, "--packs", tmp_path / "packs", "--size", 64)
+    told = refused("prepare", *options, "--workers", 1)
+    assert all(name in told for name in bad)
+    assert "--skip-unreadable" in told
+    skipped = run("prepare", *options, "--workers", 1, "--skip-unreadable")
+    assert skipped.returncode == 0, skipped.stderr
+    assert "3 unreadable ones are left out" in skipped.stdout
+    run_options = (*options, "--init", "none", "--epochs", 1, "--out", tmp_path / "run")
+    trained = run("train", *run_options, "--batch-size", 8)
+    assert trained.returncode == 0, trained.stderr
+    assert "3 of them left out as unreadable" in trained.stdout
+
+
+def test_no_imagenet_weights_to_be_had_is_told_not_replaced(
+    phantoms, tmp_path, monkeypatch, refused
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    told = refused("train", "--data", phantoms, "--size", 64, "--out", tmp_path / "run")
+    assert "--init none" in told
+    assert "--init FILE" in told
+    assert not (tmp_path / "run" / "last.pth").exists()
+
+
+def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
+    phantoms, trained, tmp_path, refused
+):
+    whole = (trained / "best_chexnet_params.pth").read_bytes()
+    path = tmp_path / "w.pth"
+    options = ("--data", phantoms, "--weights", path, "--out", tmp_path)
+    assert "Found no file" in refused("eval", *options)
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read" in refused("eval", *options) or "no weights file" in refused(
+        "eval", *options
+    )
+    path.write_text("these are no weights")
+    assert "no weights file" in refused("eval", *options)
+    content = load_sealed(trained / "best_chexnet_params.pth")
+    content["classes"] = {f"Cat {number}": number for number in content["classes"].values()}
+    save_sealed(path, content)
+    assert "other classes" in refused("eval", *options)
+
+
+def test_options_that_contradict_each_other_are_usage_errors(phantoms, tmp_path):
+    for options in (
+        (),
+        ("--weights", "a", "--predictions", "b"),
+        ("--weights", "a", "--split=all"),
+    ):
+        done = run("eval", "--data", phantoms, *options)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path):
+    data, out = tiny_options["data"], tmp_path / "run"
+
+    def torchrun(*arguments: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc-per-node", "2", "-m", *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+    options = ("--data", data, "--size", 64, "--out", out, "--init", "none", "--epochs", 1)
+    trained = torchrun("scripts.train", *options, "--batch-size", 8)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.count("Validation AUROC per class:") == 1
+    assert trained.stdout.count("Best weights:") == 1
+    weights = out / "best_chexnet_params.pth"
+    assert (
+        torchrun("scripts.eval", "--data", data, "--weights", weights, "--out", out).returncode == 0
+    )
+    two = json.loads((out / "eval-test" / "metrics.json").read_text())
+    probabilities = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
+    shutil.rmtree(out / "eval-test")
+    assert run("eval", "--data", data, "--weights", weights, "--out", out).returncode == 0
+    one = json.loads((out / "eval-test" / "metrics.json").read_text())
+    alone = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
+    assert np.abs(probabilities - alone).max() < 1e-6
+    assert two["images"] == one["images"]
