@@ -7,6 +7,8 @@ import typer
 
 from scripts._cli import new_app, progress_bar, run
 
+SHEET = "examples.png"
+
 app = new_app()
 
 
@@ -20,19 +22,26 @@ def phantom(
 ) -> None:
     """Draw synthetic radiographs of the 14 findings, with a box for every finding drawn.
 
+    OUT/examples.png shows one of each.
+
     Stopped half-way it goes on from there.
     """
+    from chexnet.files import replacing
     from chexnet.phantom.dataset import draw_phantoms
+    from chexnet.phantom.sheet import example_sheet
 
     with progress_bar("Drawing") as on_progress:
         summary = draw_phantoms(
             out, patients=patients, size=size, seed=seed, workers=workers, on_progress=on_progress
         )
+    with replacing(out / SHEET) as temporary:
+        example_sheet(seed).save(temporary, "PNG")
     counts = ", ".join(f"{name} {count:,}" for name, count in summary.findings.items())
     print(
         f"{summary.images:,} images of {summary.patients:,} patients with {summary.boxes:,} boxes "
         f"are in {out} ({summary.drawn:,} drawn now): {counts}."
     )
+    print(f"An example of each finding: {out / SHEET}")
     print(f"Next: python -m scripts.train --data {out}")
 
 

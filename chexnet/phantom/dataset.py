@@ -28,7 +28,7 @@ HEADER = (
 """NIH's own first line, its empty last column included."""
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
 FOLDERS = 12
-VERSION = 4
+VERSION = 5
 """Raised whenever the same parameters would give other pixels."""
 TEST_SHARE = 0.2
 ORIGINAL = (2500, 2500, 0.16, 0.16)

@@ -12,6 +12,7 @@ import numpy as np
 
 from chexnet.errors import ConfigError
 from chexnet.labels import FINDINGS
+from chexnet.randomness import keyed_generator
 
 FIRST_NUMBER = 90_000_001
 """Patient number of the first phantom of seed 0; NIH's own numbers end at 30,805."""
@@ -91,17 +92,14 @@ class Visit:
 
 
 def stream(seed: int, patient: int, *purpose: int) -> np.random.Generator:
-    """Random numbers that depend on nothing but their key.
+    """Random numbers of one patient for one purpose, for example a layer and a follow-up.
 
     Args:
         seed: seed of the set.
         patient: 0 for the first patient of the set.
-        purpose: at most two numbers of 16 bits, for example a follow-up and a layer.
+        purpose: numbers that tell this use from every other.
     """
-    low = patient << 32
-    for place, number in enumerate(purpose):
-        low |= (number + 1) << (16 * place)
-    return np.random.Generator(np.random.Philox(key=np.array([seed, low], dtype=np.uint64)))
+    return keyed_generator("phantom", seed, patient, *purpose)
 
 
 def patient_number(seed: int, patient: int) -> int:

@@ -211,7 +211,7 @@ def test_the_command_draws_says_what_and_names_the_next_command(tmp_path):
     out = tmp_path / "set"
     done = _run(str(out), "--patients", "2", "--size", "64", "--workers", "1")
     assert done.returncode == 0, done.stderr
-    images = len(list(out.rglob("*.png")))
+    images = len(list(out.glob("images_*/images/*.png")))
     assert done.stdout.startswith(f"{images} images of 2 patients")
     assert done.stdout.endswith(f"Next: python -m scripts.train --data {out}\n")
 
