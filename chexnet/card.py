@@ -50,7 +50,7 @@ def make_card(
         classes={name: index for index, name in enumerate(scores.classes)},
         preprocessing=preprocessing,
         provenance={
-            "data": study.facts(),
+            "data": study.facts,
             "trained_images": torch.from_numpy(name_hashes(table["image"]).copy()),
             "trained_patients": torch.from_numpy(name_hashes(table["patient"]).copy()),
             "config": config,

@@ -67,7 +67,7 @@ def fit(
             allow_leak=config.allow_leak,
             packs=config.packs,
         )
-        told.opened(study.facts())
+        told.opened(study.facts)
         for text in study.notes:
             told.note(text)
         return _Run(config, study, device, told, stop).go()
@@ -86,7 +86,7 @@ class _Run:
     ) -> None:
         self.config, self.study, self.device = config, study, device
         self.observer, self.stop = observer, stop
-        self.facts = study.facts()
+        self.facts = study.facts
         self.classes = class_to_index(study.folder.table["labels"])
         self.train = study.data_set("train", self.classes)
         self.val = study.data_set("val", self.classes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,14 @@ class Study:
     pack: Pack | None
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def unreadable(self) -> int:
+    @cached_property
+    def unreadable(self) -> list[str]:
         """Images left out because their file cannot be read."""
-        return len(self.pack.unreadable(self.folder.paths)) if self.pack else 0
+        return self.pack.unreadable(self.folder.paths) if self.pack else []
 
     def rows(self, part: str) -> np.ndarray:
         """Rows of `train`, `val` or `test` whose image is here and can be read."""
-        rows = self.split.rows[part]
-        here = self.folder.present.to_numpy()[rows]
-        if self.pack and self.unreadable:
-            names = self.folder.table["image"]
-            here &= ~names.isin(self.pack.unreadable(self.folder.paths)).to_numpy()[rows]
-        return rows[here]
+        return self._rows[part]
 
     def data_set(self, part: str, classes: Mapping[str, int]) -> AnyDataSet:
         """The images of one part.
@@ -62,6 +58,7 @@ class Study:
             )
         return open_data_set(self.folder, rows, classes, self.preprocessing, self.pack)
 
+    @cached_property
     def facts(self) -> dict[str, Any]:
         """What every report says of its data, as plain values."""
         return {
@@ -72,12 +69,18 @@ class Study:
             "leaky": self.split.leaky,
             "images_in_table": len(self.folder.table),
             "images_present": len(self.folder.paths),
-            "images_unreadable": self.unreadable,
+            "images_unreadable": len(self.unreadable),
             "fingerprints": {
                 part: fingerprint(self.folder.table, self.rows(part)) for part in self.split.rows
             },
             "images": {part: len(self.rows(part)) for part in self.split.rows},
         }
+
+    @cached_property
+    def _rows(self) -> dict[str, np.ndarray]:
+        names = self.folder.table["image"]
+        usable = (self.folder.present & ~names.isin(self.unreadable)).to_numpy()
+        return {part: rows[usable[rows]] for part, rows in self.split.rows.items()}
 
 
 def open_study(

@@ -81,7 +81,7 @@ def score_weights(
         packs=packs,
     )
     leaky = refuse_trained(folder.table, study.rows(part), images, patients, allow_leak=allow_leak)
-    facts = study.facts() | {
+    facts = study.facts | {
         "part": part,
         "weights": {
             "file": weights.name,

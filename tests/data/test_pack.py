@@ -146,7 +146,7 @@ def test_skipped_files_are_counted_in_every_report(with_bad_files, tmp_path):
     )
     assert sorted(left_out) == bad
     study = _open(root, tmp_path)
-    facts = study.facts()
+    facts = study.facts
     assert facts["images_unreadable"] == 2
     assert sum(facts["images"].values()) == 10
 
