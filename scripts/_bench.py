@@ -1,6 +1,5 @@
 """The rows of scripts.bench: each runs our way and the other way in turn."""
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -214,7 +213,7 @@ def _bootstrap(repeats: int) -> Row:
 
     mine, theirs = _in_turn(lambda: replicate_aurocs(scores, REPLICATES, 0), library, repeats)
     return Row(
-        work=f"bootstrap, {REPLICATES:,} draws x {NIH_TEST:,} images x 14, {os.cpu_count()} cores",
+        work=f"bootstrap, {REPLICATES:,} draws x {NIH_TEST:,} images x 14",
         unit="s",
         ours=mine,
         other=[t * REPLICATES / 10 for t in theirs],
