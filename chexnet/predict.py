@@ -1,23 +1,50 @@
-"""From a picture to probabilities: the one door to the network for the demo and the scripts."""
+"""From a picture to probabilities and heatmaps: the one door that the demo and the scripts use.
+
+Shapes: D classes, h w cells of a heatmap, H W pixels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from chexnet.distributed import pick_device
+from chexnet.errors import ConfigError
 from chexnet.evaluation.metrics import sigmoid
+from chexnet.explain import CLOSED_FORM, explain, package_heatmap
 from chexnet.images import read_radiograph
+from chexnet.labels import FINDINGS
 from chexnet.model import load_weights
+from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels, normalise
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The network's answer for one picture: label to probability in [0, 1], canonical order."""
+    """The network's answer for one picture.
+
+    Attributes:
+        probabilities: label to probability in [0, 1], in the network's order.
+        heatmaps: float32 (D, h, w), at least 0, in logits: see `Explanation.heatmaps`.
+        pixels: uint8 (H, W), the picture in its own size.
+        item: uint8 (size, size), what the network saw.
+    """
 
     probabilities: dict[str, float]
+    heatmaps: np.ndarray
+    pixels: np.ndarray
+    item: np.ndarray
+
+    def heatmap(self, label: str) -> np.ndarray:
+        """The heatmap of one class, float32 (h, w).
+
+        Raises:
+            ConfigError: the network has no such class.
+        """
+        return self.heatmaps[_index(list(self.probabilities), label)]
 
 
 class Predictor:
@@ -25,16 +52,22 @@ class Predictor:
 
     Attributes:
         card: what the weights file says of itself.
+        classes: labels in the network's order.
+        thresholds: label to the probability at which validation was best (Youden), None where
+            validation had no such class.
     """
 
-    def __init__(self, weights: Path, device: str = "cpu") -> None:
+    def __init__(self, weights: Path, device: str = "auto") -> None:
         """Load a weights file.
 
         Raises:
             CheckpointError: see `load_weights`.
         """
         model, self.card = load_weights(weights)
-        self._model = model.to(device)
+        self._model = model.to(pick_device(device)).requires_grad_(False)
+        self.classes = list(self.card.classes)
+        thresholds: dict[str, Any] = self.card.validation.get("youden_threshold", {})
+        self.thresholds: dict[str, float | None] = {n: thresholds.get(n) for n in self.classes}
 
     def item(self, source: Path | bytes) -> np.ndarray:
         """The bytes that the network sees: uint8 (size, size), the same as in a data set.
@@ -45,17 +78,63 @@ class Predictor:
         return item_pixels(read_radiograph(source).as_uint8(), self.card.preprocessing)
 
     def predict(self, sources: Sequence[Path | bytes]) -> list[Prediction]:
-        """Probabilities for pictures, computed as one batch.
+        """Probabilities and heatmaps for pictures, computed as one batch.
 
         Raises:
             ImageError: a picture cannot be read.
         """
-        items = torch.from_numpy(np.stack([self.item(source) for source in sources]))[:, None]
-        device = next(self._model.parameters()).device
-        with torch.inference_mode():
-            logits = self._model(normalise(items.to(device), self.card.preprocessing))
-        answers = sigmoid(logits.float().cpu().numpy())
+        return self.predict_pixels([read_radiograph(source).as_uint8() for source in sources])
+
+    def predict_pixels(self, pictures: Sequence[np.ndarray]) -> list[Prediction]:
+        """The same for pictures that are read already, each uint8 (H, W), bone white."""
+        if not pictures:
+            return []
+        items = [item_pixels(pixels, self.card.preprocessing) for pixels in pictures]
+        explained = explain(self._model, self._inputs(items))
+        answers = sigmoid(explained.logits.cpu().numpy())
+        heatmaps = explained.heatmaps.cpu().numpy()
         return [
-            Prediction(dict(zip(self.card.classes, map(float, row), strict=True)))
-            for row in answers
+            Prediction(dict(zip(self.classes, map(float, answer), strict=True)), heat, pixels, item)
+            for answer, heat, pixels, item in zip(answers, heatmaps, pictures, items, strict=True)
         ]
+
+    def heatmap(self, prediction: Prediction, label: str, method: str = CLOSED_FORM) -> np.ndarray:
+        """The heatmap of one class by any method, float32 (h, w).
+
+        Returns:
+            In logits for the closed form; 0 to 1 for the methods of the `grad-cam` package.
+
+        Raises:
+            ConfigError: an unknown class or method.
+        """
+        if method == CLOSED_FORM:
+            return prediction.heatmap(label)
+        inputs = self._inputs([prediction.item])
+        return package_heatmap(self._model, inputs, _index(self.classes, label), method).numpy()
+
+    def overlay(self, prediction: Prediction, label: str, **look: Any) -> np.ndarray:
+        """The closed form's heatmap over the picture, uint8 (H', W', 3); `look` as in `overlay`."""
+        crop = self.card.preprocessing.crop
+        return overlay(prediction.pixels, prediction.heatmap(label), crop, **look)
+
+    def findings_over_threshold(self, prediction: Prediction) -> list[str]:
+        """Findings whose probability reaches their threshold, the most probable first."""
+        chosen = [
+            name
+            for name, value in prediction.probabilities.items()
+            if name in FINDINGS
+            and self.thresholds[name] is not None
+            and value >= self.thresholds[name]
+        ]
+        return sorted(chosen, key=lambda name: -prediction.probabilities[name])
+
+    def _inputs(self, items: Sequence[np.ndarray]) -> torch.Tensor:
+        device = next(self._model.parameters()).device
+        batch = torch.from_numpy(np.stack(items))[:, None].to(device)
+        return normalise(batch, self.card.preprocessing)
+
+
+def _index(classes: list[str], label: str) -> int:
+    if label not in classes:
+        raise ConfigError(f"Found finding {label!r}, expected one of {', '.join(classes)}.")
+    return classes.index(label)

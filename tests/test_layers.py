@@ -9,10 +9,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "labels", "randomness"},
     {"config", "distributed", "files", "parallel"},
-    {"images", "dicom", "transforms"},
+    {"images", "dicom", "overlay", "transforms"},
     {"augmentation", "checkpoint", "data", "phantom", "optim", "provenance", "runlog"},
     {"model"},
-    {"evaluation"},
+    {"evaluation", "explain"},
     {"card", "observer", "resume"},
     {"train", "predict"},
 ]

@@ -1,0 +1,73 @@
+"""A heatmap laid over its radiograph."""
+
+import numpy as np
+from PIL import Image
+
+from chexnet.transforms import PercentCenterCrop
+
+COLOURS = ("inferno", "cividis", "viridis", "magma")
+"""Perceptually uniform maps of Matplotlib that colour-blind readers can use."""
+
+TOP = 8.0
+"""Heat, in logits, that has the brightest colour of the absolute scale: a finding of bias -4 would
+have probability 0.98 if every cell looked like that."""
+
+MAX_SIDE = 768
+"""Side of an overlay in pixels: what a page shows, and quick to compress."""
+
+
+def spread(heat: np.ndarray, shape: tuple[int, int], crop: int) -> np.ndarray:
+    """Resize a heatmap to the picture that its network saw the centre of.
+
+    Args:
+        heat: float (h, w), at least 0.
+        shape: height and width of the picture in pixels.
+        crop: percent of each side that the network saw; outside of it the heat is 0.
+
+    Returns:
+        float32 (H, W), bicubic, at least 0.
+    """
+    height, width = shape
+    left, top, right, bottom = PercentCenterCrop(crop).box(width, height)
+    seen = Image.fromarray(heat.astype(np.float32)).resize(
+        (right - left, bottom - top), Image.Resampling.BICUBIC
+    )
+    whole = np.zeros(shape, np.float32)
+    whole[top:bottom, left:right] = np.clip(np.asarray(seen), 0, None)
+    return whole
+
+
+def overlay(
+    pixels: np.ndarray,
+    heat: np.ndarray,
+    crop: int,
+    *,
+    opacity: float = 0.5,
+    colours: str = "inferno",
+    top: float = TOP,
+) -> np.ndarray:
+    """Lay a heatmap over a radiograph.
+
+    Where there is no heat the radiograph is left as it is.
+
+    Args:
+        pixels: uint8 (H, W).
+        heat: float (h, w), at least 0, see `Explanation.heatmaps`.
+        crop: percent of each side that the network saw.
+        opacity: 0 to 1 of the greatest heat.
+        colours: a name of `COLOURS`.
+        top: heat that has the brightest colour; pass the map's own maximum to stretch it.
+
+    Returns:
+        uint8 (H', W', 3), at most 768 pixels a side.
+    """
+    from matplotlib import colormaps  # takes half a second to import
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    gray = np.asarray(image)
+    strength = np.clip(spread(heat, gray.shape, crop) / max(top, 1e-9), 0, 1)
+    table = (colormaps[colours](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.float32)
+    colour = table[(strength * 255).astype(np.uint8)]
+    share = (opacity * strength**0.5)[..., None]
+    return (gray[..., None] * (1 - share) + colour * share).round().astype(np.uint8)

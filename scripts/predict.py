@@ -1,0 +1,130 @@
+"""Probabilities and heatmaps for any pictures: python -m scripts.predict IMAGE ... --weights W."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scripts._cli import Weights, new_app, progress_bar, run
+
+if TYPE_CHECKING:
+    from chexnet.predict import Prediction, Predictor
+
+app = new_app()
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    weights: Weights = Path("runs/default/best_chexnet_params.pth"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
+    heatmaps: Annotated[
+        Path | None, typer.Option(help="Folder for overlays of the findings over threshold.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Show every finding's probability. Research and education only, not for clinical use.
+
+    Under torchrun the pictures are divided over the processes.
+    """
+    from chexnet import distributed
+    from chexnet.predict import Predictor
+
+    files = list(_files(images))
+    mine = files[distributed.rank() :: distributed.world()]
+    predictor = Predictor(weights, device)
+    failed = done = 0
+    if not as_json:
+        print("Research and education only, not for clinical use.")
+    with progress_bar("Predicting") as on_progress:
+        for start in range(0, len(mine), batch_size):
+            batch = mine[start : start + batch_size]
+            for path, answer in _answers(predictor, batch):
+                if isinstance(answer, str):
+                    failed += 1
+                    print(f"Error: {answer}", file=sys.stderr)
+                    continue
+                shown = (
+                    _as_json(predictor, path, answer)
+                    if as_json
+                    else _as_text(predictor, path, answer)
+                )
+                print(shown, flush=True)
+                if heatmaps:
+                    _write_overlays(predictor, path, answer, heatmaps)
+            done += len(batch)
+            on_progress(done, len(mine))
+    if failed:
+        print(f"{failed} of {len(mine)} pictures could not be read.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _files(images: list[Path]) -> Iterator[Path]:
+    for path in images:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != ".")
+        else:
+            yield path
+
+
+def _answers(
+    predictor: "Predictor", batch: list[Path]
+) -> Iterator[tuple[Path, "Prediction | str"]]:
+    """Each file with its prediction, or with the reason why there is none."""
+    from chexnet.errors import ImageError
+    from chexnet.images import read_radiograph
+
+    pictures, reasons = {}, {}
+    for path in batch:
+        try:
+            pictures[path] = read_radiograph(path).as_uint8()
+        except ImageError as error:
+            reasons[path] = str(error)
+    answers = dict(zip(pictures, predictor.predict_pixels(list(pictures.values())), strict=True))
+    for path in batch:
+        yield path, answers.get(path) or reasons[path]
+
+
+def _as_json(predictor: "Predictor", path: Path, answer: "Prediction") -> str:
+    return json.dumps(
+        {
+            "file": str(path),
+            "probabilities": answer.probabilities,
+            "thresholds": predictor.thresholds,
+            "over_threshold": predictor.findings_over_threshold(answer),
+        }
+    )
+
+
+def _as_text(predictor: "Predictor", path: Path, answer: "Prediction") -> str:
+    from chexnet.labels import spoken
+
+    over = predictor.findings_over_threshold(answer)
+    lines = [f"\n{path}"]
+    for name, value in sorted(answer.probabilities.items(), key=lambda pair: -pair[1]):
+        threshold = predictor.thresholds[name]
+        mark = "over its threshold" if name in over else ""
+        shown = "n/a" if threshold is None else f"{threshold:.3f}"
+        lines.append(f"  {spoken(name):<20} {value:.3f}   (threshold {shown})  {mark}".rstrip())
+    return "\n".join(lines)
+
+
+def _write_overlays(predictor: "Predictor", path: Path, answer: "Prediction", folder: Path) -> None:
+    from PIL import Image
+
+    from chexnet.files import replacing
+    from chexnet.labels import FINDINGS
+
+    findings = {n: p for n, p in answer.probabilities.items() if n in FINDINGS}
+    for name in predictor.findings_over_threshold(answer) or [max(findings, key=findings.get)]:
+        with replacing(folder / f"{path.stem}_{name}.png") as temporary:
+            picture = Image.fromarray(predictor.overlay(answer, name))
+            picture.save(temporary, "PNG", compress_level=1)
+
+
+if __name__ == "__main__":
+    run(app)
