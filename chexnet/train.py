@@ -184,7 +184,10 @@ class _Run:
                 logits = self.wrapped(inputs)
                 # The sum over this rank divided by the size of the whole batch: added over ranks
                 # and parts it is the batch's mean, also when the shares are unequal.
-                part = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="sum")
+                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+                part = F.binary_cross_entropy_with_logits(
+                    logits, wanted.to(logits), reduction="sum"
+                )
                 part = part / (count * wanted.shape[1])
                 if not mine:  # a rank without a share still has to answer; it adds nothing
                     part = part * 0

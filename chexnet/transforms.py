@@ -92,7 +92,7 @@ def normalise(images: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Te
         preprocessing: its mean and std are used.
 
     Returns:
-        float32 (B, 3, H, W).
+        (B, 3, H, W) in torch's default precision, float32.
     """
     import torch
 
@@ -102,7 +102,7 @@ def normalise(images: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Te
     # One pass over the three channels instead of three.
     return torch.addcmul(
         torch.tensor(offset, device=images.device).view(3, 1, 1),
-        images.float(),
+        images.to(scale.dtype),
         scale.view(3, 1, 1),
     )
 

@@ -15,6 +15,12 @@ def train(options: dict) -> None:
     fit(TrainConfig(**options))
 
 
+def train_in_double(options: dict) -> None:
+    """Train in float64, where AdamW does not turn rounding into steps."""
+    torch.set_default_dtype(torch.float64)
+    fit(TrainConfig(**options))
+
+
 def save_for_ever(folder: Path, megabytes: int = 4) -> None:
     """Save again and again, each time a tensor of one number that grows."""
     number = 0

@@ -304,28 +304,24 @@ def test_a_signal_saves_ends_with_its_code_and_the_rest_is_the_same(
 # --- several processes -----------------------------------------------------------------------
 
 
-def test_two_ranks_train_like_one_with_batchnorm_frozen(tiny_options, tmp_path):
-    size = -(-train_count(tiny_options) // 5)  # five steps, the last one smaller
-    options = {**tiny_options, "freeze_bn": True, "epochs": 1, "batch_size": size}
-    assert wait([start(jobs.train, {**options, "out": tmp_path / "one"})]) == [0]
-    assert wait(start_ranks(jobs.train, {**options, "out": tmp_path / "two"})) == [0, 0]
-    one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
-    for name, value in one.items():
-        torch.testing.assert_close(value, two[name], rtol=0, atol=1e-5)
-    losses = [[float(r["loss"]) for r in rows(tmp_path / n / "steps.csv")] for n in ("one", "two")]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
-    assert len(losses[0]) == 5
+@pytest.mark.parametrize("short", [0, 1])
+def test_two_ranks_train_like_one_with_batchnorm_frozen(tiny_options, tmp_path, short):
+    """Also where the last batch is shared unequally, or leaves one rank without an image.
 
-
-def test_a_rank_without_a_share_adds_nothing(tiny_options, tmp_path):
-    # All but one image in the first batch: the second batch has one image for two ranks.
-    size = train_count(tiny_options) - 1
+    In float64: in float32 AdamW divides a rounding error by itself wherever a gradient is nearly
+    0, and moves that weight by a whole learning rate (a few of 10,000 weights in five steps).
+    """
+    size = train_count(tiny_options) - 1 if short else -(-train_count(tiny_options) // 5)
     options = {**tiny_options, "freeze_bn": True, "epochs": 1, "batch_size": size}
-    assert wait([start(jobs.train, {**options, "out": tmp_path / "one"})]) == [0]
-    assert wait(start_ranks(jobs.train, {**options, "out": tmp_path / "two"})) == [0, 0]
-    one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
-    for name, value in one.items():
-        torch.testing.assert_close(value, two[name], rtol=0, atol=1e-5)
+    one, two = ({**options, "out": tmp_path / name} for name in ("one", "two"))
+    assert wait([start(jobs.train_in_double, one)]) == [0]
+    assert wait(start_ranks(jobs.train_in_double, two)) == [0, 0]
+    losses = [[float(r["loss"]) for r in rows(o["out"] / "steps.csv")] for o in (one, two)]
+    assert len(losses[0]) == (2 if short else 5)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-9)
+    alone, shared = tensors(tmp_path / "one"), tensors(tmp_path / "two")
+    for name, value in alone.items():
+        torch.testing.assert_close(value, shared[name], rtol=0, atol=1e-5)
 
 
 def train_count(options: dict) -> int:
