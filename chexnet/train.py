@@ -151,14 +151,14 @@ class _Run:
             losses.append(self._step(batch, len(whole)))
             self.at.step += 1
             ending = distributed.any_rank(self.stop())
-            saving = self.at.step % self.config.save_every == 0 or ending
-            if saving or len(losses) >= (REPORT_EVERY if self.device.type == "cuda" else 1):
+            saving = self.at.step % self.config.save_every == 0 and self.at.step < self.steps
+            wanted = REPORT_EVERY if self.device.type == "cuda" else 1
+            if saving or ending or len(losses) >= wanted:
                 self._report(losses)
-            if saving and self.at.step < self.steps:
-                self._save()
             if ending:
-                self._report(losses)
                 return False
+            if saving:
+                self._save()
         self._report(losses)
         return True
 
