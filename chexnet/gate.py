@@ -28,7 +28,7 @@ TAILS = (1.0, 99.0)
 """Percentiles of the thumbnail that become 0 and 1; a letter or a marker counts for nothing."""
 EVEN = 0.0
 """Log-odds from which a view counts as right: more likely than not, as the network was trained."""
-SURE = 0.8
+SURE = 0.4
 """Probability from which the message names what the picture is instead."""
 KINDS = ("radiograph", "other view", "photograph", "slice", "text")
 """What the network tells apart, in the order of its outputs."""
