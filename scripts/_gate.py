@@ -8,10 +8,19 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
-SIDE = 96
-"""Side of the pictures that are kept; the augmentation cuts thumbnails of 64 from them."""
+from scripts._gate_shapes import (
+    SIDE,
+    blob,
+    ellipse,
+    grid,
+    ladder,
+    leaves,
+    spectrum,
+    warp,
+)
+
 PHOTOGRAPHS = (
     "brick cell chelsea clock_motion coins color grass gravel horse hubble_deep_field ihc moon "
     "motorcycle_left motorcycle_right retina rocket"
@@ -49,37 +58,37 @@ def photograph(sources: list[np.ndarray], random: np.random.Generator) -> np.nda
     picture = resized(crop(sources[random.integers(len(sources))], random))
     if random.random() < 0.3:
         other = resized(crop(sources[random.integers(len(sources))], random))
-        mask = _blob(random) > 0.5
+        mask = blob(random) > 0.5
         picture = np.where(mask, other, picture)
     if random.random() < 0.3:
-        picture = _warp(picture, random, 6)
+        picture = warp(picture, random, 6)
     return picture
 
 
 def scene(random: np.random.Generator) -> np.ndarray:
     """An invented photograph: natural noise, dead leaves, sky over ground, portraits, rooms."""
     kind = random.integers(5)
-    picture = _spectrum(random, random.uniform(0.6, 2.2))
+    picture = spectrum(random, random.uniform(0.6, 2.2))
     if kind == 1:
-        picture = _leaves(random)
+        picture = leaves(random)
     elif kind == 2:  # sky over ground
-        line = random.uniform(0.3, 0.7) + 0.15 * (_spectrum(random, 2)[0] - 0.5)
+        line = random.uniform(0.3, 0.7) + 0.15 * (spectrum(random, 2)[0] - 0.5)
         rows = np.linspace(0, 1, SIDE)[:, None]
         sky = random.uniform(0.6, 1) + 0.3 * (rows - 0.3) * random.normal()
-        picture = np.where(rows < line, sky + 0.1 * picture, 0.5 * _leaves(random))
+        picture = np.where(rows < line, sky + 0.1 * picture, 0.5 * leaves(random))
     elif kind == 3:  # head and shoulders
         picture = 0.5 * picture + random.uniform(0, 0.5)
         x, y = 0.5 + random.normal(0, 0.07), 0.38 + random.normal(0, 0.05)
         size = random.uniform(0.12, 0.22)
         tone, cloth = random.uniform(0.2, 0.9, 2)
-        body = _ellipse(x, y + 3.1 * size, 1.9 * size, 1.9 * size)
-        picture = np.where(body, cloth + 0.2 * (_spectrum(random, 1.2) - 0.5), picture)
-        head = _ellipse(x, y, 0.75 * size, size)
-        hair = _ellipse(x, y - 0.3 * size, 0.9 * size, 0.9 * size)
+        body = ellipse(x, y + 3.1 * size, 1.9 * size, 1.9 * size)
+        picture = np.where(body, cloth + 0.2 * (spectrum(random, 1.2) - 0.5), picture)
+        head = ellipse(x, y, 0.75 * size, size)
+        hair = ellipse(x, y - 0.3 * size, 0.9 * size, 0.9 * size)
         picture = np.where(hair, random.uniform(0, 0.6), picture)
-        picture = np.where(head, tone + 0.1 * (_spectrum(random, 2) - 0.5), picture)
+        picture = np.where(head, tone + 0.1 * (spectrum(random, 2) - 0.5), picture)
         for dx in (-0.28, 0.28):
-            eye = _ellipse(x + dx * size, y - 0.1 * size, 0.1 * size, 0.06 * size)
+            eye = ellipse(x + dx * size, y - 0.1 * size, 0.1 * size, 0.06 * size)
             picture = np.where(eye, tone - 0.3, picture)
     elif kind == 4:  # boxes with light and shade: rooms, houses
         picture = np.full((SIDE, SIDE), random.random())
@@ -89,8 +98,8 @@ def scene(random: np.random.Generator) -> np.ndarray:
             tone = random.random() + random.normal(0, 0.1) * np.linspace(-1, 1, SIDE)
             part = np.s_[max(y, 0) : y + h, max(x, 0) : x + w]
             picture[part] = np.broadcast_to(tone, picture.shape)[part]
-        picture = picture + random.uniform(0, 0.3) * (_spectrum(random, 1) - 0.5)
-        picture = _warp(picture, random, 3)
+        picture = picture + random.uniform(0, 0.3) * (spectrum(random, 1) - 0.5)
+        picture = warp(picture, random, 3)
     light = np.linspace(-1, 1, SIDE)
     picture = picture + random.normal(0, 0.15) * light + random.normal(0, 0.15) * light[:, None]
     return resized(gaussian_filter(picture, random.uniform(0, 1)))
@@ -107,7 +116,7 @@ def slice_(random: np.random.Generator) -> np.ndarray:
 
     def put(x: float, y: float, a: float, b: float, value: float, angle: float = 0.0) -> None:
         """Ellipse in units of the body's half axes."""
-        inside = _ellipse(cx + x * wide, cy + y * tall, a * wide, b * tall, angle, random)
+        inside = ellipse(cx + x * wide, cy + y * tall, a * wide, b * tall, angle, random)
         image[inside] = value
 
     def both(x: float, y: float, a: float, b: float, value: float, angle: float = 0.0) -> None:
@@ -171,22 +180,22 @@ def slice_(random: np.random.Generator) -> np.ndarray:
             put(*random.uniform(-0.6, 0.6, 2), 0.1, 0.1, random.choice([-900, 30, 80]))
     if random.random() < 0.7:  # the table
         level = cy + tall + random.uniform(0.01, 0.05)
-        curve = level - random.uniform(0, 0.25) * (_grid()[0] - 0.5) ** 2 * 2
-        table = np.abs(_grid()[1] - curve) < random.uniform(0.006, 0.02)
+        curve = level - random.uniform(0, 0.25) * (grid()[0] - 0.5) ** 2 * 2
+        table = np.abs(grid()[1] - curve) < random.uniform(0.006, 0.02)
         image[table & (image < -500)] = random.uniform(-700, 100)
     image += random.uniform(5, 60) * gaussian_filter(random.normal(size=image.shape), 0.7)
     if random.random() < 0.15:  # MR: other contrasts, no bone
-        tissue = np.interp(image, [-1000, -850, -100, 0, 50, 130, 400, 1500], _ladder(random))
-        image = tissue * (0.7 + 0.6 * _spectrum(random, 2.5))
+        tissue = np.interp(image, [-1000, -850, -100, 0, 50, 130, 400, 1500], ladder(random))
+        image = tissue * (0.7 + 0.6 * spectrum(random, 2.5))
     else:
         centre, width = random.choice([[40, 400], [50, 350], [-600, 1500], [400, 1800], [40, 80]])
         if part != "head" and width == 80:
             width = 300
         centre, width = centre + random.normal(0, 40), width * random.uniform(0.7, 1.4)
         image = np.clip((image - centre) / width + 0.5, 0, 1)
-    image = _warp(image, random, 2.5)
+    image = warp(image, random, 2.5)
     if random.random() < 0.25:  # only what the scanner's circle holds
-        x, y = _grid()
+        x, y = grid()
         image[np.hypot(x - 0.5, y - 0.5) > 0.5] = 0
     turn = random.choice(4, p=[0.85, 0.05, 0.05, 0.05])
     return resized(np.rot90(image, turn))
@@ -236,7 +245,7 @@ def writing(fonts: list[Path], random: np.random.Generator) -> np.ndarray:
                 draw.ellipse(shape, fill=fill, outline=line, width=width)
     picture = np.asarray(canvas, np.float32)
     if random.random() < 0.3:
-        picture = picture + 80 * (_spectrum(random, 1.5, 192) - 0.5)
+        picture = picture + 80 * (spectrum(random, 1.5, 192) - 0.5)
     return resized(np.rot90(picture, random.choice(4, p=[0.85, 0.05, 0.05, 0.05])))
 
 
@@ -267,20 +276,20 @@ def piece(radiographs: np.ndarray, random: np.random.Generator) -> np.ndarray:
         noise = np.fft.rfft2(random.normal(size=picture.shape))
         picture = np.fft.irfft2(np.abs(waves) * noise / np.abs(noise), s=picture.shape)
     else:  # bent beyond anatomy
-        picture = _warp(picture, random, 25)
+        picture = warp(picture, random, 25)
     return resized(picture)
 
 
 def limb(random: np.random.Generator) -> np.ndarray:
     """A radiograph of something else: long bones in soft tissue, a hand's rays, a round skull."""
-    x, y = _grid()
+    x, y = grid()
     picture = np.zeros((SIDE, SIDE))
     if random.random() < 0.3:
         a, b = random.uniform(0.25, 0.45, 2)
-        picture += 0.7 * _ellipse(0.5, 0.45, a, b) - 0.3 * _ellipse(0.5, 0.45, a - 0.04, b - 0.04)
-        picture += 0.3 * _ellipse(0.5, 0.8, a * 0.6, 0.2)
+        picture += 0.7 * ellipse(0.5, 0.45, a, b) - 0.3 * ellipse(0.5, 0.45, a - 0.04, b - 0.04)
+        picture += 0.3 * ellipse(0.5, 0.8, a * 0.6, 0.2)
         for dx in (-0.12, 0.12):
-            picture -= 0.2 * _ellipse(0.5 + dx, 0.55, 0.08, 0.07)
+            picture -= 0.2 * ellipse(0.5 + dx, 0.55, 0.08, 0.07)
     else:
         for k in range(random.integers(1, 7)):
             angle = random.normal(0, 0.15) + (k % 3) * 0.1
@@ -294,73 +303,11 @@ def limb(random: np.random.Generator) -> np.ndarray:
         if random.random() < 0.5:
             gap = np.abs(y - random.uniform(0.3, 0.7)) < random.uniform(0.01, 0.03)
             picture = np.where(gap, np.minimum(picture, 0.35), picture)
-    picture = picture + 0.3 * (_spectrum(random, 2) - 0.5)
-    return resized(np.rot90(gaussian_filter(_warp(picture, random, 4), 0.8), random.integers(4)))
+    picture = picture + 0.3 * (spectrum(random, 2) - 0.5)
+    return resized(np.rot90(gaussian_filter(warp(picture, random, 4), 0.8), random.integers(4)))
 
 
 def many(count: int, seed: int, make: Callable[[np.random.Generator], np.ndarray]) -> np.ndarray:
     """`count` pictures as uint8 (count, SIDE, SIDE), each of its own random numbers."""
     made = [make(np.random.default_rng((seed, number))) for number in range(count)]
     return np.stack([np.rint(255 * picture) for picture in made]).astype(np.uint8)
-
-
-def _grid(side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
-    steps = (np.arange(side) + 0.5) / side
-    return steps[None], steps[:, None]
-
-
-def _ellipse(
-    x: float,
-    y: float,
-    a: float,
-    b: float,
-    angle: float = 0.0,
-    random: np.random.Generator | None = None,
-) -> np.ndarray:
-    """True inside; with random numbers the outline is uneven."""
-    dx, dy = _grid()[0] - x, _grid()[1] - y
-    c, s = np.cos(angle), np.sin(angle)
-    u, v = (c * dx + s * dy) / a, (c * dy - s * dx) / b
-    edge = 1.0
-    if random is not None:
-        around, waves = np.arctan2(v, u), random.normal(0, 0.03, 3)
-        edge = 1 + sum(w * np.cos((k + 2) * around + 9 * w) for k, w in enumerate(waves))
-    return u * u + v * v < edge
-
-
-def _spectrum(random: np.random.Generator, power: float, side: int = SIDE) -> np.ndarray:
-    """Noise whose amplitude falls with frequency to the power, in [0, 1]."""
-    f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
-    f[0, 0] = np.inf
-    noise = np.fft.rfft2(random.normal(size=(side, side))) / f**power
-    picture = np.fft.irfft2(noise, s=(side, side))
-    return (picture - picture.min()) / np.ptp(picture)
-
-
-def _blob(random: np.random.Generator) -> np.ndarray:
-    picture = gaussian_filter(random.normal(size=(SIDE, SIDE)), random.uniform(5, 25))
-    return (picture - picture.min()) / np.ptp(picture)
-
-
-def _leaves(random: np.random.Generator) -> np.ndarray:
-    """Dead leaves: discs of all sizes over one another, the simplest picture of a world."""
-    picture = _spectrum(random, 1.5)
-    for _ in range(random.integers(5, 120)):
-        a, b = np.clip(0.015 * (random.pareto(1.3, 2) + 1), 0.01, 0.5)
-        leaf = _ellipse(*random.random(2), a, b, random.uniform(0, 3.2))
-        texture = random.normal(0, 0.15) * (_grid()[random.integers(2)] - 0.5) * 4
-        picture = np.where(leaf, random.random() + texture, picture)
-    return picture
-
-
-def _warp(picture: np.ndarray, random: np.random.Generator, strength: float) -> np.ndarray:
-    """Bend smoothly by about `strength` pixels."""
-    shifts = gaussian_filter(random.normal(size=(2, *picture.shape)), (0, 14, 14))
-    shifts *= strength / max(np.abs(shifts).max(), 1e-9)
-    where = np.indices(picture.shape) + shifts
-    return map_coordinates(picture.astype(np.float32), where, order=1, mode="nearest")
-
-
-def _ladder(random: np.random.Generator) -> np.ndarray:
-    """Gray of air, lung, fat, water, muscle, organ and bone in an MR picture."""
-    return np.concatenate([[0, 0.05], random.random(5), [0.05]])
