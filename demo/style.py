@@ -1,0 +1,70 @@
+"""Theme, style and the few lines of script. No font and no file of another host."""
+
+from functools import cache
+from pathlib import Path
+
+import gradio as gr
+
+_FOLDER = Path(__file__).parent
+CSS = (_FOLDER / "page.css").read_text(encoding="utf-8")
+
+BARS_JS = """
+element.addEventListener('click', (event) => {
+  const bar = event.target.closest('button[data-finding]');
+  if (!bar) return;
+  element.querySelectorAll('button[data-finding]').forEach((other) =>
+    other.setAttribute('aria-pressed', other === bar));
+  trigger('click', {finding: bar.dataset.finding});
+});
+// The bars are drawn anew after each choice: the keyboard's focus stays where it was.
+let focused = null;
+element.addEventListener('focusin', (event) => {
+  const bar = event.target.closest('button[data-finding]');
+  if (bar) focused = bar.dataset.finding;
+});
+element.addEventListener('pointerdown', () => { focused = null; });
+watch('value', () => {
+  if (!focused || document.activeElement !== document.body) return;
+  element.querySelector(`button[data-finding="${focused}"]`)?.focus();
+});
+"""
+GATE_JS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-act]');
+  if (button) trigger('click', {act: button.dataset.act});
+});
+"""
+VIEW_JS = """
+const zoom = {value: 1};
+const apply = () => {
+  const image = element.querySelector('.cx-frame img');
+  if (image) image.style.width = `${100 * zoom.value}%`;
+  const shown = element.querySelector('.cx-zoom output');
+  if (shown) shown.textContent = `${Math.round(100 * zoom.value)} %`;
+};
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-zoom]');
+  if (!button) return;
+  const step = {in: 1.25, out: 0.8}[button.dataset.zoom];
+  zoom.value = step ? Math.min(4, Math.max(1, zoom.value * step)) : 1;
+  apply();
+});
+watch('value', apply);
+"""
+
+
+@cache
+def page_js() -> str:
+    """Script of the whole page: a picture that is pasted goes into the drop zone."""
+    return (_FOLDER / "page.js").read_text(encoding="utf-8")
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's own theme with the system's fonts."""
+    return gr.themes.Soft(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="slate",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
