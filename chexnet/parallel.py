@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from chexnet.errors import ChexnetError
@@ -57,14 +58,21 @@ def process_map(
 
 def _start(start: Callable[..., None] | None, start_args: tuple) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    # A parent that is killed cannot tell its workers to end; without this they wait for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if start is not None:
         start(*start_args)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+def end_with_parent() -> None:
+    """End this process when its parent ends, however that happens.
+
+    A parent that is killed cannot tell its workers to end; without this they wait for ever.
+    """
+
+    def watch(parent: BaseProcess) -> None:
         parent.join()
         os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=watch, args=(parent,), daemon=True).start()

@@ -62,3 +62,23 @@ def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:
 
     scored = score_weights(data, weights, "test", batch_size=batch_size, workers=0, device="cpu")
     np.save(out / f"rank{os.environ.get('RANK', '0')}.npy", scored.scores.probabilities)
+
+
+class Whereabouts:
+    """A data set whose batches write down which process read them, and take their time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def batch(self, indices: object) -> int:
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(0.05)
+        return 0
+
+
+def read_for_ever(folder: Path) -> None:
+    """Read batches with two workers until somebody ends it."""
+    from chexnet.data.datasets import batch_loader
+
+    for _ in batch_loader(Whereabouts(folder), [0] * 100_000, workers=2):
+        pass

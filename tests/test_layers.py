@@ -10,7 +10,7 @@ LAYERS = [
     {"errors", "labels", "randomness"},
     {"config", "distributed", "files", "parallel"},
     {"images", "dicom", "overlay", "transforms"},
-    {"augmentation", "checkpoint", "data", "phantom", "optim", "provenance", "runlog"},
+    {"augmentation", "checkpoint", "data", "gate", "phantom", "optim", "provenance", "runlog"},
     {"model"},
     {"evaluation", "explain"},
     {"card", "observer", "resume"},

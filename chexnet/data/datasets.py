@@ -19,6 +19,7 @@ from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError
 from chexnet.images import read_radiograph
 from chexnet.labels import class_to_index
+from chexnet.parallel import end_with_parent
 from chexnet.randomness import keyed_generator
 from chexnet.transforms import Preprocessing, item_pixels
 
@@ -181,15 +182,16 @@ def batch_loader(
         batch_size=None,
         num_workers=workers,
         pin_memory=pin,
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=_start_reader,
     )
 
 
-def _ignore_interrupt(worker: int) -> None:
+def _start_reader(worker: int) -> None:
     # Ctrl-C reaches the whole group; the main process answers it after its step, and needs its
     # readers until then. SIGTERM ends a reader whatever the main process does with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
 
 
 def default_workers(data: AnyDataSet) -> int:

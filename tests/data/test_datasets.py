@@ -1,3 +1,6 @@
+import os
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +18,9 @@ from chexnet.data.table import read_folder
 from chexnet.errors import DataError
 from chexnet.images import read_radiograph
 from chexnet.transforms import Preprocessing, eval_transform
+from tests import jobs
 from tests.conftest import NIH, needs_nih, rows_of
+from tests.processes import start
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,28 @@ def test_workers_and_their_number_change_neither_order_nor_content(packed):
     for (images, numbers), (others, other_numbers), wanted in zip(*runs, batches, strict=True):
         assert numbers.tolist() == other_numbers.tolist() == wanted.tolist()
         assert torch.equal(images, others)
+
+
+def test_readers_end_with_the_process_they_read_for(tmp_path):
+    process = start(jobs.read_for_ever, tmp_path)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    readers = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(readers) == 2
+    process.kill()
+    process.join()
+    while any(alive(reader) for reader in readers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(reader) for reader in readers)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_an_epochs_order_is_a_permutation_of_its_own():

@@ -19,7 +19,7 @@ from scripts._cli import run as run_app
 from tests.conftest import rows_of
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("bench", "eval", "phantom", "predict", "prepare", "tour", "train")
+COMMANDS = ("bench", "eval", "gate", "phantom", "predict", "prepare", "tour", "train")
 
 
 def run(name: str, *arguments: object) -> subprocess.CompletedProcess:

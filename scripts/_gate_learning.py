@@ -1,0 +1,307 @@
+"""How scripts.gate learns: pictures, augmentation on whole batches, training.
+
+Shapes: B batch, H W pixels, K kinds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from chexnet.data.table import read_folder
+from chexnet.errors import DataError
+from chexnet.files import replacing
+from chexnet.gate import KINDS, THUMBNAIL, log_odds, thumbnail
+from chexnet.images import read_radiograph
+from chexnet.parallel import process_map
+from chexnet.phantom.draw import draw_phantom
+from chexnet.phantom.patients import person
+from scripts import _gate as making
+
+PHANTOM_SEED, PHANTOMS = 990, 240
+BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 44, "slice": 30, "text": 20}
+BATCH |= {"piece": 22}
+MISLAID = ("00003490_011.png", "00017625_000.png")
+"""Stored upside down and inverted, found by their scores and seen; not learned from."""
+FOLDS = 3
+
+
+@dataclass
+class Pictures:
+    """Everything to learn from, uint8 (N, SIDE, SIDE); patients go with `radiographs`."""
+
+    radiographs: np.ndarray
+    patients: np.ndarray
+    names: list[str]
+    phantoms: np.ndarray
+    others: dict[str, np.ndarray]
+
+
+def learns(name: str) -> bool:
+    """True for the 70 % of patients to learn from: NIH's file names begin with their number."""
+    return int(name[:8]) % 10 < 7
+
+
+def collect(data: Path, on_progress: Callable[[int, int], None]) -> Pictures:
+    """Read the radiographs, draw the phantoms, make everything else."""
+    try:
+        from skimage import data as samples
+    except ImportError as error:
+        raise DataError(
+            "Found no scikit-image, whose photographs the gate learns from. "
+            "Run: pip install scikit-image"
+        ) from error
+    import matplotlib
+
+    folder = read_folder(data)
+    if folder.lists is None:
+        raise DataError(f"Found no train_val_list.txt in {data}; the gate learns from it alone.")
+    names = sorted(
+        n for n in folder.paths if n in folder.lists["train_val"] - set(MISLAID) and learns(n)
+    )
+    radiographs = [_small(folder.paths[name]) for name in names]
+    on_progress(1, 8)
+    patients = range(PHANTOMS)
+    phantoms = list(process_map(_phantom, list(patients), 1))
+    on_progress(2, 8)
+    root = Path(samples.__file__).parent
+    photographs = [making.gray(next(root.glob(f"{name}.*"))) for name in making.PHOTOGRAPHS]
+    faces = np.load(root / "lfw_subset.npy")[:100]  # the first 100 are faces of 25 x 25 pixels
+    fonts = sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVu*.ttf"))
+    real = np.stack(radiographs)
+    parts = {
+        "photograph": (3000, lambda random: making.photograph(photographs, random)),
+        "scene": (4000, making.scene),
+        "slice": (3000, making.slice_),
+        "text": (2500, lambda random: making.writing(fonts, random)),
+        "piece": (2500, lambda random: making.piece(real, random)),
+        "limb": (700, making.limb),
+    }
+    others = {}
+    for number, (name, (count, make)) in enumerate(parts.items()):
+        others[name] = making.many(count, number, make)
+        on_progress(3 + number, 8)
+    face = np.stack([np.rint(255 * making.resized(face)) for face in faces]).astype(np.uint8)
+    others["photograph"] = np.concatenate([others["photograph"], face, others.pop("scene")])
+    others["piece"] = np.concatenate([others["piece"], others.pop("limb")])
+    numbers = np.array([int(name[:8]) for name in names])
+    return Pictures(real, numbers, names, np.stack(phantoms), others)
+
+
+def _small(path: Path) -> np.ndarray:
+    return np.rint(255 * thumbnail(read_radiograph(path), making.SIDE)).astype(np.uint8)
+
+
+def _phantom(patient: int) -> np.ndarray:
+    follow_up = patient % person(PHANTOM_SEED, patient).visits
+    pixels = draw_phantom(PHANTOM_SEED, patient, follow_up, size=192).pixels
+    return np.rint(255 * making.resized(pixels)).astype(np.uint8)
+
+
+class Net(nn.Module):
+    """The network of `chexnet.gate` with the normalisation that training wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels, sizes = (1, 12, 24, 48, 64), (5, 3, 3, 3)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels[n], channels[n + 1], size, 2, size // 2, bias=False)
+            for n, size in enumerate(sizes)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in channels[1:])
+        self.hidden = nn.Linear(64 * (THUMBNAIL // 16) ** 2, 32)
+        self.last = nn.Linear(32, len(KINDS))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1, H, W) in [-1, 1] to logits (B, K)."""
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = functional.relu(norm(convolution(x)))
+        x = functional.dropout(x.flatten(1), 0.3, self.training)
+        return self.last(functional.relu(self.hidden(x)))
+
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Weights and biases as `chexnet.gate` uses them: each norm folded into its convolution."""
+        folded = []
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weight = convolution.weight * scale[:, None, None, None]
+            folded.append((weight, norm.bias - norm.running_mean * scale))
+        folded += [(layer.weight, layer.bias) for layer in (self.hidden, self.last)]
+        return [(w.detach().numpy(), b.detach().numpy()) for w, b in folded]
+
+
+def augmented(
+    pictures: np.ndarray, random: torch.Generator, *, turn: float, zoom: tuple[float, float]
+) -> torch.Tensor:
+    """Cut thumbnails: turned by degrees, zoomed, shifted, mirrored, exposed anew; in [0, 1].
+
+    Args:
+        pictures: uint8 (B, SIDE, SIDE).
+        random: where the random numbers come from.
+        turn: standard deviation in degrees.
+        zoom: least and greatest share of the side that is kept; above 1 there is a border.
+
+    Returns:
+        float32 (B, 1, THUMBNAIL, THUMBNAIL), stretched by percentiles as the gate does.
+    """
+    count = len(pictures)
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=random)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(count, *shape, generator=random)
+
+    x = torch.from_numpy(pictures)[:, None].float() / 255
+    angle = torch.deg2rad(turn * normal().clamp(-2.5, 2.5))
+    size, aspect = uniform(*zoom), torch.exp(0.1 * normal())
+    mirror = torch.sign(uniform(-1, 1))
+    shift = 0.06 * normal(2)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    matrix = torch.stack(
+        [
+            torch.stack([mirror * size * aspect * cos, -size * sin, shift[:, 0]], 1),
+            torch.stack([mirror * size * aspect * sin, size * cos, shift[:, 1]], 1),
+        ],
+        1,
+    )
+    grid = functional.affine_grid(matrix, (count, 1, THUMBNAIL, THUMBNAIL), align_corners=False)
+    border = uniform(0, 1, 1, 1, 1) < 0.5  # a black, gray or white border, or the edge goes on
+    tone = torch.round(2 * uniform(0, 1, 1, 1, 1)) / 2
+    near = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    framed = functional.grid_sample(x - tone, grid, align_corners=False) + tone
+    x = torch.where(border, framed, near)
+    x = _stretch(x) ** torch.exp(0.4 * normal(1, 1, 1))
+    if torch.rand((), generator=random) < 0.3:
+        x = functional.avg_pool2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    light = torch.linspace(-1, 1, THUMBNAIL)
+    x = x + 0.06 * normal(1, 1, 1) * light + 0.06 * normal(1, 1, 1) * light[:, None]
+    x = x + uniform(0, 0.05, 1, 1, 1) * normal(1, THUMBNAIL, THUMBNAIL)
+    # A window too narrow: what lies outside is black or white.
+    clip = uniform(0, 0.12, 1, 1, 1) * (uniform(0, 1, 1, 1, 1) < 0.4)
+    x = (_stretch(x) - clip) / (1 - 2 * clip)
+    return x.clamp(0, 1)
+
+
+def _stretch(x: torch.Tensor) -> torch.Tensor:
+    # Of every other row and column: sorting all would take half of the time.
+    flat = x[:, :, ::2, ::2].flatten(1).sort(dim=1).values
+    ends = [round((flat.shape[1] - 1) * share) for share in (0.01, 0.99)]
+    low, high = (flat[:, end, None, None, None] for end in ends)
+    return ((x - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+
+
+def train(
+    pictures: Pictures, chosen: np.ndarray, steps: int, on_progress: Callable[[int, int], None]
+) -> Net:
+    """Train on the chosen radiographs and on everything else."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net = Net()
+    random, picks = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    real = pictures.radiographs[chosen]
+
+    def some(source: np.ndarray, count: int) -> np.ndarray:
+        return source[picks.integers(0, len(source), count)]
+
+    half = BATCH["turned"] - BATCH["phantom"]
+    labels = torch.tensor(
+        [0] * (BATCH["radiograph"] + BATCH["phantom"])
+        + [1] * BATCH["turned"]
+        + [
+            KINDS.index(name)
+            for name in ("photograph", "slice", "text")
+            for _ in range(BATCH[name])
+        ]
+        + [1] * BATCH["piece"]
+    )
+    net.train()
+    for step in range(steps):
+        upright = np.concatenate(
+            [
+                some(real, BATCH["radiograph"] + half),
+                some(pictures.phantoms, 2 * BATCH["phantom"]),
+            ]
+        )
+        x = augmented(upright, random, turn=5, zoom=(0.78, 1.06))
+        views = picks.integers(1, 8, BATCH["turned"])
+        turned = torch.cat([x[:half], x[-BATCH["phantom"] :]])
+        kept = x[half : -BATCH["phantom"]]
+        turned = torch.stack(
+            [
+                torch.rot90(one if view < 4 else 1 - one, int(view % 4), (1, 2))
+                for one, view in zip(turned, views, strict=True)
+            ]
+        )
+        rest = [
+            augmented(some(pictures.others[name], BATCH[name]), random, turn=8, zoom=(0.6, 1.1))
+            for name in (*KINDS[2:], "piece")
+        ]
+        odd = torch.cat(rest)
+        # Anything else stays so when it is inverted.
+        flip = torch.rand(len(odd), 1, 1, 1, generator=random) < 0.25
+        x = torch.cat([kept, turned, torch.where(flip, 1 - odd, odd)])
+        loss = functional.cross_entropy(net(2 * x - 1), labels, label_smoothing=0.01)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        on_progress(step + 1, steps)
+    return net.eval()
+
+
+def scores(net: Net, pictures: np.ndarray) -> np.ndarray:
+    """Log-odds of uint8 (N, SIDE, SIDE), the mean of a picture and its mirror as in the gate."""
+    x = torch.from_numpy(pictures)[:, None].float() / 255
+    x = functional.interpolate(x, (THUMBNAIL, THUMBNAIL), mode="area")
+    with torch.no_grad():
+        both = [torch.log_softmax(net(2 * v - 1), 1).numpy() for v in (x, x.flip(3))]
+    return (log_odds(both[0]) + log_odds(both[1])) / 2
+
+
+def learn(
+    pictures: Pictures, out: Path, steps: int, on_progress: Callable[[int, int], None]
+) -> None:
+    """Train on everything and write the numbers."""
+    net = train(pictures, np.ones(len(pictures.radiographs), bool), steps, on_progress)
+    numbers = {}
+    for number, (weight, bias) in enumerate(net.layers()):
+        numbers |= {f"weight{number}": weight.astype(np.float16), f"bias{number}": bias}
+    with replacing(out) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **numbers)
+
+
+def check(
+    pictures: Pictures, steps: int, on_progress: Callable[[int, int], None]
+) -> dict[str, np.ndarray]:
+    """Log-odds of each radiograph by a network that has not seen its patient.
+
+    Returns:
+        `upright` and each way of being wrong, (N,) in the order of the radiographs.
+    """
+    views = {
+        "upright": lambda x: x,
+        "turned to the left": lambda x: np.rot90(x, 1, (1, 2)),
+        "turned to the right": lambda x: np.rot90(x, 3, (1, 2)),
+        "upside down": lambda x: np.rot90(x, 2, (1, 2)),
+        "inverted": lambda x: 255 - x,
+    }
+    found = {name: np.zeros(len(pictures.radiographs)) for name in views}
+    for fold in range(FOLDS):
+        held = pictures.patients // 10 % FOLDS == fold
+        before = fold * steps
+        net = train(
+            pictures,
+            ~held,
+            steps,
+            lambda done, total, before=before: on_progress(before + done, FOLDS * total),
+        )
+        for name, view in views.items():
+            found[name][held] = scores(net, view(pictures.radiographs[held]).copy())
+    return found
