@@ -9,13 +9,15 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM, METHODS
 from chexnet.overlay import COLOURS
 from demo import guard, markup
-from demo.components import ENDINGS, Pair, Upload, data_url, said
+from demo.components import ENDINGS, Pair, Upload, data_url, own_html, said
 from demo.desk import Desk, Seen
+from demo.examples import by_name
 from demo.pictures import SCALES, Look, png, windowed, with_heat
-from demo.style import BARS_JS, CSS, GATE_JS, VIEW_JS, page_js, theme
+from demo.style import BARS_JS, CSS, EXAMPLE_JS, GATE_JS, VIEW_JS, page_js, theme
 
 HEATMAP, COMPARE, PLAIN = "Heatmap", "Compare", "Radiograph"
 VIEWS = (HEATMAP, COMPARE, PLAIN)
@@ -106,6 +108,16 @@ class Page:
         shown = Shown(seen, self.desk.first(seen))
         return (*await self.show(shown, method, view, *look), None)
 
+    async def example(self, method: str, view: str, *rest: Any) -> tuple:
+        """One of the examples; `rest` ends with the event."""
+        *look, event = rest
+        example = by_name(getattr(event, "example", None))
+        if example is None:
+            raise ConfigError("There is no such example.")
+        seen = await self.desk.look_at_example(example.path)
+        shown = Shown(seen, self.desk.first(seen))
+        return await self.show(shown, method, view, *look)
+
     async def again(self, shown: Shown | None, method: str, view: str, *look: Any) -> tuple:
         """The same picture after a control was moved; before any picture, nothing."""
         if shown is None:
@@ -135,7 +147,7 @@ class Page:
     async def predict(self, path: Any) -> tuple[Shown, dict[str, Any]]:
         """Endpoint: probabilities and the first heatmap of a picture."""
         if path is None:
-            raise said(guard.ConfigError("Found no picture, expected one."))
+            raise said(ConfigError("Found no picture, expected one."))
         seen = await self.desk.look(path)
         shown = Shown(seen, self.desk.first(seen), True)
         return shown, self.result(seen) | await self._heatmap(shown, CLOSED_FORM, Look())
@@ -194,7 +206,7 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
     with gr.Blocks(
         title="chexnet", analytics_enabled=False, delete_cache=guard.SWEEP, fill_width=True
     ) as blocks:
-        gr.HTML(markup.header(weights, desk.predictor.phantoms), js_on_load=None)
+        own_html(markup.header(weights, desk.predictor.phantoms))
         shown = gr.State(None, time_to_live=guard.KEPT_SECONDS)
         with gr.Row(elem_classes="cx-main"):
             with gr.Column(scale=6, min_width=320):
@@ -205,7 +217,8 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                     height=110,
                     elem_id="cx-upload",
                 )
-                viewer = gr.HTML(markup.EMPTY_VIEW, js_on_load=VIEW_JS, elem_id="cx-viewer")
+                examples = own_html(markup.examples(), EXAMPLE_JS, elem_id="cx-examples")
+                viewer = own_html(markup.EMPTY_VIEW, js=VIEW_JS, elem_id="cx-viewer")
                 pair = Pair(
                     visible=False,
                     interactive=False,
@@ -226,9 +239,9 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                         window = gr.Slider(0.05, 1, 1, step=0.05, label="Window")
                         invert = gr.Checkbox(False, label="Invert (bones dark)")
             with gr.Column(scale=5, min_width=320):
-                gate = gr.HTML("", js_on_load=GATE_JS, elem_id="cx-gate")
-                bars = gr.HTML(markup.EMPTY_BARS, js_on_load=BARS_JS, elem_id="cx-findings")
-                gr.HTML(f'<p class="cx-small">{markup.KEPT}</p>', js_on_load=None)
+                gate = own_html("", js=GATE_JS, elem_id="cx-gate")
+                bars = own_html(markup.EMPTY_BARS, js=BARS_JS, elem_id="cx-findings")
+                own_html(f'<p class="cx-small">{markup.KEPT}</p>')
         finding = gr.Textbox(visible=False, label="finding")
         answer = gr.JSON(visible=False, label="result")
         look = [opacity, colours, scale, level, window, invert]
@@ -248,6 +261,7 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                 **at_once,
             )
         bars.click(_with_event(page.choose), [shown, *controls], outputs, **at_once)
+        examples.click(_from_example(page.example), controls, outputs, **waits)
         gate.click(_with_event(page.act), [shown, *controls], outputs, **waits)
 
         named = gr.Button(visible=False)
@@ -290,6 +304,25 @@ def _with_event(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
         return await answered(
             shown, method, view, opacity, colours, scale, level, window, invert, event
         )
+
+    return called
+
+
+def _from_example(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    answered = guarded(function)
+
+    async def called(
+        method: Any,
+        view: Any,
+        opacity: Any,
+        colours: Any,
+        scale: Any,
+        level: Any,
+        window: Any,
+        invert: Any,
+        event: gr.EventData,
+    ) -> Any:
+        return await answered(method, view, opacity, colours, scale, level, window, invert, event)
 
     return called
 

@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import component_meta
 from gradio.data_classes import FileData, ImageData
 
 from chexnet.errors import ChexnetError
 from demo import guard
+
+# Gradio would write a .pyi file of type hints beside every file that defines a component.
+component_meta.create_or_modify_pyi = lambda *_: None
 
 ENDINGS = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm", ".dicom"]
 
@@ -39,6 +43,11 @@ class Upload(gr.File):
             return guard.upload_inside(getattr(payload, "path", None), self.folder)
         except ChexnetError as error:
             raise said(error) from None
+
+
+def own_html(value: str, js: str | None = None, **options: Any) -> gr.HTML:
+    """HTML of our own making, in our own style."""
+    return gr.HTML(value, js_on_load=js, apply_default_css=False, **options)
 
 
 class Pair(gr.ImageSlider):

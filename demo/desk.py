@@ -143,12 +143,16 @@ class Desk:
             ImageError: it cannot be read as a radiograph.
         """
         try:
-            with self.admission.one():
-                loop = asyncio.get_running_loop()
-                read = await loop.run_in_executor(self._readers, self._read, path)
-                return await self._predict(*read)
+            return await self.look_at_example(path)
         finally:
             guard.discard(path)  # whatever happened, also for one who is turned away
+
+    async def look_at_example(self, path: Path) -> Seen:
+        """The same of a file of ours, which stays."""
+        with self.admission.one():
+            loop = asyncio.get_running_loop()
+            read = await loop.run_in_executor(self._readers, self._read, path)
+            return await self._predict(*read)
 
     async def correct(self, seen: Seen) -> Seen:
         """Turn and invert a picture as its verdict says, and ask the network again."""

@@ -8,7 +8,8 @@ from chexnet.explain import CLOSED_FORM
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from demo.components import data_url
 from demo.desk import Seen
-from demo.pictures import Look, gradient, top_of
+from demo.examples import thumbnails
+from demo.pictures import Look, gradient, png, top_of
 
 NOT_FOR_DIAGNOSIS = (
     "Research and education only. Not for diagnosis: never decide anything about a patient with it."
@@ -122,18 +123,23 @@ def facts(seen: Seen) -> str:
 
 
 def viewer(
-    png: bytes, seen: Seen, finding: str | None, heat: np.ndarray | None, look: Look, method: str
+    picture: bytes,
+    seen: Seen,
+    finding: str | None,
+    heat: np.ndarray | None,
+    look: Look,
+    method: str,
 ) -> str:
     """The radiograph, its heatmap and the legend."""
     if finding is None or heat is None:
-        return _figure(png, "The radiograph as it was read", facts(seen), "")
+        return _figure(picture, "The radiograph as it was read", facts(seen), "")
     name = escape(spoken(finding))
     if not heat.any():
         said = f"Nothing in this picture speaks for {name}."
-        return _figure(png, f"The radiograph; {said}", f"<strong>{said}</strong>", "")
+        return _figure(picture, f"The radiograph; {said}", f"<strong>{said}</strong>", "")
     alt = f"The radiograph with the {method} heatmap of {name}; {_where(heat)}"
     caption = f"<strong>{name}</strong> &middot; {escape(method)} &middot; {facts(seen)}"
-    return _figure(png, alt, caption, legend(heat, look, method))
+    return _figure(picture, alt, caption, legend(heat, look, method))
 
 
 def caption_only(heat: np.ndarray, seen: Seen, finding: str, look: Look, method: str) -> str:
@@ -171,15 +177,35 @@ def _where(heat: np.ndarray) -> str:
     return f"strongest in the {height} {side} of the picture"
 
 
-def _figure(png: bytes, alt: str, caption: str, under: str) -> str:
+def _figure(picture: bytes, alt: str, caption: str, under: str) -> str:
     return (
         '<figure class="cx-view"><div class="cx-frame" tabindex="0" role="region" '
         'aria-label="Picture; scrolls when it is magnified">'
-        f'<img src="{data_url(png)}" alt="{alt}"></div>'
-        f"{under}<figcaption>{caption}</figcaption></figure>"
+        f'<img src="{data_url(picture)}" alt="{alt}"></div>'
+        f"{under}<figcaption>{caption}</figcaption>{_ZOOM}</figure>"
     )
 
 
+def examples() -> str:
+    """A row of drawn radiographs to try."""
+    buttons = "".join(
+        f'<button type="button" data-example="{example.name}">'
+        f'<img src="{data_url(png(pixels))}" alt=""><span>{escape(example.title)}</span></button>'
+        for example, pixels in thumbnails()
+    )
+    return (
+        '<p class="cx-label">Or try a drawn example, with what was drawn into it</p>'
+        f'<div class="cx-examples">{buttons}</div>'
+    )
+
+
+_ZOOM = (
+    '<div class="cx-zoom" role="group" aria-label="Magnify">'
+    '<button type="button" data-zoom="out" aria-label="Smaller">&minus;</button>'
+    "<output>100 %</output>"
+    '<button type="button" data-zoom="in" aria-label="Larger">+</button>'
+    '<button type="button" data-zoom="fit">Fit</button></div>'
+)
 EMPTY_VIEW = (
     '<div class="cx-empty"><p>Drop a chest radiograph above, paste one, or take an example '
     "below.</p></div>"

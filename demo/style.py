@@ -34,6 +34,12 @@ element.addEventListener('click', (event) => {
   if (button) trigger('click', {act: button.dataset.act});
 });
 """
+EXAMPLE_JS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-example]');
+  if (button) trigger('click', {example: button.dataset.example});
+});
+"""
 VIEW_JS = """
 const zoom = {value: 1};
 const apply = () => {
