@@ -35,6 +35,13 @@ class Upload(gr.File):
         """The page's settings of a file component; Gradio reads them off the signature."""
         return super().get_config(gr.File)
 
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str:
+        """Leave an upload where it is. Gradio would copy it, remember its name, or fetch a URL."""
+        try:
+            return str(guard.upload_inside(str(url_or_file_path), self.folder))
+        except ChexnetError as error:
+            raise said(error) from None
+
     def preprocess(self, payload: FileData | None) -> Path | None:  # type: ignore[override]
         """The upload's real path, or a refusal."""
         if payload is None:

@@ -29,6 +29,8 @@ MAX_HEADERS = 8 * 2**10
 """Bytes of a part's header within an upload: a file name may not be a megabyte."""
 MAX_BODY_SECONDS = 120.0
 """A body that takes longer is dropped; the slowest honest upload is 25 MB at 2 Mbit/s."""
+MAX_HELD = 512 * 2**20
+"""Bytes of all requests together that are being received; they are held in memory meanwhile."""
 MAX_FOLDER = 2 * 2**30
 """Bytes of all uploads together that wait to be read; then the demo asks to come back later."""
 ADMITTED = 64

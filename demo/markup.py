@@ -69,7 +69,8 @@ def bars(
         apart = f'<div class="cx-none">{_body(NO_FINDING, value, thresholds.get(NO_FINDING))}</div>'
     return (
         '<p class="cx-hint">Choose a finding to see where the network looked. '
-        '<span class="cx-tick" aria-hidden="true"></span> is its own threshold, where it did best '
+        '<span class="cx-tick" aria-hidden="true"></span> and &ldquo;of&rdquo; are its own '
+        "threshold, where it did best "
         "on its validation patients.</p>"
         f'<div class="cx-bars" role="group" aria-label="Findings, the most probable first">{rows}'
         f"</div>{apart}"
@@ -87,17 +88,18 @@ def _bar(name: str, value: float, threshold: float | None, chosen: bool) -> str:
 
 
 def _body(name: str, value: float, threshold: float | None) -> str:
-    mark, told = "", "no threshold: its validation had no such case"
+    mark, told = "", "no threshold, because its validation had no such case"
     if threshold is not None:
         mark = f'<i class="cx-mark" style="left:{100 * threshold:.1f}%"></i>'
         side = "above" if value >= threshold else "below"
         told = f"{side} its threshold of {percent(threshold)}"
     return (
         f'<span class="cx-name">{escape(spoken(name))}</span>'
-        f'<span class="cx-value">{percent(value)}</span>'
+        f'<span class="cx-value">{percent(value)}<small title="{told}" aria-hidden="true">'
+        f"{'' if threshold is None else f'of {percent(threshold)}'}</small></span>"
         f'<span class="cx-track" aria-hidden="true"><i class="cx-fill" '
         f'style="width:{100 * value:.1f}%"></i>{mark}</span>'
-        f'<span class="cx-note">{escape(NOTES[name])}<span class="cx-told"> {told}.</span></span>'
+        f'<span class="cx-note">{escape(NOTES[name])}<span class="cx-sr"> {told}.</span></span>'
     )
 
 

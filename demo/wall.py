@@ -1,8 +1,12 @@
-"""What stands before Gradio: which requests come through, and how large and slow they may be."""
+"""What stands before Gradio: which requests come through, and how large and slow they may be.
+
+A body is read whole before Gradio sees it. One that is too large, too slow or cut off then leaves
+nothing behind (Gradio's parser writes parts of files to the disk and forgets them), and an upload
+loses its file name here: in a hospital that is often the patient's.
+"""
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +34,15 @@ _OPEN = (
     ("POST", r"/gradio_api/(call|run|api)/(v2/)?\w+/?"),
 )
 _PATHS = tuple((method, re.compile(pattern)) for method, pattern in _OPEN)
-_PART_HEADER = re.compile(rb"\r\n\r\n")
+_BOUNDARY = re.compile(
+    rb'multipart/form-data; *boundary="?([\w\'()+,./:=?-]{1,70})"?', re.IGNORECASE
+)
+_PART = (
+    b'Content-Disposition: form-data; name="files"; filename="picture"\r\n'
+    b"Content-Type: application/octet-stream"
+)
 
+_LENGTHS = (b"content-length", b"transfer-encoding")
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -56,6 +67,10 @@ class Refused(Exception):
         self.status, self.text = status, text
 
 
+class Left(Exception):
+    """The visitor left while he was still sending."""
+
+
 class Wall:
     """ASGI middleware: paths, origin, size and time of every request.
 
@@ -75,6 +90,7 @@ class Wall:
     ) -> None:
         """Keep the settings."""
         self.app, self.folder, self.local, self.share_host = app, folder, local, share_host
+        self.held = 0  # bytes of all bodies that are being read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through or answer it."""
@@ -83,26 +99,22 @@ class Wall:
             return
         if scope["type"] != "http":  # no web sockets
             return
-        started = False
 
-        async def watched(message: dict[str, Any]) -> None:
-            nonlocal started
+        async def answer(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                started = True
                 message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
             await send(message)
 
-        body = None
         try:
             self._check(scope)
-            body = _Body(receive, *self._limits(scope))
-            await self.app(scope, body, watched)
+            if scope["method"] == "POST":
+                scope, receive = await self._read(scope, receive)
         except Refused as refused:
-            if not started:
-                await _answer(watched, refused.status, refused.text)
-        else:
-            # Gradio may turn the refusal of a body into an error of its own; both are refusals.
+            await _answer(answer, refused.status, refused.text)
             return
+        except Left:
+            return
+        await self.app(scope, receive, answer)
 
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
@@ -123,54 +135,74 @@ class Wall:
             if not given or given not in (host, share):
                 raise Refused(403, "Requests from other pages are not answered.")
 
-    def _limits(self, scope: Scope) -> tuple[int, bool]:
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+        """Read a body; returns the scope and the receiver that Gradio gets."""
         headers = dict(scope["headers"])
         upload = scope["path"].rstrip("/").endswith("/upload")
-        limit = guard.MAX_UPLOAD + guard.MAX_HEADERS if upload else guard.MAX_BODY
+        limit = guard.MAX_UPLOAD + 2**10 if upload else guard.MAX_BODY
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > limit):
-            raise Refused(413, f"At most {limit // 2**10:,} KB can be sent.")
+            raise _too_large(limit)
         if upload and _size(self.folder) > guard.MAX_FOLDER:
             raise Refused(503, "Too many pictures wait to be read. Try again in a few minutes.")
-        return limit, upload
-
-
-class _Body:
-    """A request's body, counted as it comes: `Content-Length` may be missing or wrong."""
-
-    def __init__(self, receive: Receive, limit: int, upload: bool) -> None:
-        self.receive, self.limit, self.upload = receive, limit, upload
-        self.seen, self.head, self.done = 0, b"", False
-        self.deadline = time.monotonic() + guard.MAX_BODY_SECONDS
-
-    async def __call__(self) -> dict[str, Any]:
-        if self.done:  # from here on only the news that the visitor left
-            return await self.receive()
+        body = bytearray()
         try:
-            left = max(0.0, self.deadline - time.monotonic())
-            message = await asyncio.wait_for(self.receive(), left)
+            async with asyncio.timeout(guard.MAX_BODY_SECONDS):
+                await self._fill(body, limit, receive)
         except TimeoutError:
             raise Refused(408, "The upload took too long.") from None
-        if message["type"] != "http.request":
-            return message
-        chunk = message.get("body", b"")
-        self.seen += len(chunk)
-        if self.seen > self.limit:
-            raise Refused(413, f"At most {self.limit // 2**10:,} KB can be sent.")
-        if self.upload and self.head is not None:
-            self._look_at_head(chunk)
-        self.done = not message.get("more_body", False)
-        return message
+        finally:
+            self.held -= len(body)
+        whole = _nameless(bytes(body), headers.get(b"content-type", b"")) if upload else bytes(body)
+        given = False
 
-    def _look_at_head(self, chunk: bytes) -> None:
-        # The first part's header; it holds the file's name.
-        head = self.head + chunk[: guard.MAX_HEADERS + 4]
-        if _PART_HEADER.search(head):
-            self.head = None
-        elif len(head) > guard.MAX_HEADERS:
-            raise Refused(400, "The name of the file is too long.")
-        else:
-            self.head = head
+        async def again() -> dict[str, Any]:
+            nonlocal given
+            if given:  # from here on only the news that the visitor left
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": whole, "more_body": False}
+
+        counted = [(k, v) for k, v in scope["headers"] if k not in _LENGTHS]
+        length = (b"content-length", str(len(whole)).encode())
+        return {**scope, "headers": [*counted, length]}, again
+
+    async def _fill(self, body: bytearray, limit: int, receive: Receive) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Left
+            chunk = message.get("body", b"")
+            if len(body) + len(chunk) > limit:
+                raise _too_large(limit)
+            body += chunk
+            self.held += len(chunk)
+            if self.held > guard.MAX_HELD:
+                raise Refused(503, "Too many uploads at once. Try again in a minute.")
+            more = message.get("more_body", False)
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"At most {limit // 2**10:,} KB can be sent.")
+
+
+def _nameless(body: bytes, kind: bytes) -> bytes:
+    """An upload of one file, with a header of our own instead of the visitor's.
+
+    Raises:
+        Refused: it is no upload of one file.
+    """
+    found = _BOUNDARY.match(kind)
+    if not found:
+        raise Refused(400, "Expected one picture as multipart/form-data.")
+    line = b"--" + found[1]
+    head, end, _ = body[: guard.MAX_HEADERS].partition(b"\r\n\r\n")
+    if not head.startswith(line + b"\r\n") or not end:
+        raise Refused(400, "The name of the file is too long, or this is no upload.")
+    if b"filename" not in head or body.count(b"\r\n" + line) != 1:
+        raise Refused(400, "Expected one picture, and nothing else.")
+    return b"".join((line, b"\r\n", _PART, b"\r\n\r\n", body[len(head) + 4 :]))
 
 
 async def _answer(send: Send, status: int, text: str) -> None:
