@@ -11,13 +11,25 @@ import numpy as np
 
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM, METHODS
+from chexnet.labels import spoken
 from chexnet.overlay import COLOURS
-from demo import guard, markup
+from demo import downloads, guard, markup
 from demo.components import ENDINGS, Pair, Upload, data_url, own_html, said
 from demo.desk import Desk, Seen
 from demo.examples import by_name
+from demo.model import model_tab
 from demo.pictures import SCALES, Look, png, windowed, with_heat
-from demo.style import BARS_JS, CSS, EXAMPLE_JS, GATE_JS, VIEW_JS, page_js, theme
+from demo.style import (
+    BARS_JS,
+    CSS,
+    DELIVERY_JS,
+    DOWNLOAD_JS,
+    EXAMPLE_JS,
+    GATE_JS,
+    VIEW_JS,
+    page_js,
+    theme,
+)
 
 HEATMAP, COMPARE, PLAIN = "Heatmap", "Compare", "Radiograph"
 VIEWS = (HEATMAP, COMPARE, PLAIN)
@@ -65,9 +77,9 @@ def guarded(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
 class Page:
     """The page's answers. Holds the desk and no visitor's data."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, weights: str) -> None:
         """Answer through `desk`."""
-        self.desk = desk
+        self.desk, self.weights = desk, weights
         self.predictor = desk.predictor
         self.crop = desk.predictor.card.preprocessing.crop
 
@@ -159,6 +171,34 @@ class Page:
         self.desk.check(shown.seen if shown else None, finding, method)
         return await self._heatmap(Shown(shown.seen, finding), method, Look(*look))
 
+    async def download(self, shown: Shown | None, method: str, view: str, *rest: Any) -> str:
+        """A file to take home, as the page's script wants it."""
+        del view
+        *look, event = rest
+        kind, how = getattr(event, "kind", None), Look(*look)
+        self.desk.check(shown.seen if shown else None, shown and shown.finding, method)
+        if kind not in downloads.KINDS or not shown.open:
+            raise ConfigError("There is nothing to take home yet.")
+        heat = await self.desk.heat(shown.seen, shown.finding, method)
+        return await asyncio.to_thread(self._pack, kind, shown, heat, how, method)
+
+    def _pack(self, kind: str, shown: Shown, heat: np.ndarray, how: Look, method: str) -> str:
+        seen = shown.seen
+        if kind == "json":
+            data = downloads.as_json(self.result(seen))
+            return downloads.delivery("chexnet.json", "application/json", data)
+        over = png(with_heat(seen.prediction.pixels, heat, self.crop, how, method))
+        name = spoken(shown.finding)
+        if kind == "overlay":
+            return downloads.delivery(f"chexnet_{shown.finding}.png", "image/png", over)
+        said = f"{method} heatmap of {name}"
+        if not heat.any():
+            said = f"Nothing in this picture speaks for {name}"
+        plain = png(windowed(seen.prediction.pixels, how))
+        scale = downloads.legend_of(heat, how, method)
+        data = downloads.report(self.result(seen), self.weights, plain, over, said, scale)
+        return downloads.delivery("chexnet_report.html", "text/html", data)
+
     def result(self, seen: Seen) -> dict[str, Any]:
         """The answer as plain values; nothing of it says whose picture it was."""
         prediction = seen.prediction
@@ -202,46 +242,56 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
         desk: answers.
         weights: the file's name as the page shows it.
     """
-    page = Page(desk)
+    page = Page(desk, weights)
     with gr.Blocks(
         title="chexnet", analytics_enabled=False, delete_cache=guard.SWEEP, fill_width=True
     ) as blocks:
         own_html(markup.header(weights, desk.predictor.phantoms))
         shown = gr.State(None, time_to_live=guard.KEPT_SECONDS)
-        with gr.Row(elem_classes="cx-main"):
-            with gr.Column(scale=6, min_width=320):
-                upload = Upload(
-                    desk.folder,
-                    label="A chest radiograph: PNG, JPEG, TIFF, WebP or DICOM; drop, choose, paste",
-                    file_types=ENDINGS,
-                    height=110,
-                    elem_id="cx-upload",
-                )
-                examples = own_html(markup.examples(), EXAMPLE_JS, elem_id="cx-examples")
-                viewer = own_html(markup.EMPTY_VIEW, js=VIEW_JS, elem_id="cx-viewer")
-                pair = Pair(
-                    visible=False,
-                    interactive=False,
-                    show_label=False,
-                    buttons=["fullscreen"],
-                    max_height=768,
-                    elem_id="cx-pair",
-                )
-                view = gr.Radio(VIEWS, value=HEATMAP, label="View", elem_id="cx-views")
-                with gr.Accordion("How it is shown", open=False):
-                    method = gr.Dropdown(list(METHODS), value=CLOSED_FORM, label="Heatmap method")
-                    with gr.Row():
-                        opacity = gr.Slider(0, 1, 0.5, step=0.05, label="Opacity of the heat")
-                        colours = gr.Dropdown(list(COLOURS), value=COLOURS[0], label="Colour map")
-                        scale = gr.Radio(list(SCALES), value=SCALES[0], label="Heat scale")
-                    with gr.Row():
-                        level = gr.Slider(0, 1, 0.5, step=0.01, label="Level")
-                        window = gr.Slider(0.05, 1, 1, step=0.05, label="Window")
-                        invert = gr.Checkbox(False, label="Invert (bones dark)")
-            with gr.Column(scale=5, min_width=320):
-                gate = own_html("", js=GATE_JS, elem_id="cx-gate")
-                bars = own_html(markup.EMPTY_BARS, js=BARS_JS, elem_id="cx-findings")
-                own_html(f'<p class="cx-small">{markup.KEPT}</p>')
+        with gr.Tab("Radiograph"):
+            with gr.Row(elem_classes="cx-main"):
+                with gr.Column(scale=6, min_width=320):
+                    upload = Upload(
+                        desk.folder,
+                        label="A chest radiograph: PNG, JPEG, TIFF, WebP or DICOM; drop, choose, paste",
+                        file_types=ENDINGS,
+                        height=110,
+                        elem_id="cx-upload",
+                    )
+                    examples = own_html(markup.examples(), EXAMPLE_JS, elem_id="cx-examples")
+                    viewer = own_html(markup.EMPTY_VIEW, js=VIEW_JS, elem_id="cx-viewer")
+                    pair = Pair(
+                        visible=False,
+                        interactive=False,
+                        show_label=False,
+                        buttons=["fullscreen"],
+                        max_height=768,
+                        elem_id="cx-pair",
+                    )
+                    view = gr.Radio(VIEWS, value=HEATMAP, label="View", elem_id="cx-views")
+                    with gr.Accordion("How it is shown", open=False):
+                        method = gr.Dropdown(
+                            list(METHODS), value=CLOSED_FORM, label="Heatmap method"
+                        )
+                        with gr.Row():
+                            opacity = gr.Slider(0, 1, 0.5, step=0.05, label="Opacity of the heat")
+                            colours = gr.Dropdown(
+                                list(COLOURS), value=COLOURS[0], label="Colour map"
+                            )
+                            scale = gr.Radio(list(SCALES), value=SCALES[0], label="Heat scale")
+                        with gr.Row():
+                            level = gr.Slider(0, 1, 0.5, step=0.01, label="Level")
+                            window = gr.Slider(0.05, 1, 1, step=0.05, label="Window")
+                            invert = gr.Checkbox(False, label="Invert (bones dark)")
+                with gr.Column(scale=5, min_width=320):
+                    gate = own_html("", js=GATE_JS, elem_id="cx-gate")
+                    bars = own_html(markup.EMPTY_BARS, js=BARS_JS, elem_id="cx-findings")
+                    take = own_html(downloads.BUTTONS, DOWNLOAD_JS, elem_id="cx-take")
+                    # Never drawn: its script makes a file of what it is given.
+                    given = own_html("", DELIVERY_JS, html_template=" ", elem_id="cx-given")
+                    own_html(f'<p class="cx-small">{markup.KEPT}</p>')
+        with gr.Tab("Model"):
+            own_html(model_tab(desk.predictor))
         finding = gr.Textbox(visible=False, label="finding")
         answer = gr.JSON(visible=False, label="result")
         look = [opacity, colours, scale, level, window, invert]
@@ -263,6 +313,8 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
         bars.click(_with_event(page.choose), [shown, *controls], outputs, **at_once)
         examples.click(_from_example(page.example), controls, outputs, **waits)
         gate.click(_with_event(page.act), [shown, *controls], outputs, **waits)
+
+        take.click(_with_event(page.download), [shown, *controls], [given], **at_once)
 
         named = gr.Button(visible=False)
         named.click(

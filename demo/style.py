@@ -40,6 +40,24 @@ element.addEventListener('click', (event) => {
   if (button) trigger('click', {example: button.dataset.example});
 });
 """
+DOWNLOAD_JS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-kind]');
+  if (button) trigger('click', {kind: button.dataset.kind});
+});
+"""
+DELIVERY_JS = """
+watch('value', () => {
+  if (!props.value) return;
+  const file = JSON.parse(props.value);
+  const bytes = Uint8Array.from(atob(file.data), (letter) => letter.charCodeAt(0));
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([bytes], {type: file.type}));
+  link.download = file.name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+});
+"""
 VIEW_JS = """
 const zoom = {value: 1};
 const apply = () => {
