@@ -59,7 +59,7 @@ def report(
         f"<tr><td>{escape(spoken(n))}<br><small>{escape(NOTES[n])}</small></td>"
         f'<td class="n">{percent(values[n])}</td><td class="n">'
         f"{'n/a' if thresholds[n] is None else percent(thresholds[n])}</td>"
-        f"<td>{'above' if thresholds[n] is not None and values[n] >= thresholds[n] else ''}</td></tr>"
+        f"<td>{'above' if n in result['over_threshold'] else ''}</td></tr>"
         for n in order
     )
     warnings = ""

@@ -1,4 +1,4 @@
-"""The Model tab: what the weights file says of itself. Nothing is computed here but curves drawn."""
+"""The Model tab: what the weights file says of itself."""
 
 from html import escape
 from typing import Any
