@@ -44,9 +44,9 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                 with gr.Column(scale=6, min_width=320):
                     upload = Upload(
                         desk.folder,
-                        label="A chest radiograph: PNG, JPEG, TIFF, WebP or DICOM (or paste it)",
+                        label="Chest radiograph: PNG, JPEG, TIFF, WebP, DICOM (or paste it)",
                         file_types=ENDINGS,
-                        height=110,
+                        height=150,
                         elem_id="cx-upload",
                     )
                     examples = own_html(markup.examples(), EXAMPLE_JS, elem_id="cx-examples")

@@ -20,6 +20,9 @@ KEPT = (
 )
 
 
+_TICK = '<span class="cx-tick" aria-hidden="true"></span>'
+
+
 def header(weights: str, phantoms: bool) -> str:
     """Title, the line that stands on every view, and the banner of drawn training data."""
     banner = ""
@@ -69,9 +72,8 @@ def bars(
         apart = f'<div class="cx-none">{_body(NO_FINDING, value, thresholds.get(NO_FINDING))}</div>'
     return (
         '<p class="cx-hint">Choose a finding to see where the network looked. '
-        '<span class="cx-tick" aria-hidden="true"></span> and &ldquo;of&rdquo; are its own '
-        "threshold, where it did best "
-        "on its validation patients.</p>"
+        f"{_TICK} marks each one's own threshold, where it did best on its validation "
+        "patients.</p>"
         f'<div class="cx-bars" role="group" aria-label="Findings, the most probable first">{rows}'
         f"</div>{apart}"
     )
@@ -96,7 +98,7 @@ def _body(name: str, value: float, threshold: float | None) -> str:
     return (
         f'<span class="cx-name">{escape(spoken(name))}</span>'
         f'<span class="cx-value">{percent(value)}<small title="{told}" aria-hidden="true">'
-        f"{'' if threshold is None else f'of {percent(threshold)}'}</small></span>"
+        f"{'' if threshold is None else _TICK + percent(threshold)}</small></span>"
         f'<span class="cx-track" aria-hidden="true"><i class="cx-fill" '
         f'style="width:{100 * value:.1f}%"></i>{mark}</span>'
         f'<span class="cx-note">{escape(NOTES[name])}<span class="cx-sr"> {told}.</span></span>'

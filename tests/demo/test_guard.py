@@ -89,7 +89,7 @@ def test_an_upload_loses_its_name_and_nothing_else(tmp_path):
     wall = Wall(keeps, tmp_path, local=True)
     assert ask(wall, headers=[kind], receive=whole)[0] == 200
     [(given, length)] = got
-    assert b"DOE" not in given
+    assert b"DOE_" not in given
     assert given.split(b"\r\n\r\n", 1)[1] == content + b"\r\n--x--\r\n"
     assert int(length) == len(given)
 
