@@ -20,6 +20,7 @@ from demo.style import (
     DOWNLOAD_JS,
     EXAMPLE_JS,
     GATE_JS,
+    HEAD,
     VIEW_JS,
     page_js,
     theme,
@@ -172,4 +173,4 @@ def _from_example(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
 
 def look_of_page() -> dict[str, Any]:
     """Theme, style and script, for `Blocks.launch`."""
-    return {"theme": theme(), "css": CSS, "js": page_js()}
+    return {"theme": theme(), "css": CSS, "head": HEAD, "js": page_js()}

@@ -7,6 +7,11 @@ import gradio as gr
 
 _FOLDER = Path(__file__).parent
 CSS = (_FOLDER / "page.css").read_text(encoding="utf-8")
+HEAD = """<style>
+.gradio-container { --cx-soft: color-mix(in srgb, var(--body-text-color) 75%, transparent); }
+.gradio-container > .main.app { max-width: 1440px; margin: 0 auto; }
+@media (max-width: 700px) { .gradio-container > .main.app { padding: .6rem !important; } }
+</style>"""
 
 BARS_JS = """
 element.addEventListener('click', (event) => {
