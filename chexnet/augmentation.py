@@ -53,7 +53,9 @@ def augment(images: torch.Tensor, parameters: np.ndarray) -> torch.Tensor:
     Returns:
         float32 (B, 1, H, W) in [0, 1].
     """
-    values = torch.from_numpy(parameters).to(images.device)
+    values = torch.from_numpy(parameters)
+    if images.is_cuda:  # from pinned memory, so that the step does not wait for the copy
+        values = values.pin_memory().to(images.device, non_blocking=True)
     column = {name: values[:, i].view(-1, 1, 1, 1) for i, name in enumerate(PARAMETERS)}
     x = images.float() / 255
     grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)

@@ -7,8 +7,6 @@ import numpy as np
 import torch
 
 from chexnet import distributed
-from chexnet.data.splits import name_hashes
-from chexnet.data.study import Study
 from chexnet.evaluation.intervals import REPLICATES
 from chexnet.evaluation.metrics import Scores, operating_curve, youden_threshold
 from chexnet.evaluation.summary import as_dict, summarise
@@ -18,10 +16,11 @@ from chexnet.transforms import Preprocessing
 
 
 def make_card(
-    study: Study,
     preprocessing: Preprocessing,
     scores: Scores,
     *,
+    trained: tuple[np.ndarray, np.ndarray],
+    facts: dict[str, Any],
     config: dict[str, Any],
     origin: str,
     epoch: int,
@@ -29,18 +28,18 @@ def make_card(
     """Describe a network by its data, its making and its validation figures.
 
     Args:
-        study: what it was trained on.
         preprocessing: of its input.
         scores: its answers on the validation part.
+        trained: hashes of all images and of all patients that it has ever been trained on.
+        facts: of its data, see `Study.facts`.
         config: of the run, plain values.
         origin: where its first weights came from.
         epoch: epochs that it has seen.
 
     Returns:
-        A card whose provenance carries the hashes of the training images and patients, so that
-        nobody scores the network on them by mistake.
+        A card whose provenance carries the hashes, so that nobody scores the network on what it was
+        trained on by mistake.
     """
-    table = study.folder.table.iloc[study.rows("train")]
 
     def each(function: Callable[[np.ndarray, np.ndarray], Any]) -> dict[str, Any]:
         columns = zip(scores.classes, scores.probabilities.T, scores.targets.T, strict=True)
@@ -50,9 +49,9 @@ def make_card(
         classes={name: index for index, name in enumerate(scores.classes)},
         preprocessing=preprocessing,
         provenance={
-            "data": study.facts,
-            "trained_images": torch.from_numpy(name_hashes(table["image"]).copy()),
-            "trained_patients": torch.from_numpy(name_hashes(table["patient"]).copy()),
+            "data": facts,
+            "trained_images": torch.from_numpy(trained[0].copy()),
+            "trained_patients": torch.from_numpy(trained[1].copy()),
             "config": config,
             "origin": origin,
             "epoch": epoch,

@@ -42,8 +42,10 @@ def save_sealed(path: Path, content: dict[str, Any], *, keep_previous: bool = Fa
     # By way of memory: torch turns a full disk's OSError into a RuntimeError without its reason.
     buffer = io.BytesIO()
     torch.save(sealed, buffer)
+    buffer.seek(0)
     with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        with temporary.open("wb") as file:
+            shutil.copyfileobj(buffer, file, 1 << 20)
         if keep_previous and path.exists():
             _keep(path)
 

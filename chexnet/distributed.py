@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,8 @@ def pick_device(name: str) -> torch.device:
     Raises:
         ConfigError: CUDA is asked for and not there.
     """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device: found {name!r}, expected auto, cpu or cuda.")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: found no CUDA GPU. Use --device cpu or auto.")
     if name == "cpu" or not torch.cuda.is_available():
@@ -89,6 +92,15 @@ def totals(values: list[float]) -> list[float]:
     summed = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(summed)
     return summed.tolist()
+
+
+def differing(facts: dict[str, Any]) -> list[str]:
+    """Names of the facts on which the ranks do not agree."""
+    if world() == 1:
+        return []
+    all_facts: list[dict[str, Any]] = [{}] * world()
+    dist.all_gather_object(all_facts, facts)
+    return [name for name in facts if any(other[name] != facts[name] for other in all_facts)]
 
 
 def barrier() -> None:

@@ -56,7 +56,8 @@ def _forget(temporary: Path) -> None:
 
 def _flush(path: Path) -> None:
     try:
-        handle = os.open(path, os.O_RDONLY)
+        # Windows flushes only what is open for writing, and POSIX opens no folder for writing.
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except PermissionError:  # Windows opens no folders; its rename is durable enough
         return
     try:

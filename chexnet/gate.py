@@ -27,9 +27,15 @@ STRIDE_FROM = 256
 TAILS = (1.0, 99.0)
 """Percentiles of the thumbnail that become 0 and 1; a letter or a marker counts for nothing."""
 EVEN = 0.0
-"""Log-odds from which a view counts as right: more likely than not, as the network was trained."""
-SURE = 0.4
-"""Probability from which the message names what the picture is instead."""
+"""Log-odds from which a view counts as right: more likely than not, as the network was trained.
+
+With 0, 2 of 471 radiographs of held-out patients (one of them really inverted), none of the 108 of
+the test list and none of 300 phantoms are flagged, and nothing turned or inverted passes but that
+one, which inverting sets right."""
+SURE = 0.7
+"""Probability from which the message names what the picture is instead. Of 600 parts of six gray
+photographs not learned from, this names 45 % a photograph and 6 % a slice or text; with 0.4 it
+would be 77 % and 27 %. Drawn slices are all named rightly with either."""
 KINDS = ("radiograph", "other view", "photograph", "slice", "text")
 """What the network tells apart, in the order of its outputs."""
 PARAMETERS = Path(__file__).with_name("gate.npz")
@@ -39,6 +45,7 @@ _WHAT = {
     "slice": "This seems to be a slice of a CT or MR scan, not a radiograph.",
     "text": "This seems to be text, a drawing or a screenshot, not a radiograph.",
 }
+_EVERYDAY = "This seems to be a photograph or a drawing, not a radiograph."
 _ELSE = "This does not look like a frontal chest radiograph."
 _HOW = {
     1: (SIDE, "seems to lie on its side: turn it by a quarter to the left?"),
@@ -97,14 +104,21 @@ def judge(radiograph: Radiograph) -> Verdict:
     scores[0] = -np.inf  # it was not fine as it is
     best = int(scores.argmax())
     if scores[best] < EVEN:
-        chances = dict(zip(KINDS, np.exp(outputs).mean(axis=0), strict=True))
-        what = next((says for kind, says in _WHAT.items() if chances[kind] >= SURE), _ELSE)
-        return Verdict(ELSE, f"{what} {_TRUST}", score)
+        return Verdict(ELSE, f"{_name(outputs)} {_TRUST}", score)
     turns, inverted = best % 4, best >= 4
     kind, says = _HOW.get(turns, (INVERTED, _INVERTED))
     if turns and inverted:
         says = f"{says[:-1]}, and {_INVERTED}"
     return Verdict(kind, f"The picture {says}", score, turns, inverted)
+
+
+def _name(outputs: np.ndarray) -> str:
+    """Say what the picture is instead of a radiograph, as far as the network is sure."""
+    chances = dict(zip(KINDS, np.exp(outputs).mean(axis=0), strict=True))
+    for kind, says in _WHAT.items():
+        if chances[kind] >= SURE:
+            return says
+    return _EVERYDAY if chances["photograph"] + chances["text"] >= SURE else _ELSE
 
 
 def thumbnail(radiograph: Radiograph, side: int = THUMBNAIL) -> np.ndarray:

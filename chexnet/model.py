@@ -65,7 +65,22 @@ class Card:
     validation: dict[str, Any] = field(default_factory=dict)
 
 
-def build(classes: dict[str, int], init: str, seed: int) -> tuple[DenseNet121, str]:
+@dataclass(frozen=True)
+class Start:
+    """A network to start training from.
+
+    Attributes:
+        model: the network.
+        origin: a sentence on where its weights come from.
+        card: of the weights file that it was started from, None where there was none.
+    """
+
+    model: DenseNet121
+    origin: str
+    card: Card | None = None
+
+
+def build(classes: dict[str, int], init: str, seed: int) -> Start:
     """A network to start training from.
 
     Args:
@@ -74,9 +89,6 @@ def build(classes: dict[str, int], init: str, seed: int) -> tuple[DenseNet121, s
             weights of this project, or torchvision's densenet121 file fetched by hand.
         seed: of the random weights (the head's at least).
 
-    Returns:
-        The network and a sentence on where its weights come from.
-
     Raises:
         CheckpointError: the download or the file failed; there is no silent random start.
     """
@@ -84,7 +96,7 @@ def build(classes: dict[str, int], init: str, seed: int) -> tuple[DenseNet121, s
         torch.manual_seed(seed)
         model = DenseNet121(len(classes))
     if init == "none":
-        return model, "random weights"
+        return Start(model, "random weights")
     if init == "imagenet":
         try:
             state = densenet121(weights=DenseNet121_Weights.IMAGENET1K_V1).features.state_dict()
@@ -95,8 +107,8 @@ def build(classes: dict[str, int], init: str, seed: int) -> tuple[DenseNet121, s
                 "--init none to start from random weights."
             ) from error
         model.features.load_state_dict(state)
-        return model, "ImageNet weights (torchvision, IMAGENET1K_V1)"
-    return model, _start_from(model, classes, Path(init))
+        return Start(model, "ImageNet weights (torchvision, IMAGENET1K_V1)")
+    return _start_from(model, classes, Path(init))
 
 
 def save_weights(path: Path, model: DenseNet121, card: Card) -> None:
@@ -146,7 +158,11 @@ def load_weights(path: Path) -> tuple[DenseNet121, Card]:
     return model.eval(), card
 
 
-def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> str:
+def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Start:
+    if not path.is_file():
+        raise CheckpointError(
+            f"--init: found no file {path}, expected imagenet, none or a weights file."
+        )
     content = load_plain(path, legacy=True)
     if isinstance(content, dict) and content.get("format") == FORMAT:
         other, card = load_weights(path)
@@ -157,7 +173,8 @@ def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> str:
                 row, source = classes[name], card.classes[name]
                 model.classifier.weight[row] = other.classifier.weight[source]
                 model.classifier.bias[row] = other.classifier.bias[source]
-        return f"{path.name} (and its head for {len(shared)} of {len(classes)} classes)"
+        head = f"its head for {len(shared)} of {len(classes)} classes"
+        return Start(model, f"{path.name} (and {head})", card)
     try:
         renamed = {_OLD_KEY.sub(r"\1\2", key): value for key, value in content.items()}
         features = {k[9:]: v for k, v in renamed.items() if k.startswith("features.")}
@@ -167,7 +184,7 @@ def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> str:
             f"{path} holds no DenseNet-121. Pass --init a best_chexnet_params.pth or "
             "torchvision's densenet121 file."
         ) from error
-    return f"{path.name} (features only)"
+    return Start(model, f"{path.name} (features only)")
 
 
 def _plain(value: Any) -> Any:

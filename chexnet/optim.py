@@ -39,7 +39,8 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
     """
 
     def update(means: list[torch.Tensor], news: list[torch.Tensor], count: torch.Tensor) -> None:
-        n = int(count)
-        torch._foreach_lerp_(means, news, 1 - min(decay, (1 + n) / (10 + n)))
+        kept = torch.clamp((1 + count) / (10 + count), max=decay)  # a tensor: no waiting for a GPU
+        torch._foreach_mul_(means, kept)
+        torch._foreach_add_(means, torch._foreach_mul(news, 1 - kept))
 
     return AveragedModel(model, multi_avg_fn=torch.no_grad()(update))

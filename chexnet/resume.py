@@ -1,8 +1,7 @@
 """A run's checkpoint `last.pth`: everything that the next step depends on, and its refusals."""
 
 import dataclasses
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,13 +96,18 @@ def read_checkpoint(
     return Progress(**saved["at"]), saved["state"]
 
 
+def clear_run(out: Path, names: Iterable[str]) -> None:
+    """Remove what an earlier run wrote into `out`, and nothing else."""
+    for name in (LAST, previous_of(out / LAST).name, *names):
+        (out / name).unlink(missing_ok=True)
+
+
 @contextmanager
-def run_folder(out: Path, restart: bool) -> Iterator[None]:
+def run_folder(out: Path) -> Iterator[None]:
     """Hold `out` for one run at a time; the first process does it for all.
 
     Args:
         out: folder of the run; made where it is missing.
-        restart: empty it first.
 
     Raises:
         ChexnetError: another run holds it, or it cannot be written.
@@ -112,15 +116,11 @@ def run_folder(out: Path, restart: bool) -> Iterator[None]:
         distributed.barrier()
         yield
         return
+    lock = FileLock(out / ".lock", timeout=0)
     try:
-        if restart and out.exists():
-            shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock", timeout=0)
-        with lock:
-            sweep(out)
-            distributed.barrier()
-            yield
+        lock.acquire()
+        sweep(out)
     except Timeout as error:
         raise ChexnetError(
             f"Another training is running in {out}. Wait for it, or pass another --out."
@@ -129,3 +129,8 @@ def run_folder(out: Path, restart: bool) -> Iterator[None]:
         raise ChexnetError(
             f"Could not use {out}: {error.strerror or error}. Pass a writable --out."
         ) from error
+    try:
+        distributed.barrier()
+        yield
+    finally:
+        lock.release()

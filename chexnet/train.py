@@ -4,8 +4,10 @@ Shapes: B batch, D classes, H W pixels.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -17,17 +19,18 @@ from chexnet.augmentation import augment, draw_parameters
 from chexnet.card import make_card
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
-from chexnet.data.splits import LEAKY
+from chexnet.data.splits import LEAKY, name_hashes, refuse_trained
 from chexnet.data.study import Study, open_study
+from chexnet.errors import ChexnetError, ConfigError
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import class_to_index
-from chexnet.model import DenseNet121, build, save_weights
+from chexnet.model import Card, DenseNet121, build, save_weights
 from chexnet.observer import FitResult, Observer
 from chexnet.optim import averaged, learning_rate, make_optimizer
-from chexnet.resume import Progress, read_checkpoint, run_folder, write_checkpoint
-from chexnet.runlog import RunLog
+from chexnet.resume import Progress, clear_run, read_checkpoint, run_folder, write_checkpoint
+from chexnet.runlog import EPOCHS, STEPS, RunLog
 from chexnet.transforms import Preprocessing, normalise
 
 BEST = "best_chexnet_params.pth"
@@ -50,14 +53,14 @@ def fit(
         config: the run.
         observer: is told what happens (on the first process).
         stop: asked after each step; when True, a checkpoint is written and `fit` returns.
-        restart: remove the run in `config.out` and begin again.
+        restart: begin again; the old run is removed once the new one is ready to begin.
 
     Raises:
         ChexnetError: data, configuration, checkpoint or disk; the message says what to do.
     """
     told = observer if observer and distributed.is_main() else Observer()
     device = distributed.pick_device(config.device)
-    with distributed.process_group(device), run_folder(config.out, restart):
+    with distributed.process_group(device), run_folder(config.out):
         study = open_study(
             config.data,
             Preprocessing(config.crop, config.size),
@@ -70,7 +73,7 @@ def fit(
         told.opened(study.facts)
         for text in study.notes:
             told.note(text)
-        return _Run(config, study, device, told, stop).go()
+        return _Run(config, study, device, told, stop, restart).go()
 
 
 class _Run:
@@ -83,10 +86,11 @@ class _Run:
         device: torch.device,
         observer: Observer,
         stop: Callable[[], bool],
+        restart: bool,
     ) -> None:
         self.config, self.study, self.device = config, study, device
         self.observer, self.stop = observer, stop
-        self.facts = study.facts
+        self.facts = dict(study.facts)
         self.classes = class_to_index(study.folder.table["labels"])
         self.train = study.data_set("train", self.classes)
         self.val = study.data_set("val", self.classes)
@@ -95,13 +99,28 @@ class _Run:
         self.log = RunLog(config.out)
         self.waited = 0.0  # seconds of this epoch without a batch to compute on
 
-        saved = read_checkpoint(config.out, config, self.facts)
+        saved = None if restart else read_checkpoint(config.out, config, self.facts)
         self.at, state = saved or (Progress(), None)
-        init = "none" if state else config.init
-        model, self.origin = build(self.classes, init, config.seed)
+        start = build(self.classes, "none" if state else config.init, config.seed)
+        self.origin, model = start.origin, start.model
+        self.trained = _trained(study, start.card)
         if state:
             self.origin = state["origin"]
+            self.trained = tuple(state[f"trained_{of}"].numpy() for of in ("images", "patients"))
+            self.facts["leaky"] = state["leaky"]
             model.load_state_dict(state["model"])
+        elif start.card:
+            for part in ("val", "test"):
+                leaky = refuse_trained(
+                    study.folder.table,
+                    study.rows(part),
+                    *self.trained,
+                    allow_leak=config.allow_leak,
+                )
+                self.facts["leaky"] = self.facts["leaky"] or leaky
+        self._refuse_discord()
+        if restart and distributed.is_main():
+            clear_run(config.out, (BEST, STEPS, EPOCHS))
         self.model = model.to(device, memory_format=torch.channels_last)
         if device.type == "cuda" and distributed.world() > 1 and not config.freeze_bn:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
@@ -118,6 +137,20 @@ class _Run:
             )
         if distributed.is_main():
             self.log.cut_back(self.at.epoch, self.at.step)
+
+    def _refuse_discord(self) -> None:
+        """Every rank must be about to do the same, or they would wait for each other for ever."""
+        facts = {
+            "data": self.facts,
+            "config": self.config.arithmetic(),
+            "position": asdict(self.at),
+        }
+        wrong = distributed.differing({name: repr(value) for name, value in facts.items()})
+        if wrong:
+            raise ConfigError(
+                f"The processes differ in {' and '.join(wrong)}. All machines need the same data "
+                "and options, and --out on a disk that they share."
+            )
 
     def go(self) -> FitResult:
         if self.at.epoch >= self.config.epochs:
@@ -173,10 +206,13 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(epoch_share, self.config)
         mine = len(range(distributed.rank(), count, distributed.world()))
-        parts = range(0, len(images), -(-len(images) // self.config.accumulate))
+        # As many parts on every rank as the largest share needs: ranks meet in each of them.
+        largest = -(-count // distributed.world())
+        parts = range(0, largest, -(-largest // self.config.accumulate))
         loss = torch.zeros((), device=self.device)
         for start in parts:
-            piece = slice(start, start + parts.step)
+            empty = start >= mine  # such a rank still has to answer; it adds nothing
+            piece = slice(0, 1) if empty else slice(start, start + parts.step)
             inputs = self._inputs(images[piece], indices[piece])
             wanted = targets[piece].to(self.device, non_blocking=True)
             last = start == parts[-1]
@@ -189,8 +225,7 @@ class _Run:
                     logits, wanted.to(logits), reduction="sum"
                 )
                 part = part / (count * wanted.shape[1])
-                if not mine:  # a rank without a share still has to answer; it adds nothing
-                    part = part * 0
+                part = part * 0 if empty else part
                 (part * distributed.world()).backward()  # DDP averages the gradients
             loss += part.detach()
         self.optimizer.step()
@@ -253,9 +288,10 @@ class _Run:
             self.log.epoch(row | {f"auroc_{name}": value for name, value in pairs})
             if better:
                 card = make_card(
-                    self.study,
                     self.train.preprocessing,
                     scores,
+                    trained=self.trained,
+                    facts=self.facts,
                     config=self.config.arithmetic(),
                     origin=self.origin,
                     epoch=self.at.epoch,
@@ -270,6 +306,9 @@ class _Run:
         self.log.flush()
         state = {
             "origin": self.origin,
+            "trained_images": torch.from_numpy(self.trained[0].copy()),
+            "trained_patients": torch.from_numpy(self.trained[1].copy()),
+            "leaky": self.facts["leaky"],
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
             "average": dict(self.average.state_dict()) if self.average else None,
@@ -282,6 +321,11 @@ class _Run:
         values = distributed.totals(torch.stack(losses).tolist())
         first = self.at.step - len(values) + 1
         for step, value in enumerate(values, start=first):
+            if not math.isfinite(value):
+                raise ChexnetError(
+                    f"The loss became {value} in epoch {self.at.epoch + 1}, step {step}. Lower "
+                    "--lr, or add --warmup-epochs; the last checkpoint is from before."
+                )
             self.at.loss_sum += value
             lr = learning_rate(self.at.epoch + (step - 1) / self.steps, self.config)
             if distributed.is_main():
@@ -317,6 +361,16 @@ class _Run:
 
     def _no_sync(self):
         return self.wrapped.no_sync() if distributed.world() > 1 else contextlib.nullcontext()
+
+
+def _trained(study: Study, card: Card | None) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the images and of the patients that are trained on here, or were before."""
+    table = study.folder.table.iloc[study.rows("train")]
+    hashes = name_hashes(table["image"]), name_hashes(table["patient"])
+    if card is None:
+        return hashes
+    before = (card.provenance[f"trained_{of}"].numpy() for of in ("images", "patients"))
+    return tuple(np.union1d(now, then) for now, then in zip(hashes, before, strict=True))
 
 
 def _is_better(summary: Summary, at: Progress) -> bool:

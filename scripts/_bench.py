@@ -83,7 +83,6 @@ def table(rows: list[Row]) -> str:
 
 def measure(
     data: Path | None,
-    packs: Path,
     out: Path,
     *,
     images: int,
@@ -100,7 +99,7 @@ def measure(
     paths = dict(list(folder.paths.items())[:images])
     if len(paths) < BATCH:
         raise DataError(f"{data} has {len(paths)} pictures, expected at least {BATCH}.")
-    place = pack_folder(packs, data, preprocessing)
+    place = pack_folder(out / "packs", data, preprocessing)
     prepare(paths, place, preprocessing)
     packed = _packed(folder, paths, place, preprocessing)
     yield from _reading(packed, list(paths.values()), repeats)
@@ -169,7 +168,7 @@ def _reading(data: PackedDataSet, paths: list[Path], repeats: int) -> Iterator[R
 
 def _waiting(data: PackedDataSet, steps: int) -> Row:
     """Share of training steps, read from a pack, that is spent waiting for the next batch."""
-    model = build(data.classes, "none", 0)[0].train()
+    model = build(data.classes, "none", 0).model.train()
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     order = np.random.default_rng(0).integers(0, len(data), (steps + 1, BATCH))

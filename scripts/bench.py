@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._cli import Out, Packs, new_app, run
+from scripts._cli import Out, new_app, run
 
 app = new_app()
 
@@ -16,7 +16,6 @@ def bench(
         Path | None, typer.Option(help="Folder with 1024x1024 PNGs; without it, phantoms.")
     ] = None,
     out: Out = Path("runs/bench"),
-    packs: Packs = Path("packs"),
     images: Annotated[int, typer.Option(min=12, help="Pictures to read.")] = 48,
     size: Annotated[int, typer.Option(min=64, help="Side of the network's input.")] = 256,
     repeats: Annotated[int, typer.Option(min=3, help="Runs of each row.")] = 5,
@@ -33,7 +32,7 @@ def bench(
     from scripts._bench import measure, table
 
     rows = []
-    for row in measure(data, packs, out, images=images, size=size, repeats=repeats, steps=steps):
+    for row in measure(data, out, images=images, size=size, repeats=repeats, steps=steps):
         rows.append(row)
         print(f"{row.work}: {row.ratio_text} (target {row.target})", flush=True)
     text = table(rows)

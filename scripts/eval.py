@@ -41,6 +41,10 @@ def evaluate(
     split: Annotated[
         Part, typer.Option(help="Part to score; all only with --predictions.")
     ] = Part.test,
+    scheme: Annotated[
+        str,
+        typer.Option(help="With --predictions: split the part is of (auto, official, patient)."),
+    ] = "auto",
     labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
     out: Out = Path("runs/default"),
     packs: Packs = Path("packs"),
@@ -64,7 +68,13 @@ def evaluate(
 
     if predictions:
         scored = score_predictions(
-            data, predictions, split.value, labels=labels, seed=seed, allow_leak=allow_leak
+            data,
+            predictions,
+            split.value,
+            labels=labels,
+            split=scheme,
+            seed=seed,
+            allow_leak=allow_leak,
         )
     else:
         with progress_bar(f"Scoring {split.value}") as on_progress:

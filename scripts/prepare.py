@@ -16,7 +16,7 @@ def prepare(
     size: Annotated[int, typer.Option(min=64, max=1024, help="Side of the input, pixels.")] = 256,
     crop: Annotated[int, typer.Option(min=1, max=100, help="Percent of each side kept.")] = 90,
     packs: Packs = Path("packs"),
-    workers: Annotated[int, typer.Option(help="Processes; 0 for one a core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave files out that cannot be read.")
     ] = False,

@@ -50,8 +50,8 @@ def train_until_signal(options: dict) -> None:
     from scripts._training import Signals
 
     signals = Signals()
-    fit(TrainConfig(**options), stop=signals.received)
-    os._exit(signals.exit_code)
+    result = fit(TrainConfig(**options), stop=signals.received)
+    os._exit(signals.exit_code if result.state == "stopped" else 99)
 
 
 def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:

@@ -64,6 +64,18 @@ def wait_for(path: Path, processes: list, seconds: float = 120) -> None:
         time.sleep(0.01)
 
 
+def wait_for_change(path: Path, before: int | None, processes: list, seconds: float = 120) -> int:
+    """Wait until `path` is newer than `before` (nanoseconds); gives its new time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        now = path.stat().st_mtime_ns if path.exists() else None
+        if now is not None and now != before:
+            return now
+        assert time.monotonic() < deadline, f"{path.name} did not change"
+        assert all(process.is_alive() for process in processes), f"ended without {path.name}"
+        time.sleep(0.01)
+
+
 def _call(function: Callable, arguments: tuple, env: dict[str, str]) -> None:
     os.environ.update(env)
     import torch

@@ -305,8 +305,26 @@ def test_nine_real_radiographs_in_ten_are_caught_when_they_are_wrong(held_out, t
         assert share(verdicts([wrong(picture) for picture in pictures]), {kind}) >= 0.9
 
 
+@with_nih
+def test_a_radiograph_that_nih_stores_inverted_is_told_so():
+    picture = read_radiograph(find_images(NIH)["00017999_000.png"])  # not learned from
+    assert judge(picture).kind == INVERTED
+    assert judge(as_radiograph(255 - picture.as_uint8())).fine
+
+
 @with_odd
-def test_radiographs_that_really_lie_on_their_side_are_told_so():
-    found = [judge(read_radiograph(path)) for path in sorted((ODD / "rotated").glob("*.png"))]
-    assert len(found) >= 6
-    assert share(found, {SIDE}) >= 0.8
+@pytest.mark.parametrize(
+    ("files", "count", "kind"),
+    [("rotated/*.png", 6, SIDE), ("not_chest/photo*", 12, ELSE), ("not_chest/ct*", 6, ELSE)],
+)
+def test_real_odd_pictures_are_told_so(files, count, kind):
+    found = [judge(read_radiograph(path)) for path in sorted(ODD.glob(files))]
+    assert len(found) == count
+    assert share(found, {kind}) >= 0.9
+
+
+@with_odd
+def test_pixels_wrongly_declared_monochrome1_seem_inverted_and_the_others_pass():
+    found = {path.stem: judge(read_radiograph(path)) for path in (ODD / "dicom").glob("*.dcm")}
+    assert found.pop("chest_pa_monochrome1_jpeg").kind == INVERTED
+    assert [verdict.fine for verdict in found.values()] == [True, True]

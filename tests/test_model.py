@@ -13,7 +13,7 @@ CLASSES = {"Atelectasis": 0, "Mass": 1, "No Finding": 2}
 
 @pytest.fixture
 def weights(tmp_path):
-    model, _ = build(CLASSES, "none", 3)
+    model = build(CLASSES, "none", 3).model
     path = tmp_path / "best.pth"
     save_weights(path, model, Card(CLASSES, Preprocessing(90, 64), {"n": 1}, {}))
     return path
@@ -43,8 +43,8 @@ def test_the_head_gives_raw_logits_of_1024_channels():
 
 def test_random_weights_are_a_function_of_the_seed_and_touch_no_global_state():
     state = torch.get_rng_state()
-    first, again = build(CLASSES, "none", 1)[0], build(CLASSES, "none", 1)[0]
-    other = build(CLASSES, "none", 2)[0]
+    first, again = build(CLASSES, "none", 1).model, build(CLASSES, "none", 1).model
+    other = build(CLASSES, "none", 2).model
     assert torch.equal(first.classifier.weight, again.classifier.weight)
     assert not torch.equal(first.classifier.weight, other.classifier.weight)
     assert torch.equal(state, torch.get_rng_state())
@@ -62,7 +62,7 @@ def test_an_impossible_download_names_both_ways_out(monkeypatch):
 
 def test_a_weights_file_gives_back_network_and_card(weights):
     model, card = load_weights(weights)
-    expected = build(CLASSES, "none", 3)[0].state_dict()
+    expected = build(CLASSES, "none", 3).model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert not model.training
     assert card == Card(CLASSES, Preprocessing(90, 64), {"n": 1}, {})
@@ -92,11 +92,13 @@ def test_a_checkpoint_is_no_weights_file(tmp_path):
 
 def test_training_can_start_from_a_weights_file_with_other_classes(weights):
     classes = {"Mass": 0, "Hernia": 1}
-    model, told = build(classes, str(weights), 9)
+    start = build(classes, str(weights), 9)
+    model = start.model
     old, _ = load_weights(weights)
     assert torch.equal(model.classifier.weight[0], old.classifier.weight[1])
     assert torch.equal(model.features.conv0.weight, old.features.conv0.weight)
-    assert "1 of 2 classes" in told
+    assert "1 of 2 classes" in start.origin
+    assert start.card == load_weights(weights)[1]
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -110,9 +112,14 @@ def test_training_can_start_from_torchvisions_file_with_its_old_names(tmp_path, 
     assert old.keys() != source.state_dict().keys()
     path = tmp_path / "densenet121.pth"
     torch.save(old, path, _use_new_zipfile_serialization=zipped)
-    model, _ = build(CLASSES, str(path), 0)
+    model = build(CLASSES, str(path), 0).model
     for name, value in source.features.state_dict().items():
         assert torch.equal(model.features.state_dict()[name], value)
+
+
+def test_a_start_that_is_no_file_is_told_in_its_own_words(tmp_path):
+    with pytest.raises(CheckpointError, match="--init: found no file"):
+        build(CLASSES, str(tmp_path / "nowhere.pth"), 0)
 
 
 def test_a_file_without_a_densenet_is_no_start(tmp_path):

@@ -5,7 +5,7 @@ index); a batch is the three stacked.
 """
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from chexnet.data.pack import Pack
 from chexnet.data.table import NIHFolder, read_folder
-from chexnet.errors import DataError
+from chexnet.errors import DataError, ImageError
 from chexnet.images import read_radiograph
 from chexnet.labels import class_to_index
 from chexnet.parallel import end_with_parent
@@ -117,8 +117,17 @@ class PackedDataSet(Dataset):
         lacking = pack.missing(self.images) + len(pack.unreadable(self.images))
         if lacking:
             raise DataError(f"The pack {pack.folder} lacks {lacking} images. Prepare it again.")
+        self._folder = pack.folder
         self._rows = np.array([pack.names[name] for name in self.images], dtype=np.int64)
         self._pixels = pack.pixels
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the memory map, which a reader process opens for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_pixels"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the memory map again."""
+        self.__dict__ = {**state, "_pixels": Pack(state["_folder"], state["preprocessing"]).pixels}
 
     def __len__(self) -> int:
         """Number of images."""
@@ -169,21 +178,35 @@ class _Batches(Dataset):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.data.batch(self.batches[index])
+    def __getitem__(self, index: int) -> Batch | ImageError:
+        try:
+            return self.data.batch(self.batches[index])
+        except ImageError as error:
+            return error  # raised by the reader of the loader, without a worker's traceback
 
 
 def batch_loader(
     data: AnyDataSet, batches: Sequence[np.ndarray], workers: int, *, pin: bool = False
-) -> DataLoader:
-    """Iterate over `batches` (index arrays), read by `workers` processes, in this order."""
-    return DataLoader(
+) -> Iterator[Batch]:
+    """Iterate over `batches` (index arrays), read by `workers` processes, in this order.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    loader = DataLoader(
         _Batches(data, batches),
         batch_size=None,
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=_start_reader,
     )
+    for batch in loader:
+        if isinstance(batch, ImageError):
+            raise DataError(
+                f"{batch} Fetch the file again, or run python -m scripts.prepare "
+                "--skip-unreadable to leave such files out."
+            )
+        yield batch
 
 
 def _start_reader(worker: int) -> None:

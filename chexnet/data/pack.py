@@ -12,6 +12,7 @@ the images in flight; the next call goes on from there.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -230,12 +231,20 @@ def _map(
     ):
         path, needed = folder / name, int(np.prod(shape)) * np.dtype(dtype).itemsize
         if mode == "r+":
-            with path.open("ab") as file:  # grows with zeros, which the state reads as "to do"
-                file.truncate(needed)
+            _grow(path, needed)
         if not path.exists() or path.stat().st_size < needed or not needed:
             raise DataError(f"The pack {folder} is damaged ({name}). Remove it and prepare again.")
         maps.append(np.memmap(path, dtype, mode, shape=shape))
     return tuple(maps)
+
+
+def _grow(path: Path, needed: int) -> None:
+    """Make a file `needed` bytes long with zeros, which the state reads as "to do"."""
+    with path.open("ab") as file:
+        if needed > path.stat().st_size and hasattr(os, "posix_fallocate"):
+            # Takes the room now: a full disk under a memory map would kill the process.
+            os.posix_fallocate(file.fileno(), 0, needed)
+        file.truncate(needed)
 
 
 def _read_header(folder: Path, preprocessing: Preprocessing) -> dict:

@@ -65,6 +65,8 @@ def read_folder(root: Path, labels: str = "auto", *, need_images: bool = True) -
     Raises:
         DataError: names what is missing and what to pass instead.
     """
+    if labels != "auto" and labels not in TABLES:
+        raise DataError(f"--labels: found {labels!r}, expected auto, {' or '.join(TABLES)}.")
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"Found no folder {root}. Pass --data the folder that holds images_001.")

@@ -8,6 +8,7 @@ from torch import nn
 
 from chexnet import distributed
 from chexnet.data.datasets import AnyDataSet, batch_loader
+from chexnet.errors import ChexnetError
 from chexnet.evaluation.metrics import Scores, sigmoid
 from chexnet.transforms import normalise
 
@@ -37,6 +38,9 @@ def score(
 
     Returns:
         The scores, or None when it was asked to stop.
+
+    Raises:
+        ChexnetError: an answer is not a finite number.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -59,10 +63,15 @@ def score(
     if distributed.any_rank(stopped):
         return None
     part = np.concatenate(logits) if logits else np.empty((0, len(data.classes)), np.float32)
+    whole = distributed.gather_shares(part, len(data))
+    if not np.isfinite(whole).all():
+        raise ChexnetError(
+            "The network's answers are not finite numbers. Train it again with a lower --lr."
+        )
     return Scores(
         images=data.images,
         patients=data.patients,
         classes=list(data.classes),
-        probabilities=sigmoid(distributed.gather_shares(part, len(data))),
+        probabilities=sigmoid(whole),
         targets=data.targets.astype(np.int8),
     )
