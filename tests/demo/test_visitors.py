@@ -25,6 +25,7 @@ from chexnet.predict import Predictor
 from demo import guard
 from demo.desk import Batcher
 from tests.demo.conftest import file_data, files, png
+from tests.processes import start, wait
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +198,33 @@ def test_a_password_opens_the_page_and_stopping_leaves_nothing(trained, tmp_path
         assert process.wait(30) == 0
         process.stdout.close()
     assert not list(tmp_path.glob("chexnet-demo-*"))
+
+
+def share_without_a_network(base: Path, weights: Path) -> None:
+    """Ask for a public link that cannot be made; writes what the lecturer reads."""
+    with guard.private_folder(base) as folder:
+        from gradio import networking
+
+        from demo.serve import serve
+
+        def fails(*_, **__):
+            raise OSError("no network")
+
+        networking.setup_tunnel = fails
+        with serve(folder, weights, share=True, login=("class", "secret"), device="cpu") as running:
+            alive = httpx.get(running.url).status_code
+            said = json.dumps([alive, running.url, running.notes])
+            (base / "said.tmp").write_text(said)
+            (base / "said.tmp").rename(base / "said")
+
+
+def test_without_a_public_link_the_page_is_served_locally_and_says_how_to_go_on(trained, tmp_path):
+    process = start(share_without_a_network, tmp_path, trained / "best_chexnet_params.pth")
+    assert wait([process], 90) == [0]
+    alive, url, notes = json.loads((tmp_path / "said").read_text())
+    assert alive == 200
+    assert "127.0.0.1" in url
+    assert "python -m demo --host 0.0.0.0" in notes[0]
 
 
 def test_without_weights_the_command_that_makes_them_is_named(tmp_path):
