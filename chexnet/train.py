@@ -3,7 +3,6 @@
 Shapes: B batch, D classes, H W pixels.
 """
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +10,8 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from chexnet import distributed
-from chexnet.augmentation import augment, draw_parameters
 from chexnet.card import make_card
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
@@ -26,12 +22,13 @@ from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import class_to_index
-from chexnet.model import Card, DenseNet121, build, save_weights
+from chexnet.model import Card, build, save_weights
 from chexnet.observer import FitResult, Observer
-from chexnet.optim import averaged, learning_rate, make_optimizer
+from chexnet.optim import learning_rate
 from chexnet.resume import Progress, clear_run, read_checkpoint, run_folder, write_checkpoint
 from chexnet.runlog import EPOCHS, STEPS, RunLog
-from chexnet.transforms import Preprocessing, normalise
+from chexnet.step import Stepper, rank_shares
+from chexnet.transforms import Preprocessing
 
 BEST = "best_chexnet_params.pth"
 REPORT_EVERY = 20
@@ -102,13 +99,11 @@ class _Run:
         saved = None if restart else read_checkpoint(config.out, config, self.facts)
         self.at, state = saved or (Progress(), None)
         start = build(self.classes, "none" if state else config.init, config.seed)
-        self.origin, model = start.origin, start.model
-        self.trained = _trained(study, start.card)
+        self.origin, self.trained = start.origin, _trained(study, start.card)
         if state:
             self.origin = state["origin"]
             self.trained = tuple(state[f"trained_{of}"].numpy() for of in ("images", "patients"))
             self.facts["leaky"] = state["leaky"]
-            model.load_state_dict(state["model"])
         elif start.card:
             for part in ("val", "test"):
                 leaky = refuse_trained(
@@ -121,20 +116,9 @@ class _Run:
         self._refuse_discord()
         if restart and distributed.is_main():
             clear_run(config.out, (BEST, STEPS, EPOCHS))
-        self.model = model.to(device, memory_format=torch.channels_last)
-        if device.type == "cuda" and distributed.world() > 1 and not config.freeze_bn:
-            self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
-        self.average = averaged(self.model, config.ema_decay) if config.ema_decay else None
-        self.optimizer = make_optimizer(self.model, config)
+        self.stepper = Stepper(start.model, config, self.train.preprocessing, device)
         if state:
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.average:
-                self.average.load_state_dict(state["average"])
-        self.wrapped: nn.Module = self.model
-        if distributed.world() > 1:
-            self.wrapped = nn.parallel.DistributedDataParallel(
-                self.model, device_ids=[device.index] if device.type == "cuda" else None
-            )
+            self.stepper.restore(state)
         if distributed.is_main():
             self.log.cut_back(self.at.epoch, self.at.step)
 
@@ -177,11 +161,12 @@ class _Run:
         order = epoch_order(len(self.train), self.config.seed, self.at.epoch)
         size = self.config.batch_size
         batches = [order[start : start + size] for start in range(0, len(order), size)]
-        self._train_mode()
+        self.stepper.begin_epoch()
         losses: list[torch.Tensor] = []
         waiting = iter(self._timed_batches(batches[self.at.step :]))
         for batch, whole in zip(waiting, batches[self.at.step :], strict=True):
-            losses.append(self._step(batch, len(whole)))
+            done = self.at.epoch + self.at.step / self.steps
+            losses.append(self.stepper.step(batch, len(whole), self.at.epoch, done))
             self.at.step += 1
             ending = distributed.any_rank(self.stop())
             saving = self.at.step % self.config.save_every == 0 and self.at.step < self.steps
@@ -195,57 +180,8 @@ class _Run:
         self._report(losses)
         return True
 
-    def _step(self, batch: Batch, count: int) -> torch.Tensor:
-        """One optimiser step on this rank's share of a batch of `count` images.
-
-        Returns:
-            This rank's part of the batch's mean loss.
-        """
-        images, targets, indices = batch
-        epoch_share = self.at.epoch + self.at.step / self.steps
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(epoch_share, self.config)
-        mine = len(range(distributed.rank(), count, distributed.world()))
-        # As many parts on every rank as the largest share needs: ranks meet in each of them.
-        largest = -(-count // distributed.world())
-        parts = range(0, largest, -(-largest // self.config.accumulate))
-        loss = torch.zeros((), device=self.device)
-        for start in parts:
-            empty = start >= mine  # such a rank still has to answer; it adds nothing
-            piece = slice(0, 1) if empty else slice(start, start + parts.step)
-            inputs = self._inputs(images[piece], indices[piece])
-            wanted = targets[piece].to(self.device, non_blocking=True)
-            last = start == parts[-1]
-            with contextlib.nullcontext() if last else self._no_sync(), self._autocast():
-                logits = self.wrapped(inputs)
-                # The sum over this rank divided by the size of the whole batch: added over ranks
-                # and parts it is the batch's mean, also when the shares are unequal.
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                part = F.binary_cross_entropy_with_logits(
-                    logits, wanted.to(logits), reduction="sum"
-                )
-                part = part / (count * wanted.shape[1])
-                part = part * 0 if empty else part
-                (part * distributed.world()).backward()  # DDP averages the gradients
-            loss += part.detach()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.average:
-            self.average.update_parameters(self.model)
-        return loss
-
-    def _inputs(self, images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-        pixels = images.to(self.device, non_blocking=True)
-        if self.config.augment == "strong":
-            pixels = augment(
-                pixels, draw_parameters(indices.numpy(), self.config.seed, self.at.epoch)
-            )
-        inputs = normalise(pixels, self.train.preprocessing)
-        return inputs.contiguous(memory_format=torch.channels_last)
-
     def _timed_batches(self, batches: list[np.ndarray]) -> Iterator[Batch]:
-        rank, world = distributed.rank(), distributed.world()
-        shares = [whole[rank::world] if rank < len(whole) else whole[:1] for whole in batches]
+        shares = rank_shares(batches)
         loader = batch_loader(self.train, shares, self.workers, pin=self.device.type == "cuda")
         began = time.perf_counter()
         for batch in loader:
@@ -254,14 +190,12 @@ class _Run:
             began = time.perf_counter()
 
     def _validate(self) -> Scores | None:
-        distributed.broadcast_buffers(self.model)
-        if self.average:
-            distributed.broadcast_buffers(self.average)
+        self.stepper.agree_on_buffers()
         return score(
-            self._chosen(),
+            self.stepper.chosen,
             self.val,
             workers=self.workers,
-            bf16=self._bf16(),
+            bf16=self.stepper.bf16,
             on_progress=self.observer.validating,
             stop=self.stop,
         )
@@ -296,7 +230,7 @@ class _Run:
                     origin=self.origin,
                     epoch=self.at.epoch,
                 )
-                save_weights(self.config.out / BEST, self._chosen(), card)
+                save_weights(self.config.out / BEST, self.stepper.chosen, card)
         self._save()
         self.observer.epoch_ended(self.at.epoch, summary, better)
 
@@ -309,9 +243,7 @@ class _Run:
             "trained_images": torch.from_numpy(self.trained[0].copy()),
             "trained_patients": torch.from_numpy(self.trained[1].copy()),
             "leaky": self.facts["leaky"],
-            "model": dict(self.model.state_dict()),
-            "optimizer": self.optimizer.state_dict(),
-            "average": dict(self.average.state_dict()) if self.average else None,
+            **self.stepper.state(),
         }
         write_checkpoint(self.config.out, self.config, self.facts, self.at, state)
 
@@ -342,25 +274,6 @@ class _Run:
 
     def _has_begun(self) -> bool:
         return bool(self.at.epoch or self.at.step)
-
-    def _train_mode(self) -> None:
-        self.wrapped.train()
-        if self.config.freeze_bn:
-            for module in self.model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-
-    def _chosen(self) -> DenseNet121:
-        return self.average.module if self.average else self.model
-
-    def _bf16(self) -> bool:
-        return self.config.bf16 and self.device.type == "cuda"
-
-    def _autocast(self):
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16())
-
-    def _no_sync(self):
-        return self.wrapped.no_sync() if distributed.world() > 1 else contextlib.nullcontext()
 
 
 def _trained(study: Study, card: Card | None) -> tuple[np.ndarray, np.ndarray]:

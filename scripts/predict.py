@@ -43,16 +43,13 @@ def predict(
     with progress_bar("Predicting") as on_progress:
         for start in range(0, len(mine), batch_size):
             batch = mine[start : start + batch_size]
-            for path, answer in _answers(predictor, batch):
+            for path, answer, doubt in _answers(predictor, batch):
                 if isinstance(answer, str):
                     failed += 1
                     print(f"Error: {answer}", file=sys.stderr)
                     continue
-                shown = (
-                    _as_json(predictor, path, answer)
-                    if as_json
-                    else _as_text(predictor, path, answer)
-                )
+                show = _as_json if as_json else _as_text
+                shown = show(predictor, path, answer, doubt)
                 print(shown, flush=True)
                 if heatmaps:
                     _write_overlays(predictor, path, answer, heatmaps)
@@ -73,26 +70,30 @@ def _files(images: list[Path]) -> Iterator[Path]:
 
 def _answers(
     predictor: "Predictor", batch: list[Path]
-) -> Iterator[tuple[Path, "Prediction | str"]]:
-    """Each file with its prediction, or with the reason why there is none."""
+) -> Iterator[tuple[Path, "Prediction | str", str]]:
+    """Each file with its prediction, or the reason why there is none, and the gate's doubt."""
     from chexnet.errors import ImageError
+    from chexnet.gate import judge
     from chexnet.images import read_radiograph
 
-    pictures, reasons = {}, {}
+    pictures, doubts, reasons = {}, {}, {}
     for path in batch:
         try:
-            pictures[path] = read_radiograph(path).as_uint8()
+            radiograph = read_radiograph(path)
+            pictures[path] = radiograph.as_uint8()
+            doubts[path] = judge(radiograph).message
         except ImageError as error:
             reasons[path] = str(error)
     answers = dict(zip(pictures, predictor.predict_pixels(list(pictures.values())), strict=True))
     for path in batch:
-        yield path, answers.get(path) or reasons[path]
+        yield path, answers.get(path) or reasons[path], doubts.get(path, "")
 
 
-def _as_json(predictor: "Predictor", path: Path, answer: "Prediction") -> str:
+def _as_json(predictor: "Predictor", path: Path, answer: "Prediction", doubt: str) -> str:
     return json.dumps(
         {
             "file": str(path),
+            "doubt": doubt,
             "probabilities": answer.probabilities,
             "thresholds": predictor.thresholds,
             "over_threshold": predictor.findings_over_threshold(answer),
@@ -100,11 +101,11 @@ def _as_json(predictor: "Predictor", path: Path, answer: "Prediction") -> str:
     )
 
 
-def _as_text(predictor: "Predictor", path: Path, answer: "Prediction") -> str:
+def _as_text(predictor: "Predictor", path: Path, answer: "Prediction", doubt: str) -> str:
     from chexnet.labels import spoken
 
     over = predictor.findings_over_threshold(answer)
-    lines = [f"\n{path}"]
+    lines = [f"\n{path}"] + ([f"  Doubtful: {doubt}"] if doubt else [])
     for name, value in sorted(answer.probabilities.items(), key=lambda pair: -pair[1]):
         threshold = predictor.thresholds[name]
         mark = "over its threshold" if name in over else ""

@@ -13,7 +13,7 @@ LAYERS = [
     {"augmentation", "checkpoint", "data", "gate", "phantom", "optim", "provenance", "runlog"},
     {"model"},
     {"evaluation", "explain"},
-    {"card", "observer", "resume"},
+    {"card", "observer", "resume", "step"},
     {"train", "predict"},
 ]
 """Each may import from the layers above it in this list, and from its own."""
