@@ -47,11 +47,11 @@ def screenshots(
                 page.wait_for_timeout(800)  # until the last bar has grown
                 if name == "phone":
                     page.locator("#cx-viewer").scroll_into_view_if_needed()
-                page.screenshot(path=out / f"demo-{name}.png")
+                page.screenshot(path=out / f"demo-{name}.png", full_page=name != "phone")
                 if name == "desktop":
                     page.get_by_role("tab", name="Model").click()
                     page.wait_for_timeout(400)
-                    page.screenshot(path=out / "demo-model.png")
+                    page.screenshot(path=out / "demo-model.png", full_page=True)
                 print(out / f"demo-{name}.png")
         browser.close()
 
