@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from chexnet.data.splits import name_hashes
 from chexnet.distributed import pick_device
 from chexnet.errors import ConfigError
 from chexnet.evaluation.metrics import sigmoid
@@ -19,6 +20,7 @@ from chexnet.images import read_radiograph
 from chexnet.labels import FINDINGS
 from chexnet.model import load_weights
 from chexnet.overlay import overlay
+from chexnet.phantom.patients import FIRST_NUMBER, PATIENTS_PER_SEED
 from chexnet.transforms import item_pixels, normalise
 
 
@@ -69,13 +71,28 @@ class Predictor:
         thresholds: dict[str, Any] = self.card.validation.get("youden_threshold", {})
         self.thresholds: dict[str, float | None] = {n: thresholds.get(n) for n in self.classes}
 
+    @property
+    def phantoms(self) -> bool:
+        """True where the network was trained on drawn radiographs."""
+        told = self.card.provenance.get("data", {}).get("phantoms")
+        if told is not None:
+            return bool(told)
+        # Files of before this was noted: the hashes of the first seed's patient numbers tell it.
+        numbers = range(FIRST_NUMBER, FIRST_NUMBER + PATIENTS_PER_SEED)
+        trained = self.card.provenance.get("trained_patients")
+        return trained is not None and bool(np.isin(name_hashes(map(str, numbers)), trained).any())
+
     def item(self, source: Path | bytes) -> np.ndarray:
         """The bytes that the network sees: uint8 (size, size), the same as in a data set.
 
         Raises:
             ImageError: the picture cannot be read.
         """
-        return item_pixels(read_radiograph(source).as_uint8(), self.card.preprocessing)
+        return self.item_of(read_radiograph(source).as_uint8())
+
+    def item_of(self, pixels: np.ndarray) -> np.ndarray:
+        """The same of a picture that is read already, uint8 (H, W), bone white."""
+        return item_pixels(pixels, self.card.preprocessing)
 
     def predict(self, sources: Sequence[Path | bytes]) -> list[Prediction]:
         """Probabilities and heatmaps for pictures, computed as one batch.
@@ -87,9 +104,20 @@ class Predictor:
 
     def predict_pixels(self, pictures: Sequence[np.ndarray]) -> list[Prediction]:
         """The same for pictures that are read already, each uint8 (H, W), bone white."""
-        if not pictures:
+        items = [self.item_of(pixels) for pixels in pictures]
+        return self.predict_items(items, pictures)
+
+    def predict_items(
+        self, items: Sequence[np.ndarray], pictures: Sequence[np.ndarray]
+    ) -> list[Prediction]:
+        """The same where `item` was called before, or its answer was turned or inverted.
+
+        Args:
+            items: what the network sees of each, uint8 (size, size).
+            pictures: what an overlay shows of each, uint8 (H, W).
+        """
+        if not items:
             return []
-        items = [item_pixels(pixels, self.card.preprocessing) for pixels in pictures]
         explained = explain(self._model, self._inputs(items))
         answers = sigmoid(explained.logits.cpu().numpy())
         heatmaps = explained.heatmaps.cpu().numpy()

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from chexnet.data.datasets import AnyDataSet, open_data_set
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Split, fingerprint, make_split
 from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError
+from chexnet.phantom.patients import FIRST_NUMBER
 from chexnet.transforms import Preprocessing
 
 
@@ -67,6 +69,7 @@ class Study:
             "split": self.split.scheme,
             "split_seed": self.split.seed,
             "leaky": self.split.leaky,
+            "phantoms": bool((_numbers(self.folder.table["patient"]) >= FIRST_NUMBER).any()),
             "images_in_table": len(self.folder.table),
             "images_present": len(self.folder.paths),
             "images_unreadable": len(self.unreadable),
@@ -81,6 +84,10 @@ class Study:
         names = self.folder.table["image"]
         usable = (self.folder.present & ~names.isin(self.unreadable)).to_numpy()
         return {part: rows[usable[rows]] for part, rows in self.split.rows.items()}
+
+
+def _numbers(patients: pd.Series) -> pd.Series:
+    return pd.to_numeric(patients, errors="coerce")
 
 
 def open_study(

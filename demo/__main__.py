@@ -1,0 +1,78 @@
+"""Open the browser demo: python -m demo."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chexnet.errors import CheckpointError, ChexnetError
+from demo import guard
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+NAME = "best_chexnet_params.pth"
+
+
+@app.command()
+def demo(
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights; else the newest run's, else the starter weights.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 opens it to the local network.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; else the first free from 7860.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Also make a public link.")] = False,
+    auth: Annotated[
+        str | None, typer.Option(help="USER:PASSWORD; made up where others can reach the page.")
+    ] = None,
+) -> None:
+    """Open a page that shows what the network sees in a chest radiograph.
+
+    Research and education only, not for clinical use.
+    """
+    login, made = guard.credentials(auth, host, share)
+    chosen = weights or find_weights()
+    print("Research and education only, not for clinical use.")
+    print(f"Weights: {chosen}", flush=True)
+    # A stopped demo removes its folder; Ctrl-C does the same by itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with guard.private_folder() as folder:
+        from demo.serve import serve
+
+        with serve(folder, chosen, host=host, port=port, share=share, login=login) as running:
+            print(f"Open {running.url}")
+            for line in running.notes:
+                print(line)
+            if login and made:
+                print(f"User: {login[0]}  Password: {login[1]}")
+            print("Stop with Ctrl-C.", flush=True)
+            try:
+                threading.Event().wait()
+            except KeyboardInterrupt:
+                print()
+
+
+def find_weights(root: Path = Path()) -> Path:
+    """The newest run's weights, else the starter weights.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    runs = sorted(root.glob(f"runs/**/{NAME}"), key=lambda path: path.stat().st_mtime)
+    starters = sorted(root.glob("weights/*.pth"))
+    if runs or starters:
+        return runs[-1] if runs else starters[0]
+    raise CheckpointError(
+        f"Found no {NAME} under runs/ and no starter weights under weights/. Make some in a few "
+        "minutes with python -m scripts.tour, or pass --weights FILE."
+    )
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except ChexnetError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)

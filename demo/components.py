@@ -1,0 +1,88 @@
+"""Gradio's components, made safe: an upload that is never opened, pictures that are never files."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import component_meta
+from gradio.data_classes import FileData, ImageData
+
+from chexnet.errors import ChexnetError
+from demo import guard
+
+# Gradio would write a .pyi file of type hints beside every file that defines a component.
+component_meta.create_or_modify_pyi = lambda *_: None
+
+ENDINGS = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm", ".dicom"]
+
+
+class Upload(gr.File):
+    """A drop zone whose value is a path inside the folder of uploads, unopened.
+
+    `preprocess` is replaced whole: Gradio's own copies what a request names.
+    """
+
+    is_template = True  # the page draws it as Gradio's own file component
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        """Accept files of `folder` only."""
+        self.folder = folder
+        # Endings only guide the browser's file dialogue; what a file is, its bytes tell.
+        super().__init__(file_count="single", type="filepath", **options)
+
+    def get_config(self) -> dict[str, Any]:  # type: ignore[override]
+        """The page's settings of a file component; Gradio reads them off the signature."""
+        return super().get_config(gr.File)
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str:
+        """Leave an upload where it is. Gradio would copy it, remember its name, or fetch a URL."""
+        try:
+            return str(guard.upload_inside(str(url_or_file_path), self.folder))
+        except ChexnetError as error:
+            raise said(error) from None
+
+    def preprocess(self, payload: FileData | None) -> Path | None:  # type: ignore[override]
+        """The upload's real path, or a refusal."""
+        if payload is None:
+            return None
+        try:
+            return guard.upload_inside(getattr(payload, "path", None), self.folder)
+        except ChexnetError as error:
+            raise said(error) from None
+
+
+def own_html(value: str, js: str | None = None, **options: Any) -> gr.HTML:
+    """HTML of our own making, in our own style."""
+    return gr.HTML(value, js_on_load=js, apply_default_css=False, **options)
+
+
+class Pair(gr.ImageSlider):
+    """Two pictures with a slider, sent as `data:` URLs: a file could be fetched by others."""
+
+    is_template = True
+
+    def get_config(self) -> dict[str, Any]:  # type: ignore[override]
+        """The page's settings of an image slider."""
+        return super().get_config(gr.ImageSlider)
+
+    def preprocess(self, payload: Any) -> None:  # type: ignore[override]
+        """Nothing is taken from a request."""
+
+    def postprocess(self, value: tuple[bytes, bytes] | None) -> Any:  # type: ignore[override]
+        """Two PNG files as bytes."""
+        if value is None:
+            return None
+        return self.data_model(root=tuple(ImageData(url=data_url(png)) for png in value))
+
+
+def data_url(png: bytes) -> str:
+    """A PNG as a URL that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def said(error: Exception) -> gr.Error:
+    """An error as the visitor sees it: our own words or one general sentence, no traceback."""
+    known = isinstance(error, ChexnetError)
+    text = str(error) if known else "Something went wrong here. Please try another picture."
+    return gr.Error(text, print_exception=False, duration=12, title="Not shown")

@@ -1,0 +1,229 @@
+"""From an upload to what the page shows, without Gradio: one door to the network.
+
+Shapes: D classes, h w cells of a heatmap, H W pixels.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from chexnet.errors import ConfigError
+from chexnet.explain import CLOSED_FORM, METHODS
+from chexnet.gate import Verdict, judge
+from chexnet.images import Facts, Radiograph, read_radiograph
+from chexnet.labels import FINDINGS
+from chexnet.overlay import MAX_SIDE
+from chexnet.predict import Prediction, Predictor
+from demo import guard
+
+BATCH = 8
+"""Pictures that the network sees at once when many wait; more take no less time each on a CPU."""
+READERS = 2
+"""Pictures decoded at once: the largest takes 0.3 GB while it is."""
+
+EXPIRED = "This picture is no longer kept. Please upload it again."
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is kept of one picture, in memory only, for `guard.KEPT_SECONDS`. About 1 MB.
+
+    Attributes:
+        prediction: its pixels are reduced to at most 768 a side, what the page shows.
+        verdict: what the gate said.
+        facts: what was read beside the pixels.
+        shape: height and width of the picture as it was uploaded.
+        since: when it was read, in seconds of `time.monotonic`.
+        maps: heatmaps by other methods that were asked for already.
+    """
+
+    prediction: Prediction
+    verdict: Verdict
+    facts: Facts
+    shape: tuple[int, int]
+    since: float = field(default_factory=time.monotonic)
+    maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Seen":
+        """Itself: Gradio copies states, and nothing in it is changed."""
+        return self
+
+
+class Batcher:
+    """Runs the network in one thread, for all who wait at the moment at once."""
+
+    def __init__(self, run: Callable[[list[tuple]], list[Prediction]], size: int = BATCH) -> None:
+        """Start the thread; `run` answers for a list of (item, pixels)."""
+        self._run, self._size = run, size
+        self._waiting: queue.SimpleQueue[tuple[tuple, Future] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="network", daemon=True)
+        self._thread.start()
+
+    def submit(self, item: np.ndarray, pixels: np.ndarray) -> "Future[Prediction]":
+        """Ask for one picture."""
+        future: Future[Prediction] = Future()
+        self._waiting.put(((item, pixels), future))
+        return future
+
+    def close(self) -> None:
+        """End the thread when what waits is done."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            ended = False
+            while len(batch) < self._size:
+                try:
+                    another = self._waiting.get_nowait()
+                except queue.Empty:
+                    break
+                if another is None:
+                    ended = True
+                    break
+                batch.append(another)
+            # A visitor who left has cancelled.
+            batch = [(given, f) for given, f in batch if f.set_running_or_notify_cancel()]
+            try:
+                answers = self._run([given for given, _ in batch])
+            except BaseException as error:  # each who waits has to hear of it
+                for _, future in batch:
+                    future.set_exception(error)
+            else:
+                for (_, future), answer in zip(batch, answers, strict=True):
+                    future.set_result(answer)
+            if ended:
+                return
+
+
+class Desk:
+    """Reads, judges, predicts and explains for all visitors. Holds nothing of any of them.
+
+    Attributes:
+        predictor: the network.
+        admission: how many are being served.
+        folder: the only one from which a picture is read.
+    """
+
+    def __init__(self, predictor: Predictor, folder: Path) -> None:
+        """Start the threads, and run everything once so that the first visitor need not wait."""
+        self.predictor, self.folder = predictor, folder
+        self.admission = guard.Admission()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._batcher = Batcher(
+            lambda given: predictor.predict_items([g[0] for g in given], [g[1] for g in given])
+        )
+        self._warm()
+
+    @property
+    def findings(self) -> list[str]:
+        """The findings that this network knows, in its order."""
+        return [name for name in self.predictor.classes if name in FINDINGS]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._readers.shutdown()
+        self._batcher.close()
+
+    async def look(self, path: Path) -> Seen:
+        """Read an upload, remove it, and ask the network.
+
+        Raises:
+            Busy: too many are waiting.
+            ImageError: it cannot be read as a radiograph.
+        """
+        try:
+            return await self.look_at_example(path)
+        finally:
+            guard.discard(path)  # whatever happened, also for one who is turned away
+
+    async def look_at_example(self, path: Path) -> Seen:
+        """The same of a file of ours, which stays."""
+        with self.admission.one():
+            loop = asyncio.get_running_loop()
+            read = await loop.run_in_executor(self._readers, self._read, path)
+            return await self._predict(*read)
+
+    async def correct(self, seen: Seen) -> Seen:
+        """Turn and invert a picture as its verdict says, and ask the network again."""
+        turns, inverted = seen.verdict.turns, seen.verdict.inverted
+
+        def mend(pixels: np.ndarray) -> np.ndarray:
+            turned = np.ascontiguousarray(np.rot90(pixels, turns))
+            return 255 - turned if inverted else turned
+
+        with self.admission.one():
+            shown, item = mend(seen.prediction.pixels), mend(seen.prediction.item)
+            verdict = judge(Radiograph(shown, 0, 255, seen.facts))
+            shape = seen.shape[::-1] if turns % 2 else seen.shape
+            return await self._predict(item, shown, verdict, seen.facts, shape)
+
+    async def heat(self, seen: Seen, finding: str, method: str = CLOSED_FORM) -> np.ndarray:
+        """The heatmap of one finding, float32 (h, w).
+
+        Raises:
+            ConfigError: unknown finding or method, or the picture is no longer kept.
+            Busy: a method that needs the network again, and too many are waiting.
+        """
+        self.check(seen, finding, method)
+        if method == CLOSED_FORM:
+            return seen.prediction.heatmap(finding)
+        if (finding, method) not in seen.maps:
+            with self.admission.one():
+                seen.maps[finding, method] = await asyncio.to_thread(
+                    self.predictor.heatmap, seen.prediction, finding, method
+                )
+        return seen.maps[finding, method]
+
+    def check(self, seen: object, finding: object, method: object = CLOSED_FORM) -> None:
+        """Refuse what a page would not ask.
+
+        Raises:
+            ConfigError: see `heat`; the message repeats nothing of the request.
+        """
+        if not isinstance(seen, Seen) or time.monotonic() - seen.since > guard.KEPT_SECONDS:
+            raise ConfigError(EXPIRED)
+        if finding not in self.findings:
+            raise ConfigError(f"Expected one of these findings: {', '.join(self.findings)}.")
+        if method not in METHODS:
+            raise ConfigError(f"Expected one of these methods: {', '.join(METHODS)}.")
+
+    def first(self, seen: Seen) -> str:
+        """The finding whose heatmap is shown first: the most probable."""
+        return max(self.findings, key=seen.prediction.probabilities.__getitem__)
+
+    def _read(self, path: Path) -> tuple:
+        radiograph = read_radiograph(path.read_bytes(), max_pixels=guard.MAX_PIXELS)
+        verdict = judge(radiograph)
+        pixels = radiograph.as_uint8()
+        item = self.predictor.item_of(pixels)
+        shown = Image.fromarray(pixels)
+        shown.thumbnail((MAX_SIDE, MAX_SIDE))
+        return item, np.asarray(shown), verdict, radiograph.facts, pixels.shape
+
+    async def _predict(
+        self,
+        item: np.ndarray,
+        shown: np.ndarray,
+        verdict: Verdict,
+        facts: Facts,
+        shape: tuple[int, int],
+    ) -> Seen:
+        prediction = await asyncio.wrap_future(self._batcher.submit(item, shown))
+        return Seen(replace(prediction, pixels=shown), verdict, facts, shape)
+
+    def _warm(self) -> None:
+        ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+        judge(Radiograph(ramp, 0, 255, Facts("PNG", "L", 8)))
+        prediction = self._batcher.submit(self.predictor.item_of(ramp), ramp).result()
+        self.predictor.overlay(prediction, self.findings[0])

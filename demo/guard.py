@@ -1,0 +1,213 @@
+"""Every safety choice of the demo, with its reason. No Gradio here: the folder comes before it.
+
+The page is shown to strangers: a class, or whoever has the link. Gradio's defaults are made for
+trusted users, so the demo's rule is the other way round: what the page does not need is closed.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from chexnet.errors import ChexnetError, ConfigError
+
+MAX_PIXELS = 25_000_000
+"""A larger picture is refused before it is decoded: 172 KB of PNG can claim 2 GB of pixels."""
+MAX_UPLOAD = 25 * 2**20
+"""Bytes of one upload; a detector's 16-bit picture of 12 million pixels still fits."""
+MAX_BODY = 64 * 2**10
+"""Bytes of any other request. Gradio limits only uploads: a 20 MB `data:` URL in the JSON route
+would be decoded."""
+MAX_HEADERS = 8 * 2**10
+"""Bytes of a part's header within an upload: a file name may not be a megabyte."""
+MAX_BODY_SECONDS = 120.0
+"""A body that takes longer is dropped; the slowest honest upload is 25 MB at 2 Mbit/s."""
+MAX_HELD = 512 * 2**20
+"""Bytes of all requests together that are being received; they are held in memory meanwhile."""
+MAX_FOLDER = 2 * 2**30
+"""Bytes of all uploads together that wait to be read; then the demo asks to come back later."""
+ADMITTED = 64
+"""Requests waiting or running. Gradio's own limit counts only waiting events, of all functions
+together, and let 5 of 6 through at 4; so the demo counts by itself."""
+SESSIONS = 256
+"""Visitors whose result is kept; each takes about 1 MB. The oldest is forgotten first."""
+KEPT_SECONDS = 30 * 60
+"""Lifetime of a result in memory; then the page asks to upload again."""
+SWEEP = (60, 600)
+"""Every 60 s, uploads older than 600 s go: a net for those whose visitor left before the queue.
+It must be longer than the longest wait, since it does not ask whether somebody still waits."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_PREFIX = "chexnet-demo-"
+_LOCK = "lock"
+
+
+class Busy(ChexnetError):
+    """As many requests as are admitted are waiting or running."""
+
+
+class Admission:
+    """Counts requests that wait or run, and turns away the next one."""
+
+    def __init__(self, limit: int = ADMITTED) -> None:
+        """Admit at most `limit` at once."""
+        self.limit = limit
+        self._count = 0
+        self._lock = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        """Requests that are admitted at the moment."""
+        return self._count
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold one place.
+
+        Raises:
+            Busy: there is none; the message can be shown to a visitor.
+        """
+        with self._lock:
+            if self._count >= self.limit:
+                raise Busy(
+                    f"The class is full: {self.limit} pictures are being looked at. "
+                    "Wait a few seconds and try again."
+                )
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._count -= 1
+
+
+@contextmanager
+def private_folder(base: Path | None = None) -> Iterator[Path]:
+    """A folder that only this user may enter, for all that Gradio writes; empty when done.
+
+    Gradio's default is readable by everybody on the machine and keeps original file names. This
+    has to stand in the environment before Gradio is imported. Folders that killed demos left are
+    removed first; one whose lock is held belongs to a demo that still runs.
+
+    Args:
+        base: where it is made; the system's temporary folder by default.
+    """
+    base = Path(tempfile.gettempdir()) if base is None else base
+    remove_leftovers(base)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))  # 0700 by mkdtemp
+    lock = FileLock(folder / _LOCK)
+    lock.acquire()
+    uploads = folder / "uploads"
+    uploads.mkdir(mode=0o700)
+    # Parts of an upload are first written by tempfile.
+    old = tempfile.tempdir
+    tempfile.tempdir = str(uploads)
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    # An empty list of allowed paths would fall back to this variable.
+    os.environ.pop("GRADIO_ALLOWED_PATHS", None)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    try:
+        yield uploads
+    finally:
+        tempfile.tempdir = old
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(base: Path) -> None:
+    """Remove the folders of demos that were killed; those of running ones stay."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        lock = folder / _LOCK
+        # Without its lock a folder may be one that another demo makes at this moment.
+        if folder.is_symlink() or not lock.is_file():
+            continue
+        with suppress(Timeout, OSError), FileLock(lock, timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def upload_inside(path: object, folder: Path) -> Path:
+    """The real path of an upload, or a refusal.
+
+    Gradio's image component lets a client name any file on the server, so nothing that a request
+    says is believed: links are followed first, and what remains has to lie in the folder.
+
+    Raises:
+        ConfigError: a URL, or a path elsewhere. The message does not repeat it.
+    """
+    refusal = ConfigError("This is no upload of this demo. Upload the picture again.")
+    if not isinstance(path, str) or "\0" in path or len(path) > 4096:
+        raise refusal
+    try:
+        real = Path(path).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        raise refusal from None
+    if not path.startswith("/") and not Path(path).is_absolute():
+        raise refusal
+    if not real.is_file() or folder.resolve() not in real.parents:
+        raise refusal
+    return real
+
+
+def discard(path: Path) -> None:
+    """Remove an upload and the folder that Gradio made for it."""
+    with suppress(OSError):
+        path.unlink()
+    with suppress(OSError):  # not empty: the same bytes were uploaded twice at once
+        path.parent.rmdir()
+
+
+def credentials(auth: str | None, host: str, share: bool) -> tuple[tuple[str, str] | None, bool]:
+    """Name and password for the page, and whether they were made here.
+
+    A page that others can reach is never open. Gradio's login has no rate limit, so a password
+    that is made here has 144 bits.
+
+    Raises:
+        ConfigError: `auth` is no `USER:PASSWORD`.
+    """
+    if auth is not None:
+        user, colon, password = auth.partition(":")
+        if not (user and colon and password):
+            raise ConfigError("Found --auth without a colon, expected USER:PASSWORD.")
+        return (user, password), False
+    if share or host not in LOOPBACK:
+        return ("class", secrets.token_urlsafe(18)), True
+    return None, False
+
+
+def launch_settings() -> dict[str, Any]:
+    """What `Blocks.launch` is given, beside address, look and middleware.
+
+    `run_history`: since 6.24 each browser would keep inputs and outputs in its storage.
+    `allowed_paths`: no file is served. `show_error`: no traceback reaches a visitor.
+    `strict_cors`: no page of another host may call a demo on this machine.
+    `ssr_mode`, `pwa`, `mcp_server`, `enable_monitoring`, `num_workers`: more doors, not needed.
+    `max_threads` is above the number admitted, so that Gradio's queue never makes anybody wait
+    before he was counted.
+    """
+    return {
+        "quiet": True,
+        "show_error": False,
+        "run_history": False,
+        "allowed_paths": [],
+        "strict_cors": True,
+        "mcp_server": False,
+        "enable_monitoring": False,
+        "footer_links": [],
+        "state_session_capacity": SESSIONS,
+        "max_file_size": MAX_UPLOAD,
+        "max_threads": 4 * ADMITTED,
+        "ssr_mode": False,
+        "pwa": False,
+        "num_workers": 0,
+        "inline": False,
+        "prevent_thread_lock": True,
+    }

@@ -1,0 +1,125 @@
+"""The Model tab: what the weights file says of itself."""
+
+from html import escape
+from typing import Any
+
+from chexnet.labels import FINDINGS, LABELS, spoken
+from chexnet.predict import Predictor
+
+_SIDE = 100.0  # of a ROC curve, in its own units
+
+
+def model_tab(predictor: Predictor) -> str:
+    """What the network was trained on, its figures with intervals, and its ROC curves."""
+    card = predictor.card
+    figures = card.validation.get("figures", {})
+    return (
+        '<div class="cx-model"><div class="cx-cards">'
+        f'<section class="cx-card"><h2>What it is</h2>{_facts(predictor)}</section>'
+        f'<section class="cx-card"><h2>How well it did on its validation patients</h2>'
+        f"{_figures(figures)}</section></div>"
+        f'<section class="cx-card"><h2>ROC curves on the same patients</h2>'
+        '<p class="cx-small">Right answers among the ill (upwards) for false alarms among the '
+        "others (rightwards). The dot is the threshold that the bars show.</p>"
+        f"{_rocs(card.validation, predictor.classes)}</section></div>"
+    )
+
+
+def _facts(predictor: Predictor) -> str:
+    origin, card = predictor.card.provenance, predictor.card
+    data, config = origin.get("data", {}), origin.get("config", {})
+    images = data.get("images", {})
+    source = "drawn phantoms, not patients" if predictor.phantoms else "radiographs"
+    rows = {
+        "Network": "DenseNet-121, one linear layer on top",
+        "Trained on": f"{images.get('train', 'n/a')} {source}; {data.get('split', 'n/a')} split",
+        "Validated on": f"{images.get('val', 'n/a')} images of other patients",
+        "Labels": f"{data.get('table', 'n/a')}, version {data.get('label_version', 'n/a')}",
+        "Split": "LEAKY: patients stand on both sides" if data.get("leaky") else "by patient",
+        "Began with": origin.get("origin", "n/a"),
+        "Best epoch": f"{origin.get('epoch', 'n/a')} of {config.get('epochs', 'n/a')}",
+        "Recipe": config.get("recipe", "n/a"),
+        "It sees": f"the central {card.preprocessing.crop} % of each side, at "
+        f"{card.preprocessing.size} x {card.preprocessing.size} pixels",
+        "Made": origin.get("date", "n/a"),
+        "Code": origin.get("code", "n/a"),
+        "torch": origin.get("torch", "n/a"),
+    }
+    cells = "".join(
+        f'<tr><th scope="row">{name}</th><td>{escape(str(value))}</td></tr>'
+        for name, value in rows.items()
+    )
+    return f"<table><tbody>{cells}</tbody></table>"
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    if not figures:
+        return "<p>The weights file holds no figures.</p>"
+    rows = ""
+    for name in LABELS:
+        one = figures["classes"].get(name)
+        if one is None:
+            continue
+        rows += (
+            f'<tr><th scope="row">{escape(spoken(name))}</th>'
+            f'<td class="cx-num">{one["positives"]}</td>'
+            f'<td class="cx-num">{number(one["auroc"])}</td>'
+            f'<td class="cx-num">{interval(one["interval"])}</td></tr>'
+        )
+    mean = figures["mean_auroc"]["findings"]
+    rows += (
+        f'<tr><th scope="row"><strong>Mean of {mean["of"]} of {mean["all"]} findings</strong></th>'
+        f'<td></td><td class="cx-num"><strong>{number(mean["value"])}</strong></td>'
+        f'<td class="cx-num">{interval(mean["interval"])}</td></tr>'
+    )
+    return (
+        f'<p class="cx-small">{figures["images"]} images of {figures["patients"]} patients. '
+        "0.5 is guessing, 1 is perfect; n/a where there was no such case, or no other.</p>"
+        '<table><thead><tr><th scope="col">Finding</th><th scope="col">Cases</th>'
+        '<th scope="col">AUROC</th><th scope="col">95 % interval</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def number(value: float | None) -> str:
+    """Three digits, or `n/a`."""
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def interval(found: dict[str, Any] | None) -> str:
+    """`0.812 to 0.901`, or `n/a` where there were too few cases for one."""
+    if not found or found.get("low") is None:
+        return "n/a"
+    return f"{found['low']:.3f} to {found['high']:.3f}"
+
+
+def _rocs(validation: dict[str, Any], classes: list[str]) -> str:
+    curves = validation.get("operating_curve", {})
+    thresholds = validation.get("youden_threshold", {})
+    drawn = [
+        _roc(name, curves[name], thresholds.get(name))
+        for name in classes
+        if name in FINDINGS and curves.get(name)
+    ]
+    if not drawn:
+        return "<p>The weights file holds no curves.</p>"
+    return f'<div class="cx-rocs">{"".join(drawn)}</div>'
+
+
+def _roc(name: str, curve: dict[str, list[float]], threshold: float | None) -> str:
+    places = list(zip(curve["fpr"], curve["tpr"], strict=True))
+    path = " ".join(f"{_SIDE * x:.1f},{_SIDE * (1 - y):.1f}" for x, y in places)
+    dot, told = "", ""
+    if threshold is not None:
+        below = [i for i, value in enumerate(curve["threshold"]) if value >= threshold - 1e-9]
+        x, y = places[below[-1] if below else 0]
+        dot = f'<circle cx="{_SIDE * x:.1f}" cy="{_SIDE * (1 - y):.1f}" r="4" fill="#d9660f"/>'
+        told = f"; at its threshold {100 * y:.0f} % right, {100 * x:.0f} % false alarms"
+    label = escape(spoken(name))
+    return (
+        f'<figure><svg viewBox="-4 -4 108 108" role="img" aria-label="ROC curve of {label}{told}">'
+        '<rect width="100" height="100" fill="none" stroke="currentColor" stroke-opacity=".25"/>'
+        '<path d="M0 100L100 0" stroke="currentColor" stroke-opacity=".25" stroke-dasharray="3 3"/>'
+        f'<polyline points="{path}" fill="none" stroke="#0f8a7e" stroke-width="2.5"/>{dot}</svg>'
+        f"<figcaption>{label}</figcaption></figure>"
+    )

@@ -1,0 +1,222 @@
+"""The answers to what a visitor does; holds no visitor's data itself."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from chexnet.errors import ConfigError
+from chexnet.explain import CLOSED_FORM
+from chexnet.labels import spoken
+from demo import downloads, markup
+from demo.components import data_url, said
+from demo.desk import Desk, Seen
+from demo.examples import by_name
+from demo.pictures import Look, png, windowed, with_heat
+
+HEATMAP, COMPARE, PLAIN = "Heatmap", "Compare", "Radiograph"
+VIEWS = (HEATMAP, COMPARE, PLAIN)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One visitor's page: what is kept between clicks.
+
+    Attributes:
+        seen: the picture and what the network said.
+        finding: whose heatmap is shown.
+        anyway: the visitor asked for the result although the gate objected.
+    """
+
+    seen: Seen
+    finding: str
+    anyway: bool = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Shown":
+        """Itself: Gradio copies states, and nothing in it is changed."""
+        return self
+
+    @property
+    def open(self) -> bool:
+        """Whether the result may be seen."""
+        return self.seen.verdict.fine or self.anyway
+
+
+def guarded(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Turn every exception into words for the visitor; none shows a traceback."""
+
+    @functools.wraps(function)
+    async def called(*arguments: Any) -> Any:
+        try:
+            return await function(*arguments)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise said(error) from None
+
+    return called
+
+
+class Page:
+    """The page's answers. Holds the desk and no visitor's data."""
+
+    def __init__(self, desk: Desk, weights: str) -> None:
+        """Answer through `desk`."""
+        self.desk, self.weights = desk, weights
+        self.predictor = desk.predictor
+        self.crop = desk.predictor.card.preprocessing.crop
+
+    async def show(
+        self, shown: Shown, method: str, view: str, *look: Any
+    ) -> tuple[Shown, str, str, str, Any]:
+        """State, verdict, bars, viewer and pair."""
+        how = Look(*look)
+        heat = None
+        if shown.open:
+            heat = await self.desk.heat(shown.seen, shown.finding, method)
+        # In a thread, so that nobody else waits for the drawing.
+        return await asyncio.to_thread(self._draw, shown, heat, method, view, how)
+
+    def _draw(
+        self, shown: Shown, heat: np.ndarray | None, method: str, view: str, how: Look
+    ) -> tuple[Shown, str, str, str, Any]:
+        seen = shown.seen
+        verdict = markup.verdict(seen, shown.anyway)
+        plain = windowed(seen.prediction.pixels, how)
+        if heat is None:
+            picture = markup.viewer(png(plain), seen, None, None, how, method)
+            return shown, verdict, markup.EMPTY_BARS, picture, _hidden()
+        bars = markup.bars(seen.prediction.probabilities, self.predictor.thresholds, shown.finding)
+        if view == PLAIN:
+            picture = markup.viewer(png(plain), seen, None, None, how, method)
+            return shown, verdict, bars, picture, _hidden()
+        over = png(with_heat(seen.prediction.pixels, heat, self.crop, how, method))
+        if view == COMPARE:
+            caption = markup.caption_only(heat, seen, shown.finding, how, method)
+            return shown, verdict, bars, caption, gr.update(value=(png(plain), over), visible=True)
+        picture = markup.viewer(over, seen, shown.finding, heat, how, method)
+        return shown, verdict, bars, picture, _hidden()
+
+    async def look(self, path: Any, method: str, view: str, *look: Any) -> tuple:
+        """A new picture."""
+        seen = await self.desk.look(path)
+        shown = Shown(seen, self.desk.first(seen))
+        return (*await self.show(shown, method, view, *look), None)
+
+    async def example(self, method: str, view: str, *rest: Any) -> tuple:
+        """One of the examples; `rest` ends with the event."""
+        *look, event = rest
+        example = by_name(getattr(event, "example", None))
+        if example is None:
+            raise ConfigError("There is no such example.")
+        seen = await self.desk.look_at_example(example.path)
+        shown = Shown(seen, self.desk.first(seen))
+        return await self.show(shown, method, view, *look)
+
+    async def again(self, shown: Shown | None, method: str, view: str, *look: Any) -> tuple:
+        """The same picture after a control was moved; before any picture, nothing."""
+        if shown is None:
+            return (gr.skip(),) * 5
+        self.desk.check(shown.seen, shown.finding, method)
+        return await self.show(shown, method, view, *look)
+
+    async def choose(self, shown: Shown | None, method: str, view: str, *rest: Any) -> tuple:
+        """Another finding; `rest` ends with the event."""
+        *look, event = rest
+        finding = getattr(event, "finding", None)
+        seen = shown.seen if shown else None
+        self.desk.check(seen, finding, method)
+        return await self.show(Shown(seen, finding, shown.anyway), method, view, *look)
+
+    async def act(self, shown: Shown | None, method: str, view: str, *rest: Any) -> tuple:
+        """A button of the verdict."""
+        *look, event = rest
+        self.desk.check(shown.seen if shown else None, self.desk.findings[0], method)
+        if getattr(event, "act", None) == "correct":
+            seen = await self.desk.correct(shown.seen)
+            shown = Shown(seen, self.desk.first(seen))
+        else:
+            shown = Shown(shown.seen, shown.finding, True)
+        return await self.show(shown, method, view, *look)
+
+    async def predict(self, path: Any) -> tuple[Shown, dict[str, Any]]:
+        """Endpoint: probabilities and the first heatmap of a picture."""
+        if path is None:
+            raise said(ConfigError("Found no picture, expected one."))
+        seen = await self.desk.look(path)
+        shown = Shown(seen, self.desk.first(seen), True)
+        return shown, self.result(seen) | await self._heatmap(shown, CLOSED_FORM, Look())
+
+    async def heatmap(
+        self, shown: Shown | None, finding: Any, method: str, *look: Any
+    ) -> dict[str, Any]:
+        """Endpoint: another heatmap of the picture that `predict` was given."""
+        self.desk.check(shown.seen if shown else None, finding, method)
+        return await self._heatmap(Shown(shown.seen, finding), method, Look(*look))
+
+    async def download(self, shown: Shown | None, method: str, view: str, *rest: Any) -> str:
+        """A file to take home, as the page's script wants it."""
+        del view
+        *look, event = rest
+        kind, how = getattr(event, "kind", None), Look(*look)
+        self.desk.check(shown.seen if shown else None, shown and shown.finding, method)
+        if kind not in downloads.KINDS or not shown.open:
+            raise ConfigError("There is nothing to take home yet.")
+        heat = await self.desk.heat(shown.seen, shown.finding, method)
+        return await asyncio.to_thread(self._pack, kind, shown, heat, how, method)
+
+    def _pack(self, kind: str, shown: Shown, heat: np.ndarray, how: Look, method: str) -> str:
+        seen = shown.seen
+        if kind == "json":
+            data = downloads.as_json(self.result(seen))
+            return downloads.delivery("chexnet.json", "application/json", data)
+        over = png(with_heat(seen.prediction.pixels, heat, self.crop, how, method))
+        name = spoken(shown.finding)
+        if kind == "overlay":
+            return downloads.delivery(f"chexnet_{shown.finding}.png", "image/png", over)
+        said = f"{method} heatmap of {name}"
+        if not heat.any():
+            said = f"Nothing in this picture speaks for {name}"
+        plain = png(windowed(seen.prediction.pixels, how))
+        scale = downloads.legend_of(heat, how, method)
+        data = downloads.report(self.result(seen), self.weights, plain, over, said, scale)
+        return downloads.delivery("chexnet_report.html", "text/html", data)
+
+    def result(self, seen: Seen) -> dict[str, Any]:
+        """The answer as plain values; nothing of it says whose picture it was."""
+        prediction = seen.prediction
+        return {
+            "notice": markup.NOT_FOR_DIAGNOSIS,
+            "trained_on_phantoms": self.predictor.phantoms,
+            "probabilities": prediction.probabilities,
+            "thresholds": self.predictor.thresholds,
+            "over_threshold": self.predictor.findings_over_threshold(prediction),
+            "gate": {
+                "kind": seen.verdict.kind,
+                "fine": seen.verdict.fine,
+                "message": seen.verdict.message,
+            },
+        }
+
+    async def _heatmap(self, shown: Shown, method: str, look: Look) -> dict[str, Any]:
+        heat = await self.desk.heat(shown.seen, shown.finding, method)
+        pixels = shown.seen.prediction.pixels
+        over = await asyncio.to_thread(
+            lambda: png(with_heat(pixels, heat, self.crop, look, method))
+        )
+        return {
+            "finding": shown.finding,
+            "method": method,
+            "speaks_for_it": bool(heat.any()),
+            "unit": "logits" if method == CLOSED_FORM else "none",
+            "heatmap": heat.tolist(),
+            "overlay": data_url(over),
+        }
+
+
+def _hidden() -> Any:
+    return gr.update(value=None, visible=False)

@@ -1,0 +1,111 @@
+"""Starts and stops the page's server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import gradio as gr
+from fastapi.middleware import Middleware
+
+from chexnet.errors import ConfigError
+from chexnet.predict import Predictor
+from demo import guard
+from demo.app import build, look_of_page
+from demo.desk import Desk
+from demo.wall import Wall
+
+
+@dataclass
+class Running:
+    """A page that is being served.
+
+    Attributes:
+        url: its address, the public one where there is one.
+        notes: lines that whoever started it should read.
+        desk: what answers.
+        blocks: Gradio's own object.
+    """
+
+    url: str
+    desk: Desk
+    blocks: gr.Blocks
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serve(
+    folder: Path,
+    weights: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    share: bool = False,
+    login: tuple[str, str] | None = None,
+    device: str = "auto",
+) -> Iterator[Running]:
+    """Serve the page until the block ends.
+
+    Args:
+        folder: of `guard.private_folder`; the only one that uploads are read from.
+        weights: a weights file.
+        host: address to listen at.
+        port: None for the first free one.
+        share: also ask for a public link; without one the page is served locally.
+        login: user and password.
+        device: auto, cpu or cuda.
+
+    Raises:
+        CheckpointError: the weights cannot be read.
+        ConfigError: the port is taken or the address is not this machine's.
+    """
+    desk = Desk(Predictor(weights, device), folder)
+    blocks = build(desk, _shown_name(weights))
+    wall = Middleware(
+        Wall,
+        folder=folder,
+        local=host in guard.LOOPBACK,
+        share_host=lambda: urlsplit(blocks.share_url or "").netloc or None,
+    )
+    said = StringIO()
+    try:
+        with redirect_stdout(said):  # Gradio's own words on a tunnel that failed
+            _, local_url, share_url = blocks.launch(
+                server_name=host,
+                server_port=port,
+                share=share,
+                auth=login,
+                # openapi.json would answer without a login.
+                app_kwargs={
+                    "openapi_url": None,
+                    "docs_url": None,
+                    "redoc_url": None,
+                    "middleware": [wall],
+                },
+                **guard.launch_settings(),
+                **look_of_page(),
+            )
+    except OSError as error:
+        desk.close()
+        raise ConfigError(
+            f"Could not listen at {host}, port {port or '7860 to 7959'}. Another program may use "
+            "it: pass another --port."
+        ) from error
+    running = Running(share_url or local_url, desk, blocks)
+    if share and not share_url:
+        running.notes.append(
+            "The public link could not be made; the page is served on this machine only. For the "
+            "local network stop it and start: python -m demo --host 0.0.0.0"
+        )
+    try:
+        yield running
+    finally:
+        blocks.close(verbose=False)
+        desk.close()
+
+
+def _shown_name(weights: Path) -> str:
+    """The file with its folder, as the page shows it; not where on this machine it lies."""
+    return "/".join(weights.parts[-2:])

@@ -1,0 +1,136 @@
+"""A demo that is really served, on a free port."""
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo import guard
+from tests.processes import start, wait_for
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running demo: its address, its folder of uploads, its log, and what holds its network."""
+
+    url: str
+    folder: Path
+    log: Path
+    hold: Path
+
+
+def run_demo(base: Path, weights: Path) -> None:
+    """Serve until a signal; the network waits while `base/hold` exists."""
+    log = os.open(base / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with guard.private_folder(base) as folder:
+        from chexnet.predict import Predictor
+        from demo.serve import serve
+
+        predict = Predictor.predict_items
+
+        def held(self, *arguments):
+            while (base / "hold").exists():
+                time.sleep(0.01)
+            return predict(self, *arguments)
+
+        Predictor.predict_items = held
+        with serve(folder, weights, device="cpu") as running:
+            ready = base / "ready.tmp"
+            ready.write_text(f"{running.url}\n{folder}")
+            ready.rename(base / "ready")
+            signal.pause()
+
+
+@pytest.fixture(scope="session")
+def served(trained, tmp_path_factory):
+    """A demo in a process of its own, on tiny weights."""
+    base = tmp_path_factory.mktemp("served")
+    process = start(run_demo, base, trained / "best_chexnet_params.pth")
+    wait_for(base / "ready", [process])
+    url, folder = (base / "ready").read_text().split("\n")
+    yield Served(url, Path(folder), base / "log", base / "hold")
+    process.terminate()
+    process.join(30)
+    process.kill()
+    assert process.exitcode == 0
+    assert not list(base.glob("chexnet-demo-*")), "the folder of uploads was left"
+
+
+@pytest.fixture
+def folder(served):
+    """The folder of uploads."""
+    return served.folder
+
+
+@pytest.fixture
+def web(served):
+    """An HTTP client without manners."""
+    with httpx.Client(base_url=served.url, timeout=60) as client:
+        yield Web(client)
+
+
+class Web:
+    """Raw requests, as a hostile visitor sends them."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.get, self.post = client.get, client.post
+
+    def upload(self, data: bytes, name: str = "picture.png") -> str:
+        """Send a file; returns its path on the server."""
+        answer = self.client.post("/gradio_api/upload", files={"files": (name, data)})
+        answer.raise_for_status()
+        return answer.json()[0]
+
+    def ask(self, name: str, *data: object, session: str | None = None) -> tuple[str, str]:
+        """Call an endpoint; returns how it ended (`complete` or `error`) and what it said."""
+        body = {"data": list(data)} | ({"session_hash": session} if session else {})
+        answer = self.client.post(f"/gradio_api/call/{name}", json=body)
+        if answer.status_code != 200:
+            return str(answer.status_code), answer.text
+        return self.wait(name, answer.json()["event_id"])
+
+    def wait(self, name: str, event: str) -> tuple[str, str]:
+        """Wait for the answer of a call."""
+        kind = ""
+        with self.client.stream("GET", f"/gradio_api/call/{name}/{event}") as lines:
+            for line in lines.iter_lines():
+                if line.startswith("event: "):
+                    kind = line[7:]
+                elif line.startswith("data: ") and kind in ("complete", "error"):
+                    return kind, line[6:]
+        return "closed", ""
+
+
+def file_data(path: object, **more: object) -> dict:
+    """What Gradio's own page says of an uploaded file."""
+    return {"path": path, "meta": {"_type": "gradio.FileData"}} | more
+
+
+def png(seed: int = 0, size: int = 96) -> bytes:
+    """A small picture with something in it."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
+    return encoded(pixels)
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    """Encode as PNG."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def files(folder) -> list[str]:
+    """Every file under the folder of uploads."""
+    return [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]

@@ -1,0 +1,70 @@
+"""What is drawn: the PNG that we write ourselves, windows, and the scale of the heat."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chexnet.errors import ConfigError
+from chexnet.overlay import TOP
+from demo.markup import bars, percent
+from demo.pictures import Look, png, top_of, windowed
+
+RNG = np.random.default_rng(3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (64, 33, 3), (2, 1, 3)])
+def test_pillow_reads_our_png_as_the_same_pixels(shape):
+    pixels = RNG.integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png(pixels)))), pixels)
+
+
+def test_a_picture_that_is_a_view_is_encoded_as_it_is_seen():
+    pixels = RNG.integers(0, 256, (20, 30), dtype=np.uint8)[:, ::-1]
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png(pixels)))), pixels)
+
+
+def test_window_and_level_choose_the_range_that_is_shown():
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    np.testing.assert_array_equal(windowed(ramp, Look()), ramp)
+    shown = windowed(ramp, Look(level=0.5, window=0.5))
+    assert (shown[0, :63] == 0).all()
+    assert (shown[0, 193:] == 255).all()
+    assert (np.diff(shown[0].astype(int)) >= 0).all()
+    np.testing.assert_array_equal(windowed(ramp, Look(invert=True)), 255 - ramp)
+
+
+def test_the_absolute_scale_is_the_same_for_every_map_and_the_stretched_is_its_own():
+    heat = np.array([[0.0, 2.0]], np.float32)
+    assert top_of(heat, Look(), "Grad-CAM") == TOP
+    assert top_of(heat, Look(scale="stretched"), "Grad-CAM") == 2
+    assert top_of(heat, Look(scale="stretched"), "Grad-CAM++") == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"opacity": 2}, {"opacity": float("nan")}, {"window": 0}, {"level": True}, {"invert": 1}],
+    ids=str,
+)
+def test_a_look_that_no_control_gives_is_refused(wrong):
+    with pytest.raises(ConfigError, match="Expected"):
+        Look(**wrong)
+
+
+def test_bars_tell_what_is_above_its_threshold_and_what_has_none():
+    html = bars({"Mass": 0.6, "Nodule": 0.2, "Hernia": 0.1, "Other": 0.9}, {"Mass": 0.5,
+                "Nodule": 0.5, "Hernia": None, "Other": 0.1}, "Nodule")  # fmt: skip
+    mass, nodule, hernia = html.split("<button")[1:]
+    assert "cx-over" in mass
+    assert "above its threshold of 50 %" in mass
+    assert "below its threshold" in nodule
+    assert 'aria-pressed="true"' in nodule
+    assert "cx-mark" not in hernia
+    assert "Other" not in html
+
+
+def test_small_probabilities_are_not_rounded_to_nothing():
+    assert [percent(x) for x in (0.00001, 0.004, 0.0999, 0.63)] == [
+        "< 0.1 %", "0.4 %", "10.0 %", "63 %",
+    ]  # fmt: skip

@@ -1,0 +1,40 @@
+"""The demo's place in the house: it meets the network through one door."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.test_layers import imports
+
+FOLDER = Path(__file__).parents[2] / "demo"
+FILES = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_demo_meets_the_network_only_through_predict(path):
+    used = imports(path)
+    assert not {name.split(".")[0] for name in used} & {"torch", "torchvision", "scripts", "tests"}
+    assert not [name for name in used if name.startswith(("chexnet.model", "chexnet.train"))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_file_of_the_demo_is_too_long_to_read(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_pictures_from_visitors_are_opened_by_one_file_alone():
+    opened = [
+        path.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "open"
+        and ast.unparse(node) == "Image.open"
+    ]
+    assert opened == []
+
+
+def test_nothing_of_the_page_names_another_host():
+    for path in [*FOLDER.glob("*.css"), *FOLDER.glob("*.js"), FOLDER / "style.py"]:
+        assert "//" not in path.read_text().replace("// ", ""), path

@@ -1,0 +1,257 @@
+"""Many honest visitors: each gets his own answer, nothing of him stays, and the 65th is told."""
+
+import asyncio
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+import demo
+from chexnet.labels import FINDINGS
+from chexnet.predict import Predictor
+from demo import guard
+from demo.desk import Batcher
+from tests.demo.conftest import file_data, files, png
+from tests.processes import start, wait
+
+
+@pytest.fixture(scope="module")
+def predictor(trained):
+    return Predictor(trained / "best_chexnet_params.pth", "cpu")
+
+
+def close(found: dict, expected: dict) -> bool:
+    return found.keys() == expected.keys() and all(
+        abs(found[name] - expected[name]) < 1e-4 for name in expected
+    )
+
+
+def right(predictor, seed: int) -> dict:
+    return predictor.predict([png(seed)])[0].probabilities
+
+
+def answer(said: str) -> dict:
+    return json.loads(said)[-1]
+
+
+def settle(condition) -> None:
+    """Wait until it is so; the server ends requests a little after their answer."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_gradio_client_gets_probabilities_and_then_any_heatmap(served, predictor, tmp_path):
+    path = tmp_path / "one.png"
+    path.write_bytes(png(5))
+    client = Client(served.url, verbose=False)
+    first = client.predict(handle_file(path), api_name="/predict")
+    assert close(first["probabilities"], right(predictor, 5))
+    assert first["trained_on_phantoms"]
+    prediction = predictor.predict([png(5)])[0]
+    for name in [n for n in predictor.classes if n in FINDINGS][:3]:
+        other = client.predict(finding=name, api_name="/heatmap")
+        np.testing.assert_allclose(other["heatmap"], prediction.heatmap(name), atol=1e-3)
+        picture = base64.b64decode(other["overlay"].removeprefix("data:image/png;base64,"))
+        shown = np.asarray(Image.open(BytesIO(picture)))
+        np.testing.assert_allclose(shown, predictor.overlay(prediction, name), atol=2)
+
+
+def test_another_method_has_no_unit_and_its_greatest_cell_is_one(served, tmp_path):
+    path = tmp_path / "one.png"
+    path.write_bytes(png(5))
+    client = Client(served.url, verbose=False)
+    name = client.predict(handle_file(path), api_name="/predict")["finding"]
+    other = client.predict(finding=name, method="Grad-CAM++", api_name="/heatmap")
+    assert other["unit"] == "none"
+    assert np.max(other["heatmap"]) == pytest.approx(1)
+
+
+def test_a_heatmap_without_a_picture_asks_to_upload_again(web):
+    kind, said = web.ask("heatmap", "Mass", "Grad-CAM", 0.5, "inferno", "absolute", 0.5, 1, False)
+    assert kind == "error"
+    assert "upload it again" in said
+
+
+def test_two_sessions_never_see_each_others_picture(web, predictor):
+    look = ("Grad-CAM", 0.5, "inferno", "absolute", 0.5, 1, False)
+    sessions = {f"session{n}": n for n in (1, 2)}
+    for session, seed in sessions.items():
+        web.ask("predict", file_data(web.upload(png(seed))), session=session)
+    for session, seed in reversed(sessions.items()):
+        _, said = web.ask("heatmap", "Mass", *look, session=session)
+        expected = predictor.predict([png(seed)])[0].heatmap("Mass")
+        np.testing.assert_allclose(answer(said)["heatmap"], expected, atol=1e-3)
+
+
+def test_sixty_four_wait_the_next_is_told_and_each_gets_his_own(served, web, predictor):
+    paths = [web.upload(png(seed)) for seed in range(guard.ADMITTED)]
+    late = web.upload(png(1000))
+    served.hold.touch()  # the model stands still, so that all wait at once
+    try:
+        events = [
+            web.post("/gradio_api/call/predict", json={"data": [file_data(path)]}).json()[
+                "event_id"
+            ]
+            for path in paths
+        ]
+        # A file goes when it is read or refused: only the 65th can be told now.
+        time.sleep(0.5)
+        kind, said = web.ask("predict", file_data(late))
+        assert kind == "error"
+        assert "The class is full" in said
+        assert late not in files(served.folder)
+    finally:
+        served.hold.unlink()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda event: web.wait("predict", event), events))
+    assert [kind for kind, _ in answers] == ["complete"] * guard.ADMITTED
+    expected = predictor.predict([png(seed) for seed in range(guard.ADMITTED)])
+    for (_, said), one in zip(answers, expected, strict=True):
+        assert close(answer(said)["probabilities"], one.probabilities)
+    assert files(served.folder) == []
+    assert web.ask("predict", file_data(web.upload(png())))[0] == "complete", "places came back"
+
+
+def test_choosing_a_finding_does_not_wait_for_the_network(served, web):
+    look = ("Grad-CAM", 0.5, "inferno", "absolute", 0.5, 1, False)
+    web.ask("predict", file_data(web.upload(png())), session="quick")
+    served.hold.touch()
+    try:
+        body = {"data": [file_data(web.upload(png(1)))]}
+        event = web.post("/gradio_api/call/predict", json=body).json()["event_id"]
+        kind, _ = web.ask("heatmap", "Mass", *look, session="quick")
+        assert kind == "complete"
+    finally:
+        served.hold.unlink()
+    assert web.wait("predict", event)[0] == "complete"
+
+
+def test_one_who_leaves_while_he_waits_leaves_no_file_and_no_place(served, web):
+    served.hold.touch()
+    try:
+        for seed in range(guard.ADMITTED):
+            body = {"data": [file_data(web.upload(png(seed)))]}
+            event = web.post("/gradio_api/call/predict", json=body).json()["event_id"]
+            if seed < 4:
+                with web.client.stream("GET", f"/gradio_api/call/predict/{event}"):
+                    pass  # closed at once
+    finally:
+        served.hold.unlink()
+    settle(lambda: files(served.folder) == [])
+    settle(lambda: web.ask("predict", file_data(web.upload(png())))[0] == "complete")
+
+
+def test_fifty_patients_leave_no_trace(served, web, capfd):
+    for number in range(50):
+        data = png(number) if number % 5 else b"damaged"
+        name = f"DOE_JANE_{number}.png"
+        web.ask("predict", file_data(web.upload(data, name)))
+    for log in (served.log.read_text(), *capfd.readouterr()):
+        assert "DOE_" not in log
+    assert files(served.folder) == []
+    everything = [str(path) for path in served.folder.parent.rglob("*")]
+    assert not [path for path in everything if "DOE_" in path]
+
+
+def test_a_password_opens_the_page_and_stopping_leaves_nothing(trained, tmp_path):
+    command = [
+        sys.executable, "-m", "demo", "--host", "0.0.0.0", "--weights",
+        str(trained / "best_chexnet_params.pth"),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**_environment(), "TMPDIR": str(tmp_path)}
+    )
+    said = ""
+    while "Stop with" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    try:
+        assert str(trained / "best_chexnet_params.pth") in said
+        user, password = re.search(r"User: (\S+)  Password: (\S+)", said).groups()
+        port = re.search(r"Open http://\S+:(\d+)", said)[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            assert client.get("/config").status_code == 401
+            upload = client.post("/gradio_api/upload", files={"files": ("a.png", png())})
+            assert upload.status_code == 401
+            wrong = client.post("/login", data={"username": user, "password": "guess"})
+            assert wrong.status_code == 400
+            client.post("/login", data={"username": user, "password": password})
+            assert client.get("/config").status_code == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        process.stdout.close()
+    assert not list(tmp_path.glob("chexnet-demo-*"))
+
+
+def share_without_a_network(base: Path, weights: Path) -> None:
+    """Ask for a public link that cannot be made; writes what the lecturer reads."""
+    with guard.private_folder(base) as folder:
+        from gradio import networking
+
+        from demo.serve import serve
+
+        def fails(*_, **__):
+            raise OSError("no network")
+
+        networking.setup_tunnel = fails
+        with serve(folder, weights, share=True, login=("class", "secret"), device="cpu") as running:
+            alive = httpx.get(running.url).status_code
+            said = json.dumps([alive, running.url, running.notes])
+            (base / "said.tmp").write_text(said)
+            (base / "said.tmp").rename(base / "said")
+
+
+def test_without_a_public_link_the_page_is_served_locally_and_says_how_to_go_on(trained, tmp_path):
+    process = start(share_without_a_network, tmp_path, trained / "best_chexnet_params.pth")
+    assert wait([process], 90) == [0]
+    alive, url, notes = json.loads((tmp_path / "said").read_text())
+    assert alive == 200
+    assert "127.0.0.1" in url
+    assert "python -m demo --host 0.0.0.0" in notes[0]
+
+
+def test_without_weights_the_command_that_makes_them_is_named(tmp_path):
+    root = str(Path(demo.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=tmp_path, env={**_environment(), "PYTHONPATH": root}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "python -m scripts.tour" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def test_a_batch_that_fails_tells_each_who_waits():
+    def fails(given):
+        raise RuntimeError("no")
+
+    batcher = Batcher(fails)
+
+    async def ask():
+        item = np.zeros((8, 8), np.uint8)
+        waiting = [asyncio.wrap_future(batcher.submit(item, item)) for _ in range(3)]
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [str(error) for error in asyncio.run(ask())] == ["no"] * 3
+    batcher.close()
