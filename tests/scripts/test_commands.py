@@ -19,7 +19,17 @@ from scripts._cli import run as run_app
 from tests.conftest import rows_of
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("bench", "eval", "gate", "phantom", "predict", "prepare", "tour", "train")
+COMMANDS = (
+    "bench",
+    "eval",
+    "gate",
+    "phantom",
+    "predict",
+    "prepare",
+    "screenshots",
+    "tour",
+    "train",
+)
 
 
 def run(name: str, *arguments: object) -> subprocess.CompletedProcess:
