@@ -58,12 +58,6 @@ def test_imports_run_downwards_only(path):
             assert layer(room(name)) <= layer(own), f"{own} imports {name}"
 
 
-def test_the_demo_meets_the_network_only_through_predict():
-    for path in (ROOT / "demo").glob("*.py"):
-        used = imports(path)
-        assert not {name.split(".")[0] for name in used} & {"torch", "torchvision", "scripts"}
-
-
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_package_neither_prints_nor_knows_its_callers(path):
     tree = ast.parse(path.read_text())
