@@ -114,7 +114,8 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
             [upload],
             [shown, answer],
             api_name="predict",
-            concurrency_limit=None,
+            queue=False,  # one request instead of three; the desk counts who waits
+            concurrency_limit=None,  # for those who come through the queue all the same
             api_description="Probabilities, thresholds and the first heatmap of a radiograph.",
         )
         other = gr.Button(visible=False)
