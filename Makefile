@@ -11,7 +11,7 @@ READY := $(VENV)/.ready-$(shell cksum < requirements.txt | cut -d ' ' -f 1)
 
 demo: $(READY)
 	@# Until weights are there, the tour on phantoms trains some: a few minutes, once.
-	@ls runs/*/best_chexnet_params.pth > /dev/null 2>&1 || $(BIN)/python -m scripts.tour
+	@find weights runs -name '*.pth' 2> /dev/null | grep -q . || $(BIN)/python -m scripts.tour
 	$(BIN)/python -m demo
 
 test: $(READY)
