@@ -23,7 +23,7 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-backgroun
 def screenshots(
     weights: Weights,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("docs"),
-    example: Annotated[str, typer.Option(help="Which of the demo's examples is shown.")] = "cardiomegaly",
+    example: Annotated[str, typer.Option(help="Which of the demo's examples.")] = "cardiomegaly",
 ) -> None:
     """Serve the demo, open it in Chromium and photograph its main states."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
