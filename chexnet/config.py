@@ -32,6 +32,7 @@ CHOICES = {
     "schedule": ("constant", "cosine"),
     "augment": ("none", "strong"),
     "device": ("auto", "cpu", "cuda"),
+    "bf16": ("auto", "on", "off"),
 }
 WITHOUT_ARITHMETIC = ("data", "out", "packs", "workers", "save_every")
 """Fields that change no number of a run: they may differ when it is resumed."""
@@ -65,7 +66,7 @@ class TrainConfig:
     crop: Annotated[int, "Percent of each side that the centre crop keeps."] = 90
     size: Annotated[int, "Side of the square input in pixels."] = 256
     freeze_bn: Annotated[bool, "Keep BatchNorm's running statistics as they are."] = False
-    bf16: Annotated[bool, "bfloat16 autocast on CUDA."] = True
+    bf16: Annotated[str, "bfloat16 autocast: auto (on CUDA), on (any device) or off."] = "auto"
     device: Annotated[str, "auto, cpu or cuda."] = "auto"
     seed: Annotated[int, "Seed of split, order, augmentation and random weights."] = 0
     workers: Annotated[int, "Processes that read images; -1 chooses."] = -1

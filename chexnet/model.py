@@ -43,8 +43,14 @@ class DenseNet121(nn.Module):
         return torch.relu(self.features(images))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (B, 3, H, W) -> logits (B, D)."""
-        return self.classifier(self.activation(images).mean(dim=(2, 3)))
+        """Normalised images (B, 3, H, W) -> logits (B, D).
+
+        Under autocast the pooling and the head stay in full precision: logits rounded to
+        bfloat16's 8 bits would tie with each other, and AUROC and thresholds live on their order.
+        """
+        pooled = self.activation(images).mean(dim=(2, 3), dtype=self.classifier.weight.dtype)
+        with torch.autocast(images.device.type, enabled=False):
+            return self.classifier(pooled)
 
 
 @dataclass(frozen=True)

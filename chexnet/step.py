@@ -44,7 +44,7 @@ class Stepper:
     ) -> None:
         """Move the network to its device and wrap it for several processes."""
         self.config, self.preprocessing, self.device = config, preprocessing, device
-        self.bf16 = config.bf16 and device.type == "cuda"
+        self.bf16 = config.bf16 == "on" or (config.bf16 == "auto" and device.type == "cuda")
         self.model = model.to(device, memory_format=torch.channels_last)
         if device.type == "cuda" and distributed.world() > 1 and not config.freeze_bn:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
@@ -120,7 +120,6 @@ class Stepper:
                 logits = self._wrapped(inputs)
                 # The sum over this rank divided by the size of the whole batch: added over ranks
                 # and parts it is the batch's mean, also when the shares are unequal.
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 part = F.binary_cross_entropy_with_logits(
                     logits, wanted.to(logits), reduction="sum"
                 )

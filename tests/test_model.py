@@ -41,6 +41,19 @@ def test_the_head_gives_raw_logits_of_1024_channels():
         torch.testing.assert_close(model(images), expected)
 
 
+def test_logits_under_bfloat16_autocast_keep_full_precision():
+    """bfloat16 logits would tie: 8 bits of mantissa cannot keep an order among many images."""
+    model = build({"Edema": 0, "Mass": 1}, "none", 0).model.eval()
+    images = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
+    with torch.inference_mode():
+        exact = model(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model(images)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, rounded.bfloat16().float())
+    torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
+
+
 def test_random_weights_are_a_function_of_the_seed_and_touch_no_global_state():
     state = torch.get_rng_state()
     first, again = build(CLASSES, "none", 1).model, build(CLASSES, "none", 1).model

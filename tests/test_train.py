@@ -112,6 +112,17 @@ def test_the_first_steps_loss_is_that_of_plain_pytorch(tiny_options, tmp_path):
         assert told.losses[number] == pytest.approx(loss.item(), rel=2e-3)
 
 
+def test_bfloat16_on_a_cpu_is_asked_for_and_close_to_float32(tiny_options, tmp_path):
+    losses = {}
+    for bf16 in ("auto", "on"):
+        told = Recorder()
+        config = TrainConfig(**tiny_options, bf16=bf16, out=tmp_path / bf16)
+        fit(config, told, stop=lambda told=told: len(told.losses) >= 2)
+        losses[bf16] = told.losses
+    assert losses["auto"] != losses["on"]
+    assert losses["on"] == pytest.approx(losses["auto"], rel=0.02)
+
+
 def test_a_finished_run_says_so_and_trains_no_more(trained, tiny_options):
     before = (trained / "last.pth").read_bytes()
     result = fit(TrainConfig(**tiny_options, out=trained))

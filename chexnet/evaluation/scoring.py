@@ -32,7 +32,7 @@ def score(
         data: the images.
         batch_size: images at once on each process; no figure depends on it.
         workers: processes that read.
-        bf16: bfloat16 autocast (CUDA only).
+        bf16: bfloat16 autocast.
         on_progress: called with this process's images done and in all.
         stop: asked after each batch.
 
