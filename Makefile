@@ -10,8 +10,6 @@ READY := $(VENV)/.ready-$(shell cksum < requirements.txt | cut -d ' ' -f 1)
 .PHONY: demo test venv
 
 demo: $(READY)
-	@# Until weights are there, the tour on phantoms trains some: a few minutes, once.
-	@find weights runs -name '*.pth' 2> /dev/null | grep -q . || $(BIN)/python -m scripts.tour
 	$(BIN)/python -m demo
 
 test: $(READY)

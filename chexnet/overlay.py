@@ -16,6 +16,25 @@ MAX_SIDE = 768
 """Side of an overlay in pixels: what a page shows, and quick to compress."""
 
 
+def enlarge(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A heatmap between its cells: bicubic, mirrored at the centres of its outer cells.
+
+    Resizing without the mirror overshoots outwards of them, so that whatever is hottest in an
+    outer cell would seem to lie on the picture's very edge.
+
+    Args:
+        heat: float (h, w).
+        shape: height and width in pixels, at least h and w.
+
+    Returns:
+        float32 (H, W); it may fall below the least cell.
+    """
+    reach = 2  # cells on each side that a cubic looks at
+    padded = Image.fromarray(np.pad(heat.astype(np.float32), reach, mode="reflect"))
+    inner = (reach, reach, reach + heat.shape[1], reach + heat.shape[0])
+    return np.asarray(padded.resize(shape[::-1], Image.Resampling.BICUBIC, box=inner))
+
+
 def spread(heat: np.ndarray, shape: tuple[int, int], crop: int) -> np.ndarray:
     """Resize a heatmap to the picture that its network saw the centre of.
 
@@ -29,11 +48,9 @@ def spread(heat: np.ndarray, shape: tuple[int, int], crop: int) -> np.ndarray:
     """
     height, width = shape
     left, top, right, bottom = PercentCenterCrop(crop).box(width, height)
-    seen = Image.fromarray(heat.astype(np.float32)).resize(
-        (right - left, bottom - top), Image.Resampling.BICUBIC
-    )
     whole = np.zeros(shape, np.float32)
-    whole[top:bottom, left:right] = np.clip(np.asarray(seen), 0, None)
+    seen = enlarge(heat, (bottom - top, right - left))
+    whole[top:bottom, left:right] = np.clip(seen, 0, None)
     return whole
 
 

@@ -65,8 +65,8 @@ def find_weights(root: Path = Path()) -> Path:
     if runs or starters:
         return runs[-1] if runs else starters[0]
     raise CheckpointError(
-        f"Found no {NAME} under runs/ and no starter weights under weights/. Make some in a few "
-        "minutes with python -m scripts.tour, or pass --weights FILE."
+        f"Found no {NAME} under runs/ and no starter weights under weights/. Start it in the "
+        "project's folder, or pass --weights FILE."
     )
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,14 @@ Workers = Annotated[int, typer.Option(help="Processes that read images; -1 choos
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
 ]
+
+
+class Part(StrEnum):
+    """Which images are scored."""
+
+    val = "val"
+    test = "test"
+    all = "all"
 
 
 def new_app() -> typer.Typer:

@@ -1,6 +1,5 @@
 """Score a network or somebody's predictions: python -m scripts.eval --data DIR --weights W."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from scripts._cli import (
     Data,
     Out,
     Packs,
+    Part,
     Seed,
     Weights,
     Workers,
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 app = new_app()
 
 
-class Part(StrEnum):
-    val = "val"
-    test = "test"
-    all = "all"
-
-
 @app.command(name="eval")
 def evaluate(
     data: Data,
@@ -39,7 +33,7 @@ def evaluate(
         Path | None, typer.Option(help="Score this CSV (Image Index, prob_<label> ...) instead.")
     ] = None,
     split: Annotated[
-        Part, typer.Option(help="Part to score; all only with --predictions.")
+        Part, typer.Option(help="Part to score; all for data that the network never saw.")
     ] = Part.test,
     scheme: Annotated[
         str,
@@ -61,8 +55,6 @@ def evaluate(
     """
     if (weights is None) == (predictions is None):
         raise typer.BadParameter("pass either --weights or --predictions")
-    if split is Part.all and predictions is None:
-        raise typer.BadParameter("--split all goes with --predictions only")
     from chexnet import distributed
     from chexnet.evaluation.sources import score_predictions, score_weights
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chexnet.overlay import COLOURS, MAX_SIDE, overlay, spread
+from chexnet.overlay import COLOURS, MAX_SIDE, enlarge, overlay, spread
 
 
 def test_heat_lies_where_its_cell_saw_the_picture():
@@ -48,3 +48,16 @@ def test_an_overlay_is_no_larger_than_a_page_shows():
     shown = overlay(np.zeros((2000, 1000), np.uint8), np.ones((2, 2)), 90)
     assert max(shown.shape[:2]) == MAX_SIDE
     assert Image.fromarray(shown).mode == "RGB"
+
+
+@pytest.mark.parametrize("cell", [(0, 0), (0, 7), (7, 3), (4, 4)])
+def test_an_enlarged_map_is_hottest_in_the_middle_of_its_hottest_cell(cell):
+    heat = np.zeros((8, 8))
+    heat[cell] = 1
+    row, column = np.unravel_index(np.argmax(enlarge(heat, (256, 256))), (256, 256))
+    assert abs(row + 0.5 - 32 * (cell[0] + 0.5)) <= 1
+    assert abs(column + 0.5 - 32 * (cell[1] + 0.5)) <= 1
+
+
+def test_a_map_that_is_the_same_everywhere_stays_so():
+    np.testing.assert_allclose(enlarge(np.full((2, 3), 4.0), (90, 60)), 4.0, rtol=1e-6)

@@ -42,7 +42,7 @@ class Study:
         return self.pack.unreadable(self.folder.paths) if self.pack else []
 
     def rows(self, part: str) -> np.ndarray:
-        """Rows of `train`, `val` or `test` whose image is here and can be read."""
+        """Rows of `train`, `val`, `test` or `all` whose image is here and can be read."""
         return self._rows[part]
 
     def data_set(self, part: str, classes: Mapping[str, int]) -> AnyDataSet:
@@ -53,8 +53,9 @@ class Study:
         """
         rows = self.rows(part)
         if not len(rows):
+            wanted = len(self.split.rows.get(part, self.folder.table))
             raise DataError(
-                f"None of the {len(self.split.rows[part]):,} images of the {part} part "
+                f"None of the {wanted:,} images of the {part} part "
                 f"({self.split.scheme} split) is under {self.folder.root}. Fetch more of NIH's "
                 "image folders, or use --split patient for training."
             )
@@ -83,7 +84,8 @@ class Study:
     def _rows(self) -> dict[str, np.ndarray]:
         names = self.folder.table["image"]
         usable = (self.folder.present & ~names.isin(self.unreadable)).to_numpy()
-        return {part: rows[usable[rows]] for part, rows in self.split.rows.items()}
+        parts = {part: rows[usable[rows]] for part, rows in self.split.rows.items()}
+        return parts | {"all": np.flatnonzero(usable)}
 
 
 def _numbers(patients: pd.Series) -> pd.Series:

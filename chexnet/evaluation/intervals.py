@@ -110,6 +110,29 @@ def bootstrap_auroc(
     )
 
 
+def bootstrap_mean(
+    values: np.ndarray, patients: list[str], replicates: int = REPLICATES, seed: int = 0
+) -> Interval:
+    """95 % interval of a mean over images (or boxes), by drawing patients.
+
+    Args:
+        values: float (N,), for example 0 and 1 for a share.
+        patients: the patient of each value.
+        replicates: number of draws.
+        seed: of the draws.
+
+    Returns:
+        `n/a` with fewer than 5 patients.
+    """
+    unit = np.unique(patients, return_inverse=True)[1]
+    count = int(unit.max()) + 1
+    if count < MIN_PATIENTS or not replicates:
+        return _nothing()
+    sums, sizes = np.bincount(unit, values, count), np.bincount(unit, minlength=count)
+    drawn = keyed_generator("bootstrap", seed, "mean").integers(0, count, (replicates, count))
+    return _interval(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+
+
 def replicate_aurocs(
     scores: Scores, replicates: int, seed: int, *, by_image: bool = False
 ) -> np.ndarray:

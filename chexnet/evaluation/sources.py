@@ -9,14 +9,13 @@ import numpy as np
 
 from chexnet import distributed
 from chexnet.data.datasets import default_workers
-from chexnet.data.splits import LEAKY, make_split, name_hashes, refuse_trained
-from chexnet.data.study import open_study
+from chexnet.data.splits import LEAKY, make_split
 from chexnet.data.table import NIHFolder, read_folder
-from chexnet.errors import CheckpointError, LeakError
+from chexnet.errors import LeakError
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.predictions import read_predictions
 from chexnet.evaluation.scoring import score
-from chexnet.model import load_weights
+from chexnet.evaluation.subject import open_subject
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,10 @@ def score_weights(
 ) -> Scored:
     """Run a network over one part of a data folder.
 
-    On the data it was trained on, the division is that of its training; on other data it is the
-    official one where there are lists, else patient-wise.
-
     Args:
-        data: folder that holds `images_001` and the table.
+        data: see `open_subject`; so are weights, part, labels and packs.
         weights: a weights file.
-        part: `val` or `test`.
+        part: `val`, `test` or `all`.
         labels: `auto`, `2017` or `v2020`.
         packs: folder of packs.
         device: `auto`, `cpu` or `cuda`.
@@ -61,47 +57,18 @@ def score_weights(
     Raises:
         ChexnetError: no weights, no data, or the network was trained on these images or patients.
     """
-    model, card = load_weights(weights)
-    trained = card.provenance
-    try:
-        images, patients = (trained[f"trained_{of}"].numpy() for of in ("images", "patients"))
-        trained_data = trained["data"]
-    except (KeyError, AttributeError) as error:
-        raise CheckpointError(
-            f"{weights} does not say what it was trained on, so it cannot be scored honestly."
-        ) from error
-    folder = read_folder(data, labels)
-    same_data = np.isin(name_hashes(folder.table["image"]), images).any()
-    study = open_study(
-        folder,
-        card.preprocessing,
-        split=trained_data["split"] if same_data else "auto",
-        seed=trained_data["split_seed"],
-        allow_leak=allow_leak,
-        packs=packs,
-    )
-    leaky = refuse_trained(folder.table, study.rows(part), images, patients, allow_leak=allow_leak)
-    facts = study.facts | {
-        "part": part,
-        "weights": {
-            "file": weights.name,
-            "trained_on": trained_data["table"],
-            "train_fingerprint": trained_data["fingerprints"]["train"],
-            **{key: trained[key] for key in ("epoch", "origin", "date", "code")},
-        },
-    }
-    facts["leaky"] = bool(facts["leaky"] or leaky or (same_data and trained_data["leaky"]))
+    subject = open_subject(data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak)
     chosen = distributed.pick_device(device)
-    data_set = study.data_set(part, card.classes)
+    data_set = subject.data_set
     with distributed.process_group(chosen):
         scores = score(
-            model.to(chosen),
+            subject.model.to(chosen),
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),
             on_progress=on_progress,
         )
-    return Scored(scores, facts, study.notes)
+    return Scored(scores, subject.facts, subject.study.notes)
 
 
 def score_predictions(

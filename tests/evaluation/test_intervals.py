@@ -71,7 +71,7 @@ def coverage(studies: int, replicates: int) -> tuple[float, float]:
     """
     hits = {False: 0, True: 0}
     for number in range(studies):
-        scores = clustered(100, seed=10_000 + number)
+        scores = clustered(100, seed=number)
         for by_image in hits:
             interval = bootstrap_auroc(scores, replicates, number, by_image=by_image)
             one = interval.classes["Mass"]

@@ -23,11 +23,12 @@ COMMANDS = (
     "bench",
     "eval",
     "gate",
+    "localize",
     "phantom",
     "predict",
     "prepare",
     "screenshots",
-    "tour",
+    "starter",
     "train",
 )
 
@@ -220,7 +221,6 @@ def test_options_that_contradict_each_other_are_usage_errors(phantoms, tmp_path)
     for options in (
         (),
         ("--weights", "a", "--predictions", "b"),
-        ("--weights", "a", "--split=all"),
     ):
         done = run("eval", "--data", phantoms, *options)
         assert done.returncode == 2

@@ -1,0 +1,162 @@
+"""Does a heatmap point at what somebody drew a box round?
+
+A target is one label of one image with all boxes of that label. Coordinates are fractions of what
+the network saw: NIH's boxes stand in a frame of 1024 x 1024 pixels and go through the same centre
+crop as the picture. Maps are enlarged to `SIDE` pixels as in the overlay that people see,
+before anything is read off.
+
+Rules, fixed before anything was scored:
+- pointing game (Zhang et al., IJCV 2018, without its tolerance): the map's greatest pixel lies in
+  a box. A map without positive contribution points nowhere, which is a miss.
+- IoU and IoBB (Wang et al., CVPR 2017): the box round the largest connected component (4-connected)
+  of the pixels of at least half of the map's maximum, against the box of the image that it fits
+  best; IoBB divides the overlap by the area of the predicted box.
+
+Shapes: h w cells of a map, k boxes, T targets.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from chexnet.data.table import FRAME
+from chexnet.overlay import enlarge
+from chexnet.transforms import PercentCenterCrop
+
+SIDE = 256
+"""Pixels a side to which a map is resized; the pixel's centre is the point that counts."""
+OVERLAPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+"""Least IoU or IoBB of a hit, as in Wang et al. 2017."""
+COMPONENT = 0.5  # of the map's maximum
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One finding of one image that somebody drew boxes round.
+
+    Attributes:
+        image: file name.
+        patient: whose image it is.
+        label: the finding.
+        boxes: float (k, 4) left, top, right, bottom in [0, 1] of what the network saw.
+    """
+
+    image: str
+    patient: str
+    label: str
+    boxes: np.ndarray
+
+    @property
+    def area(self) -> float:
+        """Share of what the network saw that lies in a box, overlaps counted once."""
+        return float(_covered(self.boxes).mean())
+
+    def holds(self, point: Point | None) -> bool:
+        """Whether the point (x, y) lies in a box."""
+        if point is None:
+            return False
+        (x, y), (left, top, right, bottom) = point, self.boxes.T
+        return bool(((left <= x) & (x < right) & (top <= y) & (y < bottom)).any())
+
+    def overlaps(self, box: np.ndarray | None) -> tuple[float, float]:
+        """Greatest IoU and greatest IoBB of a predicted box (4,) with one of the boxes."""
+        if box is None:
+            return 0.0, 0.0
+        low, high = np.maximum(self.boxes[:, :2], box[:2]), np.minimum(self.boxes[:, 2:], box[2:])
+        shared = np.prod(np.clip(high - low, 0, None), axis=1)
+        own = np.prod(box[2:] - box[:2])
+        union = own + np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1) - shared
+        return float((shared / union).max()), float((shared / own).max())
+
+
+def targets_of(boxes: pd.DataFrame, patients: dict[str, str], crop: int) -> list[Target]:
+    """The targets of some images, in the order of the table of boxes.
+
+    Args:
+        boxes: see `read_boxes`.
+        patients: file name to patient, of the images that are wanted.
+        crop: percent of each side that the network sees; a target wholly outside is left out.
+    """
+    left, top, right, bottom = PercentCenterCrop(crop).box(FRAME, FRAME)
+    chosen = boxes[boxes["image"].isin(patients)]
+    x, y = (chosen["x"] - left) / (right - left), (chosen["y"] - top) / (bottom - top)
+    corners = np.stack(
+        [x, y, x + chosen["w"] / (right - left), y + chosen["h"] / (bottom - top)], axis=1
+    )
+    corners = np.clip(corners.astype(float), 0, 1)
+    seen = (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
+    chosen, corners = chosen[seen].reset_index(drop=True), corners[seen]
+    groups = chosen.groupby(["image", "label"], sort=False).indices
+    return [
+        Target(image, patients[image], label, corners[rows])
+        for (image, label), rows in groups.items()
+    ]
+
+
+def peak(heat: np.ndarray) -> Point | None:
+    """Where the enlarged map is greatest, (x, y) in [0, 1]; None where nothing is above 0."""
+    if not (heat > 0).any():
+        return None
+    row, column = np.unravel_index(np.argmax(whole := enlarge(heat, (SIDE, SIDE))), whole.shape)
+    return (column + 0.5) / SIDE, (row + 0.5) / SIDE
+
+
+def component_box(heat: np.ndarray) -> np.ndarray | None:
+    """The box (4,) round the largest component of a map (h, w); None where nothing is above 0."""
+    if not (heat > 0).any():
+        return None
+    whole = enlarge(heat, (SIDE, SIDE))
+    marked, _ = ndimage.label(whole >= COMPONENT * whole.max())
+    largest = np.argmax(np.bincount(marked.ravel())[1:])
+    rows, columns = ndimage.find_objects(marked)[largest]
+    return np.array([columns.start, rows.start, columns.stop, rows.stop]) / SIDE
+
+
+def centre_points(targets: Sequence[Target]) -> list[Point | None]:
+    """A control that sees no picture: the centre of the average box of each target's finding.
+
+    The average is over all boxes of that finding in other patients; None where there is none.
+    """
+    centres = {}
+    for target in targets:
+        middle = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
+        centres.setdefault(target.label, []).append((target.patient, middle))
+
+    def centre(target: Target) -> Point | None:
+        others = [m for patient, m in centres[target.label] if patient != target.patient]
+        return tuple(np.concatenate(others).mean(axis=0)) if others else None
+
+    return [centre(target) for target in targets]
+
+
+def pointing(
+    targets: Sequence[Target], heat_of: Callable[[Target], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score a map for each target.
+
+    Args:
+        targets: T of them.
+        heat_of: gives a target's map, float (h, w), of what the network saw.
+
+    Returns:
+        Whether its peak lies in a box, bool (T,); greatest IoU and IoBB, float (T, 2).
+    """
+    hits, overlaps = np.zeros(len(targets), bool), np.zeros((len(targets), 2))
+    for number, target in enumerate(targets):
+        heat = heat_of(target)
+        hits[number] = target.holds(peak(heat))
+        overlaps[number] = target.overlaps(component_box(heat))
+    return hits, overlaps
+
+
+def _covered(boxes: np.ndarray) -> np.ndarray:
+    """Pixels whose centre lies in a box: bool (SIDE, SIDE)."""
+    middle = (np.arange(SIDE) + 0.5) / SIDE
+    left, top, right, bottom = boxes.T[:, :, None]
+    across, down = (left <= middle) & (middle < right), (top <= middle) & (middle < bottom)
+    return (down[:, :, None] & across[:, None, :]).any(axis=0)

@@ -1,0 +1,188 @@
+"""The figures of heatmaps against boxes, per finding, beside controls that know less.
+
+Shapes: T targets.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chexnet.evaluation.intervals import Interval, bootstrap_mean
+from chexnet.evaluation.localization import (
+    OVERLAPS,
+    Target,
+    centre_points,
+    pointing,
+)
+
+NAME_WIDTH = 24
+CONTROLS = ("average box", "random point", "untrained")
+ALL, LARGE, SMALL = "all", "at least a cell", "smaller than a cell"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One value a target; what every figure below is a mean of.
+
+    Attributes:
+        targets: T of them.
+        cell: area of one cell of the map, as a share of what the network saw.
+        hits: name to float (T,): `heatmap` and `CONTROLS`, each 0 or 1, but for the random point,
+            whose chance is computed instead of drawn.
+        overlaps: greatest IoU and IoBB, float (T, 2).
+    """
+
+    targets: list[Target]
+    cell: float
+    hits: dict[str, np.ndarray]
+    overlaps: np.ndarray
+
+    def rows(self, label: str | None = None, size: str = ALL) -> np.ndarray:
+        """Which targets are of a finding (None for all) and of a size (`ALL`, `LARGE`, `SMALL`)."""
+        named = np.array([label in (None, target.label) for target in self.targets], bool)
+        if size == ALL:
+            return named
+        small = np.array([target.area < self.cell for target in self.targets], bool)
+        return named & (small if size == SMALL else ~small)
+
+
+def score_maps(
+    targets: Sequence[Target],
+    heat_of: Callable[[Target], np.ndarray],
+    untrained_of: Callable[[Target], np.ndarray],
+) -> Scored:
+    """Score a network's maps and the controls.
+
+    Args:
+        targets: at least one.
+        heat_of: gives a target's map, float (h, w).
+        untrained_of: the same of a network with random weights.
+    """
+    hits, overlaps = pointing(targets, heat_of)
+    centres = [t.holds(c) for t, c in zip(targets, centre_points(targets), strict=True)]
+    columns = {
+        "heatmap": hits,
+        "average box": np.array(centres),
+        "random point": np.array([target.area for target in targets]),
+        "untrained": pointing(targets, untrained_of)[0],
+    }
+    cell = 1 / np.asarray(heat_of(targets[0])).size
+    return Scored(list(targets), cell, {k: v.astype(float) for k, v in columns.items()}, overlaps)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures of one group of targets.
+
+    Attributes:
+        targets: how many.
+        patients: of how many patients.
+        hits: name to share, `heatmap` and `CONTROLS`.
+        interval: of the heatmap's share.
+        gain: the heatmap's share less that of the average box's centre.
+        gain_interval: of that difference, paired.
+        iou: share of targets with at least each of `OVERLAPS`.
+        iobb: the same of IoBB.
+    """
+
+    targets: int
+    patients: int
+    hits: dict[str, float]
+    interval: Interval
+    gain: float
+    gain_interval: Interval
+    iou: dict[float, float]
+    iobb: dict[float, float]
+
+
+def group(scored: Scored, chosen: np.ndarray, replicates: int, seed: int) -> Row | None:
+    """The figures of the targets of a mask (T,); None where it is empty."""
+    if not chosen.any():
+        return None
+    patients = [t.patient for t, kept in zip(scored.targets, chosen, strict=True) if kept]
+    hits = {name: values[chosen] for name, values in scored.hits.items()}
+    gain = hits["heatmap"] - hits["average box"]
+    iou, iobb = (
+        {least: float((values >= least).mean()) for least in OVERLAPS}
+        for values in scored.overlaps[chosen].T
+    )
+    return Row(
+        targets=int(chosen.sum()),
+        patients=len(set(patients)),
+        hits={name: float(values.mean()) for name, values in hits.items()},
+        interval=bootstrap_mean(hits["heatmap"], patients, replicates, seed),
+        gain=float(gain.mean()),
+        gain_interval=bootstrap_mean(gain, patients, replicates, seed),
+        iou=iou,
+        iobb=iobb,
+    )
+
+
+def summarise(scored: Scored, replicates: int, seed: int) -> dict[str, dict[str, Row]]:
+    """Rows by size (`ALL`, `LARGE`, `SMALL`), then by finding; the last one, `All`, is of all."""
+    labels = sorted({target.label for target in scored.targets})
+    tables = {}
+    for size in (ALL, LARGE, SMALL):
+        rows = {
+            name or "All": group(scored, scored.rows(name, size), replicates, seed)
+            for name in (*labels, None)
+        }
+        tables[size] = {name: row for name, row in rows.items() if row}
+    return tables
+
+
+def as_text(tables: dict[str, dict[str, Row]]) -> str:
+    """The tables that the command shows."""
+    lines = []
+    for size, rows in tables.items():
+        if not rows:
+            continue
+        lines += [
+            f"Boxes: {size}",
+            f"{'':<{NAME_WIDTH}}{'n':>5}  {'peak in box':<22}{'average box':>12}"
+            f"{'random point':>14}{'untrained':>11}{'IoU>0.1':>9}{'IoBB>0.5':>10}",
+        ]
+        for name, row in rows.items():
+            found = f"{row.hits['heatmap']:.3f} ({_range(row.interval)})"
+            lines.append(
+                f"{name:<{NAME_WIDTH}}{row.targets:>5}  {found:<22}"
+                f"{row.hits['average box']:>12.3f}{row.hits['random point']:>14.3f}"
+                f"{row.hits['untrained']:>11.3f}{row.iou[0.1]:>9.3f}{row.iobb[0.5]:>10.3f}"
+            )
+        whole = rows["All"]
+        lines += [
+            f"Peak in box, less the average box's centre: {whole.gain:+.3f} "
+            f"({_range(whole.gain_interval)})",
+            "",
+        ]
+    return "\n".join(lines).rstrip()
+
+
+def as_dict(tables: dict[str, dict[str, Row]]) -> dict[str, Any]:
+    """The same for JSON, with every threshold."""
+    return {
+        size: {
+            name: {
+                "targets": row.targets,
+                "patients": row.patients,
+                "peak_in_box": row.hits,
+                "interval": _bounds(row.interval),
+                "gain_over_average_box": row.gain,
+                "gain_interval": _bounds(row.gain_interval),
+                "iou": {str(least): share for least, share in row.iou.items()},
+                "iobb": {str(least): share for least, share in row.iobb.items()},
+            }
+            for name, row in rows.items()
+        }
+        for size, rows in tables.items()
+    }
+
+
+def _bounds(interval: Interval) -> list[float] | None:
+    return [interval.low, interval.high] if interval.known else None
+
+
+def _range(interval: Interval) -> str:
+    return f"{interval.low:.3f}-{interval.high:.3f}" if interval.known else "n/a"

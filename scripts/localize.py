@@ -1,0 +1,94 @@
+"""Score heatmaps against boxes: python -m scripts.localize --data DIR --weights W."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts._cli import (
+    AllowLeak,
+    Data,
+    Out,
+    Packs,
+    Part,
+    Seed,
+    Weights,
+    new_app,
+    progress_bar,
+    run,
+)
+
+app = new_app()
+
+
+@app.command()
+def localize(
+    data: Data,
+    weights: Weights,
+    split: Annotated[
+        Part, typer.Option(help="Part to score; all for data that the network never saw.")
+    ] = Part.test,
+    method: Annotated[str, typer.Option(help="Heatmap method, as the demo names it.")] = "Grad-CAM",
+    out: Out = Path("runs/default"),
+    packs: Packs = Path("packs"),
+    labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
+    seed: Seed = 0,
+    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    allow_leak: AllowLeak = False,
+) -> None:
+    """Do heatmaps point where BBox_List_2017.csv says? Beside controls that know less.
+
+    Peak in the box, IoU and IoBB of every finding, for all boxes and apart for those smaller than
+    a cell of the map. Writes localization.json into --out/localize-<part>.
+    """
+    import json
+
+    from chexnet.data.splits import LEAKY
+    from chexnet.distributed import pick_device
+    from chexnet.evaluation.localization_summary import as_dict, as_text, score_maps, summarise
+    from chexnet.evaluation.maps import boxed_targets, maps_of
+    from chexnet.evaluation.subject import open_subject
+    from chexnet.evaluation.summary import facts_text
+    from chexnet.files import write_text
+    from chexnet.model import build
+    from chexnet.provenance import surroundings
+
+    subject = open_subject(
+        data, weights, split.value, labels=labels, packs=packs, allow_leak=allow_leak
+    )
+    targets = boxed_targets(subject)
+    untrained = build(subject.card.classes, "none", seed).model.eval()
+    models = [model.to(pick_device(device)) for model in (subject.model, untrained)]
+    with progress_bar(f"Heatmaps of {split.value}") as on_progress:
+        ours, theirs = maps_of(subject, models, targets, method, on_progress)
+    scored = score_maps(
+        targets,
+        lambda target: ours[target.image, target.label],
+        lambda target: theirs[target.image, target.label],
+    )
+    tables = summarise(scored, replicates, seed)
+    stamp = LEAKY if subject.facts["leaky"] else ""
+    print(facts_text(subject.facts))
+    print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
+    print((f"{stamp} figures\n" if stamp else "") + as_text(tables))
+    place = out / f"localize-{split.value}" / "localization.json"
+    content = {
+        "stamp": stamp,
+        "method": method,
+        "cells": _cells(ours),
+        "boxes": as_dict(tables),
+        "facts": subject.facts,
+        "made": surroundings(),
+    }
+    write_text(place, json.dumps(content, indent=2))
+    print(f"\nWritten to {place}")
+
+
+def _cells(maps: dict) -> str:
+    height, width = next(iter(maps.values())).shape
+    return f"{height} x {width}"
+
+
+if __name__ == "__main__":
+    run(app)

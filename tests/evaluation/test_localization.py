@@ -1,0 +1,132 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexnet.evaluation.localization import (
+    SIDE,
+    Target,
+    centre_points,
+    component_box,
+    peak,
+    pointing,
+    targets_of,
+)
+from chexnet.evaluation.localization_summary import LARGE, SMALL, as_text, score_maps, summarise
+
+
+def boxes(*rows: tuple) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["image", "label", "x", "y", "w", "h"])
+
+
+def target(left, top, right, bottom, *, label="Mass", patient="1", image="a") -> Target:
+    return Target(image, patient, label, np.array([[left, top, right, bottom]], float))
+
+
+def bump(x: float, y: float, cells: int = 8) -> np.ndarray:
+    """A map that is hot at one point."""
+    middle = (np.arange(cells) + 0.5) / cells
+    return np.exp(-40 * ((middle[None, :] - x) ** 2 + (middle[:, None] - y) ** 2))
+
+
+def test_boxes_go_through_the_crop_that_the_picture_went_through():
+    # The central 90 % of 1024 pixels are the 922 from 51 on.
+    table = boxes(("a", "Mass", 51, 51, 461, 922))
+    (found,) = targets_of(table, {"a": "1"}, 90)
+    np.testing.assert_allclose(found.boxes, [[0, 0, 0.5, 1]], atol=1e-12)
+
+
+def test_a_box_is_cut_at_the_crop_and_one_outside_of_it_is_no_target():
+    table = boxes(("a", "Mass", 0, 0, 512, 512), ("a", "Nodule", 0, 0, 40, 40))
+    found = targets_of(table, {"a": "1"}, 90)
+    assert [one.label for one in found] == ["Mass"]
+    assert found[0].boxes.min() == 0
+
+
+def test_all_boxes_of_a_finding_in_an_image_are_one_target_and_other_images_are_left_out():
+    table = boxes(
+        ("a", "Mass", 100, 100, 90, 90),
+        ("b", "Mass", 100, 100, 90, 90),
+        ("a", "Mass", 600, 600, 90, 90),
+        ("a", "Edema", 600, 600, 90, 90),
+    )
+    found = targets_of(table, {"a": "1"}, 100)
+    assert [(one.label, len(one.boxes)) for one in found] == [("Mass", 2), ("Edema", 1)]
+    assert found[0].area == pytest.approx(2 * (90 / 1024) ** 2, rel=0.05)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0.2, 0.7), (0.55, 0.1), (0.93, 0.93)])
+def test_the_peak_lies_where_the_map_is_hot(x, y):
+    found = peak(bump(x, y))
+    assert found == pytest.approx((x, y), abs=1 / 16)
+    assert target(x - 0.1, y - 0.1, x + 0.1, y + 0.1).holds(found)
+    assert not target(0, 0, 0.1, 0.05).holds(found)
+
+
+def test_a_map_of_nothing_points_nowhere():
+    nothing = np.zeros((8, 8))
+    assert peak(nothing) is None
+    assert component_box(nothing) is None
+    hits, overlaps = pointing([target(0, 0, 1, 1)], lambda _: nothing)
+    assert not hits[0]
+    assert not overlaps.any()
+
+
+def test_the_component_is_the_largest_one_of_at_least_half_the_maximum():
+    heat = np.zeros((SIDE, SIDE))
+    heat[20:40, 30:60] = 1.0
+    heat[100:180, 100:150] = 0.6
+    heat[200:, :] = 0.4
+    np.testing.assert_allclose(component_box(heat) * SIDE, [100, 100, 150, 180])
+
+
+def test_overlaps_are_those_of_the_box_that_fits_best():
+    both = Target("a", "1", "Mass", np.array([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]))
+    assert both.overlaps(np.array([0, 0, 0.5, 1])) == pytest.approx((0.5, 0.5))
+    assert both.overlaps(np.array([0.5, 0.5, 0.75, 0.75])) == pytest.approx((0.25, 1.0))
+    assert both.overlaps(None) == (0, 0)
+
+
+def test_the_average_box_is_that_of_other_patients_with_the_same_finding():
+    targets = [
+        target(0.0, 0.0, 0.2, 0.2, patient="1", image="a"),
+        target(0.4, 0.0, 0.6, 0.2, patient="1", image="b"),
+        target(0.8, 0.8, 1.0, 1.0, patient="2", image="c"),
+        target(0.8, 0.8, 1.0, 1.0, patient="2", image="d", label="Edema"),
+    ]
+    points = centre_points(targets)
+    assert points[0] == points[1] == pytest.approx((0.9, 0.9))
+    assert points[2] == pytest.approx((0.3, 0.1))
+    assert points[3] is None
+
+
+def study_of(count: int = 60):
+    random = np.random.default_rng(0)
+    corners = random.uniform(0, 0.8, (count, 2))
+    sides = np.where(np.arange(count) % 3, 0.2, 0.05)[:, None]
+    targets = [
+        Target(str(n), str(n // 2), "Mass", np.array([[*low, *(low + side)]]))
+        for n, (low, side) in enumerate(zip(corners, sides, strict=True))
+    ]
+    middles = {t.image: (t.boxes[0, :2] + t.boxes[0, 2:]) / 2 for t in targets}
+    return targets, middles
+
+
+def test_maps_that_point_right_are_told_from_controls_that_do_not():
+    targets, middles = study_of()
+    scored = score_maps(
+        targets, lambda t: bump(*middles[t.image]), lambda t: bump(*random_place(t.image))
+    )
+    tables = summarise(scored, replicates=200, seed=0)
+    whole = tables[LARGE]["All"]
+    assert whole.targets == 40
+    assert whole.hits["heatmap"] > 0.95
+    assert whole.hits["untrained"] < 0.3
+    assert whole.hits["random point"] == pytest.approx(0.04, abs=0.005)
+    assert whole.gain == pytest.approx(whole.hits["heatmap"] - whole.hits["average box"])
+    assert whole.gain_interval.low <= whole.gain <= whole.gain_interval.high
+    assert tables[SMALL]["Mass"].targets == 20
+    assert "smaller than a cell" in as_text(tables)
+
+
+def random_place(image: str) -> np.ndarray:
+    return np.random.default_rng(int(image) + 100).uniform(0.1, 0.9, 2)
