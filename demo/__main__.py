@@ -14,6 +14,7 @@ from demo import guard
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 NAME = "best_chexnet_params.pth"
+STARTER = Path(__file__).parents[1] / "weights" / "starter.pth"
 
 
 @app.command()
@@ -55,18 +56,19 @@ def demo(
 
 
 def find_weights(root: Path = Path()) -> Path:
-    """The newest run's weights, else the starter weights.
+    """The newest run's weights under `root`, else the starter weights that come with the project.
 
     Raises:
-        CheckpointError: there are none.
+        CheckpointError: the starter weights are not there.
     """
     runs = sorted(root.glob(f"runs/**/{NAME}"), key=lambda path: path.stat().st_mtime)
-    starters = sorted(root.glob("weights/*.pth"))
-    if runs or starters:
-        return runs[-1] if runs else starters[0]
+    if runs:
+        return runs[-1]
+    if STARTER.is_file():
+        return STARTER
     raise CheckpointError(
-        f"Found no {NAME} under runs/ and no starter weights under weights/. Start it in the "
-        "project's folder, or pass --weights FILE."
+        f"Found no {NAME} under runs/ and no {STARTER}. Fetch the project again, or pass "
+        "--weights FILE."
     )
 
 
