@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._cli import Out, new_app, run
+from scripts._cli import Out, new_app, progress_bar, run
 
 app = new_app()
 
@@ -59,7 +59,7 @@ def starter(
     ):
         shape = ("--data", drawn[TRAIN_SEED], "--out", place, "--size", side, "--epochs", count)
         _step("train", *shape, *begin.split(), *common)
-    _halve(second / best, weights)
+    _store(second / best, weights, drawn[TRAIN_SEED], packs)
     scored = ("--data", drawn[TEST_SEED], "--weights", weights, "--packs", packs, "--out", out)
     for name in ("eval", "localize"):
         _step(name, *scored, "--split", "all", "--device", device)
@@ -79,11 +79,27 @@ def _step(name: str, *arguments: object) -> None:
         sys.exit(done.returncode)
 
 
-def _halve(source: Path, target: Path) -> None:
+def _store(source: Path, target: Path, data: Path, packs: Path) -> None:
+    """Keep the weights in half precision, with the validation figures of what is kept."""
+    from chexnet.card import make_card
+    from chexnet.evaluation.sources import score_weights
     from chexnet.model import load_weights, save_weights
 
     model, card = load_weights(source)
     save_weights(target, model, card, half=True)
+    with progress_bar("Scoring val") as on_progress:
+        scored = score_weights(data, target, "val", packs=packs, on_progress=on_progress)
+    made = card.provenance
+    stored = make_card(
+        card.preprocessing,
+        scored.scores,
+        trained=tuple(made[f"trained_{of}"].numpy() for of in ("images", "patients")),
+        facts=made["data"],
+        config=made["config"],
+        origin=made["origin"],
+        epoch=made["epoch"],
+    )
+    save_weights(target, model, stored, half=True)
     print(f"\n{target}: {target.stat().st_size / 1e6:.1f} MB, half precision.", flush=True)
 
 

@@ -9,11 +9,15 @@ import pandas as pd
 from chexnet.evaluation.metrics import Scores, roc
 from chexnet.evaluation.summary import Summary
 from chexnet.files import replacing
-from chexnet.labels import spoken
+from chexnet.labels import FINDINGS, spoken
 from chexnet.runlog import EPOCHS, STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
+
+    from chexnet.evaluation.leakage import Leakage
 
 # Okabe and Ito's colours, told apart by colour-blind readers as well.
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"
@@ -92,6 +96,27 @@ def plot_roc(scores: Scores, summary: Summary, path: Path, stamp: str = "") -> N
     figure.supylabel("true positive rate")
     if stamp:
         figure.suptitle(stamp, color=ORANGE)
+    _save(figure, path)
+
+
+def plot_leakage(found: "Sequence[Leakage]", path: Path) -> None:
+    """Draw each finding's AUROC of the patient-memory baseline, one colour a split."""
+    tests = [one for one in found if one.part == "test"]
+    names = sorted(FINDINGS, reverse=True)
+    figure = _figure(8, 5.2)
+    axes = figure.subplots()
+    for one, colour in zip(tests, (ORANGE, BLUE, GREEN), strict=False):
+        column = [one.memory.classes.index(name) for name in names]
+        label = (
+            f"{one.scheme} split: {100 * one.images:.0f} % of the held-out images have their "
+            f"patient in training; mean {one.memory.findings.value:.2f}"
+        )
+        axes.plot(one.memory.auroc[column], range(len(names)), "o", color=colour, label=label)
+        axes.axvline(one.memory.findings.value, color=colour, linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(names)), [spoken(name) for name in names])
+    axes.set(xlabel="AUROC on the held-out images", xlim=(0.45, 1))
+    axes.set_title("A score that never looked at a picture: the same patient's other labels")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     _save(figure, path)
 
 

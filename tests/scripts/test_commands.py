@@ -23,6 +23,7 @@ COMMANDS = (
     "bench",
     "eval",
     "gate",
+    "leakage",
     "localize",
     "phantom",
     "predict",
@@ -227,14 +228,27 @@ def test_options_that_contradict_each_other_are_usage_errors(phantoms, tmp_path)
         assert "Traceback" not in done.stderr
 
 
+def torchrun(*arguments: object) -> subprocess.CompletedProcess:
+    """Run a command in two processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained):
+    folder = phantoms / "images_001"
+    options = (folder, "--weights", trained / "best_chexnet_params.pth", "--json")
+    done = torchrun("scripts.predict", *options)
+    assert done.returncode == 0, done.stderr
+    shared = {one["file"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert sorted(shared) == sorted(map(str, folder.rglob("*.png")))
+    alone = run("predict", *options)
+    for one in map(json.loads, alone.stdout.splitlines()):
+        assert shared[one["file"]]["probabilities"] == pytest.approx(one["probabilities"])
+
+
 def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path):
     data, out = tiny_options["data"], tmp_path / "run"
-
-    def torchrun(*arguments: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node", "2", "-m", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
     options = ("--data", data, "--size", 64, "--out", out, "--init", "none", "--epochs", 1)
     trained = torchrun("scripts.train", *options, "--batch-size", 8)
     assert trained.returncode == 0, trained.stderr

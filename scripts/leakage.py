@@ -1,0 +1,85 @@
+"""What a leaking split is worth, without a pixel: python -m scripts.leakage --data DIR."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts._cli import Data, Out, Seed, new_app, run
+
+app = new_app()
+
+PARTS = ("val", "test")
+
+
+@app.command()
+def leakage(
+    data: Data,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="image, patient, official; may be repeated. Default: image, patient."),
+    ] = None,
+    labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
+    out: Out = Path("runs/leakage"),
+    seed: Seed = 0,
+    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
+) -> None:
+    """Score a baseline that knows only the labels of the same patient's other images.
+
+    Reads the label table alone. Writes leakage.json and leakage.png into --out.
+    """
+    import json
+
+    from chexnet.data.table import read_folder
+    from chexnet.evaluation.leakage import leakage as measure
+    from chexnet.evaluation.plots import plot_leakage
+    from chexnet.evaluation.summary import as_dict
+    from chexnet.files import write_text
+    from chexnet.provenance import surroundings
+
+    folder = read_folder(data, labels, need_images=False)
+    print(f"{folder.table_name} (labels: {folder.version}), seed {seed}. No picture is read.\n")
+    print(
+        f"{'split':<10}{'held out':<18}{'images with their patient outside':>34}"
+        f"{'mean AUROC of the memory':>34}"
+    )
+    found = []
+    for scheme in split or ("image", "patient"):
+        for part in PARTS:
+            one = measure(folder, scheme, part, seed=seed, replicates=replicates)
+            found.append(one)
+            held = f"{part}, {100 * one.share:.0f} %"
+            print(
+                f"{one.scheme:<10}{held:<18}{100 * one.images:>32.1f} %{_auroc(one.memory):>34}",
+                flush=True,
+            )
+    content = {
+        "table": folder.table_name,
+        "label_version": folder.version,
+        "seed": seed,
+        "splits": [
+            {
+                "split": one.scheme,
+                "part": one.part,
+                "share": one.share,
+                "images_with_patient_outside": one.images,
+                "patients_outside": one.patients,
+                "memory": as_dict(one.memory),
+            }
+            for one in found
+        ],
+        "made": surroundings(),
+    }
+    write_text(out / "leakage.json", json.dumps(content, indent=2))
+    plot_leakage(found, out / "leakage.png")
+    print(f"\nWritten to {out}: leakage.json, leakage.png")
+
+
+def _auroc(memory) -> str:
+    interval = memory.intervals.findings if memory.intervals else None
+    known = f" ({interval.low:.3f}-{interval.high:.3f})" if interval and interval.known else ""
+    return f"{memory.findings.value:.3f}{known}"
+
+
+if __name__ == "__main__":
+    run(app)
