@@ -1,14 +1,15 @@
 """What a run writes into its weights file beside the tensors."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from chexnet import distributed
+from chexnet.evaluation.calibration import as_card, calibrate, fit_calibrations
 from chexnet.evaluation.intervals import REPLICATES
-from chexnet.evaluation.metrics import Scores, operating_curve, youden_threshold
+from chexnet.evaluation.metrics import Scores, operating_curve
+from chexnet.evaluation.operating import choose_thresholds
 from chexnet.evaluation.summary import as_dict, summarise
 from chexnet.model import Card
 from chexnet.provenance import surroundings
@@ -41,10 +42,9 @@ def make_card(
         trained on by mistake.
     """
 
-    def each(function: Callable[[np.ndarray, np.ndarray], Any]) -> dict[str, Any]:
-        columns = zip(scores.classes, scores.probabilities.T, scores.targets.T, strict=True)
-        return {name: function(given, truth) for name, given, truth in columns}
-
+    calibrations = fit_calibrations(scores)
+    calibrated = calibrate(scores, calibrations)
+    columns = zip(scores.classes, calibrated.probabilities.T, scores.targets.T, strict=True)
     return Card(
         classes={name: index for index, name in enumerate(scores.classes)},
         preprocessing=preprocessing,
@@ -60,7 +60,11 @@ def make_card(
         },
         validation={
             "figures": as_dict(summarise(scores, replicates=REPLICATES)),
-            "operating_curve": each(operating_curve),
-            "youden_threshold": each(youden_threshold),
+            "calibration": as_card(calibrations),
+            # Of calibrated probabilities, which are what a reader of the file sees.
+            "operating_curve": {
+                name: operating_curve(given, truth) for name, given, truth in columns
+            },
+            "thresholds": choose_thresholds(calibrated),
         },
     )

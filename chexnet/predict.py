@@ -14,6 +14,7 @@ import torch
 from chexnet.data.splits import name_hashes
 from chexnet.distributed import pick_device
 from chexnet.errors import ConfigError
+from chexnet.evaluation.calibration import from_card
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.explain import CLOSED_FORM, explain, package_heatmap
 from chexnet.images import read_radiograph
@@ -29,8 +30,9 @@ class Prediction:
     """The network's answer for one picture.
 
     Attributes:
-        probabilities: label to probability in [0, 1], in the network's order.
-        heatmaps: float32 (D, h, w), at least 0, in logits: see `Explanation.heatmaps`.
+        probabilities: label to calibrated probability in [0, 1], in the network's order.
+        heatmaps: float32 (D, h, w), at least 0, in the network's own logits, before calibration:
+            see `Explanation.heatmaps`.
         pixels: uint8 (H, W), the picture in its own size.
         item: uint8 (size, size), what the network saw.
     """
@@ -55,8 +57,8 @@ class Predictor:
     Attributes:
         card: what the weights file says of itself.
         classes: labels in the network's order.
-        thresholds: label to the probability at which validation was best (Youden), None where
-            validation had no such class.
+        thresholds: label to the calibrated probability at which validation was best (Youden),
+            None where validation had too few such images.
     """
 
     def __init__(self, weights: Path, device: str = "auto") -> None:
@@ -68,8 +70,11 @@ class Predictor:
         model, self.card = load_weights(weights)
         self._model = model.to(pick_device(device)).requires_grad_(False)
         self.classes = list(self.card.classes)
-        thresholds: dict[str, Any] = self.card.validation.get("youden_threshold", {})
-        self.thresholds: dict[str, float | None] = {n: thresholds.get(n) for n in self.classes}
+        chosen: dict[str, Any] = self.card.validation.get("thresholds", {})
+        self.thresholds: dict[str, float | None] = {
+            name: (chosen.get(name) or {}).get("youden") for name in self.classes
+        }
+        self._calibrations = from_card(self.card.validation)
 
     @property
     def phantoms(self) -> bool:
@@ -120,6 +125,9 @@ class Predictor:
             return []
         explained = explain(self._model, self._inputs(items))
         answers = sigmoid(explained.logits.cpu().numpy())
+        for column, name in enumerate(self.classes):
+            if name in self._calibrations:
+                answers[:, column] = self._calibrations[name](answers[:, column])
         heatmaps = explained.heatmaps.cpu().numpy()
         return [
             Prediction(dict(zip(self.classes, map(float, answer), strict=True)), heat, pixels, item)

@@ -95,9 +95,9 @@ def interval(found: dict[str, Any] | None) -> str:
 
 def _rocs(validation: dict[str, Any], classes: list[str]) -> str:
     curves = validation.get("operating_curve", {})
-    thresholds = validation.get("youden_threshold", {})
+    thresholds = validation.get("thresholds", {})
     drawn = [
-        _roc(name, curves[name], thresholds.get(name))
+        _roc(name, curves[name], (thresholds.get(name) or {}).get("youden"))
         for name in classes
         if name in FINDINGS and curves.get(name)
     ]

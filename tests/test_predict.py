@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.special import logit
 
+from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.data.table import read_folder
 from chexnet.errors import ConfigError, ImageError
+from chexnet.evaluation.calibration import calibrate, from_card
 from chexnet.evaluation.sources import score_weights
 from chexnet.predict import Predictor
 from tests.scripts.test_commands import run
@@ -28,7 +31,8 @@ def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
     )
     paths = read_folder(phantoms).paths
     answers = predictor.predict([paths[name] for name in scored.scores.images[:4]])
-    for answer, expected in zip(answers, scored.scores.probabilities[:4], strict=True):
+    calibrated = calibrate(scored.scores, from_card(predictor.card.validation))
+    for answer, expected in zip(answers, calibrated.probabilities[:4], strict=True):
         assert list(answer.probabilities) == scored.scores.classes
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-5)
 
@@ -41,6 +45,21 @@ def test_bytes_and_paths_alone_and_together_get_the_same_answer(predictor, pictu
         assert np.array_equal(alone.item, expected.item)
         assert np.allclose(alone.heatmaps, expected.heatmaps, atol=1e-4)
     assert predictor.predict([]) == []
+
+
+def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures, tmp_path):
+    content = load_sealed(trained / "best_chexnet_params.pth")
+    name = next(iter(content["classes"]))
+    raw = {}
+    for bias in (0.0, 2.0):
+        one = {"slope": 0.5, "bias": bias, "positives": 30, "pooled": False}
+        content["validation"]["calibration"] = {name: one}
+        save_sealed(tmp_path / f"{bias}.pth", content)
+        raw[bias] = Predictor(tmp_path / f"{bias}.pth", "cpu").predict(pictures[:1])[0]
+    low, high = (logit(raw[bias].probabilities[name]) for bias in (0.0, 2.0))
+    assert high - low == pytest.approx(2.0, abs=1e-6)
+    cells = raw[0.0].heatmaps
+    assert np.array_equal(cells, raw[2.0].heatmaps)
 
 
 def test_a_heatmap_belongs_to_its_class(predictor, pictures):

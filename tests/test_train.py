@@ -63,7 +63,8 @@ def test_a_run_leaves_weights_checkpoint_and_log(trained, phantoms):
     assert len(card.provenance["trained_images"]) == data["images"]["train"]
     assert {row["epoch"] for row in rows(trained / "steps.csv")} == {"1", "2"}
     assert [row["epoch"] for row in rows(trained / "epochs.csv")] == ["1", "2"]
-    assert set(card.validation["youden_threshold"]) == set(card.classes)
+    assert set(card.validation["thresholds"]) == set(card.classes)
+    assert set(card.validation["calibration"]) == set(card.classes)
     curves = card.validation["operating_curve"]
     assert any(curves.values())
     assert all(len(curve["fpr"]) <= 101 for curve in curves.values() if curve)

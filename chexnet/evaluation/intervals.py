@@ -6,6 +6,7 @@ each patient; the weighted AUROC needs no new sorting, which makes a replicate o
 and 14 classes a matter of milliseconds.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,7 @@ def bootstrap_auroc(
     values = replicate_aurocs(scores, replicates, seed, by_image=by_image)
     has_value = np.array([0 < t.sum() < len(t) for t in scores.targets.T])
     classes = {
-        name: _interval(values[:, column]) if _enough(scores, column) else _nothing()
+        name: interval_of(values[:, column]) if enough_patients(scores, column) else _nothing()
         for column, name in enumerate(scores.classes)
     }
     is_finding = np.array([name in FINDINGS for name in scores.classes])
@@ -124,33 +125,84 @@ def bootstrap_mean(
     Returns:
         `n/a` with fewer than 5 patients.
     """
+    if not replicates:
+        return _nothing()
+    counts = np.stack([values, np.ones(len(values))])
+    mean = {"mean": lambda drawn: drawn[0] / drawn[1]}
+    return bootstrap_ratios(counts, patients, mean, replicates, seed)["mean"]
+
+
+def bootstrap_ratios(
+    counts: np.ndarray,
+    patients: list[str],
+    formulas: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """95 % intervals of figures that are functions of counts, by drawing patients.
+
+    Args:
+        counts: (K, N), what each image adds to each of K counts.
+        patients: the patient of each image.
+        formulas: name to a function of counts (K, ...) to values (...), NaN where there is none.
+        replicates: number of draws.
+        seed: of the draws.
+
+    Returns:
+        Name to interval; `n/a` with fewer than 5 patients.
+    """
     unit = np.unique(patients, return_inverse=True)[1]
     count = int(unit.max()) + 1
-    if count < MIN_PATIENTS or not replicates:
-        return _nothing()
-    sums, sizes = np.bincount(unit, values, count), np.bincount(unit, minlength=count)
-    drawn = keyed_generator("bootstrap", seed, "mean").integers(0, count, (replicates, count))
-    return _interval(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    if count < MIN_PATIENTS:
+        return {name: _nothing() for name in formulas}
+    each = np.stack([np.bincount(unit, row, count) for row in counts])
+    random = keyed_generator("bootstrap", seed, "counts")
+    # A draw of patients is a multinomial weight for each; the counts of all draws are one product.
+    weights = random.multinomial(count, np.full(count, 1 / count), size=replicates)
+    drawn = each @ weights.T.astype(np.float64)
+    return {name: interval_of(formula(drawn)) for name, formula in formulas.items()}
 
 
 def replicate_aurocs(
-    scores: Scores, replicates: int, seed: int, *, by_image: bool = False
+    scores: Scores,
+    replicates: int,
+    seed: int,
+    *,
+    by_image: bool = False,
+    groups: Sequence[np.ndarray] | None = None,
 ) -> np.ndarray:
-    """The AUROC of every class in every replicate, (replicates, D); NaN where there is none."""
+    """The AUROC of every class in every replicate.
+
+    Args:
+        scores: N images.
+        replicates: R draws.
+        seed: of the draws.
+        by_image: draw images instead of patients.
+        groups: masks (N,); each draw is then scored once for each group's images alone, so that
+            two groups can be compared although patients stand in both.
+
+    Returns:
+        float64 (R, D), or (R, groups, D); NaN where there is no AUROC.
+    """
     unit = _units(scores, by_image)
     count = int(unit.max()) + 1
+    masks = [np.ones(len(unit), bool)] if groups is None else groups
     ranked = [
-        _RankedClass(scores.probabilities[:, column], scores.targets[:, column], unit)
-        for column in range(len(scores.classes))
+        [
+            _RankedClass(given[mask], truth[mask], unit[mask])
+            for given, truth in zip(scores.probabilities.T, scores.targets.T, strict=True)
+        ]
+        for mask in masks
     ]
 
-    def replicate(number: int) -> list[float]:
+    def replicate(number: int) -> list[list[float]]:
         drawn = keyed_generator("bootstrap", seed, number).integers(0, count, count)
         weights = np.bincount(drawn, minlength=count)
-        return [one.auroc(weights) for one in ranked]
+        return [[one.auroc(weights) for one in group] for group in ranked]
 
     # One after the other: each array is so short that threads cost twice what they save.
-    return np.array([replicate(number) for number in range(replicates)])
+    values = np.array([replicate(number) for number in range(replicates)])
+    return values[:, 0] if groups is None else values
 
 
 def _units(scores: Scores, by_image: bool) -> np.ndarray:
@@ -159,13 +211,15 @@ def _units(scores: Scores, by_image: bool) -> np.ndarray:
     return np.unique(scores.patients, return_inverse=True)[1]
 
 
-def _enough(scores: Scores, column: int) -> bool:
+def enough_patients(scores: Scores, column: int) -> bool:
+    """Whether a class has at least 5 positive and 5 negative patients."""
     patients = np.asarray(scores.patients)
     target = scores.targets[:, column]
     return all(len(set(patients[target == value])) >= MIN_PATIENTS for value in (0, 1))
 
 
-def _interval(values: np.ndarray) -> Interval:
+def interval_of(values: np.ndarray) -> Interval:
+    """The interval of replicates (R,), NaN left out and counted; `n/a` where none is left."""
     kept = values[~np.isnan(values)]
     if not len(kept):
         return _nothing()

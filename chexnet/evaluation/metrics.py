@@ -40,6 +40,18 @@ class Scores:
     probabilities: np.ndarray
     targets: np.ndarray
 
+    def take(self, rows: np.ndarray, classes: list[str] | None = None) -> "Scores":
+        """The same of some images, by number and in this order, and of some classes."""
+        names = self.classes if classes is None else classes
+        columns = [self.classes.index(name) for name in names]
+        return Scores(
+            images=[self.images[row] for row in rows],
+            patients=[self.patients[row] for row in rows],
+            classes=list(names),
+            probabilities=self.probabilities[rows][:, columns],
+            targets=self.targets[rows][:, columns],
+        )
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -123,22 +135,6 @@ def roc(
     curves = binary_roc(torch.from_numpy(probabilities), torch.from_numpy(targets).int())
     fpr, tpr, thresholds = (curve.numpy() for curve in curves)
     return fpr, tpr, thresholds
-
-
-def youden_threshold(probabilities: np.ndarray, targets: np.ndarray) -> float | None:
-    """The threshold of greatest sensitivity + specificity - 1 (Youden, Cancer 1950), or None.
-
-    Returns:
-        A probability: halfway between the best cut and the next lower score, so that it is not a
-        value of one image.
-    """
-    full = roc(probabilities, targets)
-    if full is None:
-        return None
-    fpr, tpr, thresholds = full
-    best = int(np.argmax(tpr - fpr))
-    lower = thresholds[best + 1] if best + 1 < len(thresholds) else 0.0
-    return float((min(thresholds[best], 1.0) + lower) / 2)
 
 
 def _per_class(

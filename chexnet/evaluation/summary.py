@@ -144,10 +144,10 @@ def as_dict(summary: Summary) -> dict[str, Any]:
     per_class = {
         name: {
             "positives": int(summary.positives[i]),
-            "auroc": _number(summary.auroc[i]),
-            "average_precision": _number(summary.average_precision[i]),
+            "auroc": number(summary.auroc[i]),
+            "average_precision": number(summary.average_precision[i]),
         }
-        | ({"interval": _bounds(intervals.classes[name])} if intervals else {})
+        | ({"interval": bounds(intervals.classes[name])} if intervals else {})
         for i, name in enumerate(summary.classes)
     }
     means = {"findings": summary.findings, "rows": summary.rows}
@@ -157,8 +157,8 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "classes": per_class,
         "mean_auroc": {
             key: asdict(mean)
-            | {"value": _number(mean.value)}
-            | ({"interval": _bounds(getattr(intervals, key))} if intervals else {})
+            | {"value": number(mean.value)}
+            | ({"interval": bounds(getattr(intervals, key))} if intervals else {})
             for key, mean in means.items()
         },
         "loss": summary.loss,
@@ -180,7 +180,8 @@ def _figure(value: float) -> str:
     return "n/a" if np.isnan(value) else f"{value:.4f}"
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """A plain number; None for NaN."""
     return None if np.isnan(value) else float(value)
 
 
@@ -190,9 +191,10 @@ def _range(interval: Interval | None) -> str:
     return f"{interval.low:.4f}-{interval.high:.4f}"
 
 
-def _bounds(interval: Interval) -> dict[str, Any]:
+def bounds(interval: Interval) -> dict[str, Any]:
+    """An interval as plain values."""
     return {
-        "low": _number(interval.low),
-        "high": _number(interval.high),
+        "low": number(interval.low),
+        "high": number(interval.high),
         "draws_left_out": interval.left_out,
     }

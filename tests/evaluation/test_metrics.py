@@ -11,7 +11,6 @@ from chexnet.evaluation.metrics import (
     operating_curve,
     roc,
     sigmoid,
-    youden_threshold,
 )
 
 
@@ -75,21 +74,7 @@ def test_different_logits_stay_different_probabilities():
     assert len(set(sigmoid(logits))) == len(set(logits))
 
 
-def test_the_youden_threshold_is_the_best_cut_there_is():
-    given, targets = scores("random", seed=3)
-    p, t = given[:, 0], targets[:, 0]
-    threshold = youden_threshold(p, t)
-
-    def youden(cut: float) -> float:
-        called = p >= cut
-        return called[t == 1].mean() + (~called)[t == 0].mean() - 1
-
-    assert youden(threshold) == pytest.approx(max(youden(cut) for cut in p))
-    assert threshold not in p
-
-
-def test_a_class_without_a_curve_has_neither_threshold_nor_points():
-    assert youden_threshold(np.array([0.1, 0.2]), np.array([0, 0])) is None
+def test_a_class_without_a_curve_has_no_points():
     assert operating_curve(np.array([0.1, 0.2]), np.array([1, 1])) is None
     assert roc(np.array([0.1]), np.array([1])) is None
 

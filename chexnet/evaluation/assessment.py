@@ -1,0 +1,201 @@
+"""Everything that can honestly be said of some scores, in one place for tables and reports.
+
+Shapes: N images, D classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from chexnet.evaluation.calibration import (
+    Calibration,
+    brier,
+    calibrate,
+    expected_calibration_error,
+    fit_calibrations,
+)
+from chexnet.evaluation.intervals import REPLICATES
+from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.operating import (
+    RULES,
+    OperatingPoint,
+    choose_thresholds,
+    operating_points,
+)
+from chexnet.evaluation.subgroups import Subgroups, by_group, membership
+from chexnet.evaluation.summary import Summary, bounds, number, summarise
+from chexnet.evaluation.summary import as_dict as figures
+
+
+@dataclass(frozen=True)
+class FromValidation:
+    """What was chosen on validation images, and nowhere else.
+
+    Attributes:
+        calibrations: label to calibration.
+        thresholds: label to rule to calibrated probability, None for a class with too few images.
+        source: where it comes from, for a reader.
+    """
+
+    calibrations: Mapping[str, Calibration]
+    thresholds: Mapping[str, Mapping[str, float] | None]
+    source: str
+
+
+def fit_on(validation: Scores, source: str) -> FromValidation:
+    """Calibrate and choose thresholds on validation scores."""
+    calibrations = fit_calibrations(validation)
+    thresholds = choose_thresholds(calibrate(validation, calibrations))
+    return FromValidation(calibrations, thresholds, source)
+
+
+@dataclass(frozen=True)
+class Reliable:
+    """How well one class's probabilities mean what they say; before and after calibration.
+
+    Attributes:
+        error: expected calibration error, equal-mass bins, in [0, 1].
+        brier: Brier score, in [0, 1].
+        pooled: calibrated with all classes together.
+    """
+
+    error: tuple[float, float]
+    brier: tuple[float, float]
+    pooled: bool
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The figures of one scoring.
+
+    Attributes:
+        summary: AUROC, average precision and intervals.
+        chosen: what validation chose, None where there is none (a CSV alone).
+        calibrated: the scores after calibration; the raw ones where nothing was chosen.
+        reliability: label to calibration figures.
+        operating: rule to label to what its threshold does here.
+        subgroups: figures by sex, age and view.
+        prevalence: label to the share that PPV and NPV are for, where the user gave one.
+    """
+
+    summary: Summary
+    chosen: FromValidation | None
+    calibrated: Scores
+    reliability: dict[str, Reliable]
+    operating: dict[str, dict[str, OperatingPoint]]
+    subgroups: Subgroups
+    prevalence: Mapping[str, float] = field(default_factory=dict)
+
+
+def assess(
+    scores: Scores,
+    table: pd.DataFrame,
+    chosen: FromValidation | None,
+    *,
+    prevalence: Mapping[str, float] | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Assessment:
+    """Compute every figure.
+
+    Args:
+        scores: of N images, as the network gave them.
+        table: see `NIHFolder.table`; sex, age and view come from it.
+        chosen: what validation chose; nothing here changes it.
+        prevalence: label to share for PPV and NPV.
+        replicates: bootstrap draws of every interval.
+        seed: of the draws.
+    """
+    calibrated = calibrate(scores, chosen.calibrations) if chosen else scores
+    operating = {}
+    if chosen:
+        operating = {
+            rule: operating_points(
+                calibrated,
+                chosen.thresholds,
+                rule,
+                prevalence=prevalence,
+                replicates=replicates,
+                seed=seed,
+            )
+            for rule in RULES
+        }
+    return Assessment(
+        summary=summarise(scores, replicates=replicates, seed=seed),
+        chosen=chosen,
+        calibrated=calibrated,
+        reliability=_reliability(scores, calibrated, chosen),
+        operating=operating,
+        subgroups=by_group(scores, membership(scores, table), replicates, seed),
+        prevalence=dict(prevalence or {}),
+    )
+
+
+def _reliability(
+    scores: Scores, calibrated: Scores, chosen: FromValidation | None
+) -> dict[str, Reliable]:
+    found = {}
+    for column, name in enumerate(scores.classes):
+        truth = scores.targets[:, column]
+        before, after = scores.probabilities[:, column], calibrated.probabilities[:, column]
+        used = chosen.calibrations.get(name) if chosen else None
+        found[name] = Reliable(
+            error=tuple(expected_calibration_error(p, truth) for p in (before, after)),
+            brier=tuple(brier(p, truth) for p in (before, after)),
+            pooled=bool(used and used.pooled),
+        )
+    return found
+
+
+def as_dict(found: Assessment) -> dict[str, Any]:
+    """What is added to the summary's figures in `metrics.json`; NaN becomes None."""
+    gap = found.subgroups.gap
+    return {
+        **figures(found.summary),
+        "chosen_on": found.chosen.source if found.chosen else None,
+        "calibration": {
+            name: {
+                "ece_before": one.error[0],
+                "ece_after": one.error[1],
+                "brier_before": one.brier[0],
+                "brier_after": one.brier[1],
+                "pooled": one.pooled,
+            }
+            for name, one in found.reliability.items()
+        },
+        "prevalence": found.prevalence,
+        "operating_points": {
+            rule: {
+                name: {
+                    "threshold": point.threshold,
+                    **{
+                        measure: {"value": number(value)}
+                        | (
+                            {"interval": bounds(point.intervals[measure])}
+                            if point.intervals
+                            else {}
+                        )
+                        for measure, value in point.values.items()
+                    },
+                }
+                for name, point in points.items()
+            }
+            for rule, points in found.operating.items()
+        },
+        "subgroups": {
+            attribute: {name: figures(summary) for name, summary in groups.items()}
+            for attribute, groups in found.subgroups.groups.items()
+        },
+        "largest_gap": None
+        if gap is None
+        else {
+            "attribute": gap.attribute,
+            "better": gap.better,
+            "worse": gap.worse,
+            "mean_auroc_difference": gap.value,
+            "findings": gap.of,
+            "interval": bounds(gap.interval),
+        },
+    }

@@ -1,0 +1,157 @@
+"""Probabilities that mean what they say: Platt scaling, and how far off they are.
+
+A class's logit z becomes slope * z + bias (Platt, "Probabilistic outputs for support vector
+machines", 1999), fitted on the validation part. The slope stays above 0, so that no order changes
+and every AUROC stays what it was. A class with few positives there would fit an accident: such
+classes share one calibration, fitted on the answers for all classes together.
+
+Shapes: N images, D classes. Probabilities are float64 in [0, 1], targets 0 or 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from chexnet.evaluation.metrics import Scores
+
+MIN_POSITIVES = 20
+"""Positive (and negative) validation images under which a class gets no numbers of its own."""
+BINS = 15
+_EDGE = 1e-15  # probabilities are kept this far from 0 and 1, where a logit has no value
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """One class's map from the network's probability to a calibrated one.
+
+    Attributes:
+        slope: of the logit, above 0.
+        bias: added to it.
+        positives: positive validation images of the class.
+        pooled: fitted on all classes together, because the class has too few.
+    """
+
+    slope: float = 1.0
+    bias: float = 0.0
+    positives: int = 0
+    pooled: bool = False
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, any shape."""
+        kept = np.clip(np.asarray(probabilities, np.float64), _EDGE, 1 - _EDGE)
+        return expit(self.slope * logit(kept) + self.bias)
+
+
+def enough(targets: np.ndarray) -> bool:
+    """Whether a class has enough images of both kinds (N,) for numbers of its own."""
+    positives = int(targets.sum())
+    return min(positives, len(targets) - positives) >= MIN_POSITIVES
+
+
+def fit_calibrations(scores: Scores) -> dict[str, Calibration]:
+    """Fit every class on validation scores.
+
+    Returns:
+        Label to calibration; the identity for all where even the pooled answers are too few.
+    """
+    whole = Calibration(pooled=True)
+    if enough(scores.targets.ravel()):
+        whole = _fit(scores.probabilities.ravel(), scores.targets.ravel(), pooled=True)
+    found = {}
+    for name, given, truth in zip(
+        scores.classes, scores.probabilities.T, scores.targets.T, strict=True
+    ):
+        positives = int(truth.sum())
+        found[name] = (
+            _fit(given, truth)
+            if enough(truth)
+            else Calibration(whole.slope, whole.bias, positives, pooled=True)
+        )
+    return found
+
+
+def calibrate(scores: Scores, calibrations: Mapping[str, Calibration]) -> Scores:
+    """The same scores with calibrated probabilities; a class without a calibration stays."""
+    columns = [
+        calibrations.get(name, Calibration())(given) if name in calibrations else given
+        for name, given in zip(scores.classes, scores.probabilities.T, strict=True)
+    ]
+    return Scores(
+        scores.images, scores.patients, scores.classes, np.stack(columns, axis=1), scores.targets
+    )
+
+
+def expected_calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """ECE over bins of equal mass (Nguyen and O'Connor, EMNLP 2015), in [0, 1].
+
+    The mean over images of |mean probability - share of positives| of the image's bin. Bins of
+    equal width would put nearly all images of a rare finding into the first one.
+    """
+    bins = reliability(probabilities, targets)
+    return float(np.average(np.abs(bins.probability - bins.observed), weights=bins.count))
+
+
+def brier(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Mean squared difference of probability and truth (Brier 1950), in [0, 1]."""
+    return float(np.mean((probabilities - targets) ** 2))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of equal mass, each float or int (bins,).
+
+    Attributes:
+        probability: mean probability.
+        observed: share of positives.
+        count: images.
+    """
+
+    probability: np.ndarray
+    observed: np.ndarray
+    count: np.ndarray
+
+
+def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> Reliability:
+    """Sort images (N,) by probability into bins of (nearly) equal count; at least one image."""
+    order = np.argsort(probabilities, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    return Reliability(
+        np.array([probabilities[part].mean() for part in parts]),
+        np.array([targets[part].mean() for part in parts]),
+        np.array([len(part) for part in parts]),
+    )
+
+
+def as_card(calibrations: Mapping[str, Calibration]) -> dict[str, Any]:
+    """Plain values for the weights file."""
+    return {name: asdict(one) for name, one in calibrations.items()}
+
+
+def from_card(validation: Mapping[str, Any]) -> dict[str, Calibration]:
+    """What `as_card` wrote; empty for a weights file of before."""
+    return {name: Calibration(**one) for name, one in validation.get("calibration", {}).items()}
+
+
+def _fit(probabilities: np.ndarray, targets: np.ndarray, *, pooled: bool = False) -> Calibration:
+    logits = logit(np.clip(probabilities, _EDGE, 1 - _EDGE))
+    positives = int(targets.sum())
+    # Platt's targets, a little inside 0 and 1: separable answers would drive the slope to infinity.
+    wanted = np.where(
+        targets == 1, (positives + 1) / (positives + 2), 1 / (len(targets) - positives + 2)
+    )
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        slope, bias = np.exp(parameters[0]), parameters[1]
+        z = slope * logits + bias
+        value = np.mean(np.logaddexp(0, z) - wanted * z)
+        error = (expit(z) - wanted) / len(z)
+        return value, np.array([slope * (error @ logits), error.sum()])
+
+    slope, bias = minimize(
+        loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-4, 4), (None, None)]
+    ).x
+    return Calibration(float(np.exp(slope)), float(bias), positives, pooled)

@@ -1,0 +1,121 @@
+"""Is one network better than another on the same images? Paired over patients.
+
+Both are scored under the same draws of patients, so that what makes a draw easy cancels out
+(DeLong's pairing, with whole patients as the unit). The p-value is two-sided, of the difference
+over its bootstrap standard error against the normal distribution.
+
+Shapes: N images, D classes, R replicates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from chexnet.errors import DataError
+from chexnet.evaluation.intervals import (
+    REPLICATES,
+    Interval,
+    enough_patients,
+    interval_of,
+    replicate_aurocs,
+)
+from chexnet.evaluation.metrics import Scores, auroc
+from chexnet.labels import FINDINGS
+
+MEAN = "Mean of the findings"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """AUROC of A less AUROC of B.
+
+    Attributes:
+        first: AUROC of A, NaN where there is none.
+        second: AUROC of B.
+        interval: 95 % interval of the difference; `n/a` with under 5 positive (negative) patients.
+        p: two-sided p-value, NaN where there is no interval.
+        of: classes that the figure is a mean of.
+    """
+
+    first: float
+    second: float
+    interval: Interval
+    p: float
+    of: int = 1
+
+    @property
+    def value(self) -> float:
+        """A less B."""
+        return self.first - self.second
+
+
+def compare(
+    first: Scores, second: Scores, replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, Difference]:
+    """Compare class by class, and the mean over the findings that both have.
+
+    Args:
+        first: A.
+        second: B, of the same images in any order.
+        replicates: bootstrap draws.
+        seed: of the draws.
+
+    Raises:
+        DataError: other images, or no class in common.
+    """
+    first, second = _aligned(first, second)
+    drawn = replicate_aurocs(first, replicates, seed) - replicate_aurocs(second, replicates, seed)
+    values = [auroc(one.probabilities, one.targets) for one in (first, second)]
+    found = {}
+    for column, name in enumerate(first.classes):
+        known = enough_patients(first, column)
+        found[name] = _difference(values[0][column], values[1][column], drawn[:, column], known)
+    chosen = [
+        column
+        for column, name in enumerate(first.classes)
+        if name in FINDINGS and not np.isnan(values[0][column])
+    ]
+    if chosen:
+        means = [float(one[chosen].mean()) for one in values]
+        found[MEAN] = _difference(*means, _row_means(drawn[:, chosen]), True, len(chosen))
+    return found
+
+
+def _difference(
+    first: float, second: float, drawn: np.ndarray, known: bool, of: int = 1
+) -> Difference:
+    interval = interval_of(drawn) if known else interval_of(np.empty(0))
+    p = float("nan")
+    if interval.known:
+        spread = np.nanstd(drawn, ddof=1)
+        # Two files with the same answers differ nowhere: nothing speaks against their being equal.
+        p = float(2 * norm.sf(abs(first - second) / spread)) if spread > 0 else 1.0
+    return Difference(float(first), float(second), interval, p, of)
+
+
+def _row_means(values: np.ndarray) -> np.ndarray:
+    have = ~np.isnan(values)
+    count = have.sum(axis=1)
+    sums = np.where(have, values, 0).sum(axis=1)
+    return np.divide(sums, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
+def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
+    place = {name: row for row, name in enumerate(second.images)}
+    missing = [name for name in first.images if name not in place]
+    extra = len(second.images) - (len(first.images) - len(missing))
+    if missing or extra:
+        which = missing[0] if missing else next(iter(set(place) - set(first.images)))
+        raise DataError(
+            f"The two files are of other images: {len(missing):,} only in the first, {extra:,} "
+            f"only in the second, {which} among them. Score the same images with both networks."
+        )
+    classes = [name for name in first.classes if name in second.classes]
+    if not classes:
+        raise DataError(
+            f"The two files have no class in common: found {', '.join(first.classes[:3])} ... and "
+            f"{', '.join(second.classes[:3])} ..."
+        )
+    rows = [place[name] for name in first.images]
+    return first.take(np.arange(len(rows)), classes), second.take(np.array(rows), classes)

@@ -1,0 +1,146 @@
+"""Is the network as good for everybody? Every figure by sex, age and view position.
+
+Shapes: N images, G groups, D classes, R replicates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from chexnet.evaluation.intervals import (
+    REPLICATES,
+    Interval,
+    enough_patients,
+    interval_of,
+    replicate_aurocs,
+)
+from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.summary import Summary, summarise
+from chexnet.labels import FINDINGS
+
+AGES = (0, 20, 40, 60, 80, 200)
+"""Edges of the age bands in years; the last band is open."""
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Two groups of one attribute whose mean AUROC differs most.
+
+    Attributes:
+        attribute: `sex`, `age` or `view`.
+        better: group of the higher mean.
+        worse: group of the lower one.
+        value: difference of the means over the findings that both groups have.
+        of: number of these findings.
+        interval: of the difference, under the same draws of patients. It was picked as the
+            largest, so it is too hopeful as a test.
+    """
+
+    attribute: str
+    better: str
+    worse: str
+    value: float
+    of: int
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Subgroups:
+    """Figures of each group, attribute to group to figures, and the largest gap (or None)."""
+
+    groups: dict[str, dict[str, Summary]]
+    gap: Gap | None
+
+
+def membership(scores: Scores, table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Each image's group of each attribute, str (N,).
+
+    Args:
+        scores: of N images.
+        table: see `NIHFolder.table`; holds at least these images.
+    """
+    about = table.set_index("image").loc[scores.images]
+    names = [f"{low}-{high - 1}" for low, high in pairwise(AGES)]
+    names[-1] = f"{AGES[-2]} and over"
+    age = pd.cut(about["age"], AGES, right=False, labels=names).astype(object)
+    columns = {"sex": about["sex"], "age": age, "view": about["view"]}
+    return {
+        attribute: column.where(column.notna() & (column != ""), UNKNOWN).to_numpy(str)
+        for attribute, column in columns.items()
+    }
+
+
+def by_group(
+    scores: Scores,
+    groups: Mapping[str, np.ndarray],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Subgroups:
+    """Score each group by itself, and compare the groups of each attribute.
+
+    Args:
+        scores: of N images.
+        groups: see `membership`; an attribute with one group alone is left out.
+        replicates: bootstrap draws.
+        seed: of the draws.
+    """
+    found: dict[str, dict[str, Summary]] = {}
+    gaps = []
+    for attribute, column in groups.items():
+        masks = {str(name): column == name for name in np.unique(column)}
+        if len(masks) < 2:
+            continue
+        parts = {name: scores.take(np.flatnonzero(mask)) for name, mask in masks.items()}
+        found[attribute] = {
+            name: summarise(part, replicates=replicates, seed=seed) for name, part in parts.items()
+        }
+        gaps += _gaps(attribute, scores, masks, parts, found[attribute], replicates, seed)
+    return Subgroups(found, max(gaps, key=lambda gap: gap.value, default=None))
+
+
+def _gaps(
+    attribute: str,
+    scores: Scores,
+    masks: dict[str, np.ndarray],
+    parts: dict[str, Scores],
+    figures: dict[str, Summary],
+    replicates: int,
+    seed: int,
+) -> list[Gap]:
+    """Each pair of groups, over the findings with enough patients in both."""
+    names = [name for name in masks if name != UNKNOWN]
+    known = {
+        name: {
+            column
+            for column, label in enumerate(scores.classes)
+            if label in FINDINGS and enough_patients(parts[name], column)
+        }
+        for name in names
+    }
+    drawn = None
+    gaps = []
+    for place, first in enumerate(names):
+        for second in names[place + 1 :]:
+            columns = sorted(known[first] & known[second])
+            if not columns:
+                continue
+            if drawn is None and replicates:
+                drawn = replicate_aurocs(
+                    scores, replicates, seed, groups=[masks[name] for name in names]
+                )
+            difference = float(
+                (figures[first].auroc[columns] - figures[second].auroc[columns]).mean()
+            )
+            better, worse = (first, second) if difference >= 0 else (second, first)
+            values = np.empty(0)
+            if drawn is not None:
+                pair = [drawn[:, names.index(name)][:, columns] for name in (better, worse)]
+                values = (pair[0] - pair[1]).mean(axis=1)
+            gaps.append(
+                Gap(attribute, better, worse, abs(difference), len(columns), interval_of(values))
+            )
+    return gaps
