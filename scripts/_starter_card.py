@@ -17,13 +17,14 @@ use.
 """
 
 
-def card(weights: Path, out: Path, runs: tuple[Path, Path]) -> str:
+def card(weights: Path, out: Path, runs: tuple[Path, Path], made_by: str) -> str:
     """Markdown.
 
     Args:
         weights: the stored file.
         out: folder with `eval-all/metrics.json` and `localize-all/localization.json` of it.
         runs: folders of the two training runs.
+        made_by: the command that made it.
     """
     _, about = load_weights(weights)
     scored = json.loads((out / "eval-all" / "metrics.json").read_text(encoding="utf-8"))
@@ -32,7 +33,7 @@ def card(weights: Path, out: Path, runs: tuple[Path, Path]) -> str:
         [
             "# Starter weights\n",
             _HEAD,
-            _what(weights, about, runs),
+            _what(weights, about, runs, made_by),
             _auroc(scored),
             _pointing(located),
             _limits(),
@@ -40,7 +41,7 @@ def card(weights: Path, out: Path, runs: tuple[Path, Path]) -> str:
     )
 
 
-def _what(weights: Path, about: Any, runs: tuple[Path, Path]) -> str:
+def _what(weights: Path, about: Any, runs: tuple[Path, Path], made_by: str) -> str:
     made, size = about.provenance, about.preprocessing.size
     images = made["data"]["images"]
     spent = [_spent(run) for run in runs]
@@ -60,7 +61,7 @@ of other drawn patients, {images["val"]:,}, chose the best pass. {times}
 It was made, and is made again, by
 
 ```sh
-python -m scripts.starter
+{made_by}
 ```
 
 which draws the phantoms, trains twice (half the size first), stores, scores, and writes this page.

@@ -1,7 +1,8 @@
 """Score a network or somebody's predictions: python -m scripts.eval --data DIR --weights W."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,34 +13,58 @@ from scripts._cli import (
     Packs,
     Part,
     Seed,
-    Weights,
     Workers,
     new_app,
     progress_bar,
     run,
 )
 
-if TYPE_CHECKING:
-    from chexnet.evaluation.sources import Scored
-
 app = new_app()
+
+
+class Averaging(StrEnum):
+    """What is averaged over at test time."""
+
+    none = "none"
+    flip = "flip"
 
 
 @app.command(name="eval")
 def evaluate(
     data: Data,
-    weights: Weights | None = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(help="A best_chexnet_params.pth; several are averaged."),
+    ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Score this CSV (Image Index, prob_<label> ...) instead.")
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="With --predictions: CSV of the val part, to choose thresholds on."),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Compare two CSVs of the same images.")
     ] = None,
     split: Annotated[
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
     ] = Part.test,
     scheme: Annotated[
-        str,
-        typer.Option(help="With --predictions: split the part is of (auto, official, patient)."),
+        str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
     ] = "auto",
-    labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
+    labels: Annotated[
+        str, typer.Option(help="NIH label table: auto, 2017, v2020, or both beside each other.")
+    ] = "auto",
+    prevalence: Annotated[
+        list[str] | None,
+        typer.Option(help="Share that PPV and NPV are for: 0.05, or Mass=0.05; may be repeated."),
+    ] = None,
+    tta: Annotated[
+        Averaging, typer.Option(help="flip also shows each picture mirrored.")
+    ] = Averaging.none,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write report.html and model_card.md.")
+    ] = False,
     out: Out = Path("runs/default"),
     packs: Packs = Path("packs"),
     seed: Seed = 0,
@@ -49,32 +74,40 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     allow_leak: AllowLeak = False,
 ) -> None:
-    """Score the test or validation part: AUROC of each finding with its interval.
+    """Score the test or validation part: AUROC of each finding with its interval, and more.
 
-    Writes predictions.csv, metrics.json, auroc.png and roc.png into --out/eval-<part>.
+    Calibration, operating points and subgroups stand beside it. Writes predictions.csv,
+    metrics.json, auroc.png and roc.png into --out/eval-<part>.
     """
-    if (weights is None) == (predictions is None):
-        raise typer.BadParameter("pass either --weights or --predictions")
+    if sum(map(bool, (weights, predictions, compare))) != 1:
+        raise typer.BadParameter("pass one of --weights, --predictions and --compare")
+    if validation and not predictions:
+        raise typer.BadParameter("--validation goes with --predictions")
     from chexnet import distributed
-    from chexnet.evaluation.sources import score_predictions, score_weights
+    from scripts import _eval
 
+    place = out / f"eval-{split.value}"
+    of_csv = {
+        "labels": "auto" if labels == "both" else labels,
+        "split": scheme,
+        "seed": seed,
+        "allow_leak": allow_leak,
+    }
+    if compare:
+        _eval.compare_files(data, compare, split.value, place, replicates, seed, of_csv)
+        return
     if predictions:
-        scored = score_predictions(
-            data,
-            predictions,
-            split.value,
-            labels=labels,
-            split=scheme,
-            seed=seed,
-            allow_leak=allow_leak,
-        )
+        scored = _eval.score_file(data, predictions, validation, split.value, of_csv)
     else:
+        from chexnet.evaluation.sources import score_networks
+
         with progress_bar(f"Scoring {split.value}") as on_progress:
-            scored = score_weights(
+            scored = score_networks(
                 data,
                 weights,
                 split.value,
-                labels=labels,
+                flip=tta is Averaging.flip,
+                labels=of_csv["labels"],
                 packs=packs,
                 device=device,
                 batch_size=batch_size,
@@ -83,32 +116,17 @@ def evaluate(
                 on_progress=on_progress if distributed.is_main() else None,
             )
     if distributed.is_main():
-        _report(scored, out / f"eval-{split.value}", replicates, seed)
-
-
-def _report(scored: "Scored", out: Path, replicates: int, seed: int) -> None:
-    import json
-
-    from chexnet.data.splits import LEAKY
-    from chexnet.evaluation.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.predictions import write_predictions
-    from chexnet.evaluation.summary import as_dict, evaluation_text, facts_text, summarise
-    from chexnet.files import write_text
-    from chexnet.provenance import surroundings
-
-    stamp = LEAKY if scored.facts["leaky"] else ""
-    summary = summarise(scored.scores, replicates=replicates, seed=seed)
-    print(facts_text(scored.facts))
-    for note in scored.notes:
-        print(note)
-    print()
-    print(evaluation_text(summary, stamp))
-    write_predictions(out / f"predictions{f'.{stamp}' if stamp else ''}.csv", scored.scores)
-    metrics = {"stamp": stamp, **as_dict(summary), "facts": scored.facts, "made": surroundings()}
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2))
-    plot_auroc(summary, out / "auroc.png", stamp)
-    plot_roc(scored.scores, summary, out / "roc.png", stamp)
-    print(f"\nWritten to {out}: predictions, metrics.json, auroc.png, roc.png")
+        _eval.finish(
+            scored,
+            data,
+            place,
+            shares=prevalence or [],
+            both_labels=labels == "both",
+            beside=weights[0].parent if weights else None,
+            report=report,
+            replicates=replicates,
+            seed=seed,
+        )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def starter(
     Every step is a command that is shown before it runs; killed, it goes on where it was. Writes
     the weights in half precision and their model card, README.md, beside them.
     """
-    small, packs, split = size // 2, out / "packs", out / "eval-all"
+    small, packs = size // 2, out / "packs"
     drawn = {TRAIN_SEED: data / "train", TEST_SEED: data / "test"}
     first, second = out / f"at{small}", out / f"at{size}"
     best = "best_chexnet_params.pth"
@@ -67,7 +67,11 @@ def starter(
     from chexnet.files import write_text
     from scripts._starter_card import card
 
-    write_text(weights.parent / "README.md", card(weights, split.parent, (first, second)))
+    made_by = (
+        f"python -m scripts.starter --patients {patients} --unseen {unseen} --size {size} "
+        f"--epochs {epochs[0]} {epochs[1]} --bf16 {bf16}"
+    )
+    write_text(weights.parent / "README.md", card(weights, out, (first, second), made_by))
     print(f"\nWritten: {weights} and {weights.parent / 'README.md'}")
 
 

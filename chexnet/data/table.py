@@ -8,10 +8,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from chexnet.errors import DataError
-from chexnet.labels import BOX_SPELLING, parse
+from chexnet.labels import BOX_SPELLING, LABELS, parse
 
 TABLES = {"2017": "Data_Entry_2017.csv", "v2020": "Data_Entry_2017_v2020.csv"}
 LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
@@ -181,7 +182,7 @@ def read_boxes(root: Path) -> pd.DataFrame:
     """NIH's boxes: `image`, `label` (of the vocabulary), `x`, `y`, `w`, `h` in the 1024 frame.
 
     Raises:
-        DataError: the list is missing or has other columns.
+        DataError: the list is missing, has other columns, or names the first row that is wrong.
     """
     source = Path(root) / BOXES
     try:
@@ -191,7 +192,24 @@ def read_boxes(root: Path) -> pd.DataFrame:
         raise DataError(f"{source} could not be read as NIH's list of boxes: {error}") from error
     boxes = raw.rename(columns={"i": "image", "l": "label"})
     boxes["label"] = boxes["label"].replace(BOX_SPELLING)
-    return boxes
+    sides = boxes[list("xywh")].apply(pd.to_numeric, errors="coerce")
+    far = np.maximum(sides["x"] + sides["w"], sides["y"] + sides["h"])
+    for problem, rows in (
+        ("has a label that NIH does not have", ~boxes["label"].isin(LABELS)),
+        ("has a box with a side that is no number", sides.isna().any(axis=1)),
+        ("has a box without an area", (sides[["w", "h"]] <= 0).any(axis=1)),
+        (
+            f"has a box outside the frame of {FRAME} x {FRAME} pixels",
+            (sides[["x", "y"]] < 0).any(axis=1) | (far > FRAME),
+        ),
+    ):
+        if rows.any():
+            first = int(np.argmax(rows.to_numpy()))
+            raise DataError(
+                f"{source}, line {first + 2}: {boxes['image'].iloc[first]} {problem}. Expected "
+                "Image Index, Finding Label, x, y, width and height. Fetch the list again from NIH."
+            )
+    return boxes.assign(**sides)
 
 
 def _years(cells: pd.Series) -> pd.Series:

@@ -20,6 +20,7 @@ def score(
     batch_size: int = 32,
     workers: int = 0,
     bf16: bool = False,
+    flip: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scores | None:
@@ -33,6 +34,7 @@ def score(
         batch_size: images at once on each process; no figure depends on it.
         workers: processes that read.
         bf16: bfloat16 autocast.
+        flip: also show every picture mirrored, and average the two probabilities.
         on_progress: called with this process's images done and in all.
         stop: asked after each batch.
 
@@ -53,7 +55,8 @@ def score(
         for images, _, _ in loader:
             inputs = normalise(images.to(device, non_blocking=True), data.preprocessing)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-            logits.append(model(inputs).float().cpu().numpy())
+            views = (inputs, inputs.flip(-1)) if flip else (inputs,)
+            logits.append(torch.cat([model(view) for view in views], 1).float().cpu().numpy())
             done += len(images)
             if on_progress:
                 on_progress(done, len(share))
@@ -62,7 +65,8 @@ def score(
                 break
     if distributed.any_rank(stopped):
         return None
-    part = np.concatenate(logits) if logits else np.empty((0, len(data.classes)), np.float32)
+    width = (1 + flip) * len(data.classes)
+    part = np.concatenate(logits) if logits else np.empty((0, width), np.float32)
     whole = distributed.gather_shares(part, len(data))
     if not np.isfinite(whole).all():
         raise ChexnetError(
@@ -72,6 +76,6 @@ def score(
         images=data.images,
         patients=data.patients,
         classes=list(data.classes),
-        probabilities=sigmoid(whole),
+        probabilities=sigmoid(whole).reshape(len(whole), 1 + flip, -1).mean(axis=1),
         targets=data.targets.astype(np.int8),
     )

@@ -1,30 +1,44 @@
 """Scores from a weights file, or from predictions that somebody made, with the facts of both."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from chexnet import distributed
 from chexnet.data.datasets import default_workers
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.data.table import NIHFolder, read_folder
-from chexnet.errors import LeakError
+from chexnet.errors import ConfigError, LeakError
+from chexnet.evaluation.assessment import FromValidation, fit_on
+from chexnet.evaluation.calibration import from_card
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.predictions import read_predictions
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.subject import open_subject
+from chexnet.model import Card
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of one part, what they are of, and sentences that a user should read."""
+    """Scores of one part.
+
+    Attributes:
+        scores: as the network gave them, before calibration.
+        facts: what they are of, plain values.
+        notes: sentences that a user should read.
+        table: see `NIHFolder.table`.
+        chosen: calibration and thresholds that validation chose, None where there are none.
+    """
 
     scores: Scores
     facts: dict[str, Any]
     notes: list[str]
+    table: pd.DataFrame
+    chosen: FromValidation | None = None
 
 
 def score_weights(
@@ -38,6 +52,7 @@ def score_weights(
     batch_size: int = 32,
     workers: int = -1,
     allow_leak: bool = False,
+    flip: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
     """Run a network over one part of a data folder.
@@ -52,6 +67,7 @@ def score_weights(
         batch_size: images at once on each process.
         workers: processes that read; -1 chooses.
         allow_leak: score images or patients of the training all the same; stamped.
+        flip: average over the picture and its mirror image.
         on_progress: called with images done and in all.
 
     Raises:
@@ -66,9 +82,81 @@ def score_weights(
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),
+            flip=flip,
             on_progress=on_progress,
         )
-    return Scored(scores, subject.facts, subject.study.notes)
+    facts = subject.facts | {"tta": "flip" if flip else "none"}
+    table = subject.study.folder.table
+    # What was chosen without the mirror image does not fit the averages.
+    chosen = None if flip else stored(subject.card)
+    return Scored(scores, facts, subject.study.notes, table, chosen)
+
+
+def score_networks(
+    data: Path, weights: Sequence[Path], part: str, *, flip: bool = False, **options: Any
+) -> Scored:
+    """Run one network, or average the probabilities of several.
+
+    With several networks, or mirrored pictures, calibration and thresholds are chosen anew, on the
+    validation part scored in the same way.
+
+    Args:
+        data: see `score_weights`; so are part, flip and the options.
+        weights: at least one weights file.
+        part: `val`, `test` or `all`.
+        flip: average over the picture and its mirror image.
+        options: further arguments of `score_weights`.
+
+    Raises:
+        ChexnetError: see `score_weights`; or the networks have other classes or other splits.
+    """
+    found = _average([score_weights(data, w, part, flip=flip, **options) for w in weights])
+    if found.chosen or part == "all":
+        return found
+    val = found if part == "val" else None
+    if val is None:
+        val = _average([score_weights(data, w, "val", flip=flip, **options) for w in weights])
+    source = f"{len(val.scores.images):,} validation images, scored in the same way"
+    return replace(found, chosen=fit_on(val.scores, source))
+
+
+def stored(card: Card) -> FromValidation | None:
+    """What a weights file carries of its validation; None in one of before it did."""
+    if "thresholds" not in card.validation:
+        return None
+    images = card.validation["figures"]["images"]
+    source = f"{images:,} validation images, when the weights were written"
+    return FromValidation(from_card(card.validation), card.validation["thresholds"], source)
+
+
+def _average(found: list[Scored]) -> Scored:
+    first = found[0]
+    if len(found) == 1:
+        return first
+    for other in found[1:]:
+        if other.scores.classes != first.scores.classes:
+            raise ConfigError(
+                "The weights files have other classes: found "
+                f"{', '.join(other.scores.classes)}, expected {', '.join(first.scores.classes)}."
+            )
+        if other.scores.images != first.scores.images:
+            raise ConfigError(
+                "The weights files come of other splits, so they have no part in common that none "
+                "of them has seen. Average networks that were trained on the same split."
+            )
+    mean = np.mean([one.scores.probabilities for one in found], axis=0)
+    facts = first.facts | {
+        "leaky": any(one.facts["leaky"] for one in found),
+        "ensemble": [one.facts["weights"] for one in found],
+    }
+    notes = list(dict.fromkeys(note for one in found for note in one.notes))
+    return replace(
+        first,
+        scores=replace(first.scores, probabilities=mean),
+        facts=facts,
+        notes=notes,
+        chosen=None,
+    )
 
 
 def score_predictions(
@@ -109,7 +197,7 @@ def score_predictions(
         notes.append(
             "Scored without a split (--split all): the figures may include training images."
         )
-        return Scored(scores, facts | {"split": "none"}, notes)
+        return Scored(scores, facts | {"split": "none"}, notes, folder.table)
     divided = make_split(folder, split, seed, allow_leak=allow_leak)
     in_part, outside = _place(folder, divided.rows[part], scores)
     if outside and not allow_leak:
@@ -128,7 +216,7 @@ def score_predictions(
         "images_of_part": in_part,
         "images_in_part": of_part,
     }
-    return Scored(scores, facts, notes)
+    return Scored(scores, facts, notes, folder.table)
 
 
 def _place(folder: NIHFolder, rows: np.ndarray, scores: Scores) -> tuple[int, int]:

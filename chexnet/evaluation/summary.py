@@ -92,6 +92,11 @@ def facts_text(facts: Mapping[str, Any]) -> str:
             f"Weights: {weights['file']}, {weights['epoch']} epochs on {weights['trained_on']} "
             f"({weights['train_fingerprint']}), begun from {weights['origin']}."
         )
+    if "ensemble" in facts:
+        names = ", ".join(one["file"] for one in facts["ensemble"])
+        sentences.append(f"Probabilities averaged over {len(facts['ensemble'])} networks: {names}.")
+    if facts.get("tta", "none") != "none":
+        sentences.append("Averaged over each picture and its mirror image.")
     if "part" in facts:
         sentences.append(f"Scored: {facts['part']}.")
     return " ".join(sentences)

@@ -130,3 +130,20 @@ def test_nihs_boxes_use_the_tables_spelling():
     assert "Infiltrate" not in set(boxes["label"])
     first = boxes.iloc[0]
     assert (first["x"], first["h"]) == pytest.approx((225.0847, 79.1864), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("b.png,Mass,900,10,200,50,,,", "line 3: b.png has a box outside the frame"),
+        ("b.png,Mass,-1,10,20,50,,,", "line 3: b.png has a box outside the frame"),
+        ("b.png,Mass,10,10,0,50,,,", "line 3: b.png has a box without an area"),
+        ("b.png,Mass,ten,10,20,50,,,", "line 3: b.png has a box with a side that is no number"),
+        ("b.png,Measles,10,10,20,50,,,", "line 3: b.png has a label that NIH does not have"),
+    ],
+)
+def test_a_wrong_box_is_refused_at_its_line(tmp_path, row, told):
+    lines = ["Image Index,Finding Label,Bbox [x,y,w,h],,,", "a.png,Infiltrate,5,5,9,9,,,", row]
+    (tmp_path / "BBox_List_2017.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=told):
+        read_boxes(tmp_path)

@@ -1,9 +1,7 @@
 """The commands as a user runs them: exit code and text."""
 
-import importlib
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +13,6 @@ from PIL import Image
 
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.data.table import read_folder
-from scripts._cli import run as run_app
 from tests.conftest import rows_of
 
 ROOT = Path(__file__).parents[2]
@@ -37,32 +34,6 @@ COMMANDS = (
 def run(name: str, *arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture
-def refused(monkeypatch, capfd):
-    """Run a command that must end with code 1; gives its message, which has no traceback.
-
-    In this process, where torch is imported already: the same door as `python -m`.
-    """
-
-    def call(name: str, *arguments: object) -> str:
-        monkeypatch.chdir(ROOT)
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with pytest.raises(SystemExit) as ended:
-                run_app(importlib.import_module(f"scripts.{name}").app)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        told = capfd.readouterr().err
-        assert ended.value.code == 1, told
-        assert told.startswith("Error: ")
-        assert "Traceback" not in told
-        return told
-
-    return call
 
 
 @pytest.mark.parametrize("name", COMMANDS)

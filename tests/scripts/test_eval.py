@@ -1,0 +1,196 @@
+"""scripts.eval beyond the plain way, which tests/scripts/test_commands.py goes."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexnet.data.splits import make_split
+from chexnet.data.table import read_folder
+from chexnet.errors import ConfigError
+from chexnet.evaluation.record import COLUMNS, NAME, note_scoring, read_record
+from chexnet.evaluation.sources import score_networks, score_weights
+from chexnet.model import build, load_weights, save_weights
+from chexnet.phantom.dataset import draw_phantoms
+from tests.conftest import rows_of
+from tests.scripts.test_commands import run
+
+
+@pytest.fixture
+def weights(trained):
+    return trained / "best_chexnet_params.pth"
+
+
+@pytest.fixture
+def other(weights, tmp_path):
+    """Another network that was trained on the same images."""
+    _, card = load_weights(weights)
+    save_weights(tmp_path / "other.pth", build(card.classes, "none", 5).model, card)
+    return tmp_path / "other.pth"
+
+
+def test_several_networks_are_averaged_and_choose_their_thresholds_anew(phantoms, weights, other):
+    options = {"device": "cpu", "workers": 0}
+    singles = [score_weights(phantoms, w, "test", **options) for w in (weights, other)]
+    both = score_networks(phantoms, [weights, other], "test", **options)
+    mean = (singles[0].scores.probabilities + singles[1].scores.probabilities) / 2
+    np.testing.assert_allclose(both.scores.probabilities, mean, atol=1e-12)
+    assert len(both.facts["ensemble"]) == 2
+    assert "validation images, scored in the same way" in both.chosen.source
+    assert "when the weights were written" in singles[0].chosen.source
+
+
+def test_a_mirrored_picture_counts_as_much_as_the_picture(phantoms, weights):
+    options = {"device": "cpu", "workers": 0}
+    plain = score_weights(phantoms, weights, "test", **options)
+    flipped = score_networks(phantoms, [weights], "test", flip=True, **options)
+    assert flipped.facts["tta"] == "flip"
+    assert flipped.scores.probabilities.shape == plain.scores.probabilities.shape
+    assert not np.allclose(flipped.scores.probabilities, plain.scores.probabilities, atol=1e-6)
+    assert flipped.chosen.source != plain.chosen.source
+
+
+def test_networks_of_other_splits_are_not_averaged(phantoms, weights, tmp_path):
+    model, card = load_weights(weights)
+    card.provenance["data"]["split_seed"] = 3
+    card.provenance["data"]["split"] = "patient"
+    card.provenance["trained_images"] = card.provenance["trained_images"][:1]
+    card.provenance["trained_patients"] = card.provenance["trained_patients"][:0]
+    save_weights(tmp_path / "other.pth", model, card)
+    with pytest.raises(ConfigError, match="other splits"):
+        score_networks(
+            phantoms,
+            [weights, tmp_path / "other.pth"],
+            "test",
+            device="cpu",
+            workers=0,
+            allow_leak=True,
+        )
+
+
+def test_each_scoring_of_test_images_is_noted_and_of_validation_is_not(phantoms, weights, tmp_path):
+    beside = tmp_path / "w.pth"
+    beside.write_bytes(weights.read_bytes())
+    before = beside.read_bytes()
+    options = ("--data", phantoms, "--weights", beside, "--out", tmp_path / "out")
+    for part in ("val", "test", "test"):
+        done = run("eval", *options, "--split", part, "--replicates", 20, "--device", "cpu")
+        assert done.returncode == 0, done.stderr
+    assert "noted beside these weights: 2" in done.stdout
+    assert "Calibration, chosen on" in done.stdout
+    record = read_record(tmp_path)
+    assert [row["part"] for row in record] == ["test", "test"]
+    metrics = json.loads((tmp_path / "out" / "eval-test" / "metrics.json").read_text())
+    assert metrics["test_scorings"] == record
+    assert {"calibration", "operating_points", "subgroups", "largest_gap"} <= set(metrics)
+    assert beside.read_bytes() == before
+
+
+def test_a_record_that_is_none_is_not_written_over(tmp_path):
+    (tmp_path / NAME).write_text("my,notes\n1,2\n")
+    with pytest.raises(Exception, match="no record"):
+        note_scoring(tmp_path, dict.fromkeys(COLUMNS, "x"))
+    assert (tmp_path / NAME).read_text() == "my,notes\n1,2\n"
+
+
+# --- CSVs alone ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(make_folder):
+    """A table of 300 patients and CSVs of its val and test part; no picture."""
+    root = make_folder(rows_of(300, 2, labels=("Mass", "No Finding", "Mass|Edema")), images=[])
+    read = read_folder(root, need_images=False)
+    random = np.random.default_rng(0)
+    for part in ("val", "test"):
+        for name, strength in (("a", 2.0), ("b", 0.5)):
+            rows = read.table.iloc[make_split(read).rows[part]]
+            ill = np.array(["Mass" in labels for labels in rows["labels"]])
+            z = strength * ill + random.normal(size=len(rows))
+            frame = pd.DataFrame({"Image Index": rows["image"], "prob_Mass": 1 / (1 + np.exp(-z))})
+            frame.to_csv(root / f"{part}-{name}.csv", index=False)
+    return root
+
+
+def test_thresholds_come_from_the_validation_file_whatever_the_test_file_says(folder, tmp_path):
+    found = []
+    for name in ("a", "b"):
+        out = tmp_path / name
+        options = ("--data", folder, "--out", out, "--replicates", 50)
+        files = ("--predictions", folder / f"test-{name}.csv")
+        done = run("eval", *options, *files, "--validation", folder / "val-a.csv")
+        assert done.returncode == 0, done.stderr
+        metrics = json.loads((out / "eval-test" / "metrics.json").read_text())
+        found.append({r: p["Mass"]["threshold"] for r, p in metrics["operating_points"].items()})
+    assert found[0] == found[1]
+    assert set(found[0]) == {"youden", "sensitivity", "specificity", "f1"}
+
+
+def test_a_given_prevalence_is_said_and_used(folder, tmp_path, refused):
+    options = ("--data", folder, "--out", tmp_path, "--predictions", folder / "test-a.csv")
+    options = (*options, "--validation", folder / "val-a.csv", "--replicates", 20)
+    done = run("eval", *options, "--prevalence", "0.02")
+    assert "PPV and NPV are for the prevalence given" in done.stdout
+    metrics = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
+    assert metrics["operating_points"]["youden"]["Mass"]["ppv"]["value"] < 0.2
+    assert "expected a share" in refused("eval", *options, "--prevalence", "Mass=7")
+
+
+def test_without_a_validation_file_nothing_is_chosen(folder, tmp_path):
+    files = ("--predictions", folder / "test-a.csv", "--out", tmp_path)
+    done = run("eval", "--data", folder, *files, "--replicates", 20)
+    assert "pass --validation" in done.stdout
+    metrics = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
+    assert metrics["operating_points"] == {}
+
+
+def test_thresholds_are_not_chosen_on_the_patients_they_are_scored_on(
+    folder,
+    tmp_path,
+    refused,
+):
+    options = ("--data", folder, "--out", tmp_path, "--predictions", folder / "test-a.csv")
+    told = refused("eval", *options, "--validation", folder / "test-b.csv")
+    assert "not in the val part" in told
+    assert not (tmp_path / "eval-test").exists()
+
+
+def test_two_files_are_compared(folder, tmp_path):
+    files = (folder / "test-a.csv", folder / "test-b.csv")
+    done = run("eval", "--data", folder, "--compare", *files, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "eval-test" / "comparison.json").read_text())["differences"]
+    assert found["Mass"]["difference"] > 0.1
+    assert found["Mass"]["p"] < 0.01
+
+
+def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, tmp_path):
+    text = (folder / "Data_Entry_2017.csv").read_text().splitlines()
+    changed = [
+        line.replace("Mass|Edema", "Edema") if number % 7 == 0 else line
+        for number, line in enumerate(text)
+    ]
+    (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join(changed))
+    files = ("--predictions", folder / "test-a.csv", "--out", tmp_path)
+    done = run("eval", "--data", folder, *files, "--labels", "both", "--replicates", 20)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["labels"]
+    names = {line.split(",")[0] for line in pd.read_csv(folder / "test-a.csv")["Image Index"]}
+    before, after = ({line.split(",")[0]: line for line in lines[1:]} for lines in (text, changed))
+    assert found["images_that_differ"] == sum(before[name] != after[name] for name in names) > 0
+    assert (
+        found["2017"]["classes"]["Mass"]["positives"]
+        > found["v2020"]["classes"]["Mass"]["positives"]
+    )
+
+
+@pytest.mark.slow
+def test_data_that_the_network_never_saw_is_scored_whole(weights, tmp_path):
+    draw_phantoms(tmp_path / "unseen", patients=6, size=96, seed=11, workers=1)
+    options = ("--data", tmp_path / "unseen", "--weights", weights, "--out", tmp_path)
+    done = run("eval", *options, "--split", "all", "--replicates", 20)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "eval-all" / "metrics.json").read_text())
+    table = read_folder(tmp_path / "unseen").table
+    assert metrics["images"] == len(table)
