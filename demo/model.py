@@ -29,11 +29,12 @@ def _facts(predictor: Predictor) -> str:
     origin, card = predictor.card.provenance, predictor.card
     data, config = origin.get("data", {}), origin.get("config", {})
     images = data.get("images", {})
+    validated = card.validation.get("figures", {}).get("images", "n/a")
     source = "drawn phantoms, not patients" if predictor.phantoms else "radiographs"
     rows = {
         "Network": "DenseNet-121, one linear layer on top",
         "Trained on": f"{images.get('train', 'n/a')} {source}; {data.get('split', 'n/a')} split",
-        "Validated on": f"{images.get('val', 'n/a')} images of other patients",
+        "Validated on": f"{validated} images of other patients",
         "Labels": f"{data.get('table', 'n/a')}, version {data.get('label_version', 'n/a')}",
         "Split": "LEAKY: patients stand on both sides" if data.get("leaky") else "by patient",
         "Began with": origin.get("origin", "n/a"),

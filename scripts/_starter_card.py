@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,21 @@ def _what(weights: Path, about: Any, runs: tuple[Path, Path], made_by: str) -> s
         f"{epochs} passes at {side} px in {minutes:.0f} minutes"
         for (epochs, minutes), side in zip(spent, (size // 2, size), strict=True)
     )
+    chosen_on = about.validation["figures"]["images"]
+    machine = made["gpu"] or f"{os.cpu_count()} CPU cores"
+    text = (
+        f"`{weights.name}`: DenseNet-121 for pictures of {size} x {size} pixels (heatmaps of "
+        f"{size // 32} x {size // 32} cells), {weights.stat().st_size / 1e6:.1f} MB; parameters in "
+        "half precision, BatchNorm's statistics in single. Trained on "
+        f"{images['train']:,} drawn radiographs; {images['val']:,} of other drawn patients chose "
+        f"the best pass, {chosen_on:,} (these among them) the calibration and the thresholds. "
+        f"{times} ({made['date'][:10]}, torch "
+        f"{made['torch']}, {machine}, shared with other work)."
+    )
     return f"""\
 ## What it is
 
-`{weights.name}`: DenseNet-121 for pictures of {size} x {size} pixels (heatmaps of {size // 32} x \
-{size // 32} cells), {weights.stat().st_size / 1e6:.1f} MB; parameters in half precision,
-BatchNorm's statistics in single. Trained on {images["train"]:,} drawn radiographs; those
-of other drawn patients, {images["val"]:,}, chose the best pass. {times}
-({made["date"][:10]}, torch {made["torch"]}, {made["gpu"] or f"{os.cpu_count()} CPU cores"}).
+{textwrap.fill(text, 100)}
 
 It was made, and is made again, by
 
@@ -75,13 +83,16 @@ def _spent(run: Path) -> tuple[int, float]:
 
 
 def _auroc(scored: dict[str, Any]) -> str:
+    text = (
+        f"{scored['images']:,} pictures of {scored['patients']:,} drawn patients of another seed, "
+        "scored with the stored half-precision file (`python -m scripts.eval --split all`); 95 % "
+        "intervals by bootstrap over patients."
+    )
     lines = [
         f"""\
 ## AUROC on phantoms it never saw
 
-{scored["images"]:,} pictures of {scored["patients"]:,} drawn patients of another seed, scored with
-the stored half-precision file (`python -m scripts.eval --split all`); 95 % intervals by bootstrap
-over patients.
+{textwrap.fill(text, 100)}
 
 | finding | n positive | AUROC | 95 % interval |
 |---|---|---|---|"""
@@ -102,17 +113,14 @@ over patients.
 
 
 def _pointing(located: dict[str, Any]) -> str:
-    lines = [
-        f"""\
-## Where it looks
-
-Share of drawn findings in whose box the heatmap's greatest pixel lies ({located["method"]},
-{located["cells"]} cells, resized bicubically; `python -m scripts.localize --split all`). Beside it
-controls: the centre of that finding's average box in other patients (no picture is looked at),
-and a random point. A finding whose boxes together are smaller than a cell of the map is counted
-apart.
-"""
-    ]
+    text = (
+        "Share of drawn findings in whose box the heatmap's greatest pixel lies "
+        f"({located['method']}, {located['cells']} cells, enlarged bicubically; `python -m "
+        "scripts.localize --split all`). Beside it controls: the centre of that finding's average "
+        "box in other patients (no picture is looked at), and a random point. A finding whose "
+        "boxes together are smaller than a cell of the map is counted apart."
+    )
+    lines = [f"## Where it looks\n\n{textwrap.fill(text, 100)}\n"]
     for size, rows in located["boxes"].items():
         if size == "all" or not rows:
             continue

@@ -84,19 +84,27 @@ def _step(name: str, *arguments: object) -> None:
 
 
 def _store(source: Path, target: Path, data: Path, packs: Path) -> None:
-    """Keep the weights in half precision, with the validation figures of what is kept."""
+    """Keep the weights in half precision, with the validation figures of what is kept.
+
+    Calibration and thresholds are chosen on all drawn patients that it was not trained on, those of
+    the test part of this seed too: what is reported comes of phantoms of another seed.
+    """
     from chexnet.card import make_card
+    from chexnet.evaluation.metrics import joined
     from chexnet.evaluation.sources import score_weights
     from chexnet.model import load_weights, save_weights
 
     model, card = load_weights(source)
     save_weights(target, model, card, half=True)
-    with progress_bar("Scoring val") as on_progress:
-        scored = score_weights(data, target, "val", packs=packs, on_progress=on_progress)
+    parts = []
+    for part in ("val", "test"):
+        with progress_bar(f"Scoring {part}") as on_progress:
+            scored = score_weights(data, target, part, packs=packs, on_progress=on_progress)
+        parts.append(scored.scores)
     made = card.provenance
     stored = make_card(
         card.preprocessing,
-        scored.scores,
+        joined(parts),
         trained=tuple(made[f"trained_{of}"].numpy() for of in ("images", "patients")),
         facts=made["data"],
         config=made["config"],

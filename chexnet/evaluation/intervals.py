@@ -132,6 +132,26 @@ def bootstrap_mean(
     return bootstrap_ratios(counts, patients, mean, replicates, seed)["mean"]
 
 
+def bootstrap_share(
+    hits: np.ndarray, patients: list[str], replicates: int = REPLICATES, seed: int = 0
+) -> Interval:
+    """The same for a share: where all are hits, or none is, no draw can show a doubt.
+
+    There the interval is Clopper and Pearson's, with patients as trials.
+
+    Args:
+        hits: 0 or 1 each, (N,).
+        patients: the patient of each.
+        replicates: number of draws.
+        seed: of the draws.
+    """
+    found = bootstrap_mean(hits, patients, replicates, seed)
+    if found.known and np.min(hits) == np.max(hits):
+        least = 0.025 ** (1 / len(set(patients)))
+        return Interval(least, 1.0) if hits[0] else Interval(0.0, 1 - least)
+    return found
+
+
 def bootstrap_ratios(
     counts: np.ndarray,
     patients: list[str],

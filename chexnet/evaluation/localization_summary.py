@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.intervals import Interval, bootstrap_mean
+from chexnet.evaluation.intervals import Interval, bootstrap_mean, bootstrap_share
 from chexnet.evaluation.localization import (
     OVERLAPS,
     Target,
@@ -112,7 +112,7 @@ def group(scored: Scored, chosen: np.ndarray, replicates: int, seed: int) -> Row
         targets=int(chosen.sum()),
         patients=len(set(patients)),
         hits={name: float(values.mean()) for name, values in hits.items()},
-        interval=bootstrap_mean(hits["heatmap"], patients, replicates, seed),
+        interval=bootstrap_share(hits["heatmap"], patients, replicates, seed),
         gain=float(gain.mean()),
         gain_interval=bootstrap_mean(gain, patients, replicates, seed),
         iou=iou,

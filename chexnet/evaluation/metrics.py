@@ -5,7 +5,7 @@ a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` 
 every mean (torchmetrics gives 0.0 there and folds it into the mean).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,17 @@ class Scores:
             probabilities=self.probabilities[rows][:, columns],
             targets=self.targets[rows][:, columns],
         )
+
+
+def joined(parts: Sequence[Scores]) -> Scores:
+    """The scores of several lots of images, with the same classes, as one."""
+    return Scores(
+        images=[name for part in parts for name in part.images],
+        patients=[name for part in parts for name in part.patients],
+        classes=parts[0].classes,
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        targets=np.concatenate([part.targets for part in parts]),
+    )
 
 
 @dataclass(frozen=True)

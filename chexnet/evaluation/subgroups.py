@@ -30,6 +30,9 @@ UNKNOWN = "unknown"
 class Gap:
     """Two groups of one attribute whose mean AUROC differs most.
 
+    Only pairs that share at least half of the findings are compared: one rare finding's AUROC in
+    two small groups says nothing of the groups.
+
     Attributes:
         attribute: `sex`, `age` or `view`.
         better: group of the higher mean.
@@ -121,12 +124,13 @@ def _gaps(
         }
         for name in names
     }
+    wanted = figures[next(iter(figures))].findings.all
     drawn = None
     gaps = []
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
             columns = sorted(known[first] & known[second])
-            if not columns:
+            if 2 * len(columns) < wanted or not columns:
                 continue
             if drawn is None and replicates:
                 drawn = replicate_aurocs(
