@@ -160,7 +160,7 @@ def discard(path: Path) -> None:
     """Remove an upload and the folder that Gradio made for it."""
     with suppress(OSError):
         path.unlink()
-    with suppress(OSError):  # not empty: the same bytes were uploaded twice at once
+    with suppress(OSError):  # not empty: another visitor uploaded the same bytes
         path.parent.rmdir()
 
 

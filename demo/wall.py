@@ -7,6 +7,7 @@ loses its file name here: in a hospital that is often the patient's.
 
 import asyncio
 import re
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,10 @@ _PATHS = tuple((method, re.compile(pattern)) for method, pattern in _OPEN)
 _BOUNDARY = re.compile(
     rb'multipart/form-data; *boundary="?([\w\'()+,./:=?-]{1,70})"?', re.IGNORECASE
 )
+# Gradio keeps an upload under a hash of its bytes and this name: with one name for all, a class
+# that uploads the same picture would share one file, which goes when the first is answered.
 _PART = (
-    b'Content-Disposition: form-data; name="files"; filename="picture"\r\n'
+    b'Content-Disposition: form-data; name="files"; filename="%s"\r\n'
     b"Content-Type: application/octet-stream"
 )
 
@@ -188,7 +191,7 @@ def _too_large(limit: int) -> Refused:
 
 
 def _nameless(body: bytes, kind: bytes) -> bytes:
-    """An upload of one file, with a header of our own instead of the visitor's.
+    """An upload of one file, with a header and a name of our own instead of the visitor's.
 
     Raises:
         Refused: it is no upload of one file.
@@ -202,7 +205,8 @@ def _nameless(body: bytes, kind: bytes) -> bytes:
         raise Refused(400, "The name of the file is too long, or this is no upload.")
     if b"filename" not in head or body.count(b"\r\n" + line) != 1:
         raise Refused(400, "Expected one picture, and nothing else.")
-    return b"".join((line, b"\r\n", _PART, b"\r\n\r\n", body[len(head) + 4 :]))
+    part = _PART % secrets.token_hex(16).encode()
+    return b"".join((line, b"\r\n", part, b"\r\n\r\n", body[len(head) + 4 :]))
 
 
 async def _answer(send: Send, status: int, text: str) -> None:

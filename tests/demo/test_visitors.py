@@ -126,6 +126,13 @@ def test_sixty_four_wait_the_next_is_told_and_each_gets_his_own(served, web, pre
     assert web.ask("predict", file_data(web.upload(png())))[0] == "complete", "places came back"
 
 
+def test_a_class_that_uploads_the_same_picture_at_once_is_answered_one_and_all(served, web):
+    paths = [web.upload(png(8)) for _ in range(5)]
+    assert len(set(paths)) == 5
+    assert [web.ask("predict", file_data(path))[0] for path in paths] == ["complete"] * 5
+    assert files(served.folder) == []
+
+
 def test_choosing_a_finding_does_not_wait_for_the_network(served, web):
     look = ("Grad-CAM", 0.5, "inferno", "absolute", 0.5, 1, False)
     web.ask("predict", file_data(web.upload(png())), session="quick")
