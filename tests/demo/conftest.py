@@ -2,29 +2,40 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
 from demo import guard
+from tests.malformed import encoded
 from tests.processes import start, wait_for
+
+SECRET = "the-content-of-a-server-file-7f3a"
+"""Stands in files of the server that no visitor may read."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A running demo: its address, its folder of uploads, its log, and what holds its network."""
+    """A running demo: address, folder of uploads, log, what holds its network, process."""
 
     url: str
     folder: Path
     log: Path
     hold: Path
+    pid: int
+
+    def resident(self) -> int:
+        """Megabytes of memory that it holds at the moment."""
+        told = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True, text=True, check=True
+        )
+        return int(told.stdout) // 1024
 
 
 def run_demo(base: Path, weights: Path) -> None:
@@ -59,7 +70,7 @@ def served(trained, tmp_path_factory):
     process = start(run_demo, base, trained / "best_chexnet_params.pth")
     wait_for(base / "ready", [process])
     url, folder = (base / "ready").read_text().split("\n")
-    yield Served(url, Path(folder), base / "log", base / "hold")
+    yield Served(url, Path(folder), base / "log", base / "hold", process.pid)
     process.terminate()
     process.join(30)
     process.kill()
@@ -124,13 +135,16 @@ def png(seed: int = 0, size: int = 96) -> bytes:
     return encoded(pixels)
 
 
-def encoded(pixels: np.ndarray) -> bytes:
-    """Encode as PNG."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def files(folder) -> list[str]:
     """Every file under the folder of uploads."""
     return [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
+
+
+def refused(web, payload) -> str:
+    """Ask for a prediction of `payload`, which has to fail; returns what was said."""
+    kind, said = web.ask("predict", payload)
+    assert kind in ("error", "413", "422"), said
+    assert SECRET not in said
+    assert "Traceback" not in said
+    assert "root:" not in said
+    return said

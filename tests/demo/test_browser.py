@@ -12,7 +12,7 @@ from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from chexnet.predict import Predictor
 from demo.examples import EXAMPLES
-from tests.demo.conftest import encoded
+from tests.malformed import encoded
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -1,0 +1,97 @@
+"""Malformed files through the demo's own routes: each is answered, and nothing of them stays."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import pytest
+
+from chexnet.predict import Predictor
+from demo import guard
+from demo.components import ENDINGS
+from tests.demo.conftest import Served, Web, file_data, files, png
+from tests.malformed import malformed, originals
+
+SENDERS = 4
+"""Visitors who send at once; the demo's network then answers for several together."""
+WARM = 250
+"""Files before memory is looked at: every decoder is loaded, and every bomb was tried."""
+GROWTH = guard.SESSIONS
+"""Megabytes that may have come after that: one for each result that the demo keeps."""
+
+
+def answered(web: Web, file: bytes, ending: str) -> str:
+    """Send one file as gradio_client does; returns `refused` or `result` after a close look."""
+    kind, said = web.ask("predict", file_data(web.upload(file, f"picture{ending}")))
+    told = json.loads(said)
+    if kind == "error":
+        assert set(told) >= {"error"}
+        words = told["error"]
+        # One general sentence would mean an exception that nobody foresaw.
+        assert "Something went wrong" not in words
+        assert words.endswith(".")
+        for secret in ("Traceback", "Error", "/", "\\", "b'"):
+            assert secret not in words
+        return "refused"
+    assert kind == "complete"
+    probabilities = told[-1]["probabilities"]
+    assert all(math.isfinite(p) and 0 <= p <= 1 for p in probabilities.values())
+    return "result"
+
+
+def send(web: Web, given: Iterator[tuple[str, bytes]]) -> Counter:
+    """Send all of them, several at once; returns how often each thing came of it."""
+
+    def one(numbered: tuple[int, tuple[str, bytes]]) -> str:
+        number, (name, file) = numbered
+        try:
+            return answered(web, file, ENDINGS[number % len(ENDINGS)])
+        except AssertionError as error:
+            raise AssertionError(f"file {number}, made of {name}: {error}") from error
+
+    found = Counter()
+    numbered = enumerate(given)
+    with ThreadPoolExecutor(SENDERS) as pool:
+        # In parts: a pool takes all it is given at once, and 40,000 files are gigabytes.
+        while part := list(islice(numbered, 100)):
+            found.update(pool.map(one, part))
+    return found
+
+
+def survives(served: Served, web: Web, trained, count: int, seed: int) -> Counter:
+    """Send `count` malformed files and look at the demo afterwards."""
+    given, empty = malformed(count, seed), set(served.folder.iterdir())
+    found = send(web, islice(given, WARM))
+    before = served.resident()
+    found += send(web, given)
+    assert served.resident() - before < GROWTH
+    assert files(served.folder) == []
+    assert set(served.folder.iterdir()) <= empty, "the folder of an upload was left"
+    assert "Traceback" not in served.log.read_text()
+    # The same process still answers, and rightly.
+    kind, said = web.ask("predict", file_data(web.upload(png(3))))
+    [right] = Predictor(trained / "best_chexnet_params.pth", "cpu").predict([png(3)])
+    assert kind == "complete"
+    assert json.loads(said)[-1]["probabilities"] == pytest.approx(right.probabilities, abs=1e-4)
+    return found
+
+
+def test_500_malformed_files_each_get_a_reason_or_a_result(served, web, trained):
+    found = survives(served, web, trained, 500, seed=1)
+    assert found.total() == 500
+    assert min(found["refused"], found["result"]) > 50
+
+
+@pytest.mark.slow
+def test_40000_malformed_files_each_get_a_reason_or_a_result(served, web, trained):
+    found = survives(served, web, trained, 40_000, seed=2)
+    assert found.total() == 40_000
+
+
+def test_a_whole_file_of_each_kind_gets_a_result(web):
+    # Otherwise the files above might be refused for what nobody broke.
+    given = iter(originals().items())
+    assert send(web, given) == {"result": len(originals())}
