@@ -1,6 +1,5 @@
 """Builds the page and its named endpoints."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
@@ -102,11 +101,11 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                 trigger_mode="always_last",
                 **at_once,
             )
-        bars.click(_with_event(page.choose), [shown, *controls], outputs, **at_once)
-        examples.click(_from_example(page.example), controls, outputs, **waits)
-        gate.click(_with_event(page.act), [shown, *controls], outputs, **waits)
+        bars.click(guarded(page.choose), [shown, *controls], outputs, **at_once)
+        examples.click(guarded(page.example), controls, outputs, **waits)
+        gate.click(guarded(page.act), [shown, *controls], outputs, **waits)
 
-        take.click(_with_event(page.download), [shown, *controls], [given], **at_once)
+        take.click(guarded(page.download), [shown, *controls], [given], **at_once)
 
         named = gr.Button(visible=False)
         named.click(
@@ -128,48 +127,6 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
             api_description="Another finding's heatmap of the picture given to /predict.",
         )
     return blocks
-
-
-def _with_event(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Give the browser's event to a function as its last argument; Gradio goes by type hints."""
-    answered = guarded(function)
-
-    async def called(
-        shown: Any,
-        method: Any,
-        view: Any,
-        opacity: Any,
-        colours: Any,
-        scale: Any,
-        level: Any,
-        window: Any,
-        invert: Any,
-        event: gr.EventData,
-    ) -> Any:
-        return await answered(
-            shown, method, view, opacity, colours, scale, level, window, invert, event
-        )
-
-    return called
-
-
-def _from_example(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    answered = guarded(function)
-
-    async def called(
-        method: Any,
-        view: Any,
-        opacity: Any,
-        colours: Any,
-        scale: Any,
-        level: Any,
-        window: Any,
-        invert: Any,
-        event: gr.EventData,
-    ) -> Any:
-        return await answered(method, view, opacity, colours, scale, level, window, invert, event)
-
-    return called
 
 
 def look_of_page() -> dict[str, Any]:

@@ -47,7 +47,11 @@ class Shown:
 
 
 def guarded(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Turn every exception into words for the visitor; none shows a traceback."""
+    """Turn every exception into words for the visitor; none shows a traceback.
+
+    What comes back has the function's own signature: Gradio gives the browser's event to the
+    argument that is annotated with it.
+    """
 
     @functools.wraps(function)
     async def called(*arguments: Any) -> Any:
@@ -107,9 +111,8 @@ class Page:
         shown = Shown(seen, self.desk.first(seen))
         return (*await self.show(shown, method, view, *look), None)
 
-    async def example(self, method: str, view: str, *rest: Any) -> tuple:
-        """One of the examples; `rest` ends with the event."""
-        *look, event = rest
+    async def example(self, event: gr.EventData, method: str, view: str, *look: Any) -> tuple:
+        """One of the examples."""
         example = by_name(getattr(event, "example", None))
         if example is None:
             raise ConfigError("There is no such example.")
@@ -124,17 +127,19 @@ class Page:
         self.desk.check(shown.seen, shown.finding, method)
         return await self.show(shown, method, view, *look)
 
-    async def choose(self, shown: Shown | None, method: str, view: str, *rest: Any) -> tuple:
-        """Another finding; `rest` ends with the event."""
-        *look, event = rest
+    async def choose(
+        self, event: gr.EventData, shown: Shown | None, method: str, view: str, *look: Any
+    ) -> tuple:
+        """Another finding."""
         finding = getattr(event, "finding", None)
         seen = shown.seen if shown else None
         self.desk.check(seen, finding, method)
         return await self.show(Shown(seen, finding, shown.anyway), method, view, *look)
 
-    async def act(self, shown: Shown | None, method: str, view: str, *rest: Any) -> tuple:
+    async def act(
+        self, event: gr.EventData, shown: Shown | None, method: str, view: str, *look: Any
+    ) -> tuple:
         """A button of the verdict."""
-        *look, event = rest
         self.desk.check(shown.seen if shown else None, self.desk.findings[0], method)
         if getattr(event, "act", None) == "correct":
             seen = await self.desk.correct(shown.seen)
@@ -158,10 +163,11 @@ class Page:
         self.desk.check(shown.seen if shown else None, finding, method)
         return await self._heatmap(Shown(shown.seen, finding), method, Look(*look))
 
-    async def download(self, shown: Shown | None, method: str, view: str, *rest: Any) -> str:
+    async def download(
+        self, event: gr.EventData, shown: Shown | None, method: str, view: str, *look: Any
+    ) -> str:
         """A file to take home, as the page's script wants it."""
         del view
-        *look, event = rest
         kind, how = getattr(event, "kind", None), Look(*look)
         self.desk.check(shown.seen if shown else None, shown and shown.finding, method)
         if kind not in downloads.KINDS or not shown.open:
