@@ -46,7 +46,7 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                         desk.folder,
                         label="Chest radiograph: PNG, JPEG, TIFF, WebP, DICOM (or paste it)",
                         file_types=ENDINGS,
-                        height=150,
+                        height=170,
                         elem_id="cx-upload",
                     )
                     examples = own_html(markup.examples(), EXAMPLE_JS, elem_id="cx-examples")

@@ -9,21 +9,20 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM, METHODS
 from chexnet.gate import Verdict, judge
 from chexnet.images import Facts, Radiograph, read_radiograph
 from chexnet.labels import FINDINGS
-from chexnet.overlay import MAX_SIDE
 from chexnet.predict import Prediction, Predictor
 from demo import guard
+from demo.pictures import reduced
 
 BATCH = 8
 """Pictures that the network sees at once when many wait; more take no less time each on a CPU."""
@@ -35,10 +34,11 @@ EXPIRED = "This picture is no longer kept. Please upload it again."
 
 @dataclass(frozen=True)
 class Seen:
-    """What is kept of one picture, in memory only, for `guard.KEPT_SECONDS`. About 1 MB.
+    """What is kept of one picture, in memory only, for `guard.KEPT_SECONDS`. At most about 1 MB.
 
     Attributes:
-        prediction: its pixels are reduced to at most 768 a side, what the page shows.
+        prediction: what the network said; it holds no picture but its own input.
+        picture: uint8 or uint16 (H, W), at most 768 a side: what the page shows.
         verdict: what the gate said.
         facts: what was read beside the pixels.
         shape: height and width of the picture as it was uploaded.
@@ -47,6 +47,7 @@ class Seen:
     """
 
     prediction: Prediction
+    picture: np.ndarray
     verdict: Verdict
     facts: Facts
     shape: tuple[int, int]
@@ -61,17 +62,19 @@ class Seen:
 class Batcher:
     """Runs the network in one thread, for all who wait at the moment at once."""
 
-    def __init__(self, run: Callable[[list[tuple]], list[Prediction]], size: int = BATCH) -> None:
-        """Start the thread; `run` answers for a list of (item, pixels)."""
+    def __init__(
+        self, run: Callable[[list[np.ndarray]], list[Prediction]], size: int = BATCH
+    ) -> None:
+        """Start the thread; `run` answers for a list of items."""
         self._run, self._size = run, size
-        self._waiting: queue.SimpleQueue[tuple[tuple, Future] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[np.ndarray, Future] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="network", daemon=True)
         self._thread.start()
 
-    def submit(self, item: np.ndarray, pixels: np.ndarray) -> "Future[Prediction]":
-        """Ask for one picture."""
+    def submit(self, item: np.ndarray) -> "Future[Prediction]":
+        """Ask for one picture, uint8 (size, size) as the network sees it."""
         future: Future[Prediction] = Future()
-        self._waiting.put(((item, pixels), future))
+        self._waiting.put((item, future))
         return future
 
     def close(self) -> None:
@@ -120,9 +123,8 @@ class Desk:
         self.predictor, self.folder = predictor, folder
         self.admission = guard.Admission()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        self._batcher = Batcher(
-            lambda given: predictor.predict_items([g[0] for g in given], [g[1] for g in given])
-        )
+        # Items stand in for pictures: the page draws from `Seen.picture`, which may have 16 bits.
+        self._batcher = Batcher(lambda items: predictor.predict_items(items, items))
         self._warm()
 
     @property
@@ -160,13 +162,13 @@ class Desk:
 
         def mend(pixels: np.ndarray) -> np.ndarray:
             turned = np.ascontiguousarray(np.rot90(pixels, turns))
-            return 255 - turned if inverted else turned
+            return np.iinfo(turned.dtype).max - turned if inverted else turned
 
         with self.admission.one():
-            shown, item = mend(seen.prediction.pixels), mend(seen.prediction.item)
-            verdict = judge(Radiograph(shown, 0, 255, seen.facts))
+            picture, item = mend(seen.picture), mend(seen.prediction.item)
+            verdict = judge(Radiograph(picture, 0, np.iinfo(picture.dtype).max, seen.facts))
             shape = seen.shape[::-1] if turns % 2 else seen.shape
-            return await self._predict(item, shown, verdict, seen.facts, shape)
+            return await self._predict(item, picture, verdict, seen.facts, shape)
 
     async def heat(self, seen: Seen, finding: str, method: str = CLOSED_FORM) -> np.ndarray:
         """The heatmap of one finding, float32 (h, w).
@@ -205,25 +207,22 @@ class Desk:
     def _read(self, path: Path) -> tuple:
         radiograph = read_radiograph(path.read_bytes(), max_pixels=guard.MAX_PIXELS)
         verdict = judge(radiograph)
-        pixels = radiograph.as_uint8()
-        item = self.predictor.item_of(pixels)
-        shown = Image.fromarray(pixels)
-        shown.thumbnail((MAX_SIDE, MAX_SIDE))
-        return item, np.asarray(shown), verdict, radiograph.facts, pixels.shape
+        item = self.predictor.item_of(radiograph.as_uint8())
+        return item, reduced(radiograph), verdict, radiograph.facts, radiograph.pixels.shape
 
     async def _predict(
         self,
         item: np.ndarray,
-        shown: np.ndarray,
+        picture: np.ndarray,
         verdict: Verdict,
         facts: Facts,
         shape: tuple[int, int],
     ) -> Seen:
-        prediction = await asyncio.wrap_future(self._batcher.submit(item, shown))
-        return Seen(replace(prediction, pixels=shown), verdict, facts, shape)
+        prediction = await asyncio.wrap_future(self._batcher.submit(item))
+        return Seen(prediction, picture, verdict, facts, shape)
 
     def _warm(self) -> None:
         ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
         judge(Radiograph(ramp, 0, 255, Facts("PNG", "L", 8)))
-        prediction = self._batcher.submit(self.predictor.item_of(ramp), ramp).result()
+        prediction = self._batcher.submit(self.predictor.item_of(ramp)).result()
         self.predictor.overlay(prediction, self.findings[0])

@@ -6,6 +6,7 @@ import numpy as np
 
 from chexnet.explain import CLOSED_FORM
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
+from demo import guard
 from demo.components import data_url
 from demo.desk import Seen
 from demo.examples import thumbnails
@@ -15,10 +16,10 @@ NOT_FOR_DIAGNOSIS = (
     "Research and education only. Not for diagnosis: never decide anything about a patient with it."
 )
 KEPT = (
-    "Your picture is read once and its file removed at once. What you see is kept in memory for "
-    "30 minutes, for you alone. Names and other tags of a DICOM are never read."
+    "Your file is removed from the disk as soon as it is answered. A reduced copy and the result "
+    f"stay in memory for {guard.KEPT_SECONDS // 60} minutes, for you alone, so that you can choose "
+    "another finding. Names and other tags of a DICOM are never read."
 )
-
 
 _TICK = '<span class="cx-tick" aria-hidden="true"></span>'
 
@@ -71,9 +72,10 @@ def bars(
         value = probabilities[NO_FINDING]
         apart = f'<div class="cx-none">{_body(NO_FINDING, value, thresholds.get(NO_FINDING))}</div>'
     return (
-        '<p class="cx-hint">Choose a finding to see where the network looked. '
-        f"{_TICK} marks each one's own threshold, where it did best on its validation "
-        "patients.</p>"
+        '<p class="cx-hint"><strong>Choose a finding to see where the network looked.</strong> '
+        "A bar is the probability that the network gives to the finding; it is orange where it "
+        f"reaches the finding's own threshold {_TICK}, the point at which the network told best "
+        "who of its validation patients had it.</p>"
         f'<div class="cx-bars" role="group" aria-label="Findings, the most probable first">{rows}'
         f"</div>{apart}"
     )
@@ -98,7 +100,7 @@ def _body(name: str, value: float, threshold: float | None) -> str:
     return (
         f'<span class="cx-name">{escape(spoken(name))}</span>'
         f'<span class="cx-value">{percent(value)}<small title="{told}" aria-hidden="true">'
-        f"{'' if threshold is None else _TICK + percent(threshold)}</small></span>"
+        f"{_TICK}{'none' if threshold is None else percent(threshold)}</small></span>"
         f'<span class="cx-track" aria-hidden="true"><i class="cx-fill" '
         f'style="width:{100 * value:.1f}%"></i>{mark}</span>'
         f'<span class="cx-note">{escape(NOTES[name])}<span class="cx-sr"> {told}.</span></span>'
@@ -162,14 +164,18 @@ def legend(heat: np.ndarray, look: Look, method: str) -> str:
     """The heat scale with its unit."""
     top = top_of(heat, look, method)
     if method == CLOSED_FORM:
-        unit = "logits: what this finding's score would gain if every place looked like this one"
+        unit = (
+            "No colour: nothing there speaks for the finding. The brighter, the more does; in "
+            "logits: what its score would gain if every place looked like this one"
+        )
         if look.scale == "stretched":
             unit += "; stretched to this map's own greatest"
         right = f"{top:.1f}" if look.scale == "stretched" else f"{top:.0f}+"
     else:
         unit, right = "relative to the strongest place; this method has no unit", "1"
+    shades = gradient(look.colours, look.opacity)
     return (
-        f'<div class="cx-legend"><span>0</span><i style="background:{gradient(look.colours)}"></i>'
+        f'<div class="cx-legend"><span>0</span><i style="background:{shades}"></i>'
         f"<span>{right}</span><small>{unit}</small></div>"
     )
 
@@ -211,7 +217,7 @@ _ZOOM = (
     '<button type="button" data-zoom="fit">Fit</button></div>'
 )
 EMPTY_VIEW = (
-    '<div class="cx-empty"><p>Drop a chest radiograph above, paste one, or take an example '
-    "below.</p></div>"
+    '<div class="cx-empty"><p>Drop a chest radiograph above, paste one, or choose an example. It '
+    "appears here.</p></div>"
 )
 EMPTY_BARS = '<div class="cx-empty"><p>The findings appear here, the most probable first.</p></div>'

@@ -90,7 +90,7 @@ class Page:
     ) -> tuple[Shown, str, str, str, Any]:
         seen = shown.seen
         verdict = markup.verdict(seen, shown.anyway)
-        plain = windowed(seen.prediction.pixels, how)
+        plain = windowed(seen.picture, how)
         if heat is None:
             picture = markup.viewer(png(plain), seen, None, None, how, method)
             return shown, verdict, markup.EMPTY_BARS, picture, _hidden()
@@ -98,7 +98,7 @@ class Page:
         if view == PLAIN:
             picture = markup.viewer(png(plain), seen, None, None, how, method)
             return shown, verdict, bars, picture, _hidden()
-        over = png(with_heat(seen.prediction.pixels, heat, self.crop, how, method))
+        over = png(with_heat(seen.picture, heat, self.crop, how, method))
         if view == COMPARE:
             caption = markup.caption_only(heat, seen, shown.finding, how, method)
             return shown, verdict, bars, caption, gr.update(value=(png(plain), over), visible=True)
@@ -180,14 +180,14 @@ class Page:
         if kind == "json":
             data = downloads.as_json(self.result(seen))
             return downloads.delivery("chexnet.json", "application/json", data)
-        over = png(with_heat(seen.prediction.pixels, heat, self.crop, how, method))
+        over = png(with_heat(seen.picture, heat, self.crop, how, method))
         name = spoken(shown.finding)
         if kind == "overlay":
             return downloads.delivery(f"chexnet_{shown.finding}.png", "image/png", over)
         said = f"{method} heatmap of {name}"
         if not heat.any():
             said = f"Nothing in this picture speaks for {name}"
-        plain = png(windowed(seen.prediction.pixels, how))
+        plain = png(windowed(seen.picture, how))
         scale = downloads.legend_of(heat, how, method)
         data = downloads.report(self.result(seen), self.weights, plain, over, said, scale)
         return downloads.delivery("chexnet_report.html", "text/html", data)
@@ -210,7 +210,7 @@ class Page:
 
     async def _heatmap(self, shown: Shown, method: str, look: Look) -> dict[str, Any]:
         heat = await self.desk.heat(shown.seen, shown.finding, method)
-        pixels = shown.seen.prediction.pixels
+        pixels = shown.seen.picture
         over = await asyncio.to_thread(
             lambda: png(with_heat(pixels, heat, self.crop, look, method))
         )

@@ -9,10 +9,12 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
-from chexnet.overlay import COLOURS, TOP, overlay
+from chexnet.images import Radiograph
+from chexnet.overlay import COLOURS, MAX_SIDE, TOP, overlay
 
 SCALES = ("absolute", "stretched")
 
@@ -55,11 +57,32 @@ class Look:
             raise ConfigError("Expected invert to be true or false.")
 
 
+def reduced(radiograph: Radiograph) -> np.ndarray:
+    """A radiograph at display size, in as many shades as it came with.
+
+    A narrow window over 8 bits would show stripes where a detector saw a smooth rise.
+
+    Returns:
+        uint8 or uint16 (H', W'), at most 768 a side; 16 bits are scaled to the whole of uint16.
+    """
+    pixels = radiograph.pixels
+    if pixels.dtype != np.uint8:
+        span = radiograph.high - radiograph.low
+        steps = np.arange(span + 1, dtype=np.int64)
+        table = np.zeros(radiograph.high + 1, np.uint16)
+        table[radiograph.low :] = (steps * 65535 + span // 2) // span
+        pixels = table[pixels]
+    image = Image.fromarray(pixels)
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    return np.asarray(image)
+
+
 def windowed(pixels: np.ndarray, look: Look) -> np.ndarray:
-    """Apply window, level and inversion: uint8 (H, W) to uint8 (H, W)."""
-    if look.window == 1 and look.level == 0.5 and not look.invert:
+    """Apply window, level and inversion: uint8 or uint16 (H, W) to uint8 (H, W)."""
+    top = np.iinfo(pixels.dtype).max
+    if top == 255 and look.window == 1 and look.level == 0.5 and not look.invert:
         return pixels
-    shades = np.arange(256) / 255
+    shades = np.arange(top + 1) / top
     table = np.clip((shades - look.level) / look.window + 0.5, 0, 1)
     if look.invert:
         table = 1 - table
@@ -76,7 +99,7 @@ def top_of(heat: np.ndarray, look: Look, method: str) -> float:
 def with_heat(
     pixels: np.ndarray, heat: np.ndarray, crop: int, look: Look, method: str = CLOSED_FORM
 ) -> np.ndarray:
-    """The heatmap over the radiograph: uint8 (H, W, 3)."""
+    """The heatmap over the radiograph, uint8 or uint16 (H, W): uint8 (H, W, 3)."""
     top = top_of(heat, look, method)
     shown = windowed(pixels, look)
     return overlay(shown, heat, crop, opacity=look.opacity, colours=look.colours, top=top)
@@ -105,10 +128,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def gradient(colours: str) -> str:
-    """The colour map as a CSS gradient, dark to bright."""
-    from matplotlib import colormaps
-
-    steps = [colormaps[colours](x)[:3] for x in np.linspace(0, 1, 9)]
-    stops = ", ".join(f"rgb({r * 255:.0f} {g * 255:.0f} {b * 255:.0f})" for r, g, b in steps)
-    return f"linear-gradient(90deg, {stops})"
+def gradient(colours: str, opacity: float) -> str:
+    """The heat from none to most over middle gray, as `overlay` mixes it: a CSS gradient."""
+    gray = np.full((1, 17), 128, np.uint8)
+    heat = np.linspace(0, 1, 17, dtype=np.float32)[None]
+    mixed = overlay(gray, heat, 100, opacity=opacity, colours=colours, top=1)[0]
+    return f"linear-gradient(90deg, {', '.join(f'rgb({r} {g} {b})' for r, g, b in mixed)})"

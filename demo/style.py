@@ -8,9 +8,14 @@ import gradio as gr
 _FOLDER = Path(__file__).parent
 CSS = (_FOLDER / "page.css").read_text(encoding="utf-8")
 HEAD = """<style>
-.gradio-container { --cx-soft: color-mix(in srgb, var(--body-text-color) 75%, transparent); }
+.gradio-container { --cx-soft: color-mix(in srgb, var(--body-text-color) 75%, transparent);
+  --color-accent: var(--primary-700); }
+.dark .gradio-container { --color-accent: var(--primary-400); }
 .gradio-container > .main.app { max-width: 1440px; margin: 0 auto; }
-@media (max-width: 700px) { .gradio-container > .main.app { padding: .6rem !important; } }
+@media (max-width: 700px) {
+  .gradio-container > .main.app { padding: .6rem !important; }
+  .gradio-container { overflow: clip !important; } /* "hidden" would let nothing stick */
+}
 </style>"""
 
 BARS_JS = """
@@ -66,8 +71,7 @@ watch('value', () => {
 VIEW_JS = """
 const zoom = {value: 1};
 const apply = () => {
-  const image = element.querySelector('.cx-frame img');
-  if (image) image.style.width = `${100 * zoom.value}%`;
+  element.querySelector('.cx-frame')?.style.setProperty('--zoom', zoom.value);
   const shown = element.querySelector('.cx-zoom output');
   if (shown) shown.textContent = `${Math.round(100 * zoom.value)} %`;
 };
@@ -78,7 +82,18 @@ element.addEventListener('click', (event) => {
   zoom.value = step ? Math.min(4, Math.max(1, zoom.value * step)) : 1;
   apply();
 });
-watch('value', apply);
+// On a phone a new picture lies below the examples: who chose one would see nothing happen. The
+// gate's question, where there is one, stands right above it.
+const reveal = () => {
+  const frame = element.querySelector('.cx-frame');
+  if (!frame) return;
+  const {top, bottom} = frame.getBoundingClientRect();
+  if (bottom > 80 && top < innerHeight - 80) return;
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  (document.querySelector('.cx-gate') || frame).scrollIntoView(
+    {block: 'start', behavior: still ? 'instant' : 'smooth'});
+};
+watch('value', () => { apply(); requestAnimationFrame(() => requestAnimationFrame(reveal)); });
 """
 
 
@@ -89,11 +104,18 @@ def page_js() -> str:
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's own theme with the system's fonts."""
+    """Gradio's own theme with the system's fonts, darker where it writes."""
     return gr.themes.Soft(
         primary_hue="teal",
         secondary_hue="teal",
         neutral_hue="slate",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
+    ).set(  # its own teal on white has a contrast of 2.5; text needs 4.5 (WCAG 1.4.3)
+        background_fill_primary="*neutral_50",  # Soft's own, which a second `set` forgets
+        block_label_text_color="*primary_700",
+        block_title_text_color="*primary_700",
+        block_label_background_fill_dark="*primary_700",
+        checkbox_label_background_fill_selected="*primary_700",
+        checkbox_label_background_fill_selected_dark="*primary_700",
     )

@@ -1,6 +1,7 @@
 """A demo that is really served, on a free port."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from demo import guard
 from tests.malformed import encoded
 from tests.processes import start, wait_for
 
+QUIET = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+INPUT = "#cx-upload input[type=file]"
 SECRET = "the-content-of-a-server-file-7f3a"
 """Stands in files of the server that no visitor may read."""
 
@@ -89,6 +95,41 @@ def web(served):
     """An HTTP client without manners."""
     with httpx.Client(base_url=served.url, timeout=60) as client:
         yield Web(client)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium. Not for the whole session: while it runs, no test can run a loop of its own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=path, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, served):
+    """Open the page as a new visitor; afterwards no other host may have been asked."""
+    contexts, asked, wrong = [], [], []
+
+    def opened(**look):
+        contexts.append(browser.new_context(**{"viewport": {"width": 1360, "height": 1000}} | look))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(served.url)
+        page.wait_for_selector(INPUT, state="attached")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert [url for url in asked if not url.startswith((served.url, "data:", "blob:"))] == []
+    assert wrong == []
 
 
 class Web:

@@ -1,6 +1,5 @@
 """The page in a real browser: what a student does, and that nothing leaves the machine."""
 
-import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -12,47 +11,10 @@ from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from chexnet.predict import Predictor
 from demo.examples import EXAMPLES
+from tests.demo.conftest import INPUT
 from tests.malformed import encoded
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-INPUT = "#cx-upload input[type=file]"
 PICTURE = ".cx-frame img"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser, served):
-    """Open the page as a new visitor; afterwards no other host may have been asked."""
-    contexts, asked, wrong = [], [], []
-
-    def opened(**look):
-        contexts.append(browser.new_context(**{"viewport": {"width": 1360, "height": 1000}} | look))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(served.url)
-        page.wait_for_selector(INPUT, state="attached")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert [url for url in asked if not url.startswith((served.url, "data:", "blob:"))] == []
-    assert wrong == []
 
 
 @pytest.fixture(scope="module")
@@ -260,17 +222,11 @@ def test_a_slider_compares_the_radiograph_with_its_heatmap(visit):
     )
 
 
-def test_every_view_says_that_it_is_not_for_diagnosis_and_fits_a_phone(visit):
-    page = visit(viewport={"width": 390, "height": 844}, is_mobile=True, color_scheme="dark")
+def test_a_page_without_a_result_offers_nothing_to_take_home(visit):
+    page = visit()
+    assert not page.get_by_text("Take the result home").is_visible()
     page.click("[data-example=effusion]")
-    page.wait_for_selector(".cx-bar")
-    for tab in ("Radiograph", "Model"):
-        page.get_by_role("tab", name=tab).click()
-        assert page.get_by_text("Not for diagnosis").first.is_visible()
-        assert page.get_by_text("Trained on drawn phantoms").is_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_text("Mean of").is_visible()
-    assert page.locator(".cx-rocs figure").count() > 0
+    page.get_by_text("Take the result home").wait_for()
 
 
 def test_what_the_browser_keeps_holds_nothing_of_the_picture(visit, phantom):

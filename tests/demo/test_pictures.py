@@ -1,5 +1,6 @@
 """What is drawn: the PNG that we write ourselves, windows, and the scale of the heat."""
 
+import re
 from io import BytesIO
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from PIL import Image
 
 from chexnet.errors import ConfigError
-from chexnet.overlay import TOP
+from chexnet.images import Facts, Radiograph
+from chexnet.overlay import TOP, overlay
 from demo.markup import bars, percent
-from demo.pictures import Look, png, top_of, windowed
+from demo.pictures import Look, gradient, png, reduced, top_of, windowed
 
 RNG = np.random.default_rng(3)
 
@@ -33,6 +35,40 @@ def test_window_and_level_choose_the_range_that_is_shown():
     assert (shown[0, 193:] == 255).all()
     assert (np.diff(shown[0].astype(int)) >= 0).all()
     np.testing.assert_array_equal(windowed(ramp, Look(invert=True)), 255 - ramp)
+
+
+def test_a_narrow_window_over_16_bits_shows_every_shade():
+    # A 12-bit ramp of which the window shows a tenth: 410 values, more than 8 bits can tell apart.
+    pixels = np.tile(np.linspace(1000, 5095, 700).round().astype(np.uint16), (64, 1))
+    facts = Facts("PNG", "I;16", 16)
+    look = Look(level=0.5, window=0.1)
+    fine = windowed(reduced(Radiograph(pixels, 1000, 5095, facts)), look)
+    assert fine.dtype == np.uint8
+    expected = np.clip((np.linspace(0, 1, 700) - 0.5) / 0.1 + 0.5, 0, 1) * 255
+    assert np.abs(fine[0] - expected).max() < 1
+    # From 8 bits the same window would leave 26 shades.
+    assert len(np.unique(fine)) > 60
+
+
+def test_the_display_picture_is_small_and_spans_its_type():
+    pixels = RNG.integers(300, 3000, (1500, 900), dtype=np.uint16)
+    shown = reduced(Radiograph(pixels, 300, 2999, Facts("PNG", "I;16", 16)))
+    assert shown.dtype == np.uint16
+    assert shown.shape == (768, 461)
+    assert shown.nbytes < 1.2e6
+    small = pixels[:700, :700]
+    shown = reduced(Radiograph(small, 300, 2999, Facts("PNG", "I;16", 16)))
+    assert (shown.min(), shown.max()) == (0, 65535)
+    plain = windowed(shown, Look())
+    assert np.abs(plain - (small - 300.0) / 2699 * 255).max() <= 0.51
+
+
+def test_the_legend_mixes_its_colours_as_the_picture_does():
+    stops = re.findall(r"rgb\((\d+) (\d+) (\d+)\)", gradient("viridis", 0.5))
+    assert stops[0] == ("128",) * 3, "no heat leaves the radiograph as it is"
+    heat = np.full((4, 4), TOP, np.float32)
+    brightest = overlay(np.full((64, 64), 128, np.uint8), heat, 100, colours="viridis")[32, 32]
+    np.testing.assert_array_equal(np.array(stops[-1], int), brightest)
 
 
 def test_the_absolute_scale_is_the_same_for_every_map_and_the_stretched_is_its_own():

@@ -70,6 +70,20 @@ def test_gradio_client_gets_probabilities_and_then_any_heatmap(served, predictor
         np.testing.assert_allclose(shown, predictor.overlay(prediction, name), atol=2)
 
 
+def test_the_readmes_example_names_three_findings_and_saves_a_heatmap(served, predictor, tmp_path):
+    (tmp_path / "radiograph.png").write_bytes(png(5))
+    client = Client(served.url, verbose=False)
+    answer = client.predict(handle_file(tmp_path / "radiograph.png"), api_name="/predict")
+    found = {n: p for n, p in answer["probabilities"].items() if n not in ("No Finding", "Other")}
+    three = sorted(found, key=found.get, reverse=True)[:3]
+    values = {n: p for n, p in right(predictor, 5).items() if n in FINDINGS}
+    assert three == sorted(values, key=lambda name: -values[name])[:3]
+    other = client.predict(finding=three[1], api_name="/heatmap")
+    saved = base64.b64decode(other["overlay"].split(",")[1])
+    assert Image.open(BytesIO(saved)).format == "PNG"
+    assert other["finding"] == three[1]
+
+
 def test_another_method_has_no_unit_and_its_greatest_cell_is_one(served, tmp_path):
     path = tmp_path / "one.png"
     path.write_bytes(png(5))
@@ -245,7 +259,7 @@ def test_a_batch_that_fails_tells_each_who_waits():
 
     async def ask():
         item = np.zeros((8, 8), np.uint8)
-        waiting = [asyncio.wrap_future(batcher.submit(item, item)) for _ in range(3)]
+        waiting = [asyncio.wrap_future(batcher.submit(item)) for _ in range(3)]
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [str(error) for error in asyncio.run(ask())] == ["no"] * 3
