@@ -24,7 +24,9 @@ def demo(
     ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 opens it to the local network.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; else the first free from 7860.")] = None,
-    share: Annotated[bool, typer.Option("--share", help="Also make a public link.")] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Also make a public link, through Gradio's servers.")
+    ] = False,
     auth: Annotated[
         str | None, typer.Option(help="USER:PASSWORD; made up where others can reach the page.")
     ] = None,

@@ -44,7 +44,7 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                 with gr.Column(scale=6, min_width=320):
                     upload = Upload(
                         desk.folder,
-                        label="Chest radiograph: PNG, JPEG, TIFF, WebP, DICOM (or paste it)",
+                        label="Chest radiograph: PNG, JPEG, TIFF, WebP or DICOM",
                         file_types=ENDINGS,
                         height=170,
                         elem_id="cx-upload",

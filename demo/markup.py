@@ -138,14 +138,14 @@ def viewer(
 ) -> str:
     """The radiograph, its heatmap and the legend."""
     if finding is None or heat is None:
-        return _figure(picture, "The radiograph as it was read", facts(seen), "")
+        return _figure(picture, "The radiograph as it was read", facts(seen), "", "")
     name = escape(spoken(finding))
     if not heat.any():
         said = f"Nothing in this picture speaks for {name}."
-        return _figure(picture, f"The radiograph; {said}", f"<strong>{said}</strong>", "")
+        return _figure(picture, f"The radiograph; {said}", f"<strong>{said}</strong>", "", said)
     alt = f"The radiograph with the {method} heatmap of {name}; {_where(heat)}"
     caption = f"<strong>{name}</strong> &middot; {escape(method)} &middot; {facts(seen)}"
-    return _figure(picture, alt, caption, legend(heat, look, method))
+    return _figure(picture, alt, caption, legend(heat, look, method), name)
 
 
 def caption_only(heat: np.ndarray, seen: Seen, finding: str, look: Look, method: str) -> str:
@@ -187,10 +187,11 @@ def _where(heat: np.ndarray) -> str:
     return f"strongest in the {height} {side} of the picture"
 
 
-def _figure(picture: bytes, alt: str, caption: str, under: str) -> str:
+def _figure(picture: bytes, alt: str, caption: str, under: str, short: str) -> str:
+    """`short` is said within the picture where the caption may be out of sight: on a phone."""
     return (
-        '<figure class="cx-view"><div class="cx-frame" tabindex="0" role="region" '
-        'aria-label="Picture; scrolls when it is magnified">'
+        f'<figure class="cx-view"><div class="cx-frame" data-short="{short}" tabindex="0" '
+        'role="region" aria-label="Picture; scrolls when it is magnified">'
         f'<img src="{data_url(picture)}" alt="{alt}"></div>'
         f"{under}<figcaption>{caption}</figcaption>{_ZOOM}</figure>"
     )

@@ -47,7 +47,8 @@ def test_on_a_phone_the_heatmap_stays_in_sight_while_findings_are_chosen(visit):
         page.keyboard.press("Enter")
         page.wait_for_function(
             "name => document.activeElement?.dataset?.finding === name"
-            " && document.querySelector('.cx-frame img').alt.includes(name.replace('_', ' '))",
+            " && getComputedStyle(document.querySelector('.cx-frame'), '::after')"
+            ".content.includes(name.replace('_', ' '))",
             arg=name,
         )
         assert page.evaluate(SEEN)
