@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from demo.guard import ADMITTED
+from scripts._bench import Group, Skipped, measure, table
 from scripts._cli import Out, new_app, run
 
 app = new_app()
@@ -15,29 +17,47 @@ def bench(
     data: Annotated[
         Path | None, typer.Option(help="Folder with 1024x1024 PNGs; without it, phantoms.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights that explain and answer; without it, random ones.")
+    ] = None,
     out: Out = Path("runs/bench"),
-    images: Annotated[int, typer.Option(min=12, help="Pictures to read.")] = 48,
+    only: Annotated[
+        list[Group] | None, typer.Option(help="A group of rows; may be given again. Else all.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=12, help="Pictures to read.")] = 64,
     size: Annotated[int, typer.Option(min=64, help="Side of the network's input.")] = 256,
     repeats: Annotated[int, typer.Option(min=3, help="Runs of each row.")] = 5,
     steps: Annotated[int, typer.Option(min=2, help="Training steps to time.")] = 6,
+    clients: Annotated[
+        int, typer.Option(min=2, max=ADMITTED, help="Visitors of the demo at once.")
+    ] = ADMITTED,
 ) -> None:
     """Every row measures both sides in turn, in one run, and prints the ratio of the medians.
 
-    Writes bench.json and bench.md into --out.
+    Writes bench.json and bench.md into --out. Rows whose packages are missing are named.
     """
     import json
 
     from chexnet.files import write_text
     from chexnet.provenance import surroundings
-    from scripts._bench import measure, table
+    from scripts._bench_setting import Setting
 
-    rows = []
-    for row in measure(data, out, images=images, size=size, repeats=repeats, steps=steps):
+    setting = Setting(out, data, weights, images, size, repeats, steps, clients)
+    rows, skipped = [], []
+    for row in measure(setting, list(dict.fromkeys(only or Group))):
+        if isinstance(row, Skipped):
+            skipped.append(row)
+            print(f"{row.work}: skipped ({row.reason})", flush=True)
+            continue
         rows.append(row)
-        print(f"{row.work}: {row.ratio_text} (target {row.target})", flush=True)
-    text = table(rows)
+        print(f"{row.work}: {row.ours_text}, {row.ratio_text} (target {row.target})", flush=True)
+    text = table(rows, skipped)
     print(f"\n{text}")
-    content = {"rows": [row.as_dict() for row in rows], "made": surroundings()}
+    content = {
+        "rows": [row.as_dict() for row in rows],
+        "skipped": {one.work: one.reason for one in skipped},
+        "made": surroundings(),
+    }
     write_text(out / "bench.json", json.dumps(content, indent=2))
     write_text(out / "bench.md", text + "\n")
     print(f"\nWritten to {out}: bench.json, bench.md")

@@ -1,0 +1,78 @@
+"""The demo in a process of its own, and its visitors, for scripts.bench."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chexnet.errors import ChexnetError
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 180.0
+STOP_SECONDS = 30.0
+
+
+@contextmanager
+def served(weights: Path, log: Path) -> Iterator[str]:
+    """Start `python -m demo` on the CPU and stop it when the block ends; gives its address.
+
+    Args:
+        weights: a weights file.
+        log: what the demo says is written here.
+
+    Raises:
+        ChexnetError: the demo did not start.
+    """
+    command = [sys.executable, "-m", "demo", "--weights", str(weights.resolve())]
+    # The targets are for a machine without a GPU.
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT
+        )
+    try:
+        yield _address(process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address(process: subprocess.Popen, log: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        said = log.read_text()
+        if "Stop with" in said and (found := re.search(r"^Open (http\S+)$", said, re.MULTILINE)):
+            return found[1]
+        time.sleep(0.1)
+    last = log.read_text().strip().splitlines()[-1:] or ["nothing"]
+    raise ChexnetError(f"The demo did not start; it said: {last[0]} All of it is in {log}.")
+
+
+def visitors(url: str, count: int) -> list[Any]:
+    """Clients as anybody makes them, each with a session of its own; they tell no other host."""
+    from gradio_client import Client
+
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+    def visit(_: int) -> Any:
+        return Client(url, verbose=False, analytics_enabled=False, download_files=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(visit, range(count)))
+
+
+def leave(clients: list[Any]) -> None:
+    """End their sessions; each waits up to a second for its heartbeat, so all at once."""
+    with ThreadPoolExecutor(len(clients)) as pool:
+        list(pool.map(lambda client: client.close(), clients))

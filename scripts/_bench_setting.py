@@ -1,0 +1,97 @@
+"""What the rows of scripts.bench work on: the pictures and the network, made when first asked for.
+
+Everything that is made goes under the run's folder, so that a second run finds it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image
+
+from chexnet.data.table import NIHFolder, read_folder
+from chexnet.errors import DataError
+from chexnet.labels import FINDINGS
+from chexnet.model import Card, build, save_weights
+from chexnet.phantom.dataset import draw_phantoms
+from chexnet.phantom.patients import person
+from chexnet.transforms import Preprocessing
+
+SEED = 998  # of the phantoms: one that no other command draws by default
+SIDE = 1024  # of NIH's own PNGs
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One run of the bench.
+
+    Attributes:
+        out: folder of the run.
+        data: folder with pictures in NIH's layout; phantoms are drawn where it is None.
+        weights: of the network that explains and answers; one with random weights where it is None.
+        images: pictures that are read.
+        size: side of the network's input, in pixels.
+        repeats: counted calls of each side.
+        steps: training steps to time.
+        clients: visitors of the demo at once.
+    """
+
+    out: Path
+    data: Path | None = None
+    weights: Path | None = None
+    images: int = 64
+    size: int = 256
+    repeats: int = 5
+    steps: int = 6
+    clients: int = 64
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing(size=self.size)
+
+    @cached_property
+    def folder(self) -> NIHFolder:
+        """The pictures' data set; drawn first where none was given."""
+        if self.data is not None:
+            return read_folder(self.data)
+        patients = drawn = 0
+        while drawn < max(self.images, self.clients):
+            drawn += person(SEED, patients).visits
+            patients += 1
+        root = self.out / f"phantoms-{patients}-{SIDE}"
+        draw_phantoms(root, patients=patients, size=SIDE, seed=SEED)
+        return read_folder(root)
+
+    def pictures(self, count: int) -> dict[str, Path]:
+        """The first pictures by name.
+
+        Raises:
+            DataError: there are fewer.
+        """
+        paths = self.folder.paths
+        if len(paths) < count:
+            raise DataError(
+                f"{self.data} has {len(paths)} pictures, expected at least {count}. Pass a larger "
+                "folder, or smaller --images and --clients."
+            )
+        return dict(list(paths.items())[:count])
+
+    @cached_property
+    def network(self) -> Path:
+        """The weights file. Random weights cost the same time as trained ones."""
+        if self.weights is not None:
+            return self.weights
+        path = self.out / f"random-{self.size}.pth"
+        classes = {name: index for index, name in enumerate(FINDINGS)}
+        start = build(classes, "none", seed=0)
+        save_weights(path, start.model, Card(classes, self.preprocessing, {"origin": start.origin}))
+        return path
+
+
+def kind_of(paths: list[Path]) -> str:
+    """What the pictures are, in words: `1024x1024 PNG`."""
+    kinds = set()
+    for path in paths:
+        with Image.open(path) as picture:
+            kinds.add(f"{picture.width}x{picture.height} {picture.format}")
+    return kinds.pop() if len(kinds) == 1 else "picture (of several sizes)"

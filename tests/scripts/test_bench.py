@@ -1,0 +1,247 @@
+"""The bench: which way its ratios go, and that it says nothing of wrong answers. No time limits."""
+
+import json
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import scripts
+from chexnet.errors import ChexnetError, DataError
+from chexnet.labels import FINDINGS
+from chexnet.predict import Predictor
+from scripts import _bench, _bench_demo, _bench_evaluation, _bench_served
+from scripts._bench import CostRow, Group, Row, ShareRow, Skipped, in_turn, table
+from scripts._bench_setting import Setting
+from scripts._bench_tutorial import Tutorial
+from scripts.bench import app
+
+CLIENTS, REPEATS = 3, 3
+
+
+def tiny(phantoms: Path, out: Path, **more: object) -> Setting:
+    return Setting(out, phantoms, images=12, size=64, repeats=REPEATS, clients=CLIENTS, **more)
+
+
+@pytest.fixture(scope="module")
+def ran(phantoms, tmp_path_factory):
+    """The folder of a run of the command, and what it said."""
+    out = tmp_path_factory.mktemp("bench")
+    options = ["--data", phantoms, "--out", out, "--size", 64, "--images", 12, "--steps", 2]
+    options += ["--repeats", REPEATS, "--clients", CLIENTS]
+    options += ["--only", "reading", "--only", "explaining", "--only", "demo"]
+    done = CliRunner().invoke(app, list(map(str, options)))
+    assert done.exit_code == 0, (done.output, done.exception)
+    return out, done.output
+
+
+@pytest.fixture(scope="module")
+def rows(ran) -> dict[str, dict]:
+    """Its rows, by work and what stands beside it."""
+    content = json.loads((ran[0] / "bench.json").read_text())
+    assert content["skipped"] == {}
+    return {f"{row['work']} / {row['beside']}": row for row in content["rows"]}
+
+
+def found(rows: dict[str, dict], *words: str) -> dict:
+    [name] = [name for name in rows if all(word in name for word in words)]
+    return rows[name]
+
+
+def test_the_ratio_says_how_many_times_as_fast_ours_is_or_what_it_costs():
+    sides = ([1.0, 2.0, 6.0], [10.0, 20.0, 90.0])
+    assert Row("w", "s", *sides, "b", "t").ratio_text == "10.00x as fast"
+    assert CostRow("w", "s", *sides, "b", "t").ratio_text == "0.10x the time"
+    assert ShareRow("w", "s", *sides, "b", "t").ratio_text == "10.00 %"
+
+
+def test_the_table_shows_median_spread_ratio_target_and_what_was_left_out():
+    row = Row("reading", "ms", [2.0, 1.0, 3.0], [4000.0, 3000.0, 5000.0], "PIL", "under 5 ms")
+    told = table([row], [Skipped("the demo", "not installed: gradio")])
+    assert (
+        "| reading | 2 (1-3) ms | PIL: 4,000 (3,000-5,000) ms | 2,000x as fast | under 5 ms |"
+        in told
+    )
+    assert told.endswith("Not measured: the demo (not installed: gradio).")
+
+
+def test_both_sides_run_in_turn_and_the_first_call_of_each_is_not_counted():
+    called = []
+    mine, theirs = in_turn(lambda: called.append("A"), lambda: called.append("B"), 3)
+    assert "".join(called) == "ABABABAB"
+    assert len(mine) == len(theirs) == 3
+
+
+@pytest.mark.parametrize("group", Group)
+def test_each_group_has_its_file(group):
+    assert (Path(scripts.__file__).parent / f"_bench_{group}.py").is_file()
+
+
+def test_every_row_is_made_of_its_two_sides(rows):
+    for row in rows.values():
+        ours, other = map(statistics.median, (row["ours"], row["other"]))
+        cost = "as fast" not in row["ratio_text"]
+        assert row["ratio"] == pytest.approx(ours / other if cost else other / ours)
+        assert min(*row["ours"], *row["other"]) > 0
+
+
+def test_the_rows_of_the_issue_are_there_with_their_targets(rows):
+    forward = found(rows, "14 heatmaps and probabilities", "64 px", "one forward pass")
+    assert forward["target"] == "at most 1.3x"
+    assert forward["ratio_text"].endswith("the time")
+    package = found(rows, "14 heatmaps and probabilities", "grad-cam package, class by class")
+    assert package["ratio_text"].endswith("as fast")
+    first = found(rows, "upload of a 96x96 PNG, probabilities and first heatmap")
+    assert (first["unit"], first["target"]) == ("ms", "under 400 ms")
+    other = found(rows, "another finding's heatmap")
+    assert (other["unit"], other["target"]) == ("ms", "under 100 ms")
+    crowd = found(rows, f"{CLIENTS} visitors at once", "one after another")
+    assert crowd["target"] == "at most 1.2x"
+    assert crowd["ratio_text"].endswith("the time")
+    assert len(crowd["ours"]) == REPEATS
+
+
+def test_only_the_groups_that_were_asked_for_are_measured_and_shown(ran, rows):
+    out, said = ran
+    assert not [name for name in rows if "bootstrap" in name]
+    assert found(rows, "reading an epoch up to the item")
+    assert found(rows, "waiting for data")["ratio_text"].endswith("%")
+    assert (out / "bench.md").read_text() in said
+
+
+def test_the_demo_of_the_bench_is_stopped(ran):
+    folder = Path((ran[0] / "demo.log").read_text().split("Weights: ")[1].splitlines()[0]).parent
+    assert folder == ran[0]
+    address = (ran[0] / "demo.log").read_text().split("Open ")[1].split()[0]
+    with pytest.raises(Exception, match="refused"):
+        _bench_served.visitors(address, 1)
+
+
+def test_the_bootstrap_is_measured_beside_the_loop(phantoms, tmp_path, monkeypatch):
+    monkeypatch.setattr(_bench_evaluation, "IMAGES", 5000)
+    monkeypatch.setattr(_bench_evaluation, "REPLICATES", 20)
+    monkeypatch.setattr(_bench_evaluation, "LIBRARY_DRAWS", 2)
+    [row] = _bench_evaluation.rows(tiny(phantoms, tmp_path))
+    assert row.work == "bootstrap, 20 draws x 5,000 images x 14"
+    assert len(row.ours) == len(row.other) == REPEATS
+
+
+def test_without_gradio_the_demo_is_skipped_with_the_reason(phantoms, tmp_path, monkeypatch):
+    installed = _bench.find_spec
+    monkeypatch.setattr(
+        _bench, "find_spec", lambda name: None if name == "gradio" else installed(name)
+    )
+    [row] = _bench_demo.rows(tiny(phantoms, tmp_path))
+    assert row == Skipped("the demo", "not installed: gradio; pip install -r requirements.txt")
+
+
+def test_without_the_grad_cam_package_its_row_alone_is_skipped(phantoms, tmp_path, monkeypatch):
+    monkeypatch.setattr(_bench, "find_spec", lambda name: None)
+    setting = tiny(phantoms, tmp_path)
+    forward, package = _bench.measure(setting, [Group.EXPLAINING])
+    assert forward.beside.startswith("one forward pass")
+    assert isinstance(package, Skipped)
+    assert "not installed: pytorch_grad_cam" in package.reason
+
+
+def test_too_few_pictures_are_told_with_what_to_change(phantoms, tmp_path):
+    with pytest.raises(DataError, match=r"expected at least 4000\. .*--clients"):
+        tiny(phantoms, tmp_path).pictures(4000)
+
+
+def test_a_demo_that_does_not_start_is_told_in_its_own_words(tmp_path):
+    log = tmp_path / "demo.log"
+    with (
+        pytest.raises(ChexnetError, match=r"did not start; it said: Error: .*demo\.log"),
+        _bench_served.served(tmp_path / "none.pth", log),
+    ):
+        pass
+
+
+# --- wrong answers ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def asked(phantoms, tmp_path_factory):
+    """Expected answers of three pictures, and the same as a demo sends them."""
+    setting = tiny(phantoms, tmp_path_factory.mktemp("network"))
+    paths = list(setting.pictures(CLIENTS).values())
+    expected = Predictor(setting.network, "cpu").predict(paths)
+
+    def sent(prediction, finding: str) -> dict:
+        return {
+            "probabilities": dict(prediction.probabilities),
+            "finding": finding,
+            "heatmap": prediction.heatmap(finding).tolist(),
+        }
+
+    return setting, paths, expected, [sent(one, FINDINGS[0]) for one in expected]
+
+
+def test_right_answers_are_let_through(asked):
+    _, _, expected, answers = asked
+    _bench_demo.refuse_alike(expected)
+    _bench_demo.refuse_wrong(answers, expected)
+
+
+def test_two_visitors_with_each_others_answers_are_noticed(asked):
+    _, _, expected, (first, second, third) = asked
+    with pytest.raises(ChexnetError, match=r"2 wrong answers of 3 \(of picture 1, 2\)"):
+        _bench_demo.refuse_wrong([second, first, third], expected)
+
+
+def test_a_heatmap_of_another_finding_is_noticed(asked):
+    _, _, expected, (first, *others) = asked
+    other = expected[0].heatmap(FINDINGS[1]).tolist()
+    with pytest.raises(ChexnetError, match=r"1 wrong answers of 3 \(of picture 1\)"):
+        _bench_demo.refuse_wrong([first | {"heatmap": other}, *others], expected)
+
+
+class MixedUp:
+    """A client of a demo that gives one of its visitors what belongs to another."""
+
+    def __init__(self, paths: list[Path], answers: list[dict], wrong: str = "") -> None:
+        self.answers = dict(zip(map(str, paths), answers, strict=True))
+        self.other, self.wrong = answers[-1], wrong
+
+    def predict(self, file: dict | None = None, finding: str = "", *, api_name: str) -> dict:
+        first = next(iter(self.answers))
+        asked = self.answers[file["path"] if file else first]
+        asked = asked | ({"finding": finding} if finding else {})
+        return self.other | {"finding": asked["finding"]} if api_name == self.wrong else asked
+
+
+def test_no_row_comes_of_a_demo_that_mixes_visitors_up(asked):
+    setting, paths, expected, answers = asked
+    right, wrong = MixedUp(paths, answers), MixedUp(paths, answers, "/predict")
+    row = _bench_demo._crowd([right] * CLIENTS, paths, expected, 64, 2)
+    assert len(row.ours) == len(row.other) == 2
+    with pytest.raises(ChexnetError, match=r"2 wrong answers of 3 .* No speed is reported"):
+        _bench_demo._crowd([wrong] * CLIENTS, paths, expected, 64, 2)
+    # At once only: what one visitor alone is told is right.
+    with pytest.raises(ChexnetError, match=r"1 wrong answers of 3 \(of picture 2\)"):
+        _bench_demo._crowd([right, wrong, right], paths, expected, 64, 2)
+    tutorial = Tutorial(setting.network, setting.size)
+    with pytest.raises(ChexnetError, match="1 wrong answers of 1"):
+        next(_bench_demo._one(wrong, paths[0], expected[0], tutorial, 1))
+    wrong = MixedUp(paths, answers, "/heatmap")
+    measured = _bench_demo._one(wrong, paths[0], expected[0], tutorial, 1)
+    assert "upload of a" in next(measured).work
+    with pytest.raises(ChexnetError, match="heatmap of Atelectasis is wrong"):
+        next(measured)
+
+
+def test_pictures_that_cannot_be_told_apart_are_refused_before_anything_is_measured(asked):
+    _, _, (first, second, _), _ = asked
+    with pytest.raises(DataError, match="pictures 1 and 3 the same answer"):
+        _bench_demo.refuse_alike([first, second, first])
+
+
+def test_both_sides_answer_alike(asked):
+    """The pipeline beside ours does the same work: its probabilities are ours."""
+    setting, paths, expected, _ = asked
+    probabilities, shown = Tutorial(setting.network, setting.size).look(paths[0])
+    np.testing.assert_allclose(probabilities, list(expected[0].probabilities.values()), atol=1e-4)
+    assert shown.shape == (64, 64, 3)
