@@ -42,7 +42,16 @@ def bench(
     from chexnet.provenance import surroundings
     from scripts._bench_setting import Setting
 
-    setting = Setting(out, data, weights, images, size, repeats, steps, clients)
+    setting = Setting(
+        out=out,
+        data=data,
+        weights=weights,
+        images=images,
+        size=size,
+        repeats=repeats,
+        steps=steps,
+        clients=clients,
+    )
     rows, skipped = [], []
     for row in measure(setting, list(dict.fromkeys(only or Group))):
         if isinstance(row, Skipped):
