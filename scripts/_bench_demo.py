@@ -16,7 +16,7 @@ from chexnet.errors import ChexnetError, DataError
 from chexnet.labels import FINDINGS
 from chexnet.predict import Prediction, Predictor
 from scripts._bench import CostRow, Row, Skipped, in_turn, missing
-from scripts._bench_served import leave, served, visitors
+from scripts._bench_served import NO_FIGURE, ask, leave, served, visitors
 from scripts._bench_setting import Setting, kind_of
 from scripts._bench_tutorial import Tutorial
 
@@ -28,8 +28,6 @@ CLOSE = 1e-4
 """A probability may differ by this from the same one computed in another batch (measured: 1e-6)."""
 APART = 10 * CLOSE
 """Two pictures' answers have to differ by this, or a mix-up could not be seen."""
-
-_NO_FIGURE = "No speed is reported then. Look at demo.log, and run pytest tests/demo."
 
 
 def rows(setting: Setting) -> Iterator[Row | Skipped]:
@@ -64,14 +62,14 @@ def _one(
 
     def choose() -> None:
         finding = next(ours)
-        answer = client.predict(finding=finding, api_name="/heatmap")
+        answer = ask(client, "/heatmap", finding=finding)
         if answer["finding"] != finding or not _same_heat(answer, expected):
-            raise ChexnetError(f"The demo's heatmap of {finding} is wrong. {_NO_FIGURE}")
+            raise ChexnetError(f"The demo's heatmap of {finding} is wrong. {NO_FIGURE}")
 
     for work, mine, theirs, beside, target in (
         (
             f"demo: upload of a {kind_of([path])}, probabilities and first heatmap",
-            lambda: refuse_wrong([_ask(client, path)], [expected]),
+            lambda: refuse_wrong([_look(client, path)], [expected]),
             lambda: tutorial.look(path),
             "PIL, grad-cam of one class, overlay, in one process: no page, no upload",
             "under 400 ms",
@@ -96,10 +94,10 @@ def _crowd(
 
     def at_once() -> None:
         with ThreadPoolExecutor(len(clients)) as pool:
-            refuse_wrong(list(pool.map(_ask, clients, paths)), expected)
+            refuse_wrong(list(pool.map(_look, clients, paths)), expected)
 
     def one_by_one() -> None:
-        refuse_wrong([_ask(clients[0], path) for path in paths], expected)
+        refuse_wrong([_look(clients[0], path) for path in paths], expected)
 
     mine, theirs = in_turn(at_once, one_by_one, rounds)
     return CostRow(
@@ -112,14 +110,10 @@ def _crowd(
     )
 
 
-def _ask(client: Any, path: Path) -> dict[str, Any]:
+def _look(client: Any, path: Path) -> dict[str, Any]:
     from gradio_client import handle_file
-    from gradio_client.exceptions import AppError
 
-    try:
-        return client.predict(handle_file(path), api_name="/predict")
-    except AppError as error:
-        raise ChexnetError(f"The demo refused a picture: {error} {_NO_FIGURE}") from error
+    return ask(client, "/predict", handle_file(path))
 
 
 def refuse_wrong(answers: list[dict[str, Any]], expected: list[Prediction]) -> None:
@@ -136,7 +130,7 @@ def refuse_wrong(answers: list[dict[str, Any]], expected: list[Prediction]) -> N
     if wrong:
         raise ChexnetError(
             f"Found {len(wrong)} wrong answers of {len(answers)} (of picture "
-            f"{', '.join(map(str, wrong[:8]))}), expected each visitor's own. {_NO_FIGURE}"
+            f"{', '.join(map(str, wrong[:8]))}), expected each visitor's own. {NO_FIGURE}"
         )
 
 

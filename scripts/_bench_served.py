@@ -16,6 +16,7 @@ from chexnet.errors import ChexnetError
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 180.0
 STOP_SECONDS = 30.0
+NO_FIGURE = "No speed is reported of a demo that does not answer everybody rightly."
 
 
 @contextmanager
@@ -70,6 +71,26 @@ def visitors(url: str, count: int) -> list[Any]:
 
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(visit, range(count)))
+
+
+def ask(client: Any, endpoint: str, *given: Any, **named: Any) -> dict[str, Any]:
+    """One call of a visitor.
+
+    Raises:
+        ChexnetError: the demo refused, or kept him waiting longer than his client waits.
+    """
+    from gradio_client.exceptions import AppError
+    from httpx import HTTPError
+
+    try:
+        return client.predict(*given, api_name=endpoint, **named)
+    except AppError as error:
+        raise ChexnetError(f"The demo refused {endpoint}: {error}. {NO_FIGURE}") from error
+    except HTTPError as error:  # often a timeout: the client waits 5 s for an upload
+        raise ChexnetError(
+            f"A visitor got no answer of {endpoint}: {error}. {NO_FIGURE} If this machine is busy "
+            "with something else, wait; else pass fewer --clients."
+        ) from error
 
 
 def leave(clients: list[Any]) -> None:

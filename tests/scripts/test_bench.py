@@ -8,6 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from gradio_client.exceptions import AppError
+from httpx import ReadTimeout
 from typer.testing import CliRunner
 
 import scripts
@@ -231,7 +233,7 @@ def test_no_row_comes_of_a_demo_that_mixes_visitors_up(asked):
     right, wrong = MixedUp(paths, answers), MixedUp(paths, answers, "/predict")
     row = _bench_demo._crowd([right] * CLIENTS, paths, expected, 64, 2)
     assert len(row.ours) == len(row.other) == 2
-    with pytest.raises(ChexnetError, match=r"2 wrong answers of 3 .* No speed is reported"):
+    with pytest.raises(ChexnetError, match=r"2 wrong answers of 3 .*No speed is reported"):
         _bench_demo._crowd([wrong] * CLIENTS, paths, expected, 64, 2)
     # At once only: what one visitor alone is told is right.
     with pytest.raises(ChexnetError, match=r"1 wrong answers of 3 \(of picture 2\)"):
@@ -244,6 +246,23 @@ def test_no_row_comes_of_a_demo_that_mixes_visitors_up(asked):
     assert "upload of a" in next(measured).work
     with pytest.raises(ChexnetError, match="heatmap of Atelectasis is wrong"):
         next(measured)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ReadTimeout("timed out"), "got no answer of /predict: timed out.*fewer --clients"),
+        (AppError("The class is full"), "refused /predict: The class is full"),
+    ],
+)
+def test_a_visitor_without_an_answer_is_one_message_and_no_row(asked, error, told):
+    class Unanswered:
+        def predict(self, *given: object, **named: object) -> None:
+            raise error
+
+    _, paths, expected, _ = asked
+    with pytest.raises(ChexnetError, match=told):
+        _bench_demo._crowd([Unanswered()] * CLIENTS, paths, expected, 64, 1)
 
 
 def test_pictures_that_cannot_be_told_apart_are_refused_before_anything_is_measured(asked):
