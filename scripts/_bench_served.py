@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ NO_FIGURE = "No speed is reported of a demo that does not answer everybody right
 def served(weights: Path, log: Path) -> Iterator[str]:
     """Start `python -m demo` on the CPU and stop it when the block ends; gives its address.
 
+    It is stopped on SIGTERM too, which would else end this process at once and leave the demo.
+
     Args:
         weights: a weights file.
         log: what the demo says is written here.
@@ -38,9 +41,11 @@ def served(weights: Path, log: Path) -> Iterator[str]:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT
         )
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield _address(process, log)
     finally:
+        signal.signal(signal.SIGTERM, before)
         process.terminate()
         try:
             process.wait(STOP_SECONDS)

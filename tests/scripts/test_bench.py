@@ -1,6 +1,8 @@
 """The bench: which way its ratios go, and that it says nothing of wrong answers. No time limits."""
 
 import json
+import os
+import signal
 import statistics
 import subprocess
 from pathlib import Path
@@ -21,6 +23,7 @@ from scripts._bench import CostRow, Group, Row, ShareRow, Skipped, in_turn, tabl
 from scripts._bench_setting import Setting
 from scripts._bench_tutorial import Tutorial
 from scripts.bench import app
+from tests.processes import start, wait, wait_for
 
 CLIENTS, REPEATS = 3, 3
 
@@ -173,6 +176,24 @@ def test_a_demo_that_does_not_start_is_told_in_its_own_words(tmp_path):
         _bench_served.served(tmp_path / "none.pth", log),
     ):
         pass
+
+
+def serve_until_ended(weights: Path, out: Path) -> None:
+    """Serve as the bench does; tells the demo's process when it is served."""
+    subprocess.Popen = Recorded
+    with _bench_served.served(weights, out / "demo.log"):
+        (out / "ready.tmp").write_text(str(Recorded.started[-1].pid))
+        (out / "ready.tmp").rename(out / "ready")
+        signal.pause()
+
+
+def test_a_bench_that_is_ended_from_outside_leaves_no_demo(phantoms, tmp_path):
+    process = start(serve_until_ended, tiny(phantoms, tmp_path).network, tmp_path)
+    wait_for(tmp_path / "ready", [process])
+    process.terminate()
+    assert wait([process]) == [128 + signal.SIGTERM]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "ready").read_text()), 0)
 
 
 # --- wrong answers ---------------------------------------------------------------------------
