@@ -120,7 +120,14 @@ def _pointing(located: dict[str, Any]) -> str:
         "box in other patients (no picture is looked at), and a random point. A finding whose "
         "boxes together are smaller than a cell of the map is counted apart."
     )
-    lines = [f"## Where it looks\n\n{textwrap.fill(text, 100)}\n"]
+    whole = located["boxes"]["all"]["All"]
+    low, high = whole["interval"]
+    together = (
+        f"All {whole['targets']:,} drawn findings together: {whole['peak_in_box']['heatmap']:.3f} "
+        f"({low:.3f}-{high:.3f}), {whole['gain_over_average_box']:+.3f} over the average box's "
+        "centre."
+    )
+    lines = [f"## Where it looks\n\n{textwrap.fill(text, 100)}\n\n{together}\n"]
     for size, rows in located["boxes"].items():
         if size == "all" or not rows:
             continue
