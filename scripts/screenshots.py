@@ -45,8 +45,6 @@ def screenshots(
                 page.click(f"[data-example={example}]")
                 page.wait_for_selector(".cx-bar")
                 page.wait_for_timeout(800)  # until the last bar has grown
-                if name == "phone":
-                    page.locator("#cx-viewer").scroll_into_view_if_needed()
                 page.screenshot(path=out / f"demo-{name}.png", full_page=name != "phone")
                 if name == "desktop":
                     page.get_by_role("tab", name="Model").click()
