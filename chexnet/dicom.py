@@ -11,10 +11,11 @@ import numpy as np
 from pydicom import Dataset, dcmread, uid
 from pydicom.encaps import get_frame
 from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.pixels import pixel_array
+from pydicom.pixels import get_decoder, pixel_array
 
+from chexnet.containers import EXPORT, jpeg_segments
 from chexnet.errors import ImageError
-from chexnet.images import EXPORT, SILENT, Facts, check_size, jpeg_segments
+from chexnet.images import SILENT, Facts, check_size
 
 MODALITIES = ("CR", "DX", "RG")
 # All that pixels need. A tag that is not named here is skipped while reading.
@@ -44,6 +45,10 @@ PLAIN = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRB
 JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000)
+NEEDS_LIBJPEG = (
+    "Export it in another compression or as a 16-bit grayscale PNG; whoever runs this may also "
+    "install pylibjpeg-libjpeg (GPL-3.0), which reads it."
+)
 # A decoder of JPEG 2000 reserves some kilobytes a tile before it reads the first one.
 MAX_TILES = 1024
 # Frame headers: baseline, extended, progressive, lossless JPEG, and JPEG-LS.
@@ -76,12 +81,7 @@ def read_dicom(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int, int, F
     file.seek(0)
     data = dcmread(file, force=False, specific_tags=TAGS)
     _check(data, max_pixels)
-    if syntax not in PLAIN:
-        frame = get_frame(data.PixelData, 0, number_of_frames=1)
-        size = _size_2000(frame) if syntax in JPEG_2000 else _size_jpeg(frame)
-        if size != (data.Rows, data.Columns, 1):
-            raise ImageError(f"is a DICOM whose picture is not what its header says. {EXPORT}")
-    stored = pixel_array(data)
+    stored = pixel_array(data) if syntax in PLAIN else _unpacked(data, syntax)
     bits, signed = data.BitsStored, data.PixelRepresentation == 1
     facts = Facts(
         "DICOM",
@@ -110,6 +110,31 @@ def _check(data: Dataset, max_pixels: int) -> None:
     if data.BitsAllocated not in (8, 16) or not 2 <= data.BitsStored <= data.BitsAllocated:
         raise ImageError(f"is a DICOM of neither 8 nor 16 bits a pixel. {EXPORT}")
     check_size(data.Columns, data.Rows, max_pixels)
+
+
+# Which decoder reads what was chosen by giving each some thousands of damaged frames (measured in
+# processes of their own): GDCM, which pydicom prefers wherever it is installed, ends the process
+# at 1 to 3 % of them, and CharLS (pyjpegls, imagecodecs) needs more than 20 s for some hundred
+# bytes of JPEG-LS. libjpeg-turbo (imagecodecs), OpenJPEG and pylibjpeg-libjpeg did neither.
+
+
+def _unpacked(data: Dataset, syntax: uid.UID) -> np.ndarray:
+    """Decode the one compressed frame, once its own header has been found to fit the file's."""
+    frame = get_frame(data.PixelData, 0, number_of_frames=1)
+    size = _size_2000(frame) if syntax in JPEG_2000 else _size_jpeg(frame)
+    if size != (data.Rows, data.Columns, 1):
+        raise ImageError(f"is a DICOM whose picture is not what its header says. {EXPORT}")
+    if syntax in JPEG:
+        import imagecodecs  # only here: it takes longer to load than most pictures to read
+
+        pixels = imagecodecs.jpeg8_decode(frame)
+        kind = np.dtype(f"{'i' if data.PixelRepresentation else 'u'}{data.BitsAllocated // 8}")
+        if pixels.itemsize > kind.itemsize:
+            raise ValueError("more bits than the header names")
+        return pixels.astype(kind)  # from uint16 to int16 the bits stay as they are
+    if "pylibjpeg" not in get_decoder(syntax).available_plugins:
+        raise ImageError(f"is a DICOM compressed as JPEG-LS. {NEEDS_LIBJPEG}")
+    return pixel_array(data, decoding_plugin="pylibjpeg")
 
 
 # A decoder reserves memory by the compressed frame's own header, which the file's rows and columns

@@ -20,21 +20,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from chexnet.containers import EXPORT, bare_png, jpeg_segments
 from chexnet.errors import ImageError
 
-EXPORT = "Export it as an 8- or 16-bit grayscale PNG."
 SILENT = logging.CRITICAL + 1
 MIN_SIDE = 64
 MAX_ASPECT = 3
-# A progressive JPEG is decoded whole once a scan: a small file of thousands of scans takes
-# minutes. Ordinary ones have about ten.
-MAX_JPEG_SCANS = 100
-# Going through them costs a microsecond each, and a file of 20 MB can have five million.
-MAX_JPEG_SEGMENTS = 5_000
-# Pixels and their orientation, nothing else: profiles and texts are where small files unpack into
-# large ones, and libpng complains about the profiles of some NIH pictures.
-PNG_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"acTL", b"eXIf", b"IDAT", b"IEND"))
-MAX_PNG_CHUNKS = 100_000
 ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -178,7 +169,7 @@ def _kind(head: bytes) -> str:
 
 def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
     if kind == "PNG":
-        data = _bare_png(data)
+        data = bare_png(data)
     if kind == "JPEG":
         deque(jpeg_segments(data), maxlen=0)  # refuses what Pillow would be slow to go through
     with Image.open(BytesIO(data), formats=[kind]) as image:
@@ -260,41 +251,6 @@ def _gray(image: Image.Image) -> np.ndarray:
     if least == 255:
         return gray
     return ((gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255).astype(np.uint8)
-
-
-def _bare_png(data: bytes) -> bytes:
-    """Return a PNG with the chunks its pixels need; a damaged one stays damaged."""
-    parts, start = [data[:8]], 8
-    for _ in range(MAX_PNG_CHUNKS):
-        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
-        if data[start + 4 : start + 8] in PNG_CHUNKS:
-            parts.append(data[start:end])
-        start = end
-        if start >= len(data):
-            return b"".join(parts)
-    raise ImageError(f"is a PNG of too many parts. {EXPORT}")
-
-
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield marker and position of each segment before the first scan of a JPEG or JPEG-LS.
-
-    Raises:
-        ImageError: there are too many segments or scans; going through them would take long.
-        ValueError: something else stands where a segment should begin.
-    """
-    if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise ImageError(f"is a JPEG of too many scans. {EXPORT}")
-    start = 2
-    for _ in range(MAX_JPEG_SEGMENTS):
-        marker = data[start + 1 : start + 2]
-        if data[start : start + 1] != b"\xff" or not marker:
-            raise ValueError("no segment")
-        if marker == b"\xda":
-            return
-        yield marker[0], start
-        # A second 0xFF is a fill byte and stands alone; else two bytes give the length.
-        start += 1 if marker == b"\xff" else 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-    raise ImageError(f"is a JPEG of too many parts. {EXPORT}")
 
 
 class _Quiet:

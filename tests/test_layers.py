@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "labels", "randomness"},
-    {"config", "distributed", "files", "parallel"},
+    {"config", "containers", "distributed", "files", "parallel"},
     {"images", "dicom", "overlay", "transforms"},
     {"augmentation", "checkpoint", "data", "gate", "phantom", "optim", "provenance", "runlog"},
     {"model"},
