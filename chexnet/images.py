@@ -117,6 +117,8 @@ def read_radiograph(source: Path | bytes, *, max_pixels: int = 25_000_000) -> Ra
         found = str(error)
     except Image.DecompressionBombError:
         found = "claims more pixels than can be read. Reduce it first."
+    except ModuleNotFoundError as error:  # of the name of a package, never of the file's content
+        found = f"needs the package {error.name}. Run: pip install -r requirements.txt"
     except Exception as error:
         # What the operating system says about a name has a number; what decoders raise has none.
         if given or not isinstance(error, OSError) or error.errno is None:

@@ -25,9 +25,7 @@ PHOTOGRAPHS = (
     "brick cell chelsea clock_motion coins color grass gravel horse hubble_deep_field ihc moon "
     "motorcycle_left motorcycle_right retina rocket"
 ).split()
-"""Of scikit-image, to learn from."""
-HELD_OUT = ("astronaut", "camera", "coffee")
-"""Of scikit-image, to measure on, beside the photographs of scikit-learn and matplotlib."""
+"""Of scikit-image, to learn from; its `astronaut`, `camera` and `coffee` are left to measure on."""
 
 
 def resized(picture: np.ndarray, side: int = SIDE) -> np.ndarray:

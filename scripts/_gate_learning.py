@@ -1,10 +1,9 @@
-"""How scripts.gate learns: pictures, augmentation on whole batches, training.
+"""How scripts.gate learns: augmentation on whole batches, training.
 
 Shapes: B batch, H W pixels, K kinds.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,94 +11,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from chexnet.data.table import read_folder
-from chexnet.errors import DataError
 from chexnet.files import replacing
-from chexnet.gate import KINDS, THUMBNAIL, log_odds, thumbnail
-from chexnet.images import read_radiograph
-from chexnet.parallel import process_map
-from chexnet.phantom.draw import draw_phantom
-from chexnet.phantom.patients import person
+from chexnet.gate import KINDS, THUMBNAIL
 from scripts import _gate as making
+from scripts._gate_pictures import Pictures
 
-PHANTOM_SEED, PHANTOMS = 990, 240
 BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 44, "slice": 30, "text": 20}
 BATCH |= {"piece": 22}
-MISLAID = ("00003490_011.png", "00017625_000.png")
-"""Stored upside down and inverted, found by their scores and seen; not learned from."""
-FOLDS = 3
-
-
-@dataclass
-class Pictures:
-    """Everything to learn from, uint8 (N, SIDE, SIDE); patients go with `radiographs`."""
-
-    radiographs: np.ndarray
-    patients: np.ndarray
-    names: list[str]
-    phantoms: np.ndarray
-    others: dict[str, np.ndarray]
-
-
-def learns(name: str) -> bool:
-    """True for the 70 % of patients to learn from: NIH's file names begin with their number."""
-    return int(name[:8]) % 10 < 7
-
-
-def collect(data: Path, on_progress: Callable[[int, int], None]) -> Pictures:
-    """Read the radiographs, draw the phantoms, make everything else."""
-    try:
-        from skimage import data as samples
-    except ImportError as error:
-        raise DataError(
-            "Found no scikit-image, whose photographs the gate learns from. "
-            "Run: pip install scikit-image"
-        ) from error
-    import matplotlib
-
-    folder = read_folder(data)
-    if folder.lists is None:
-        raise DataError(f"Found no train_val_list.txt in {data}; the gate learns from it alone.")
-    names = sorted(
-        n for n in folder.paths if n in folder.lists["train_val"] - set(MISLAID) and learns(n)
-    )
-    radiographs = [_small(folder.paths[name]) for name in names]
-    on_progress(1, 8)
-    patients = range(PHANTOMS)
-    phantoms = list(process_map(_phantom, list(patients), 1))
-    on_progress(2, 8)
-    root = Path(samples.__file__).parent
-    photographs = [making.gray(next(root.glob(f"{name}.*"))) for name in making.PHOTOGRAPHS]
-    faces = np.load(root / "lfw_subset.npy")[:100]  # the first 100 are faces of 25 x 25 pixels
-    fonts = sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVu*.ttf"))
-    real = np.stack(radiographs)
-    parts = {
-        "photograph": (3000, lambda random: making.photograph(photographs, random)),
-        "scene": (4000, making.scene),
-        "slice": (3000, making.slice_),
-        "text": (2500, lambda random: making.writing(fonts, random)),
-        "piece": (2500, lambda random: making.piece(real, random)),
-        "limb": (700, making.limb),
-    }
-    others = {}
-    for number, (name, (count, make)) in enumerate(parts.items()):
-        others[name] = making.many(count, number, make)
-        on_progress(3 + number, 8)
-    face = np.stack([np.rint(255 * making.resized(face)) for face in faces]).astype(np.uint8)
-    others["photograph"] = np.concatenate([others["photograph"], face, others.pop("scene")])
-    others["piece"] = np.concatenate([others["piece"], others.pop("limb")])
-    numbers = np.array([int(name[:8]) for name in names])
-    return Pictures(real, numbers, names, np.stack(phantoms), others)
-
-
-def _small(path: Path) -> np.ndarray:
-    return np.rint(255 * thumbnail(read_radiograph(path), making.SIDE)).astype(np.uint8)
-
-
-def _phantom(patient: int) -> np.ndarray:
-    follow_up = patient % person(PHANTOM_SEED, patient).visits
-    pixels = draw_phantom(PHANTOM_SEED, patient, follow_up, size=192).pixels
-    return np.rint(255 * making.resized(pixels)).astype(np.uint8)
+PIECES, PIECE_SEED = 2500, 4
 
 
 class Net(nn.Module):
@@ -206,6 +125,8 @@ def train(
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     real = pictures.radiographs[chosen]
+    pieces = making.many(PIECES, PIECE_SEED, lambda random: making.piece(real, random))
+    others = pictures.others | {"piece": np.concatenate([pieces, pictures.others["limb"]])}
 
     def some(source: np.ndarray, count: int) -> np.ndarray:
         return source[picks.integers(0, len(source), count)]
@@ -240,7 +161,7 @@ def train(
             ]
         )
         rest = [
-            augmented(some(pictures.others[name], BATCH[name]), random, turn=8, zoom=(0.6, 1.1))
+            augmented(some(others[name], BATCH[name]), random, turn=8, zoom=(0.6, 1.1))
             for name in (*KINDS[2:], "piece")
         ]
         odd = torch.cat(rest)
@@ -256,52 +177,13 @@ def train(
     return net.eval()
 
 
-def scores(net: Net, pictures: np.ndarray) -> np.ndarray:
-    """Log-odds of uint8 (N, SIDE, SIDE), the mean of a picture and its mirror as in the gate."""
-    x = torch.from_numpy(pictures)[:, None].float() / 255
-    x = functional.interpolate(x, (THUMBNAIL, THUMBNAIL), mode="area")
-    with torch.no_grad():
-        both = [torch.log_softmax(net(2 * v - 1), 1).numpy() for v in (x, x.flip(3))]
-    return (log_odds(both[0]) + log_odds(both[1])) / 2
-
-
 def learn(
     pictures: Pictures, out: Path, steps: int, on_progress: Callable[[int, int], None]
 ) -> None:
-    """Train on everything and write the numbers."""
-    net = train(pictures, np.ones(len(pictures.radiographs), bool), steps, on_progress)
+    """Train the gate that is shipped and write its numbers."""
+    net = train(pictures, pictures.learned, steps, on_progress)
     numbers = {}
     for number, (weight, bias) in enumerate(net.layers()):
         numbers |= {f"weight{number}": weight.astype(np.float16), f"bias{number}": bias}
     with replacing(out) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **numbers)
-
-
-def check(
-    pictures: Pictures, steps: int, on_progress: Callable[[int, int], None]
-) -> dict[str, np.ndarray]:
-    """Log-odds of each radiograph by a network that has not seen its patient.
-
-    Returns:
-        `upright` and each way of being wrong, (N,) in the order of the radiographs.
-    """
-    views = {
-        "upright": lambda x: x,
-        "turned to the left": lambda x: np.rot90(x, 1, (1, 2)),
-        "turned to the right": lambda x: np.rot90(x, 3, (1, 2)),
-        "upside down": lambda x: np.rot90(x, 2, (1, 2)),
-        "inverted": lambda x: 255 - x,
-    }
-    found = {name: np.zeros(len(pictures.radiographs)) for name in views}
-    for fold in range(FOLDS):
-        held = pictures.patients // 10 % FOLDS == fold
-        before = fold * steps
-        net = train(
-            pictures,
-            ~held,
-            steps,
-            lambda done, total, before=before: on_progress(before + done, FOLDS * total),
-        )
-        for name, view in views.items():
-            found[name][held] = scores(net, view(pictures.radiographs[held]).copy())
-    return found

@@ -18,25 +18,39 @@ def gate(
     ),
     steps: Annotated[int, typer.Option(min=1, help="Steps of a training.")] = 1000,
     check: Annotated[
-        bool, typer.Option("--check", help="First train on two thirds, score the last, in turn.")
+        bool, typer.Option("--check", help="Only measure: in turn, train on two thirds.")
     ] = False,
+    others: Annotated[
+        Path | None,
+        typer.Option(help="With --check: a folder of folders (photograph, slice) to judge."),
+    ] = None,
 ) -> None:
     """Learn which pictures are upright frontal chest radiographs, and write the numbers.
 
-    Seven in ten of the train_val patients are learned from; the others are never touched.
+    Seven in ten of the train_val patients are learned from; the others are only measured on.
     """
+    from scripts import _gate_check as checking
     from scripts import _gate_learning as learning
+    from scripts import _gate_pictures as making
 
-    with progress_bar("Pictures", "parts") as on_progress:
-        pictures = learning.collect(data, on_progress)
     if check:
-        with progress_bar("Checking", "steps") as on_progress:
-            found = learning.check(pictures, steps, on_progress)
-        for name, scores in found.items():
-            print(f"{name}: {sum(scores < 0):,} of {len(scores):,} flagged")
+        for name, share in checking.others(others) if others else ():
+            print(f"{name}: {share}")
+        with progress_bar("Phantoms") as on_progress:
+            found = dict(checking.phantoms(2000, on_progress))
+        for name, share in found.items():
+            print(f"{name}: {share}", flush=True)
+    with progress_bar("Pictures", "parts") as on_progress:
+        pictures = making.collect(data, on_progress)
+    if check:
+        with progress_bar("Cross-validation", "steps") as on_progress:
+            found = dict(checking.cross_validate(pictures, steps, on_progress))
+        for name, share in found.items():
+            print(f"{name}: {share}")
+        return
     with progress_bar("Learning", "steps") as on_progress:
         learning.learn(pictures, out, steps, on_progress)
-    print(f"{out}: learned from {len(pictures.radiographs):,} radiographs.")
+    print(f"{out}: learned from {pictures.learned.sum():,} radiographs.")
 
 
 if __name__ == "__main__":

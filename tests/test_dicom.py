@@ -249,6 +249,13 @@ def test_jpeg_ls_without_its_decoder_is_refused_and_names_the_package(monkeypatc
         read_radiograph(written(data))
 
 
+def test_a_decoder_that_is_not_installed_is_named(monkeypatch):
+    file = jpeg_dicom(ramp(4095), 12)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(ImageError, match=r"needs the package imagecodecs\. Run: pip install"):
+        read_radiograph(file)
+
+
 def test_damaged_compressed_frames_end_in_a_picture_or_a_reason():
     """In a process of its own: a native decoder that fails takes the process with it."""
     code = "from tests.test_dicom import read_damaged; read_damaged()"
@@ -261,19 +268,19 @@ def test_damaged_compressed_frames_end_in_a_picture_or_a_reason():
     )
     assert done.returncode == 0, done.stderr
     read, refused = map(int, done.stdout.split())
-    assert read + refused == 900
-    assert min(read, refused) > 90
+    assert read + refused == 300
+    assert min(read, refused) > 30
 
 
 def read_damaged() -> None:
-    """Read 900 damaged frames of every compression; print how many were read and refused."""
+    """Read 300 damaged frames of three compressions; print how many were read and refused."""
     random, counts = np.random.default_rng(0), [0, 0]
     frames = [
         (JPEGLosslessSV1, imagecodecs.jpeg8_encode(ramp(4095), lossless=True, bitspersample=12)),
         (JPEGExtended12Bit, imagecodecs.jpeg8_encode(ramp(4095), bitspersample=12)),
         (JPEG2000Lossless, imagecodecs.jpeg2k_encode(ramp(4095), codecformat="j2k", level=0)),
     ]
-    for number in range(900):
+    for number in range(300):
         syntax, whole = frames[number % 3]
         frame = bytearray(whole)
         for _ in range(random.integers(1, 6)):

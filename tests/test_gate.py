@@ -25,11 +25,15 @@ from chexnet.gate import (
     Verdict,
     judge,
     log_odds,
+    name_of,
     thumbnail,
 )
 from chexnet.images import Facts, Radiograph, read_radiograph
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
+from scripts._gate_check import Share, cross_validate
+from scripts._gate_learning import Net
+from scripts._gate_pictures import MISLAID, Pictures
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 NIH, ODD = SHARED / "nih", SHARED / "odd"
@@ -272,6 +276,52 @@ def test_the_numbers_are_few_and_no_code():
     assert PARAMETERS.stat().st_size < 300_000
     with np.load(PARAMETERS, allow_pickle=False) as stored:
         assert all(stored[name].dtype.kind == "f" for name in stored.files)
+
+
+def test_the_likeliest_kind_is_named_and_none_where_the_network_is_unsure():
+    def named(*chances: float) -> str:
+        return name_of(np.log([chances]), 0.3)
+
+    assert named(0.02, 0.03, 0.35, 0.55, 0.05) == "slice"
+    assert named(0.05, 0.05, 0.1, 0.1, 0.7) == "text"
+    assert named(0.3, 0.2, 0.2, 0.1, 0.2) == "everyday"
+    assert named(0.5, 0.3, 0.1, 0.05, 0.05) == ""
+
+
+def test_cross_validation_judges_by_networks_that_have_not_seen_the_patient(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{n:08}_000.png" for n in (3490, 10, 11, 20, 21, 30, 1040, 17)]
+    paths[0] = tmp_path / MISLAID[0]
+    for number, path in enumerate(paths):
+        pixels = np.random.default_rng(number).integers(0, 256, (70, 70), np.uint8)
+        Image.fromarray(pixels).save(path)
+    none = np.zeros((0, 96, 96), np.uint8)
+    pictures = Pictures(np.zeros((len(paths), 96, 96), np.uint8), paths, none, {})
+    assert not (pictures.learned & ~pictures.rightly_labelled).any()
+    learned, judged = [], []
+
+    def train(given, chosen, steps, on_progress):
+        learned.append({path.name for path, one in zip(given.paths, chosen, strict=True) if one})
+        judged.append(set())
+        return Net().eval()
+
+    def read(path):
+        judged[-1].add(path.name)
+        return read_radiograph(path)
+
+    monkeypatch.setattr("scripts._gate_check.train", train)
+    monkeypatch.setattr("scripts._gate_check.read_radiograph", read)
+    shares = dict(cross_validate(pictures, 1, lambda *_: None))
+    assert len(learned) == 3
+    assert all(not seen & own for seen, own in zip(learned, judged, strict=True))
+    assert set().union(*judged) == {path.name for path in paths}
+    assert not any(MISLAID[0] in seen for seen in learned)
+    assert shares["mislaid by NIH, flagged"].total == 1
+    assert {share.total for name, share in shares.items() if "mislaid" not in name} == {7}
+
+
+def test_the_interval_is_the_exact_one():
+    # 0 of n: the upper bound solves (1 - p)^n = 0.025.
+    assert f"({0:.2%} to {1 - 0.025 ** (1 / 40):.2%})" in str(Share(0, 40))
 
 
 # --- real radiographs ------------------------------------------------------------------------
