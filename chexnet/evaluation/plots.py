@@ -1,11 +1,12 @@
 """Pictures of a run and of a scoring. Matplotlib is imported when one is drawn."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pandas as pd
 
+from chexnet.evaluation.calibration import reliability
 from chexnet.evaluation.metrics import Scores, roc
 from chexnet.evaluation.summary import Summary
 from chexnet.files import replacing
@@ -15,6 +16,7 @@ from chexnet.runlog import EPOCHS, STEPS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from chexnet.evaluation.leakage import Leakage
@@ -49,7 +51,7 @@ def plot_curves(run: Path, stamp: str = "") -> None:
     _save(figure, run / "curves.png")
 
 
-def plot_auroc(summary: Summary, path: Path, stamp: str = "") -> None:
+def plot_auroc(summary: Summary, path: Path | BinaryIO, stamp: str = "") -> None:
     """Draw every class's AUROC with its interval."""
     order = sorted(range(len(summary.classes)), key=lambda i: summary.classes[i], reverse=True)
     figure = _figure(7, 0.32 * len(order) + 1.6)
@@ -73,29 +75,52 @@ def plot_auroc(summary: Summary, path: Path, stamp: str = "") -> None:
     _save(figure, path)
 
 
-def plot_roc(scores: Scores, summary: Summary, path: Path, stamp: str = "") -> None:
+def plot_roc(scores: Scores, summary: Summary, path: Path | BinaryIO, stamp: str = "") -> None:
     """Draw every class's ROC curve, each in a panel of its own."""
-    columns = sorted(range(len(scores.classes)), key=lambda i: scores.classes[i])
-    across = 5
-    down = -(-len(columns) // across)
-    figure = _figure(2.1 * across, 2.2 * down)
-    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    for panel, column in zip(panels.flat, columns, strict=False):
+    figure, panels = _panels(scores, stamp, shared=True)
+    for column, panel in panels.items():
         curve = roc(scores.probabilities[:, column], scores.targets[:, column])
         panel.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8, linestyle=":")
         text = "n/a"
         if curve:
-            panel.plot(curve[0], curve[1], color=BLUE)
+            panel.plot(*_corners(*curve[:2]), color=BLUE)
             text = f"AUROC {summary.auroc[column]:.3f}\nn={summary.positives[column]:,}"
         panel.text(0.95, 0.08, text, ha="right", fontsize=8)
-        panel.set_title(spoken(scores.classes[column]), fontsize=9)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    for panel in panels.flat[len(columns) :]:
-        panel.set_axis_off()
     figure.supxlabel("false positive rate")
     figure.supylabel("true positive rate")
-    if stamp:
-        figure.suptitle(stamp, color=ORANGE)
+    _save(figure, path)
+
+
+def plot_reliability(
+    given: Scores, calibrated: Scores | None, path: Path | BinaryIO, stamp: str = ""
+) -> None:
+    """Draw how often each class is there, against its probability before and after calibration.
+
+    Args:
+        given: as the network gave them.
+        calibrated: the same after calibration; None where nothing was chosen.
+        path: of the PNG.
+        stamp: see `LEAKY`.
+    """
+    figure, panels = _panels(given, stamp, shared=False)
+    lines = [("as given", given, ORANGE)]
+    if calibrated:
+        lines.append(("calibrated", calibrated, BLUE))
+    for column, panel in panels.items():
+        greatest = 0.0
+        for label, scores, colour in lines:
+            bins = reliability(scores.probabilities[:, column], scores.targets[:, column])
+            panel.plot(bins.probability, bins.observed, ".-", color=colour, label=label)
+            greatest = max(greatest, bins.probability.max(), bins.observed.max())
+        # A rare finding lives near 0: an axis up to 1 would show it as one point.
+        side = min(1.0, 1.1 * greatest) or 1.0
+        panel.plot([0, side], [0, side], color=GRAY, linewidth=0.8, linestyle=":")
+        panel.set(xlim=(0, side), ylim=(0, side), aspect="equal")
+        panel.tick_params(labelsize=7)
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.supxlabel("mean probability")
+    figure.supylabel("share of images with the finding")
     _save(figure, path)
 
 
@@ -120,12 +145,40 @@ def plot_leakage(found: "Sequence[Leakage]", path: Path) -> None:
     _save(figure, path)
 
 
+def _panels(scores: Scores, stamp: str, *, shared: bool) -> tuple["Figure", dict[int, "Axes"]]:
+    """A titled panel for each class, in alphabetical order, by its column."""
+    columns = sorted(range(len(scores.classes)), key=lambda i: scores.classes[i])
+    across = 5
+    down = -(-len(columns) // across)
+    figure = _figure(2.1 * across, 2.2 * down)
+    grid = figure.subplots(down, across, sharex=shared, sharey=shared, squeeze=False)
+    for panel in grid.flat[len(columns) :]:
+        panel.set_axis_off()
+    panels = dict(zip(columns, grid.flat, strict=False))
+    for column, panel in panels.items():
+        panel.set_title(spoken(scores.classes[column]), fontsize=9)
+    if stamp:
+        figure.suptitle(stamp, color=ORANGE)
+    return figure, panels
+
+
+def _corners(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A curve of steps without the points between its corners: the same line, drawn sooner."""
+    still = [np.diff(values) == 0 for values in (x, y)]
+    straight = (still[0][1:] & still[0][:-1]) | (still[1][1:] & still[1][:-1])
+    kept = np.concatenate([[True], ~straight, [True]])
+    return x[kept], y[kept]
+
+
 def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure((width, height), dpi=130, layout="constrained")
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def _save(figure: "Figure", path: Path | BinaryIO) -> None:
+    if not isinstance(path, Path):
+        figure.savefig(path, format="png")
+        return
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

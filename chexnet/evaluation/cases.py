@@ -1,0 +1,210 @@
+"""Images worth looking at: confident errors, and right answers for a wrong reason.
+
+Shapes: N images, D classes, T targets, H W pixels, h w cells of a map.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from chexnet.evaluation.localization import Point, Target, peak
+from chexnet.evaluation.metrics import Scores
+from chexnet.overlay import overlay
+from chexnet.transforms import PercentCenterCrop
+
+Pictures = Callable[[str], np.ndarray]
+"""File name to pixels uint8 (H, W), bone white; for example the items of a data set."""
+
+SHOWN = 5
+"""Confident errors of each kind, for each class."""
+PLACES = 12
+"""Right answers for a wrong reason."""
+SIDE = 384
+"""Longer side of their pictures in pixels."""
+_BOX, _PEAK = "#00e5ff", "#ffffff"  # on gray and on inferno both are seen
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image that was answered wrongly.
+
+    Attributes:
+        image: file name.
+        probability: of the class, in [0, 1].
+        labels: what the table says of the image.
+    """
+
+    image: str
+    probability: float
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The most confident errors of one class, the worst first.
+
+    Attributes:
+        threshold: probability that divides; None where validation gave none, and the cases are
+            only those furthest from their label.
+        positives: images without the label that reach the threshold.
+        negatives: images with the label that stay under it.
+    """
+
+    threshold: float | None
+    positives: list[Case]
+    negatives: list[Case]
+
+
+def confident_errors(
+    scores: Scores, thresholds: Mapping[str, float | None], shown: int = SHOWN
+) -> dict[str, Errors]:
+    """Find the most confident errors of every class.
+
+    Args:
+        scores: of N images, on the scale that the thresholds are of.
+        thresholds: label to probability; a class may be missing.
+        shown: at most so many of each kind.
+
+    Returns:
+        Label to errors, in the order of the classes.
+    """
+    return {
+        name: _errors(scores, column, thresholds.get(name), shown)
+        for column, name in enumerate(scores.classes)
+    }
+
+
+def _errors(scores: Scores, column: int, threshold: float | None, shown: int) -> Errors:
+    given, truth = scores.probabilities[:, column], scores.targets[:, column] == 1
+    over, under = (
+        (np.ones(len(given), bool),) * 2
+        if threshold is None
+        else (given >= threshold, given < threshold)
+    )
+    rising = np.argsort(given, kind="stable")
+    falling = rising[::-1]
+    positives = falling[(over & ~truth)[falling]][:shown]
+    negatives = rising[(under & truth)[rising]][:shown]
+    return Errors(
+        threshold,
+        [_case(scores, row, column) for row in positives],
+        [_case(scores, row, column) for row in negatives],
+    )
+
+
+def _case(scores: Scores, row: int, column: int) -> Case:
+    labels = (name for name, held in zip(scores.classes, scores.targets[row], strict=True) if held)
+    return Case(scores.images[row], float(scores.probabilities[row, column]), tuple(labels))
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """A finding that is there and was found, by a map that points beside it.
+
+    Attributes:
+        image: file name.
+        label: the finding.
+        probability: of it, at least the threshold.
+        threshold: of it.
+        picture: uint8 (H, W, 3), heatmap, boxes and the map's peak over the radiograph; None
+            where no pictures were given.
+    """
+
+    image: str
+    label: str
+    probability: float
+    threshold: float
+    picture: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class WrongPlaces:
+    """Right answers, wrong place.
+
+    Attributes:
+        cases: the most confident of them.
+        wrong: all of them.
+        answered: boxed findings over their threshold, of which these are a part.
+        boxed: boxed findings with a probability and a threshold.
+    """
+
+    cases: list[Misplaced]
+    wrong: int
+    answered: int
+    boxed: int
+
+
+def wrong_places(
+    targets: Sequence[Target],
+    heat_of: Callable[[Target], np.ndarray],
+    scores: Scores,
+    thresholds: Mapping[str, float | None],
+    pictures: Pictures | None = None,
+    *,
+    crop: int = 100,
+    shown: int = PLACES,
+) -> WrongPlaces:
+    """Find the boxed findings that reach their threshold while the map's peak lies in no box.
+
+    Args:
+        targets: T of them, see `boxed_targets`.
+        heat_of: gives a target's map, float (h, w), at least 0, of what the network saw.
+        scores: of the targets' images, on the scale that the thresholds are of.
+        thresholds: label to probability; a finding may be missing.
+        pictures: gives the pixels of an image.
+        crop: percent of each side of these pictures that the network saw; 100 where they are
+            what it saw already, as the items of a data set are.
+        shown: at most so many cases.
+    """
+    rows = {name: row for row, name in enumerate(scores.images)}
+    columns = {name: column for column, name in enumerate(scores.classes)}
+    wrong: list[tuple[float, float, Target, Point | None]] = []
+    boxed = answered = 0
+    for target in targets:
+        threshold = thresholds.get(target.label)
+        if threshold is None or target.image not in rows or target.label not in columns:
+            continue
+        boxed += 1
+        given = float(scores.probabilities[rows[target.image], columns[target.label]])
+        if given < threshold:
+            continue
+        answered += 1
+        point = peak(heat_of(target))
+        if not target.holds(point):
+            wrong.append((given, threshold, target, point))
+    wrong.sort(key=lambda one: -one[0])
+    cases = [
+        Misplaced(
+            target.image,
+            target.label,
+            given,
+            threshold,
+            _drawn(pictures(target.image), heat_of(target), target, point, crop)
+            if pictures
+            else None,
+        )
+        for given, threshold, target, point in wrong[:shown]
+    ]
+    return WrongPlaces(cases, len(wrong), answered, boxed)
+
+
+def _drawn(
+    pixels: np.ndarray, heat: np.ndarray, target: Target, point: Point | None, crop: int
+) -> np.ndarray:
+    """The overlay with the boxes and a ring round the peak; stretched, so that the peak shows."""
+    image = Image.fromarray(overlay(pixels, heat, crop, top=float(heat.max())))
+    image = image.resize(_fitting(image.size), Image.Resampling.LANCZOS)
+    left, top, right, bottom = PercentCenterCrop(crop).box(*image.size)
+    corner, span = np.array([left, top]), np.array([right - left, bottom - top])
+    draw = ImageDraw.Draw(image)
+    for box in target.boxes:
+        draw.rectangle([*(corner + box[:2] * span), *(corner + box[2:] * span)], None, _BOX, 2)
+    if point:
+        draw.circle(tuple(corner + np.array(point) * span), 7, None, _PEAK, 2)
+    return np.asarray(image)
+
+
+def _fitting(size: tuple[int, int]) -> tuple[int, int]:
+    return tuple(max(1, round(side * SIDE / max(size))) for side in size)

@@ -1,0 +1,84 @@
+"""What the figures of a scoring cannot say, in sentences for whoever reads them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chexnet.evaluation.assessment import Assessment
+
+_OF_PHANTOMS = (
+    "The pictures are drawn: every finding has one cause, one look and a certain label. A high "
+    "figure says that the way from pictures to figures works, and nothing about patients."
+)
+_OF_RADIOGRAPHS = (
+    "The labels of ChestX-ray14 were mined from radiology reports by a program. Nobody read the "
+    "pictures for them, many are wrong, and No Finding means only that none of 14 words was found.",
+    "All radiographs come from one hospital, the NIH Clinical Center, a research hospital whose "
+    "patients are unlike those of others. Another hospital, another machine or another way of "
+    "imaging can make every figure worse, and nothing here shows by how much.",
+)
+_ALWAYS = (
+    "The intervals say how the figures would differ had other patients of the same kind been "
+    "drawn. They do not cover other hospitals, other seeds of training or errors of the labels.",
+    "Fifteen rows and several groups are looked at side by side: some figure is remarkable by "
+    "chance alone.",
+    "Sex, age and view are what the table holds. How the network does by anything that the table "
+    "does not hold, nobody can tell from it.",
+    "No reader, no patient and no decision was part of this. An AUROC is no claim that the network "
+    "helps anybody, and none is made.",
+)
+
+
+def limits(assessment: Assessment, facts: Mapping[str, Any]) -> list[str]:
+    """The sentences that hold for one scoring, the most particular first.
+
+    Args:
+        assessment: see `assess`.
+        facts: see `Scored.facts`.
+    """
+    said = []
+    if facts["leaky"]:
+        said.append(
+            "These figures leak: patients stand on both sides. They say nothing about patients "
+            "that the network has not seen."
+        )
+    part = facts.get("part")
+    if part == "val":
+        said.append(
+            "The validation part chose the weights, the calibration and the thresholds, so that "
+            "its own figures are too hopeful."
+        )
+    if facts.get("split") == "none" or part == "all":
+        said.append("Scored without a split: these images are the test list of nothing.")
+    if "predictions" in facts:
+        said.append(
+            "Only a file of predictions was scored. What its network was trained on, and how often "
+            "it was tried on these images, nobody can tell from it."
+        )
+    said += _selected(facts)
+    rare = [name for name, one in _intervals(assessment).items() if not one.known]
+    if rare:
+        said.append(
+            f"{len(rare)} of {len(assessment.summary.classes)} rows have no interval: they have "
+            "too few patients, and their figures are accidents."
+        )
+    said += [_OF_PHANTOMS] if facts.get("phantoms") else _OF_RADIOGRAPHS
+    return [*said, *_ALWAYS]
+
+
+def _selected(facts: Mapping[str, Any]) -> list[str]:
+    """A sample that somebody selected is not the data set, and neither is a part of a part."""
+    pairs = (
+        ("images_present", "images_in_table", "the label table"),
+        ("images_in_part", "images_of_part", f"the {facts.get('part')} part"),
+    )
+    return [
+        f"Only {facts[here]:,} of the {facts[whole]:,} images of {of} were scored from. Which ones "
+        "they are was somebody's choice; these are figures of that selection alone, not of the "
+        "data set."
+        for here, whole, of in pairs
+        if here in facts and facts[here] < facts[whole]
+    ]
+
+
+def _intervals(assessment: Assessment) -> dict[str, Any]:
+    return assessment.summary.intervals.classes if assessment.summary.intervals else {}
