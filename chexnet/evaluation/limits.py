@@ -11,7 +11,7 @@ _OF_PHANTOMS = (
 )
 _OF_RADIOGRAPHS = (
     "The labels of ChestX-ray14 were mined from radiology reports by a program. Nobody read the "
-    "pictures for them, many are wrong, and No Finding means only that none of 14 words was found.",
+    "pictures for them, many are wrong, and No Finding says only that no report named one of 14.",
     "All radiographs come from one hospital, the NIH Clinical Center, a research hospital whose "
     "patients are unlike those of others. Another hospital, another machine or another way of "
     "imaging can make every figure worse, and nothing here shows by how much.",
@@ -19,8 +19,7 @@ _OF_RADIOGRAPHS = (
 _ALWAYS = (
     "The intervals say how the figures would differ had other patients of the same kind been "
     "drawn. They do not cover other hospitals, other seeds of training or errors of the labels.",
-    "Fifteen rows and several groups are looked at side by side: some figure is remarkable by "
-    "chance alone.",
+    "Many rows and groups are looked at side by side: some figure is remarkable by chance alone.",
     "Sex, age and view are what the table holds. How the network does by anything that the table "
     "does not hold, nobody can tell from it.",
     "No reader, no patient and no decision was part of this. An AUROC is no claim that the network "
@@ -58,8 +57,8 @@ def limits(assessment: Assessment, facts: Mapping[str, Any]) -> list[str]:
     rare = [name for name, one in _intervals(assessment).items() if not one.known]
     if rare:
         said.append(
-            f"{len(rare)} of {len(assessment.summary.classes)} rows have no interval: they have "
-            "too few patients, and their figures are accidents."
+            f"Rows without an interval ({len(rare)} of {len(assessment.summary.classes)}) have too "
+            "few patients: their figures are accidents."
         )
     said += [_OF_PHANTOMS] if facts.get("phantoms") else _OF_RADIOGRAPHS
     return [*said, *_ALWAYS]
@@ -72,9 +71,8 @@ def _selected(facts: Mapping[str, Any]) -> list[str]:
         ("images_in_part", "images_of_part", f"the {facts.get('part')} part"),
     )
     return [
-        f"Only {facts[here]:,} of the {facts[whole]:,} images of {of} were scored from. Which ones "
-        "they are was somebody's choice; these are figures of that selection alone, not of the "
-        "data set."
+        f"Only {facts[here]:,} of the {facts[whole]:,} images of {of} were at hand. Which ones was "
+        "somebody's choice: the figures are of that selection, not of the data set."
         for here, whole, of in pairs
         if here in facts and facts[here] < facts[whole]
     ]

@@ -9,12 +9,12 @@ import base64
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import escape
 from PIL import Image
 
 from chexnet.data.splits import LEAKY
@@ -193,7 +193,7 @@ def _span(interval: Interval | None, digits: int = 3) -> str:
 def _markdown(value: Any) -> str:
     """Text that stays text in Markdown, also within a table."""
     flat = " ".join(str(value).split())
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", str(escape(flat)))
+    return escape(re.sub(r"([\\`*_\[\]|~#])", r"\\\1", flat), quote=False)
 
 
 def _environment(**options: Any) -> Environment:

@@ -236,6 +236,12 @@ def test_names_from_files_are_shown_and_do_nothing(undrawn, page):
     assert r"\|\*\`.png" in card
 
 
+def test_an_apostrophe_stays_one_in_the_card(scored):
+    assert "- It's #1 & <2\n".replace("#", r"\#").replace("& <", "&amp; &lt;") in model_card(
+        scored[1], FACTS, notes=["It's #1 & <2"]
+    )
+
+
 def test_a_leak_is_stamped_on_top_and_on_every_table(undrawn):
     scores, assessment = undrawn
     facts = FACTS | {"leaky": True}
@@ -288,11 +294,11 @@ def test_scores_without_validation_or_intervals_still_make_a_page(undrawn):
 def test_the_limits_are_those_of_what_was_scored(undrawn):
     scores, assessment = undrawn
     text = Reader(report_html(assessment, scores, FACTS)).text
-    assert "Only 1,693 of the 112,120 images" in text
+    assert "Only 1,693 of the 112,120 images of the label table were at hand" in text
     assert "mined from radiology reports" in text
     whole = FACTS | {"images_present": 112120, "part": "val"}
     text = Reader(report_html(assessment, scores, whole)).text
-    assert "112,120 images of the label table were scored" not in text
+    assert "images of the label table were at hand" not in text
     assert "The validation part chose the weights" in text
 
 
