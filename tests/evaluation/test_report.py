@@ -1,3 +1,5 @@
+import base64
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -6,14 +8,16 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from chexnet.evaluation import report
 from chexnet.evaluation.assessment import Assessment, assess, fit_on
 from chexnet.evaluation.cases import confident_errors, wrong_places
 from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.localization import Target
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.metrics import Scores, roc
 from chexnet.evaluation.operating import RULES
+from chexnet.evaluation.plots import _corners
 from chexnet.evaluation.published import PUBLISHED
 from chexnet.evaluation.report import model_card, report_html
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
@@ -152,6 +156,25 @@ def test_the_page_is_whole_and_asks_no_other_host(page):
     assert "url(" not in style
     assert "@import" not in style
     assert "default-src 'none'" in page
+
+
+def test_three_plots_are_drawn_into_the_page(page):
+    shown = [a for tag, a in Reader(page).tags if tag == "img" and a.get("class") == "plot"]
+    for attributes in shown:
+        picture = base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
+        assert min(Image.open(io.BytesIO(picture)).size) > 500
+        assert attributes["alt"]
+    assert len(shown) == 3
+
+
+def test_a_thinned_roc_curve_is_the_same_line():
+    scores, _ = simulated()
+    fpr, tpr, _ = roc(scores.probabilities[:, 0].round(2), scores.targets[:, 0])
+    x, y = _corners(fpr, tpr)
+    assert len(x) < len(fpr)
+    steps = np.linspace(0, 1, 997)[1:-1]  # beside the corners, where a curve has two values
+    np.testing.assert_allclose(np.interp(steps, x, y), np.interp(steps, fpr, tpr), atol=1e-6)
+    assert np.trapezoid(y, x) == pytest.approx(np.trapezoid(tpr, fpr), abs=1e-6)
 
 
 def test_the_first_words_say_that_it_is_not_for_the_clinic(page):
