@@ -1,22 +1,30 @@
 """What scripts.eval does with scores: figures, files, the record of test scorings."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from chexnet.data.splits import LEAKY
-from chexnet.data.table import TABLES, read_folder
-from chexnet.errors import ChexnetError, ConfigError
+from chexnet.data.table import BOXES, TABLES, read_folder
+from chexnet.distributed import pick_device
+from chexnet.errors import ChexnetError, ConfigError, DataError
 from chexnet.evaluation.assessment import Assessment, as_dict, assess, fit_on
 from chexnet.evaluation.assessment_text import assessment_text, comparison_text
+from chexnet.evaluation.cases import Pictures, wrong_places
 from chexnet.evaluation.comparison import compare
+from chexnet.evaluation.localization import Target
+from chexnet.evaluation.maps import boxed_targets, maps_of
 from chexnet.evaluation.plots import plot_auroc, plot_roc
 from chexnet.evaluation.predictions import write_predictions
 from chexnet.evaluation.record import note_scoring
 from chexnet.evaluation.relabel import relabelled
+from chexnet.evaluation.report import model_card, report_html
 from chexnet.evaluation.sources import Scored, score_predictions
+from chexnet.evaluation.subject import Subject
 from chexnet.evaluation.summary import as_dict as figures
 from chexnet.evaluation.summary import bounds, evaluation_text, facts_text, number, summarise
 from chexnet.files import write_text
@@ -85,11 +93,23 @@ def finish(
     shares: Sequence[str],
     both_labels: bool,
     beside: Path | None,
-    report: bool,
     replicates: int,
     seed: int,
+    report: "Callable[[], Looks] | None" = None,
 ) -> None:
-    """Compute, show and write everything that is asked for."""
+    """Compute, show and write everything that is asked for.
+
+    Args:
+        scored: the scores.
+        data: folder of the label tables.
+        place: folder of the files.
+        shares: what the user gave as prevalence.
+        both_labels: report each of NIH's tables.
+        beside: folder of the weights, None for a CSV.
+        replicates: bootstrap draws.
+        seed: of the draws.
+        report: gives the pictures of a report; None where none is wanted.
+    """
     stamp = LEAKY if scored.facts["leaky"] else ""
     prevalence = _prevalence(shares)
     found = assess(
@@ -119,7 +139,68 @@ def finish(
     write_text(place / "metrics.json", json.dumps(content, indent=2))
     plot_auroc(found.summary, place / "auroc.png", stamp)
     plot_roc(scored.scores, found.summary, place / "roc.png", stamp)
-    print(f"\nWritten to {place}: predictions, metrics.json, auroc.png, roc.png")
+    written = "predictions, metrics.json, auroc.png, roc.png"
+    if report:
+        _write_report(scored, found, place, record if beside else None, report())
+        written += ", report.html, model_card.md"
+    print(f"\nWritten to {place}: {written}")
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a report shows beside figures; None where it is a CSV that is scored.
+
+    Attributes:
+        pictures: file name to what the network saw of it, uint8 (H, W).
+        maps: the heatmaps of boxed findings, with their targets.
+    """
+
+    pictures: Pictures | None = None
+    maps: tuple[list[Target], dict[tuple[str, str], np.ndarray]] | None = None
+
+
+def looks_of(subject: Subject, device: str, on_progress: Callable[[int, int], None]) -> Looks:
+    """The pictures of a part, and the heatmaps of its boxes where the data have a list of them."""
+    data_set = subject.data_set
+    place = {name: index for index, name in enumerate(data_set.images)}
+
+    def picture(name: str) -> np.ndarray:
+        return data_set.batch(np.array([place[name]]))[0][0, 0].numpy()
+
+    if not (subject.study.folder.root / BOXES).is_file():
+        return Looks(picture)
+    try:
+        targets = boxed_targets(subject)
+    except DataError:  # the list has boxes, none of them in this part
+        return Looks(picture)
+    models = [subject.model.to(pick_device(device))]
+    [maps] = maps_of(subject, models, targets, on_progress=on_progress)
+    return Looks(picture, (targets, maps))
+
+
+def _write_report(
+    scored: Scored,
+    found: Assessment,
+    place: Path,
+    record: list[dict[str, str]] | None,
+    looks: Looks,
+) -> None:
+    places = None
+    if looks.maps and found.operating:
+        targets, maps = looks.maps
+        places = wrong_places(
+            targets,
+            lambda target: maps[target.image, target.label],
+            found.calibrated,
+            {name: point.threshold for name, point in found.operating["youden"].items()},
+            looks.pictures,
+        )
+    about = {"notes": scored.notes, "made": surroundings(), "record": record}
+    page = report_html(
+        found, scored.scores, scored.facts, pictures=looks.pictures, places=places, **about
+    )
+    write_text(place / "report.html", page)
+    write_text(place / "model_card.md", model_card(found, scored.facts, **about))
 
 
 def _prevalence(shares: Sequence[str]) -> dict[str, float]:

@@ -115,6 +115,23 @@ def evaluate(
                 allow_leak=allow_leak,
                 on_progress=on_progress if distributed.is_main() else None,
             )
+
+    def looks() -> "_eval.Looks":
+        from chexnet.evaluation.subject import open_subject
+
+        if predictions:
+            return _eval.Looks()
+        subject = open_subject(
+            data,
+            weights[0],
+            split.value,
+            labels=of_csv["labels"],
+            packs=packs,
+            allow_leak=allow_leak,
+        )
+        with progress_bar("Heatmaps") as on_progress:
+            return _eval.looks_of(subject, device, on_progress)
+
     if distributed.is_main():
         _eval.finish(
             scored,
@@ -123,9 +140,9 @@ def evaluate(
             shares=prevalence or [],
             both_labels=labels == "both",
             beside=weights[0].parent if weights else None,
-            report=report,
             replicates=replicates,
             seed=seed,
+            report=looks if report else None,
         )
 
 

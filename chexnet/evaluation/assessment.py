@@ -16,7 +16,7 @@ from chexnet.evaluation.calibration import (
     expected_calibration_error,
     fit_calibrations,
 )
-from chexnet.evaluation.intervals import REPLICATES
+from chexnet.evaluation.intervals import REPLICATES, PatientDraws
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.operating import (
     RULES,
@@ -111,14 +111,10 @@ def assess(
     calibrated = calibrate(scores, chosen.calibrations) if chosen else scores
     operating = {}
     if chosen:
+        draws = PatientDraws(scores.patients, replicates, seed) if replicates else None
         operating = {
             rule: operating_points(
-                calibrated,
-                chosen.thresholds,
-                rule,
-                prevalence=prevalence,
-                replicates=replicates,
-                seed=seed,
+                calibrated, chosen.thresholds, rule, prevalence=prevalence, draws=draws
             )
             for rule in RULES
         }

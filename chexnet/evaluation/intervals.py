@@ -129,7 +129,7 @@ def bootstrap_mean(
         return _nothing()
     counts = np.stack([values, np.ones(len(values))])
     mean = {"mean": lambda drawn: drawn[0] / drawn[1]}
-    return bootstrap_ratios(counts, patients, mean, replicates, seed)["mean"]
+    return PatientDraws(patients, replicates, seed).intervals(counts, mean)["mean"]
 
 
 def bootstrap_share(
@@ -152,35 +152,39 @@ def bootstrap_share(
     return found
 
 
-def bootstrap_ratios(
-    counts: np.ndarray,
-    patients: list[str],
-    formulas: Mapping[str, Callable[[np.ndarray], np.ndarray]],
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """95 % intervals of figures that are functions of counts, by drawing patients.
+class PatientDraws:
+    """The draws of a bootstrap over patients, made once for all figures of the same images.
 
-    Args:
-        counts: (K, N), what each image adds to each of K counts.
-        patients: the patient of each image.
-        formulas: name to a function of counts (K, ...) to values (...), NaN where there is none.
-        replicates: number of draws.
-        seed: of the draws.
-
-    Returns:
-        Name to interval; `n/a` with fewer than 5 patients.
+    A draw of patients is a multinomial weight for each of them, so the counts behind a figure are,
+    for all draws at once, one product of matrices.
     """
-    unit = np.unique(patients, return_inverse=True)[1]
-    count = int(unit.max()) + 1
-    if count < MIN_PATIENTS:
-        return {name: _nothing() for name in formulas}
-    each = np.stack([np.bincount(unit, row, count) for row in counts])
-    random = keyed_generator("bootstrap", seed, "counts")
-    # A draw of patients is a multinomial weight for each; the counts of all draws are one product.
-    weights = random.multinomial(count, np.full(count, 1 / count), size=replicates)
-    drawn = each @ weights.T.astype(np.float64)
-    return {name: interval_of(formula(drawn)) for name, formula in formulas.items()}
+
+    def __init__(self, patients: list[str], replicates: int = REPLICATES, seed: int = 0) -> None:
+        """Draw `replicates` times from the patients of N images."""
+        self._unit = np.unique(patients, return_inverse=True)[1]
+        self._count = int(self._unit.max()) + 1
+        random = keyed_generator("bootstrap", seed, "counts")
+        even = np.full(self._count, 1 / self._count)
+        self._weights = random.multinomial(self._count, even, size=replicates).astype(np.float32)
+
+    def intervals(
+        self, counts: np.ndarray, formulas: Mapping[str, Callable[[np.ndarray], np.ndarray]]
+    ) -> dict[str, Interval]:
+        """95 % intervals of figures that are functions of counts.
+
+        Args:
+            counts: (K, N), what each image adds to each of K counts.
+            formulas: name to a function of counts (K, ...) to values (...), NaN for none.
+
+        Returns:
+            Name to interval; `n/a` with fewer than 5 patients.
+        """
+        if self._count < MIN_PATIENTS:
+            return {name: _nothing() for name in formulas}
+        each = np.stack([np.bincount(self._unit, row, self._count) for row in counts])
+        drawn = self._weights @ each.T.astype(np.float32)
+        values = drawn.T.astype(np.float64)
+        return {name: interval_of(formula(values)) for name, formula in formulas.items()}
 
 
 def replicate_aurocs(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chexnet.evaluation.calibration import enough
-from chexnet.evaluation.intervals import Interval, bootstrap_ratios
+from chexnet.evaluation.intervals import Interval, PatientDraws
 from chexnet.evaluation.metrics import Scores, roc
 
 SENSITIVITY = SPECIFICITY = 0.9
@@ -80,8 +80,7 @@ def operating_points(
     rule: str = "youden",
     *,
     prevalence: Mapping[str, float] | None = None,
-    replicates: int = 1000,
-    seed: int = 0,
+    draws: PatientDraws | None = None,
 ) -> dict[str, OperatingPoint]:
     """Score the thresholds on images that did not choose them.
 
@@ -91,8 +90,7 @@ def operating_points(
         rule: a name of `RULES`.
         prevalence: label to share in (0, 1) for which PPV and NPV are given instead of that of
             these images, by Bayes' rule from sensitivity and specificity.
-        replicates: bootstrap draws; 0 for no intervals.
-        seed: of the draws.
+        draws: of these images' patients; None for no intervals.
     """
     found = {}
     for name, given, truth in zip(
@@ -110,11 +108,7 @@ def operating_points(
         values = {
             m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in formulas.items()
         }
-        intervals = (
-            bootstrap_ratios(counts, scores.patients, formulas, replicates, seed)
-            if replicates
-            else {}
-        )
+        intervals = draws.intervals(counts, formulas) if draws else {}
         found[name] = OperatingPoint(chosen[rule], values, intervals)
     return found
 

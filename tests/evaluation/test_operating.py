@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
+from chexnet.evaluation.intervals import PatientDraws
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.operating import RULES, choose_thresholds, operating_points
 
@@ -45,12 +46,12 @@ def test_a_class_with_few_positives_gets_no_threshold_of_its_own():
     assert scores.targets[:, 1].sum() < 20
     chosen = choose_thresholds(scores)
     assert chosen["Hernia"] is None
-    assert "Hernia" not in operating_points(scores, chosen, replicates=0)
+    assert "Hernia" not in operating_points(scores, chosen)
 
 
 def test_the_measures_are_those_of_scikit_learn():
     chosen, scores = choose_thresholds(simulated(0)), simulated(1)
-    point = operating_points(scores, chosen, replicates=200)["Effusion"]
+    point = operating_points(scores, chosen, draws=PatientDraws(scores.patients, 200))["Effusion"]
     over = scores.probabilities[:, 0] >= point.threshold
     tn, fp, fn, tp = confusion_matrix(scores.targets[:, 0], over).ravel()
     expected = {
@@ -67,11 +68,11 @@ def test_the_measures_are_those_of_scikit_learn():
 
 def test_another_prevalence_changes_the_predictive_values_as_bayes_says():
     chosen, scores = choose_thresholds(simulated(0)), simulated(1)
-    own = operating_points(scores, chosen, replicates=0)["Effusion"].values
+    own = operating_points(scores, chosen)["Effusion"].values
     same = float(scores.targets[:, 0].mean())
-    again = operating_points(scores, chosen, prevalence={"Effusion": same}, replicates=0)
+    again = operating_points(scores, chosen, prevalence={"Effusion": same})
     assert again["Effusion"].values == pytest.approx(own)
-    rare = operating_points(scores, chosen, prevalence={"Effusion": 0.01}, replicates=0)
+    rare = operating_points(scores, chosen, prevalence={"Effusion": 0.01})
     found, sensitivity, specificity = (
         rare["Effusion"].values["ppv"],
         own["sensitivity"],
@@ -86,5 +87,5 @@ def test_another_prevalence_changes_the_predictive_values_as_bayes_says():
 def test_thresholds_do_not_depend_on_what_is_scored_with_them():
     chosen = choose_thresholds(simulated(0))
     for seed in (1, 2):
-        found = operating_points(simulated(seed), chosen, replicates=0)
+        found = operating_points(simulated(seed), chosen)
         assert found["Effusion"].threshold == chosen["Effusion"]["youden"]

@@ -2,6 +2,7 @@
 
 import importlib
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,26 +14,46 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def refused(monkeypatch, capfd):
-    """Run a command that must end with code 1; gives its message, which has no traceback.
+def here(monkeypatch, capfd):
+    """Run a command in this process, where torch is imported already; exit code and texts."""
 
-    In this process, where torch is imported already: the same door as `python -m`.
-    """
-
-    def call(name: str, *arguments: object) -> str:
+    def call(name: str, *arguments: object) -> subprocess.CompletedProcess:
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        capfd.readouterr()
         try:
             with pytest.raises(SystemExit) as ended:
                 run_app(importlib.import_module(f"scripts.{name}").app)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        told = capfd.readouterr().err
-        assert ended.value.code == 1, told
-        assert told.startswith("Error: ")
-        assert "Traceback" not in told
-        return told
+        return subprocess.CompletedProcess(sys.argv, ended.value.code or 0, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def refused(here):
+    """Run a command that must end with code 1; gives its message, which has no traceback."""
+
+    def call(name: str, *arguments: object) -> str:
+        done = here(name, *arguments)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.startswith("Error: ")
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    return call
+
+
+@pytest.fixture
+def shown(here):
+    """Run a command that must end well; gives what it prints."""
+
+    def call(name: str, *arguments: object) -> str:
+        done = here(name, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return call

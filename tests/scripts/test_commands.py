@@ -53,20 +53,20 @@ def test_every_command_stands_in_this_test():
     assert found == set(COMMANDS)
 
 
-def test_the_way_from_phantoms_to_figures(tmp_path, refused):
+def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
     """phantom, prepare, train, eval, and eval of the predictions that eval wrote."""
     data, out, packs = tmp_path / "data", tmp_path / "run", tmp_path / "packs"
     common = ("--data", data, "--packs", packs)
     drawn = run("phantom", data, "--patients", 16, "--size", 96, "--seed", 4, "--workers", 1)
     assert drawn.returncode == 0, drawn.stderr
     assert "scripts.train --data" in drawn.stdout
-    packed = run("prepare", *common, "--size", 64, "--workers", 1)
+    packed = here("prepare", *common, "--size", 64, "--workers", 1)
     assert packed.returncode == 0, packed.stderr
     assert "are packed at 64x64" in packed.stdout
 
     options = (*common, "--size", 64, "--out", out, "--init", "none", "--epochs", 1)
     options = (*options, "--batch-size", 8, "--lr", "3e-4")
-    trained = run("train", *options)
+    trained = here("train", *options)
     assert trained.returncode == 0, trained.stderr
     assert "Validation AUROC per class:" in trained.stdout
     assert "\nMean AUROC: " in trained.stdout
@@ -79,14 +79,14 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused):
         "epochs.csv",
         "curves.png",
     }
-    again = run("train", *options)
+    again = here("train", *options)
     assert again.returncode == 0
     assert "is finished (1 epochs)" in again.stdout
     assert "--restart" in again.stdout
     assert "batch_size: found 4, expected 8" in refused("train", *options, "--batch-size", 4)
 
     weights = out / "best_chexnet_params.pth"
-    scored = run("eval", *common, "--weights", weights, "--out", out, "--device", "cpu")
+    scored = here("eval", *common, "--weights", weights, "--out", out, "--device", "cpu")
     assert scored.returncode == 0, scored.stderr
     assert "Mean of the" in scored.stdout
     metrics = json.loads((out / "eval-test" / "metrics.json").read_text())
@@ -96,7 +96,7 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused):
         with Image.open(out / "eval-test" / name) as picture:
             assert picture.size[0] > 300
 
-    again = run(
+    again = here(
         "eval", *common, "--predictions", out / "eval-test" / "predictions.csv", "--out", tmp_path
     )
     assert again.returncode == 0, again.stderr
@@ -105,17 +105,17 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused):
         assert same[key] == metrics[key]
 
 
-def test_a_leaky_run_is_stamped_wherever_it_is_shown(tiny_options, tmp_path, refused):
+def test_a_leaky_run_is_stamped_wherever_it_is_shown(tiny_options, tmp_path, refused, here):
     out = tmp_path / "run"
     options = ("--data", tiny_options["data"], "--size", 64, "--out", out, "--init", "none")
     options = (*options, "--epochs", 1, "--batch-size", 8, "--split", "image")
     assert "--allow-leak" in refused("train", *options)
-    trained = run("train", *options, "--allow-leak")
+    trained = here("train", *options, "--allow-leak")
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.count("LEAKY") >= 2
     weights = ("--weights", out / "best_chexnet_params.pth", "--out", out)
     assert "stamped LEAKY" in refused("eval", "--data", tiny_options["data"], *weights)
-    scored = run("eval", "--data", tiny_options["data"], *weights, "--allow-leak")
+    scored = here("eval", "--data", tiny_options["data"], *weights, "--allow-leak")
     assert scored.returncode == 0, scored.stderr
     assert scored.stdout.count("LEAKY") >= 2
     assert (out / "eval-test" / "predictions.LEAKY.csv").exists()
@@ -140,7 +140,9 @@ def test_a_table_without_a_needed_column(make_folder, refused):
     assert "no column Patient ID" in refused("train", "--data", root)
 
 
-def test_unreadable_pictures_are_all_named_then_skipped_when_asked(make_folder, tmp_path, refused):
+def test_unreadable_pictures_are_all_named_then_skipped_when_asked(
+    make_folder, tmp_path, refused, here
+):
     root = make_folder(rows_of(20, 2))
     paths = read_folder(root).paths
     bad = sorted(paths)[4:7]
@@ -150,11 +152,11 @@ def test_unreadable_pictures_are_all_named_then_skipped_when_asked(make_folder, 
     told = refused("prepare", *options, "--workers", 1)
     assert all(name in told for name in bad)
     assert "--skip-unreadable" in told
-    skipped = run("prepare", *options, "--workers", 1, "--skip-unreadable")
+    skipped = here("prepare", *options, "--workers", 1, "--skip-unreadable")
     assert skipped.returncode == 0, skipped.stderr
     assert "3 unreadable ones are left out" in skipped.stdout
     run_options = (*options, "--init", "none", "--epochs", 1, "--out", tmp_path / "run")
-    trained = run("train", *run_options, "--batch-size", 8)
+    trained = here("train", *run_options, "--batch-size", 8)
     assert trained.returncode == 0, trained.stderr
     assert "3 of them left out as unreadable" in trained.stdout
 
@@ -206,19 +208,19 @@ def torchrun(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained):
+def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained, here):
     folder = phantoms / "images_001"
     options = (folder, "--weights", trained / "best_chexnet_params.pth", "--json")
     done = torchrun("scripts.predict", *options)
     assert done.returncode == 0, done.stderr
     shared = {one["file"]: one for one in map(json.loads, done.stdout.splitlines())}
     assert sorted(shared) == sorted(map(str, folder.rglob("*.png")))
-    alone = run("predict", *options)
+    alone = here("predict", *options)
     for one in map(json.loads, alone.stdout.splitlines()):
         assert shared[one["file"]]["probabilities"] == pytest.approx(one["probabilities"])
 
 
-def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path):
+def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path, here):
     data, out = tiny_options["data"], tmp_path / "run"
     options = ("--data", data, "--size", 64, "--out", out, "--init", "none", "--epochs", 1)
     trained = torchrun("scripts.train", *options, "--batch-size", 8)
@@ -232,7 +234,7 @@ def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path):
     two = json.loads((out / "eval-test" / "metrics.json").read_text())
     probabilities = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
     shutil.rmtree(out / "eval-test")
-    assert run("eval", "--data", data, "--weights", weights, "--out", out).returncode == 0
+    assert here("eval", "--data", data, "--weights", weights, "--out", out).returncode == 0
     one = json.loads((out / "eval-test" / "metrics.json").read_text())
     alone = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
     assert np.abs(probabilities - alone).max() < 1e-6

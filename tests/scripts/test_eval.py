@@ -14,7 +14,6 @@ from chexnet.evaluation.sources import score_networks, score_weights
 from chexnet.model import build, load_weights, save_weights
 from chexnet.phantom.dataset import draw_phantoms
 from tests.conftest import rows_of
-from tests.scripts.test_commands import run
 
 
 @pytest.fixture
@@ -69,16 +68,17 @@ def test_networks_of_other_splits_are_not_averaged(phantoms, weights, tmp_path):
         )
 
 
-def test_each_scoring_of_test_images_is_noted_and_of_validation_is_not(phantoms, weights, tmp_path):
+def test_each_scoring_of_test_images_is_noted_and_of_validation_is_not(
+    phantoms, weights, tmp_path, shown
+):
     beside = tmp_path / "w.pth"
     beside.write_bytes(weights.read_bytes())
     before = beside.read_bytes()
     options = ("--data", phantoms, "--weights", beside, "--out", tmp_path / "out")
     for part in ("val", "test", "test"):
-        done = run("eval", *options, "--split", part, "--replicates", 20, "--device", "cpu")
-        assert done.returncode == 0, done.stderr
-    assert "noted beside these weights: 2" in done.stdout
-    assert "Calibration, chosen on" in done.stdout
+        printed = shown("eval", *options, "--split", part, "--replicates", 20, "--device", "cpu")
+    assert "noted beside these weights: 2" in printed
+    assert "Calibration, chosen on" in printed
     record = read_record(tmp_path)
     assert [row["part"] for row in record] == ["test", "test"]
     metrics = json.loads((tmp_path / "out" / "eval-test" / "metrics.json").read_text())
@@ -99,8 +99,8 @@ def test_a_record_that_is_none_is_not_written_over(tmp_path):
 
 @pytest.fixture
 def folder(make_folder):
-    """A table of 300 patients and CSVs of its val and test part; no picture."""
-    root = make_folder(rows_of(300, 2, labels=("Mass", "No Finding", "Mass|Edema")), images=[])
+    """A table of 600 patients and CSVs of its val and test part; no picture."""
+    root = make_folder(rows_of(600, 2, labels=("Mass", "No Finding", "Mass|Edema")), images=[])
     read = read_folder(root, need_images=False)
     random = np.random.default_rng(0)
     for part in ("val", "test"):
@@ -113,34 +113,35 @@ def folder(make_folder):
     return root
 
 
-def test_thresholds_come_from_the_validation_file_whatever_the_test_file_says(folder, tmp_path):
+def test_thresholds_come_from_the_validation_file_whatever_the_test_file_says(
+    folder, tmp_path, shown
+):
     found = []
     for name in ("a", "b"):
         out = tmp_path / name
         options = ("--data", folder, "--out", out, "--replicates", 50)
         files = ("--predictions", folder / f"test-{name}.csv")
-        done = run("eval", *options, *files, "--validation", folder / "val-a.csv")
-        assert done.returncode == 0, done.stderr
+        shown("eval", *options, *files, "--validation", folder / "val-a.csv")
         metrics = json.loads((out / "eval-test" / "metrics.json").read_text())
         found.append({r: p["Mass"]["threshold"] for r, p in metrics["operating_points"].items()})
     assert found[0] == found[1]
     assert set(found[0]) == {"youden", "sensitivity", "specificity", "f1"}
 
 
-def test_a_given_prevalence_is_said_and_used(folder, tmp_path, refused):
+def test_a_given_prevalence_is_said_and_used(folder, tmp_path, refused, shown):
     options = ("--data", folder, "--out", tmp_path, "--predictions", folder / "test-a.csv")
     options = (*options, "--validation", folder / "val-a.csv", "--replicates", 20)
-    done = run("eval", *options, "--prevalence", "0.02")
-    assert "PPV and NPV are for the prevalence given" in done.stdout
+    printed = shown("eval", *options, "--prevalence", "0.02")
+    assert "PPV and NPV are for the prevalence given" in printed
     metrics = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
     assert metrics["operating_points"]["youden"]["Mass"]["ppv"]["value"] < 0.2
     assert "expected a share" in refused("eval", *options, "--prevalence", "Mass=7")
 
 
-def test_without_a_validation_file_nothing_is_chosen(folder, tmp_path):
+def test_without_a_validation_file_nothing_is_chosen(folder, tmp_path, shown):
     files = ("--predictions", folder / "test-a.csv", "--out", tmp_path)
-    done = run("eval", "--data", folder, *files, "--replicates", 20)
-    assert "pass --validation" in done.stdout
+    printed = shown("eval", "--data", folder, *files, "--replicates", 20)
+    assert "pass --validation" in printed
     metrics = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
     assert metrics["operating_points"] == {}
 
@@ -156,16 +157,15 @@ def test_thresholds_are_not_chosen_on_the_patients_they_are_scored_on(
     assert not (tmp_path / "eval-test").exists()
 
 
-def test_two_files_are_compared(folder, tmp_path):
+def test_two_files_are_compared(folder, tmp_path, shown):
     files = (folder / "test-a.csv", folder / "test-b.csv")
-    done = run("eval", "--data", folder, "--compare", *files, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
+    shown("eval", "--data", folder, "--compare", *files, "--out", tmp_path)
     found = json.loads((tmp_path / "eval-test" / "comparison.json").read_text())["differences"]
     assert found["Mass"]["difference"] > 0.1
     assert found["Mass"]["p"] < 0.01
 
 
-def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, tmp_path):
+def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, tmp_path, shown):
     text = (folder / "Data_Entry_2017.csv").read_text().splitlines()
     changed = [
         line.replace("Mass|Edema", "Edema") if number % 7 == 0 else line
@@ -173,8 +173,7 @@ def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, t
     ]
     (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join(changed))
     files = ("--predictions", folder / "test-a.csv", "--out", tmp_path)
-    done = run("eval", "--data", folder, *files, "--labels", "both", "--replicates", 20)
-    assert done.returncode == 0, done.stderr
+    shown("eval", "--data", folder, *files, "--labels", "both", "--replicates", 20)
     found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["labels"]
     names = {line.split(",")[0] for line in pd.read_csv(folder / "test-a.csv")["Image Index"]}
     before, after = ({line.split(",")[0]: line for line in lines[1:]} for lines in (text, changed))
@@ -186,11 +185,10 @@ def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, t
 
 
 @pytest.mark.slow
-def test_data_that_the_network_never_saw_is_scored_whole(weights, tmp_path):
+def test_data_that_the_network_never_saw_is_scored_whole(weights, tmp_path, shown):
     draw_phantoms(tmp_path / "unseen", patients=6, size=96, seed=11, workers=1)
     options = ("--data", tmp_path / "unseen", "--weights", weights, "--out", tmp_path)
-    done = run("eval", *options, "--split", "all", "--replicates", 20)
-    assert done.returncode == 0, done.stderr
+    shown("eval", *options, "--split", "all", "--replicates", 20)
     metrics = json.loads((tmp_path / "eval-all" / "metrics.json").read_text())
     table = read_folder(tmp_path / "unseen").table
     assert metrics["images"] == len(table)
