@@ -1,7 +1,7 @@
 """Score heatmaps against boxes: python -m scripts.localize --data DIR --weights W."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,12 @@ from scripts._cli import (
     run,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from chexnet.evaluation.localization import Target
+    from chexnet.evaluation.subject import Subject
+
 app = new_app()
 
 
@@ -29,6 +35,9 @@ def localize(
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
     ] = Part.test,
     method: Annotated[str, typer.Option(help="Heatmap method, as the demo names it.")] = "Grad-CAM",
+    overlays: Annotated[
+        int, typer.Option(min=0, help="Pictures with boxes and heatmap, for each finding.")
+    ] = 5,
     out: Out = Path("runs/default"),
     packs: Packs = Path("packs"),
     labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
@@ -40,7 +49,7 @@ def localize(
     """Do heatmaps point where BBox_List_2017.csv says? Beside controls that know less.
 
     Peak in the box, IoU and IoBB of every finding, for all boxes and apart for those smaller than
-    a cell of the map. Writes localization.json into --out/localize-<part>.
+    a cell of the map. Writes localization.json and overlays into --out/localize-<part>.
     """
     import json
 
@@ -82,7 +91,38 @@ def localize(
         "made": surroundings(),
     }
     write_text(place, json.dumps(content, indent=2))
-    print(f"\nWritten to {place}")
+    drawn = _write_overlays(subject, targets, ours, place.parent / "overlays", overlays)
+    print(f"\nWritten to {place.parent}: localization.json, {drawn} overlays")
+
+
+def _write_overlays(
+    subject: "Subject",
+    targets: "list[Target]",
+    maps: "dict[tuple[str, str], np.ndarray]",
+    folder: Path,
+    each: int,
+) -> int:
+    """Box, heatmap and the map's peak (a ring) of the first targets of each finding."""
+    from collections import Counter
+
+    import numpy as np
+    from PIL import Image
+
+    from chexnet.evaluation.cases import draw_target
+    from chexnet.files import replacing
+
+    data_set = subject.data_set
+    place = {name: index for index, name in enumerate(data_set.images)}
+    done: Counter[str] = Counter()
+    for target in targets:
+        if done[target.label] >= each:
+            continue
+        done[target.label] += 1
+        pixels = data_set.batch(np.array([place[target.image]]))[0][0, 0].numpy()
+        drawn = draw_target(pixels, maps[target.image, target.label], target)
+        with replacing(folder / f"{target.label}_{Path(target.image).stem}.png") as temporary:
+            Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
+    return sum(done.values())
 
 
 def _cells(maps: dict) -> str:

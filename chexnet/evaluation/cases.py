@@ -181,7 +181,7 @@ def wrong_places(
             target.label,
             given,
             threshold,
-            _drawn(pictures(target.image), heat_of(target), target, point, crop)
+            draw_target(pictures(target.image), heat_of(target), target, crop=crop)
             if pictures
             else None,
         )
@@ -190,10 +190,21 @@ def wrong_places(
     return WrongPlaces(cases, len(wrong), answered, boxed)
 
 
-def _drawn(
-    pixels: np.ndarray, heat: np.ndarray, target: Target, point: Point | None, crop: int
+def draw_target(
+    pixels: np.ndarray, heat: np.ndarray, target: Target, *, crop: int = 100
 ) -> np.ndarray:
-    """The overlay with the boxes and a ring round the peak; stretched, so that the peak shows."""
+    """The overlay with the boxes and a ring round the peak; stretched, so that the peak shows.
+
+    Args:
+        pixels: uint8 (H, W).
+        heat: float (h, w), at least 0, of what the network saw.
+        target: whose boxes are drawn.
+        crop: percent of each side of the picture that the network saw.
+
+    Returns:
+        uint8 (H', W', 3), 384 pixels on the longer side.
+    """
+    point = peak(heat)
     image = Image.fromarray(overlay(pixels, heat, crop, top=float(heat.max())))
     image = image.resize(_fitting(image.size), Image.Resampling.LANCZOS)
     left, top, right, bottom = PercentCenterCrop(crop).box(*image.size)

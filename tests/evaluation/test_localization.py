@@ -130,3 +130,74 @@ def test_maps_that_point_right_are_told_from_controls_that_do_not():
 
 def random_place(image: str) -> np.ndarray:
     return np.random.default_rng(int(image) + 100).uniform(0.1, 0.9, 2)
+
+
+def test_a_map_that_is_always_hot_in_the_middle_of_the_average_box_gains_nothing():
+    """The control as a map: what it scores is the control's own share."""
+    random = np.random.default_rng(1)
+    targets = []
+    for n in range(40):
+        x, y = random.normal(0.5, 0.12, 2).clip(0.15, 0.85)
+        targets.append(
+            Target(str(n), str(n), "Mass", np.array([[x - 0.1, y - 0.1, x + 0.1, y + 0.1]]))
+        )
+    centres = np.concatenate([t.boxes[:, :2] + t.boxes[:, 2:] for t in targets]) / 2
+    constant = bump(*centres.mean(axis=0), cells=64)
+    row = summarise(score_maps(targets, lambda _: constant, lambda _: constant), 200, 0)["all"][
+        "All"
+    ]
+    assert 0.2 < row.hits["heatmap"] < 0.8
+    assert abs(row.gain) <= 0.08  # leaving one out moves the centre a little
+    assert row.gain_interval.low <= 0 <= row.gain_interval.high
+
+
+def test_phantoms_are_located_as_by_hand(phantoms, trained):
+    """Peak, box and crop of real targets, computed here without the project's functions."""
+    import torch
+    from scipy.ndimage import map_coordinates
+
+    from chexnet.data.table import read_boxes
+    from chexnet.evaluation.maps import boxed_targets, maps_of
+    from chexnet.evaluation.subject import open_subject
+
+    weights = trained / "best_chexnet_params.pth"
+    subject = open_subject(phantoms, weights, "test")
+    targets = boxed_targets(subject)
+    [maps] = maps_of(subject, [subject.model], targets)
+    hits, _ = pointing(targets, lambda t: maps[t.image, t.label])
+    table = read_boxes(phantoms)
+    data, model = subject.data_set, subject.model
+    for target, hit in zip(targets, hits, strict=True):
+        index = data.images.index(target.image)
+        item = data[index][0].float() / 255
+        mean, std = (
+            torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        )
+        with torch.no_grad():
+            activation = torch.relu(model.features(((item - mean) / std)[None]))[0]
+        heat = torch.einsum(
+            "k,khw->hw", model.classifier.weight[data.classes[target.label]], activation
+        )
+        heat = heat.clamp(min=0).detach().numpy()
+        np.testing.assert_allclose(maps[target.image, target.label], heat, rtol=1e-3, atol=1e-3)
+        if not heat.any():
+            assert not hit
+            continue
+        fine = (np.arange(512) + 0.5) / 512 * len(heat) - 0.5
+        values = map_coordinates(
+            heat, np.meshgrid(fine, fine, indexing="ij"), order=1, mode="mirror"
+        )
+        y, x = (np.array(np.unravel_index(values.argmax(), values.shape)) + 0.5) / 512
+        own = table[(table["image"] == target.image) & (table["label"] == target.label)]
+        x, y = 51 + 922 * x, 51 + 922 * y
+        margin = 922 / len(heat) / 4  # linear and cubic peaks lie within a part of a cell
+        near, far = (
+            (
+                (own["x"] - m <= x)
+                & (x < own["x"] + own["w"] + m)
+                & (own["y"] - m <= y)
+                & (y < own["y"] + own["h"] + m)
+            ).any()
+            for m in (margin, -margin)
+        )
+        assert far <= hit <= near

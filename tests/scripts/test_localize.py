@@ -1,0 +1,48 @@
+"""scripts.localize and scripts.leakage as commands."""
+
+import json
+
+from PIL import Image
+
+from chexnet.data.table import read_boxes
+from tests.conftest import rows_of
+
+
+def test_boxes_are_scored_and_drawn(phantoms, trained, tmp_path, shown):
+    weights = trained / "best_chexnet_params.pth"
+    options = ("--data", phantoms, "--weights", weights, "--out", tmp_path, "--overlays", 1)
+    printed = shown("localize", *options, "--replicates", 50, "--device", "cpu")
+    assert "average box" in printed
+    assert "2 x 2 cells" in printed
+    found = json.loads((tmp_path / "localize-test" / "localization.json").read_text())
+    whole = found["boxes"]["all"]["All"]
+    assert 0 < whole["targets"] <= len(read_boxes(phantoms))
+    assert set(whole["peak_in_box"]) == {"heatmap", "average box", "random point", "untrained"}
+    pictures = list((tmp_path / "localize-test" / "overlays").iterdir())
+    assert len(pictures) == len(set(found["boxes"]["all"]) - {"All"})
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.size == (384, 384)
+
+
+def test_a_method_of_the_package_is_scored_by_name(phantoms, trained, tmp_path, shown):
+    weights = trained / "best_chexnet_params.pth"
+    options = ("--data", phantoms, "--weights", weights, "--out", tmp_path, "--overlays", 0)
+    printed = shown("localize", *options, "--method", "HiResCAM", "--replicates", 0)
+    assert "Heatmaps: HiResCAM" in printed
+
+
+def test_data_without_boxes_are_refused(make_folder, trained, refused):
+    root = make_folder(rows_of(20, 2))
+    weights = trained / "best_chexnet_params.pth"
+    assert "BBox_List_2017.csv" in refused("localize", "--data", root, "--weights", weights)
+
+
+def test_leakage_is_shown_from_the_table_alone(make_folder, tmp_path, shown):
+    root = make_folder(rows_of(60, 3), images=[])
+    printed = shown("leakage", "--data", root, "--out", tmp_path, "--replicates", 20)
+    assert printed.count("\nimage") == printed.count("\npatient") == 2
+    found = json.loads((tmp_path / "leakage.json").read_text())["splits"]
+    assert [one["images_with_patient_outside"] for one in found[2:]] == [0, 0]
+    with Image.open(tmp_path / "leakage.png") as picture:
+        assert picture.size[0] > 300
