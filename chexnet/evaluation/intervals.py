@@ -40,6 +40,10 @@ class Interval:
         return not np.isnan(self.low)
 
 
+NO_INTERVAL = Interval(float("nan"), float("nan"))
+"""Where there were too few patients for one."""
+
+
 @dataclass(frozen=True)
 class Intervals:
     """The intervals of each class and of both means."""
@@ -102,7 +106,7 @@ def bootstrap_auroc(
     values = replicate_aurocs(scores, replicates, seed, by_image=by_image)
     has_value = np.array([0 < t.sum() < len(t) for t in scores.targets.T])
     classes = {
-        name: interval_of(values[:, column]) if enough_patients(scores, column) else _nothing()
+        name: interval_of(values[:, column]) if enough_patients(scores, column) else NO_INTERVAL
         for column, name in enumerate(scores.classes)
     }
     is_finding = np.array([name in FINDINGS for name in scores.classes])
@@ -126,7 +130,7 @@ def bootstrap_mean(
         `n/a` with fewer than 5 patients.
     """
     if not replicates:
-        return _nothing()
+        return NO_INTERVAL
     counts = np.stack([values, np.ones(len(values))])
     mean = {"mean": lambda drawn: drawn[0] / drawn[1]}
     return PatientDraws(patients, replicates, seed).intervals(counts, mean)["mean"]
@@ -147,9 +151,14 @@ def bootstrap_share(
     """
     found = bootstrap_mean(hits, patients, replicates, seed)
     if found.known and np.min(hits) == np.max(hits):
-        least = 0.025 ** (1 / len(set(patients)))
-        return Interval(least, 1.0) if hits[0] else Interval(0.0, 1 - least)
+        return certain(bool(hits[0]), len(set(patients)))
     return found
+
+
+def certain(hit: bool, patients: int) -> Interval:
+    """Clopper and Pearson's 95 % interval where all patients are hits, or none is."""
+    least = 0.025 ** (1 / patients)
+    return Interval(least, 1.0) if hit else Interval(0.0, 1 - least)
 
 
 class PatientDraws:
@@ -180,7 +189,7 @@ class PatientDraws:
             Name to interval; `n/a` with fewer than 5 patients.
         """
         if self._count < MIN_PATIENTS:
-            return {name: _nothing() for name in formulas}
+            return {name: NO_INTERVAL for name in formulas}
         each = np.stack([np.bincount(self._unit, row, self._count) for row in counts])
         drawn = self._weights @ each.T.astype(np.float32)
         values = drawn.T.astype(np.float64)
@@ -246,7 +255,7 @@ def interval_of(values: np.ndarray) -> Interval:
     """The interval of replicates (R,), NaN left out and counted; `n/a` where none is left."""
     kept = values[~np.isnan(values)]
     if not len(kept):
-        return _nothing()
+        return NO_INTERVAL
     low, high = np.percentile(kept, [2.5, 97.5])
     return Interval(float(low), float(high), int(len(values) - len(kept)))
 
@@ -256,11 +265,7 @@ def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:
     have = ~np.isnan(picked)
     counts = have.sum(axis=1)
     if not chosen.any() or not counts.any():
-        return _nothing()
+        return NO_INTERVAL
     means = np.where(have, picked, 0).sum(axis=1)[counts > 0] / counts[counts > 0]
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(low), float(high), int((counts < chosen.sum()).sum()))
-
-
-def _nothing() -> Interval:
-    return Interval(float("nan"), float("nan"))

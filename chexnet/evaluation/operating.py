@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from chexnet.evaluation.calibration import enough
-from chexnet.evaluation.intervals import Interval, PatientDraws
+from chexnet.evaluation.intervals import (
+    MIN_PATIENTS,
+    NO_INTERVAL,
+    Interval,
+    PatientDraws,
+    certain,
+)
 from chexnet.evaluation.metrics import Scores, roc
 
 SENSITIVITY = SPECIFICITY = 0.9
@@ -93,6 +99,7 @@ def operating_points(
         draws: of these images' patients; None for no intervals.
     """
     found = {}
+    owners = np.array(scores.patients)
     for name, given, truth in zip(
         scores.classes, scores.probabilities.T, scores.targets.T, strict=True
     ):
@@ -108,9 +115,32 @@ def operating_points(
         values = {
             m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in formulas.items()
         }
-        intervals = draws.intervals(counts, formulas) if draws else {}
+        intervals = {}
+        if draws:
+            # Whose share each figure is: the ill, the well, those over and those under it.
+            among = {
+                "sensitivity": truth == 1,
+                "specificity": truth == 0,
+                "ppv": over,
+                "npv": ~over,
+                "f1": truth == 1,
+            }
+            patients = {m: len(set(owners[mask])) for m, mask in among.items()}
+            intervals = {
+                m: _told(interval, values[m], patients[m], share is None or m not in ("ppv", "npv"))
+                for m, interval in draws.intervals(counts, formulas).items()
+            }
         found[name] = OperatingPoint(chosen[rule], values, intervals)
     return found
+
+
+def _told(interval: Interval, value: float, patients: int, plain: bool) -> Interval:
+    """An interval that keeps its doubt: of few patients none, of all or nothing the exact one."""
+    if patients < MIN_PATIENTS:
+        return NO_INTERVAL
+    if interval.low < interval.high:
+        return interval
+    return certain(value == 1, patients) if plain and value in (0, 1) else NO_INTERVAL
 
 
 def _formulas(prevalence: float | None) -> dict[str, Callable[[np.ndarray], np.ndarray]]:

@@ -88,6 +88,7 @@ def test_500_malformed_files_each_get_a_reason_or_a_result(served, web, trained)
 @pytest.mark.slow
 def test_40000_malformed_files_each_get_a_reason_or_a_result(served, web, trained):
     found = survives(served, web, trained, 40_000, seed=2)
+    print(dict(found))
     assert found.total() == 40_000
 
 

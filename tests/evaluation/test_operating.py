@@ -89,3 +89,23 @@ def test_thresholds_do_not_depend_on_what_is_scored_with_them():
     for seed in (1, 2):
         found = operating_points(simulated(seed), chosen)
         assert found["Effusion"].threshold == chosen["Effusion"]["youden"]
+
+
+def test_a_perfect_figure_keeps_its_doubt_and_few_patients_have_no_interval():
+    count = 200
+    targets = np.zeros((count, 2), np.int8)
+    targets[:40, 0] = 1
+    targets[:8, 1] = 1  # of four patients
+    names = [str(n) for n in range(count)]
+    scores = Scores(
+        names, [str(n // 2) for n in range(count)], ["Mass", "Hernia"], 0.9 * targets, targets
+    )
+    thresholds = {name: dict.fromkeys(RULES, 0.5) for name in scores.classes}
+    draws = PatientDraws(scores.patients, 200)
+    found = operating_points(scores, thresholds, draws=draws)
+    perfect = found["Mass"].intervals["sensitivity"]
+    assert (perfect.low, perfect.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
+    assert not found["Hernia"].intervals["sensitivity"].known
+    assert found["Hernia"].intervals["specificity"].known
+    given = operating_points(scores, thresholds, prevalence={"Mass": 0.1}, draws=draws)
+    assert not given["Mass"].intervals["ppv"].known
