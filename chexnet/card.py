@@ -7,7 +7,7 @@ import torch
 
 from chexnet import distributed
 from chexnet.evaluation.calibration import as_card, calibrate, fit_calibrations
-from chexnet.evaluation.intervals import REPLICATES
+from chexnet.evaluation.draws import REPLICATES
 from chexnet.evaluation.metrics import Scores, operating_curve
 from chexnet.evaluation.operating import choose_thresholds
 from chexnet.evaluation.summary import as_dict, summarise

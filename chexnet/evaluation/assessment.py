@@ -13,10 +13,11 @@ from chexnet.evaluation.calibration import (
     Calibration,
     brier,
     calibrate,
+    error_intervals,
     expected_calibration_error,
     fit_calibrations,
 )
-from chexnet.evaluation.intervals import REPLICATES, PatientDraws
+from chexnet.evaluation.draws import REPLICATES, Interval, PatientDraws
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.operating import (
     RULES,
@@ -59,11 +60,15 @@ class Reliable:
         error: expected calibration error, equal-mass bins, in [0, 1].
         brier: Brier score, in [0, 1].
         pooled: calibrated with all classes together.
+        error_interval: of the error after calibration; None where no draws were asked for.
+        brier_interval: of the Brier score after calibration.
     """
 
     error: tuple[float, float]
     brier: tuple[float, float]
     pooled: bool
+    error_interval: Interval | None = None
+    brier_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,9 @@ def assess(
         seed: of the draws.
     """
     calibrated = calibrate(scores, chosen.calibrations) if chosen else scores
+    draws = PatientDraws(scores.patients, replicates, seed) if replicates else None
     operating = {}
     if chosen:
-        draws = PatientDraws(scores.patients, replicates, seed) if replicates else None
         operating = {
             rule: operating_points(
                 calibrated, chosen.thresholds, rule, prevalence=prevalence, draws=draws
@@ -122,7 +127,7 @@ def assess(
         summary=summarise(scores, replicates=replicates, seed=seed),
         chosen=chosen,
         calibrated=calibrated,
-        reliability=_reliability(scores, calibrated, chosen),
+        reliability=_reliability(scores, calibrated, chosen, draws),
         operating=operating,
         subgroups=by_group(scores, membership(scores, table), replicates, seed),
         prevalence=dict(prevalence or {}),
@@ -130,17 +135,22 @@ def assess(
 
 
 def _reliability(
-    scores: Scores, calibrated: Scores, chosen: FromValidation | None
+    scores: Scores,
+    calibrated: Scores,
+    chosen: FromValidation | None,
+    draws: PatientDraws | None,
 ) -> dict[str, Reliable]:
     found = {}
     for column, name in enumerate(scores.classes):
         truth = scores.targets[:, column]
         before, after = scores.probabilities[:, column], calibrated.probabilities[:, column]
         used = chosen.calibrations.get(name) if chosen else None
+        intervals = error_intervals(after, truth, draws) if draws else ()
         found[name] = Reliable(
             error=tuple(expected_calibration_error(p, truth) for p in (before, after)),
             brier=tuple(brier(p, truth) for p in (before, after)),
             pooled=bool(used and used.pooled),
+            **dict(zip(("error_interval", "brier_interval"), intervals, strict=False)),
         )
     return found
 
@@ -159,6 +169,14 @@ def as_dict(found: Assessment) -> dict[str, Any]:
                 "brier_after": one.brier[1],
                 "pooled": one.pooled,
             }
+            | (
+                {
+                    "ece_after_interval": bounds(one.error_interval),
+                    "brier_after_interval": bounds(one.brier_interval),
+                }
+                if one.error_interval and one.brier_interval
+                else {}
+            )
             for name, one in found.reliability.items()
         },
         "prevalence": found.prevalence,

@@ -4,7 +4,7 @@ import numpy as np
 
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.comparison import Difference
-from chexnet.evaluation.intervals import Interval
+from chexnet.evaluation.draws import Interval
 from chexnet.evaluation.operating import MEASURES, RULES
 from chexnet.evaluation.summary import NAME_WIDTH, evaluation_text
 

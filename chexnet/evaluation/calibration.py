@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from chexnet.evaluation.draws import Interval, PatientDraws
 from chexnet.evaluation.metrics import Scores
 
 MIN_POSITIVES = 20
@@ -124,6 +125,37 @@ def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS
         np.array([targets[part].mean() for part in parts]),
         np.array([len(part) for part in parts]),
     )
+
+
+def error_intervals(
+    probabilities: np.ndarray, targets: np.ndarray, draws: PatientDraws
+) -> tuple[Interval, Interval]:
+    """95 % intervals of the expected calibration error and of the Brier score.
+
+    The bins are those of the data in every draw. As the error is a sum of distances, it is a little
+    greater in a draw than in the data.
+
+    Args:
+        probabilities: (N,).
+        targets: (N,).
+        draws: of these images' patients.
+    """
+    order = np.argsort(probabilities, kind="stable")
+    place = np.empty(len(order), int)
+    for number, part in enumerate(np.array_split(order, BINS)):
+        place[part] = number
+    inside = place == np.arange(BINS)[:, None]
+    distance = (probabilities - targets) * inside
+    squares = (probabilities - targets) ** 2
+    counts = np.concatenate([distance, squares[None], np.ones((1, len(order)))])
+    found = draws.intervals(
+        counts,
+        {
+            "error": lambda drawn: np.abs(drawn[:BINS]).sum(axis=0) / drawn[-1],
+            "brier": lambda drawn: drawn[BINS] / drawn[-1],
+        },
+    )
+    return found["error"], found["brier"]
 
 
 def as_card(calibrations: Mapping[str, Calibration]) -> dict[str, Any]:

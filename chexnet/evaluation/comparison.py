@@ -13,13 +13,8 @@ import numpy as np
 from scipy.stats import norm
 
 from chexnet.errors import DataError
-from chexnet.evaluation.intervals import (
-    REPLICATES,
-    Interval,
-    enough_patients,
-    interval_of,
-    replicate_aurocs,
-)
+from chexnet.evaluation.draws import REPLICATES, Interval, interval_of
+from chexnet.evaluation.intervals import enough_patients, replicate_aurocs
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.labels import FINDINGS
 

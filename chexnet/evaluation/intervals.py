@@ -6,51 +6,25 @@ each patient; the weighted AUROC needs no new sorting, which makes a replicate o
 and 14 classes a matter of milliseconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from chexnet.evaluation.draws import MIN_PATIENTS, NO_INTERVAL, REPLICATES, Interval, interval_of
 from chexnet.evaluation.metrics import Scores
 from chexnet.labels import FINDINGS
 from chexnet.randomness import keyed_generator
 
-REPLICATES = 1000
-MIN_PATIENTS = 5
-"""Positive (and negative) patients under which an interval would be an accident."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95 % interval of percentiles.
-
-    Attributes:
-        low: 2.5th percentile, NaN where there is no interval.
-        high: 97.5th percentile.
-        left_out: replicates without a positive or without a negative.
-    """
-
-    low: float
-    high: float
-    left_out: int = 0
-
-    @property
-    def known(self) -> bool:
-        """False where the interval is `n/a`."""
-        return not np.isnan(self.low)
-
-
-NO_INTERVAL = Interval(float("nan"), float("nan"))
-"""Where there were too few patients for one."""
-
 
 @dataclass(frozen=True)
 class Intervals:
-    """The intervals of each class and of both means."""
+    """The intervals of each class's AUROC, of both means, and of each average precision."""
 
     classes: dict[str, Interval]
     findings: Interval
     rows: Interval
+    average_precision: dict[str, Interval]
 
 
 class _RankedClass:
@@ -111,89 +85,11 @@ def bootstrap_auroc(
     }
     is_finding = np.array([name in FINDINGS for name in scores.classes])
     return Intervals(
-        classes, _mean_interval(values, has_value & is_finding), _mean_interval(values, has_value)
+        classes,
+        _mean_interval(values, has_value & is_finding),
+        _mean_interval(values, has_value),
+        _precision_intervals(scores, replicates, seed, by_image),
     )
-
-
-def bootstrap_mean(
-    values: np.ndarray, patients: list[str], replicates: int = REPLICATES, seed: int = 0
-) -> Interval:
-    """95 % interval of a mean over images (or boxes), by drawing patients.
-
-    Args:
-        values: float (N,), for example 0 and 1 for a share.
-        patients: the patient of each value.
-        replicates: number of draws.
-        seed: of the draws.
-
-    Returns:
-        `n/a` with fewer than 5 patients.
-    """
-    if not replicates:
-        return NO_INTERVAL
-    counts = np.stack([values, np.ones(len(values))])
-    mean = {"mean": lambda drawn: drawn[0] / drawn[1]}
-    return PatientDraws(patients, replicates, seed).intervals(counts, mean)["mean"]
-
-
-def bootstrap_share(
-    hits: np.ndarray, patients: list[str], replicates: int = REPLICATES, seed: int = 0
-) -> Interval:
-    """The same for a share: where all are hits, or none is, no draw can show a doubt.
-
-    There the interval is Clopper and Pearson's, with patients as trials.
-
-    Args:
-        hits: 0 or 1 each, (N,).
-        patients: the patient of each.
-        replicates: number of draws.
-        seed: of the draws.
-    """
-    found = bootstrap_mean(hits, patients, replicates, seed)
-    if found.known and np.min(hits) == np.max(hits):
-        return certain(bool(hits[0]), len(set(patients)))
-    return found
-
-
-def certain(hit: bool, patients: int) -> Interval:
-    """Clopper and Pearson's 95 % interval where all patients are hits, or none is."""
-    least = 0.025 ** (1 / patients)
-    return Interval(least, 1.0) if hit else Interval(0.0, 1 - least)
-
-
-class PatientDraws:
-    """The draws of a bootstrap over patients, made once for all figures of the same images.
-
-    A draw of patients is a multinomial weight for each of them, so the counts behind a figure are,
-    for all draws at once, one product of matrices.
-    """
-
-    def __init__(self, patients: list[str], replicates: int = REPLICATES, seed: int = 0) -> None:
-        """Draw `replicates` times from the patients of N images."""
-        self._unit = np.unique(patients, return_inverse=True)[1]
-        self._count = int(self._unit.max()) + 1
-        random = keyed_generator("bootstrap", seed, "counts")
-        even = np.full(self._count, 1 / self._count)
-        self._weights = random.multinomial(self._count, even, size=replicates).astype(np.float32)
-
-    def intervals(
-        self, counts: np.ndarray, formulas: Mapping[str, Callable[[np.ndarray], np.ndarray]]
-    ) -> dict[str, Interval]:
-        """95 % intervals of figures that are functions of counts.
-
-        Args:
-            counts: (K, N), what each image adds to each of K counts.
-            formulas: name to a function of counts (K, ...) to values (...), NaN for none.
-
-        Returns:
-            Name to interval; `n/a` with fewer than 5 patients.
-        """
-        if self._count < MIN_PATIENTS:
-            return {name: NO_INTERVAL for name in formulas}
-        each = np.stack([np.bincount(self._unit, row, self._count) for row in counts])
-        drawn = self._weights @ each.T.astype(np.float32)
-        values = drawn.T.astype(np.float64)
-        return {name: interval_of(formula(values)) for name, formula in formulas.items()}
 
 
 def replicate_aurocs(
@@ -238,6 +134,47 @@ def replicate_aurocs(
     return values[:, 0] if groups is None else values
 
 
+class _RankedPrecision:
+    """One class's scores for average precision, sorted once, the greatest first.
+
+    sum over distinct scores of precision times the gain in recall (scikit-learn's definition), with
+    a weight for each image.
+    """
+
+    def __init__(self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> None:
+        order = np.argsort(-scores, kind="stable")
+        self.unit, self.positive = unit[order], targets[order] == 1
+        falling = scores[order]
+        self.ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
+
+    def value(self, weights: np.ndarray) -> float:
+        each = weights[self.unit]
+        found = np.cumsum(each * self.positive)[self.ends]
+        if not found[-1]:
+            return float("nan")
+        shown = np.cumsum(each)[self.ends]
+        gained = np.diff(found, prepend=0)
+        return float((gained * found / np.maximum(shown, 1)).sum() / found[-1])
+
+
+def _precision_intervals(
+    scores: Scores, replicates: int, seed: int, by_image: bool
+) -> dict[str, Interval]:
+    unit = _units(scores, by_image)
+    count = int(unit.max()) + 1
+    columns = [c for c in range(len(scores.classes)) if enough_patients(scores, c)]
+    ranked = [
+        _RankedPrecision(scores.probabilities[:, c], scores.targets[:, c], unit) for c in columns
+    ]
+    values = np.empty((replicates, len(columns)))
+    for number in range(replicates if columns else 0):
+        drawn = keyed_generator("bootstrap", seed, number).integers(0, count, count)
+        weights = np.bincount(drawn, minlength=count)
+        values[number] = [one.value(weights) for one in ranked]
+    found = dict.fromkeys(scores.classes, NO_INTERVAL)
+    return found | {scores.classes[c]: interval_of(values[:, i]) for i, c in enumerate(columns)}
+
+
 def _units(scores: Scores, by_image: bool) -> np.ndarray:
     if by_image:
         return np.arange(len(scores.images))
@@ -249,15 +186,6 @@ def enough_patients(scores: Scores, column: int) -> bool:
     patients = np.asarray(scores.patients)
     target = scores.targets[:, column]
     return all(len(set(patients[target == value])) >= MIN_PATIENTS for value in (0, 1))
-
-
-def interval_of(values: np.ndarray) -> Interval:
-    """The interval of replicates (R,), NaN left out and counted; `n/a` where none is left."""
-    kept = values[~np.isnan(values)]
-    if not len(kept):
-        return NO_INTERVAL
-    low, high = np.percentile(kept, [2.5, 97.5])
-    return Interval(float(low), float(high), int(len(values) - len(kept)))
 
 
 def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:

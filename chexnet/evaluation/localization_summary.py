@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.intervals import Interval, bootstrap_mean, bootstrap_share
+from chexnet.evaluation.draws import Interval, bootstrap_mean, bootstrap_share
 from chexnet.evaluation.localization import (
     OVERLAPS,
     Target,
@@ -83,7 +83,7 @@ class Row:
         interval: of the heatmap's share.
         gain: the heatmap's share less that of the average box's centre.
         gain_interval: of that difference, paired.
-        iou: share of targets with at least each of `OVERLAPS`.
+        iou: share of targets with at least each of `OVERLAPS`, with its interval.
         iobb: the same of IoBB.
     """
 
@@ -93,8 +93,8 @@ class Row:
     interval: Interval
     gain: float
     gain_interval: Interval
-    iou: dict[float, float]
-    iobb: dict[float, float]
+    iou: dict[float, tuple[float, Interval]]
+    iobb: dict[float, tuple[float, Interval]]
 
 
 def group(scored: Scored, chosen: np.ndarray, replicates: int, seed: int) -> Row | None:
@@ -104,9 +104,13 @@ def group(scored: Scored, chosen: np.ndarray, replicates: int, seed: int) -> Row
     patients = [t.patient for t, kept in zip(scored.targets, chosen, strict=True) if kept]
     hits = {name: values[chosen] for name, values in scored.hits.items()}
     gain = hits["heatmap"] - hits["average box"]
+
+    def share(values: np.ndarray, least: float) -> tuple[float, Interval]:
+        reached = (values >= least).astype(float)
+        return float(reached.mean()), bootstrap_share(reached, patients, replicates, seed)
+
     iou, iobb = (
-        {least: float((values >= least).mean()) for least in OVERLAPS}
-        for values in scored.overlaps[chosen].T
+        {least: share(values, least) for least in OVERLAPS} for values in scored.overlaps[chosen].T
     )
     return Row(
         targets=int(chosen.sum()),
@@ -149,7 +153,7 @@ def as_text(tables: dict[str, dict[str, Row]]) -> str:
             lines.append(
                 f"{name:<{NAME_WIDTH}}{row.targets:>5}  {found:<22}"
                 f"{row.hits['average box']:>12.3f}{row.hits['random point']:>14.3f}"
-                f"{row.hits['untrained']:>11.3f}{row.iou[0.1]:>9.3f}{row.iobb[0.5]:>10.3f}"
+                f"{row.hits['untrained']:>11.3f}{row.iou[0.1][0]:>9.3f}{row.iobb[0.5][0]:>10.3f}"
             )
         whole = rows["All"]
         lines += [
@@ -171,8 +175,13 @@ def as_dict(tables: dict[str, dict[str, Row]]) -> dict[str, Any]:
                 "interval": _bounds(row.interval),
                 "gain_over_average_box": row.gain,
                 "gain_interval": _bounds(row.gain_interval),
-                "iou": {str(least): share for least, share in row.iou.items()},
-                "iobb": {str(least): share for least, share in row.iobb.items()},
+                **{
+                    kind: {
+                        str(least): {"share": share, "interval": _bounds(interval)}
+                        for least, (share, interval) in shares.items()
+                    }
+                    for kind, shares in (("iou", row.iou), ("iobb", row.iobb))
+                },
             }
             for name, row in rows.items()
         }

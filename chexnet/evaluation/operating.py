@@ -9,13 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chexnet.evaluation.calibration import enough
-from chexnet.evaluation.intervals import (
-    MIN_PATIENTS,
-    NO_INTERVAL,
-    Interval,
-    PatientDraws,
-    certain,
-)
+from chexnet.evaluation.draws import MIN_PATIENTS, NO_INTERVAL, Interval, PatientDraws, certain
 from chexnet.evaluation.metrics import Scores, roc
 
 SENSITIVITY = SPECIFICITY = 0.9

@@ -20,7 +20,7 @@ from PIL import Image
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.cases import Case, Pictures, WrongPlaces, confident_errors
-from chexnet.evaluation.intervals import Interval
+from chexnet.evaluation.draws import Interval
 from chexnet.evaluation.limits import limits
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.operating import MEASURES, RULES

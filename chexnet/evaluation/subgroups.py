@@ -10,13 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from chexnet.evaluation.intervals import (
-    REPLICATES,
-    Interval,
-    enough_patients,
-    interval_of,
-    replicate_aurocs,
-)
+from chexnet.evaluation.draws import REPLICATES, Interval, interval_of
+from chexnet.evaluation.intervals import enough_patients, replicate_aurocs
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import FINDINGS

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.intervals import Interval, Intervals, bootstrap_auroc
+from chexnet.evaluation.draws import Interval
+from chexnet.evaluation.intervals import Intervals, bootstrap_auroc
 from chexnet.evaluation.metrics import (
     Mean,
     Scores,
@@ -152,7 +153,14 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             "auroc": number(summary.auroc[i]),
             "average_precision": number(summary.average_precision[i]),
         }
-        | ({"interval": bounds(intervals.classes[name])} if intervals else {})
+        | (
+            {
+                "interval": bounds(intervals.classes[name]),
+                "average_precision_interval": bounds(intervals.average_precision[name]),
+            }
+            if intervals
+            else {}
+        )
         for i, name in enumerate(summary.classes)
     }
     means = {"findings": summary.findings, "rows": summary.rows}

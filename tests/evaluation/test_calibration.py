@@ -8,11 +8,13 @@ from chexnet.evaluation.calibration import (
     as_card,
     brier,
     calibrate,
+    error_intervals,
     expected_calibration_error,
     fit_calibrations,
     from_card,
     reliability,
 )
+from chexnet.evaluation.draws import PatientDraws
 from chexnet.evaluation.metrics import Scores, auroc
 
 CLASSES = ["Effusion", "Mass", "Hernia"]
@@ -100,3 +102,11 @@ def test_a_weights_file_carries_it():
     fitted = fit_calibrations(simulated(500, 6)[0])
     assert from_card({"calibration": as_card(fitted)}) == fitted
     assert from_card({}) == {}
+
+
+def test_calibration_figures_have_intervals_by_patient():
+    scores, _ = simulated(2000, 7)
+    given, truth = scores.probabilities[:, 0], scores.targets[:, 0]
+    error, score = error_intervals(given, truth, PatientDraws(scores.patients, 300))
+    assert score.low < brier(given, truth) < score.high
+    assert error.low < expected_calibration_error(given, truth) < error.high

@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chexnet.evaluation.intervals import (
-    bootstrap_auroc,
-    bootstrap_mean,
-    bootstrap_share,
-    exact_auroc,
-    replicate_aurocs,
-)
+from chexnet.evaluation.draws import bootstrap_mean, bootstrap_share
+from chexnet.evaluation.intervals import bootstrap_auroc, exact_auroc, replicate_aurocs
 from chexnet.evaluation.metrics import Scores
 from chexnet.randomness import keyed_generator
 
@@ -146,3 +141,27 @@ def test_a_share_of_all_or_nothing_keeps_its_doubt():
     assert (none.low, none.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
     some = bootstrap_share(np.arange(40) % 4 == 0, patients)
     assert 0 < some.low < 0.25 < some.high
+
+
+def test_a_weighted_average_precision_is_scikit_learns():
+    from sklearn.metrics import average_precision_score
+
+    from chexnet.evaluation.intervals import _RankedPrecision
+
+    random = np.random.default_rng(4)
+    for digits in (None, 1):
+        given = random.random(150) if digits is None else random.random(150).round(digits)
+        targets = (random.random(150) < 0.3).astype(np.int8)
+        weights = random.integers(0, 4, 150)
+        found = _RankedPrecision(given, targets, np.arange(150)).value(weights)
+        expected = average_precision_score(targets, given, sample_weight=weights)
+        assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_average_precision_has_an_interval_round_it():
+    from chexnet.evaluation.metrics import average_precision
+
+    scores = clustered(80, seed=5)
+    [value] = average_precision(scores.probabilities, scores.targets)
+    interval = bootstrap_auroc(scores, 200).average_precision["Mass"]
+    assert interval.low < value < interval.high

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from chexnet.evaluation.intervals import PatientDraws
+from chexnet.evaluation.draws import PatientDraws
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.operating import RULES, choose_thresholds, operating_points
 

@@ -13,7 +13,7 @@ from PIL import Image
 from chexnet.evaluation import report
 from chexnet.evaluation.assessment import Assessment, assess, fit_on
 from chexnet.evaluation.cases import wrong_places
-from chexnet.evaluation.intervals import Interval
+from chexnet.evaluation.draws import Interval
 from chexnet.evaluation.localization import Target
 from chexnet.evaluation.metrics import Scores, roc
 from chexnet.evaluation.operating import RULES
