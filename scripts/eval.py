@@ -52,6 +52,9 @@ def evaluate(
     scheme: Annotated[
         str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
     ] = "auto",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score CSVs that have only some images of the part.")
+    ] = False,
     labels: Annotated[
         str, typer.Option(help="NIH label table: auto, 2017, v2020, or both beside each other.")
     ] = "auto",
@@ -92,6 +95,7 @@ def evaluate(
         "split": scheme,
         "seed": seed,
         "allow_leak": allow_leak,
+        "partial": partial,
     }
     if compare:
         _eval.compare_files(data, compare, split.value, place, replicates, seed, of_csv)

@@ -12,7 +12,7 @@ from chexnet import distributed
 from chexnet.data.datasets import default_workers
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.data.table import NIHFolder, read_folder
-from chexnet.errors import ConfigError, LeakError
+from chexnet.errors import ConfigError, DataError, LeakError
 from chexnet.evaluation.assessment import FromValidation, fit_on
 from chexnet.evaluation.calibration import from_card
 from chexnet.evaluation.metrics import Scores
@@ -168,6 +168,7 @@ def score_predictions(
     split: str = "auto",
     seed: int = 0,
     allow_leak: bool = False,
+    partial: bool = False,
 ) -> Scored:
     """Score a file of predictions; no picture is needed, labels come from the table.
 
@@ -179,9 +180,11 @@ def score_predictions(
         split: the division that the part is of, see `make_split`.
         seed: of that division.
         allow_leak: score images outside the part as well; stamped.
+        partial: score a file that has only some images of the part; noted.
 
     Raises:
-        ChexnetError: a file that is no predictions, or with images outside the part.
+        ChexnetError: a file that is no predictions, or with images outside the part, or without
+            some of it.
     """
     folder = read_folder(data, labels, need_images=False)
     scores = read_predictions(predictions, folder.table)
@@ -208,7 +211,15 @@ def score_predictions(
         )
     of_part = len(divided.rows[part])
     if in_part < of_part:
-        notes.append(f"The file has {in_part:,} of the {of_part:,} images of the {part} part.")
+        has = f"has {in_part:,} of the {of_part:,} images of the {part} part"
+        if not partial:
+            have, wanted = set(scores.images), folder.table["image"].iloc[divided.rows[part]]
+            first = next(name for name in wanted if name not in have)
+            raise DataError(
+                f"{predictions} {has}; {first} is the first that it lacks. Figures on some images "
+                "are not figures on the part: predict the others too, or pass --partial."
+            )
+        notes.append(f"The file {has}; the figures are not figures on the whole part.")
     facts |= {
         "split": divided.scheme,
         "split_seed": seed,

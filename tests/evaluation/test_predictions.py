@@ -98,7 +98,9 @@ def test_a_file_of_part_of_the_part_says_how_much_it_has(root, table, tmp_path):
     rows = make_split(read_folder(root, need_images=False)).rows["test"][:5]
     frame = pd.DataFrame({"Image Index": table["image"].iloc[rows], COLUMN: 0.5})
     frame.to_csv(tmp_path / "p.csv", index=False)
-    notes = score_predictions(root, tmp_path / "p.csv", "test").notes
+    with pytest.raises(DataError, match=r"5 of the 8 images of the test part; \S+ is the first"):
+        score_predictions(root, tmp_path / "p.csv", "test")
+    notes = score_predictions(root, tmp_path / "p.csv", "test", partial=True).notes
     assert any("5 of the 8 images" in note for note in notes)
 
 
