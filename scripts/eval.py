@@ -90,8 +90,9 @@ def evaluate(
     from scripts import _eval
 
     place = out / f"eval-{split.value}"
+    both = labels.lower() == "both"
     of_csv = {
-        "labels": "auto" if labels == "both" else labels,
+        "labels": "auto" if both else labels,
         "split": scheme,
         "seed": seed,
         "allow_leak": allow_leak,
@@ -142,7 +143,7 @@ def evaluate(
             data,
             place,
             shares=prevalence or [],
-            both_labels=labels == "both",
+            both_labels=both,
             beside=weights[0].parent if weights else None,
             replicates=replicates,
             seed=seed,

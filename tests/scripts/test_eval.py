@@ -173,7 +173,7 @@ def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, t
     ]
     (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join(changed))
     files = ("--predictions", folder / "test-a.csv", "--out", tmp_path)
-    shown("eval", "--data", folder, *files, "--labels", "both", "--replicates", 20)
+    shown("eval", "--data", folder, *files, "--labels", "BOTH", "--replicates", 20)
     found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["labels"]
     names = {line.split(",")[0] for line in pd.read_csv(folder / "test-a.csv")["Image Index"]}
     before, after = ({line.split(",")[0]: line for line in lines[1:]} for lines in (text, changed))
