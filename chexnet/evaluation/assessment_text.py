@@ -39,8 +39,8 @@ def comparison_text(found: dict[str, Difference]) -> str:
 def _calibration(found: Assessment) -> str:
     if not found.chosen:
         return (
-            "Calibration and thresholds: none. They are chosen on validation images: pass "
-            "--validation with a CSV of them."
+            "Calibration and thresholds: none. They are chosen on validation images, and here are "
+            "none; for a CSV, --validation names the CSV of its validation images."
         )
     lines = [
         f"Calibration, chosen on {found.chosen.source}:",
@@ -88,7 +88,8 @@ def _subgroups(found: Assessment) -> str:
         return ""
     gap = found.subgroups.gap
     lines.append(
-        "No two groups have a finding with 5 positive patients in each: no gap is named."
+        "No two groups share half of the findings with 5 positive and 5 negative patients each: no "
+        "gap is named."
         if gap is None
         else f"Largest gap: {gap.attribute} {gap.better} over {gap.worse} by {gap.value:.4f} "
         f"({_range(gap.interval)}), over {gap.of} findings that both have; picked as the largest."

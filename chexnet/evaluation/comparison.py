@@ -13,8 +13,8 @@ import numpy as np
 from scipy.stats import norm
 
 from chexnet.errors import DataError
-from chexnet.evaluation.draws import REPLICATES, Interval, interval_of
-from chexnet.evaluation.intervals import enough_patients, replicate_aurocs
+from chexnet.evaluation.draws import NO_INTERVAL, REPLICATES, Interval, interval_of
+from chexnet.evaluation.intervals import enough_patients, replicate_aurocs, row_means
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.labels import FINDINGS
 
@@ -73,27 +73,21 @@ def compare(
     ]
     if chosen:
         means = [float(one[chosen].mean()) for one in values]
-        found[MEAN] = _difference(*means, _row_means(drawn[:, chosen]), True, len(chosen))
+        known = any(enough_patients(first, column) for column in chosen)
+        found[MEAN] = _difference(*means, row_means(drawn[:, chosen]), known, len(chosen))
     return found
 
 
 def _difference(
     first: float, second: float, drawn: np.ndarray, known: bool, of: int = 1
 ) -> Difference:
-    interval = interval_of(drawn) if known else interval_of(np.empty(0))
+    interval = interval_of(drawn) if known else NO_INTERVAL
     p = float("nan")
     if interval.known:
         spread = np.nanstd(drawn, ddof=1)
         # Two files with the same answers differ nowhere: nothing speaks against their being equal.
         p = float(2 * norm.sf(abs(first - second) / spread)) if spread > 0 else 1.0
     return Difference(float(first), float(second), interval, p, of)
-
-
-def _row_means(values: np.ndarray) -> np.ndarray:
-    have = ~np.isnan(values)
-    count = have.sum(axis=1)
-    sums = np.where(have, values, 0).sum(axis=1)
-    return np.divide(sums, count, out=np.full(len(values), np.nan), where=count > 0)
 
 
 def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:

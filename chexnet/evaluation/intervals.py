@@ -6,8 +6,8 @@ each patient; the weighted AUROC needs no new sorting, which makes a replicate o
 and 14 classes a matter of milliseconds.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -114,7 +114,6 @@ def replicate_aurocs(
         float64 (R, D), or (R, groups, D); NaN where there is no AUROC.
     """
     unit = _units(scores, by_image)
-    count = int(unit.max()) + 1
     masks = [np.ones(len(unit), bool)] if groups is None else groups
     ranked = [
         [
@@ -124,14 +123,27 @@ def replicate_aurocs(
         for mask in masks
     ]
 
-    def replicate(number: int) -> list[list[float]]:
+    values = _replicated(
+        lambda weights: [[one.auroc(weights) for one in group] for group in ranked],
+        unit,
+        replicates,
+        seed,
+    )
+    return values[:, 0] if groups is None else values
+
+
+def _replicated(
+    figures: Callable[[np.ndarray], list], unit: np.ndarray, replicates: int, seed: int
+) -> np.ndarray:
+    """The figures under each draw of units, which gives every unit a weight."""
+    count = int(unit.max()) + 1
+
+    def replicate(number: int) -> list:
         drawn = keyed_generator("bootstrap", seed, number).integers(0, count, count)
-        weights = np.bincount(drawn, minlength=count)
-        return [[one.auroc(weights) for one in group] for group in ranked]
+        return figures(np.bincount(drawn, minlength=count))
 
     # One after the other: each array is so short that threads cost twice what they save.
-    values = np.array([replicate(number) for number in range(replicates)])
-    return values[:, 0] if groups is None else values
+    return np.array([replicate(number) for number in range(replicates)])
 
 
 class _RankedPrecision:
@@ -161,16 +173,13 @@ def _precision_intervals(
     scores: Scores, replicates: int, seed: int, by_image: bool
 ) -> dict[str, Interval]:
     unit = _units(scores, by_image)
-    count = int(unit.max()) + 1
     columns = [c for c in range(len(scores.classes)) if enough_patients(scores, c)]
     ranked = [
         _RankedPrecision(scores.probabilities[:, c], scores.targets[:, c], unit) for c in columns
     ]
-    values = np.empty((replicates, len(columns)))
-    for number in range(replicates if columns else 0):
-        drawn = keyed_generator("bootstrap", seed, number).integers(0, count, count)
-        weights = np.bincount(drawn, minlength=count)
-        values[number] = [one.value(weights) for one in ranked]
+    values = _replicated(
+        lambda weights: [one.value(weights) for one in ranked], unit, replicates, seed
+    )
     found = dict.fromkeys(scores.classes, NO_INTERVAL)
     return found | {scores.classes[c]: interval_of(values[:, i]) for i, c in enumerate(columns)}
 
@@ -188,12 +197,15 @@ def enough_patients(scores: Scores, column: int) -> bool:
     return all(len(set(patients[target == value])) >= MIN_PATIENTS for value in (0, 1))
 
 
+def row_means(values: np.ndarray) -> np.ndarray:
+    """Means over the classes that have a value, (R, D) -> (R,); NaN where none has."""
+    have = ~np.isnan(values)
+    count = have.sum(axis=1)
+    sums = np.where(have, values, 0).sum(axis=1)
+    return np.divide(sums, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
 def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:
     picked = values[:, chosen]
-    have = ~np.isnan(picked)
-    counts = have.sum(axis=1)
-    if not chosen.any() or not counts.any():
-        return NO_INTERVAL
-    means = np.where(have, picked, 0).sum(axis=1)[counts > 0] / counts[counts > 0]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(low), float(high), int((counts < chosen.sum()).sum()))
+    fewer = int(np.isnan(picked).any(axis=1).sum())
+    return replace(interval_of(row_means(picked)), left_out=fewer)

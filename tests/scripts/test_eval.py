@@ -141,7 +141,8 @@ def test_a_given_prevalence_is_said_and_used(folder, tmp_path, refused, shown):
 def test_without_a_validation_file_nothing_is_chosen(folder, tmp_path, shown):
     files = ("--predictions", folder / "test-a.csv", "--out", tmp_path)
     printed = shown("eval", "--data", folder, *files, "--replicates", 20)
-    assert "pass --validation" in printed
+    assert "Calibration and thresholds: none" in printed
+    assert "--validation" in printed
     metrics = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
     assert metrics["operating_points"] == {}
 
