@@ -60,15 +60,15 @@ class Reliable:
         error: expected calibration error, equal-mass bins, in [0, 1].
         brier: Brier score, in [0, 1].
         pooled: calibrated with all classes together.
-        error_interval: of the error after calibration; None where no draws were asked for.
+        error_interval: of the error after calibration.
         brier_interval: of the Brier score after calibration.
     """
 
     error: tuple[float, float]
     brier: tuple[float, float]
     pooled: bool
-    error_interval: Interval | None = None
-    brier_interval: Interval | None = None
+    error_interval: Interval
+    brier_interval: Interval
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def assess(
         seed: of the draws.
     """
     calibrated = calibrate(scores, chosen.calibrations) if chosen else scores
-    draws = PatientDraws(scores.patients, replicates, seed) if replicates else None
+    draws = PatientDraws(scores.patients, replicates, seed)
     operating = {}
     if chosen:
         operating = {
@@ -138,19 +138,20 @@ def _reliability(
     scores: Scores,
     calibrated: Scores,
     chosen: FromValidation | None,
-    draws: PatientDraws | None,
+    draws: PatientDraws,
 ) -> dict[str, Reliable]:
     found = {}
     for column, name in enumerate(scores.classes):
         truth = scores.targets[:, column]
         before, after = scores.probabilities[:, column], calibrated.probabilities[:, column]
         used = chosen.calibrations.get(name) if chosen else None
-        intervals = error_intervals(after, truth, draws) if draws else ()
+        error, score = error_intervals(after, truth, draws)
         found[name] = Reliable(
             error=tuple(expected_calibration_error(p, truth) for p in (before, after)),
             brier=tuple(brier(p, truth) for p in (before, after)),
             pooled=bool(used and used.pooled),
-            **dict(zip(("error_interval", "brier_interval"), intervals, strict=False)),
+            error_interval=error,
+            brier_interval=score,
         )
     return found
 
@@ -168,15 +169,9 @@ def as_dict(found: Assessment) -> dict[str, Any]:
                 "brier_before": one.brier[0],
                 "brier_after": one.brier[1],
                 "pooled": one.pooled,
+                "ece_after_interval": bounds(one.error_interval),
+                "brier_after_interval": bounds(one.brier_interval),
             }
-            | (
-                {
-                    "ece_after_interval": bounds(one.error_interval),
-                    "brier_after_interval": bounds(one.brier_interval),
-                }
-                if one.error_interval and one.brier_interval
-                else {}
-            )
             for name, one in found.reliability.items()
         },
         "prevalence": found.prevalence,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chexnet.evaluation.localization import Point, Target, peak
+from chexnet.evaluation.localization import Target, peak
 from chexnet.evaluation.metrics import Scores
 from chexnet.overlay import overlay
 from chexnet.transforms import PercentCenterCrop
@@ -160,7 +160,7 @@ def wrong_places(
     """
     rows = {name: row for row, name in enumerate(scores.images)}
     columns = {name: column for column, name in enumerate(scores.classes)}
-    wrong: list[tuple[float, float, Target, Point | None]] = []
+    wrong: list[tuple[float, float, Target]] = []
     boxed = answered = 0
     for target in targets:
         threshold = thresholds.get(target.label)
@@ -171,9 +171,8 @@ def wrong_places(
         if given < threshold:
             continue
         answered += 1
-        point = peak(heat_of(target))
-        if not target.holds(point):
-            wrong.append((given, threshold, target, point))
+        if not target.holds(peak(heat_of(target))):
+            wrong.append((given, threshold, target))
     wrong.sort(key=lambda one: -one[0])
     cases = [
         Misplaced(
@@ -185,7 +184,7 @@ def wrong_places(
             if pictures
             else None,
         )
-        for given, threshold, target, point in wrong[:shown]
+        for given, threshold, target in wrong[:shown]
     ]
     return WrongPlaces(cases, len(wrong), answered, boxed)
 

@@ -57,7 +57,7 @@ class PatientDraws:
     """
 
     def __init__(self, patients: list[str], replicates: int = REPLICATES, seed: int = 0) -> None:
-        """Draw `replicates` times from the patients of N images."""
+        """Draw `replicates` times from the patients of N images; 0 times for no interval at all."""
         self._unit = np.unique(patients, return_inverse=True)[1]
         self._count = int(self._unit.max()) + 1
         random = keyed_generator("bootstrap", seed, "counts")
@@ -83,48 +83,23 @@ class PatientDraws:
         values = drawn.T.astype(np.float64)
         return {name: interval_of(formula(values)) for name, formula in formulas.items()}
 
+    def mean(self, values: np.ndarray) -> Interval:
+        """95 % interval of the mean of one value an image, float (N,)."""
+        counts = np.stack([values, np.ones(len(values))])
+        return self.intervals(counts, {"mean": lambda drawn: drawn[0] / drawn[1]})["mean"]
 
-def bootstrap_mean(
-    values: np.ndarray, patients: list[str], replicates: int = REPLICATES, seed: int = 0
-) -> Interval:
-    """95 % interval of a mean over images (or boxes), by drawing patients.
-
-    Args:
-        values: float (N,), for example 0 and 1 for a share.
-        patients: the patient of each value.
-        replicates: number of draws.
-        seed: of the draws.
-
-    Returns:
-        `n/a` with fewer than 5 patients.
-    """
-    if not replicates:
-        return NO_INTERVAL
-    counts = np.stack([values, np.ones(len(values))])
-    mean = {"mean": lambda drawn: drawn[0] / drawn[1]}
-    return PatientDraws(patients, replicates, seed).intervals(counts, mean)["mean"]
-
-
-def bootstrap_share(
-    hits: np.ndarray, patients: list[str], replicates: int = REPLICATES, seed: int = 0
-) -> Interval:
-    """The same for a share: where all are hits, or none is, no draw can show a doubt.
-
-    There the interval is Clopper and Pearson's, with patients as trials.
-
-    Args:
-        hits: 0 or 1 each, (N,).
-        patients: the patient of each.
-        replicates: number of draws.
-        seed: of the draws.
-    """
-    found = bootstrap_mean(hits, patients, replicates, seed)
-    if found.known and np.min(hits) == np.max(hits):
-        return certain(bool(hits[0]), len(set(patients)))
-    return found
+    def share(self, hits: np.ndarray) -> Interval:
+        """The same of a share, 0 or 1 an image: where all are hits, or none, see `certain`."""
+        found = self.mean(hits)
+        if found.known and np.min(hits) == np.max(hits):
+            return certain(bool(hits[0]), self._count)
+        return found
 
 
 def certain(hit: bool, patients: int) -> Interval:
-    """Clopper and Pearson's 95 % interval where all patients are hits, or none is."""
+    """Clopper and Pearson's 95 % interval where all patients are hits, or none is.
+
+    No draw of them could show a doubt there.
+    """
     least = 0.025 ** (1 / patients)
     return Interval(least, 1.0) if hit else Interval(0.0, 1 - least)

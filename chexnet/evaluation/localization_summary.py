@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.draws import Interval, bootstrap_mean, bootstrap_share
+from chexnet.evaluation.draws import Interval, PatientDraws
 from chexnet.evaluation.localization import (
     OVERLAPS,
     Target,
@@ -104,10 +104,11 @@ def group(scored: Scored, chosen: np.ndarray, replicates: int, seed: int) -> Row
     patients = [t.patient for t, kept in zip(scored.targets, chosen, strict=True) if kept]
     hits = {name: values[chosen] for name, values in scored.hits.items()}
     gain = hits["heatmap"] - hits["average box"]
+    draws = PatientDraws(patients, replicates, seed)
 
     def share(values: np.ndarray, least: float) -> tuple[float, Interval]:
         reached = (values >= least).astype(float)
-        return float(reached.mean()), bootstrap_share(reached, patients, replicates, seed)
+        return float(reached.mean()), draws.share(reached)
 
     iou, iobb = (
         {least: share(values, least) for least in OVERLAPS} for values in scored.overlaps[chosen].T
@@ -116,9 +117,9 @@ def group(scored: Scored, chosen: np.ndarray, replicates: int, seed: int) -> Row
         targets=int(chosen.sum()),
         patients=len(set(patients)),
         hits={name: float(values.mean()) for name, values in hits.items()},
-        interval=bootstrap_share(hits["heatmap"], patients, replicates, seed),
+        interval=draws.share(hits["heatmap"]),
         gain=float(gain.mean()),
-        gain_interval=bootstrap_mean(gain, patients, replicates, seed),
+        gain_interval=draws.mean(gain),
         iou=iou,
         iobb=iobb,
     )

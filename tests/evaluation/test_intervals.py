@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chexnet.evaluation.draws import bootstrap_mean, bootstrap_share
+from chexnet.evaluation.draws import PatientDraws
 from chexnet.evaluation.intervals import bootstrap_auroc, exact_auroc, replicate_aurocs
 from chexnet.evaluation.metrics import Scores
 from chexnet.randomness import keyed_generator
@@ -128,18 +128,19 @@ def test_the_interval_of_a_mean_is_that_of_patients_not_of_images():
     each = random.normal(size=50)
     patients = [str(n // 10) for n in range(500)]
     values = np.repeat(each, 10)
-    found = bootstrap_mean(values, patients, 2000)
+    found = PatientDraws(patients, 2000).mean(values)
     spread = each.reshape(50).std(ddof=1) / np.sqrt(50)
     assert found.high - found.low == pytest.approx(2 * 1.96 * spread, rel=0.15)
 
 
 def test_a_share_of_all_or_nothing_keeps_its_doubt():
     patients = [str(n // 2) for n in range(40)]
-    found = bootstrap_share(np.ones(40), patients)
+    draws = PatientDraws(patients)
+    found = draws.share(np.ones(40))
     assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
-    none = bootstrap_share(np.zeros(40), patients)
+    none = draws.share(np.zeros(40))
     assert (none.low, none.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
-    some = bootstrap_share(np.arange(40) % 4 == 0, patients)
+    some = draws.share(np.arange(40) % 4 == 0)
     assert 0 < some.low < 0.25 < some.high
 
 
