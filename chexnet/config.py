@@ -16,7 +16,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # that took DenseNet-121 from 0.80 to 0.82 on the official test list (Xiao et al., WACV 2023).
     "strong": {
         "epochs": 75,
-        "batch_size": 256,
+        "batch_size": 32,
         "lr": 1e-3,
         "weight_decay": 0.05,
         "schedule": "cosine",
@@ -53,6 +53,8 @@ class TrainConfig:
     allow_leak: Annotated[
         bool, "Allow a split with the same patient on both sides; every output is stamped LEAKY."
     ] = False
+    folds: Annotated[int, "Validate on one of this many parts of the patients; 0: a tenth."] = 0
+    fold: Annotated[int, "Which of the --folds parts validates, from 1."] = 1
     init: Annotated[str, "Start from: imagenet, none (random) or a weights file."] = "imagenet"
     epochs: Annotated[int, "Passes over the training images."] = 10
     batch_size: Annotated[int, "Images an optimiser step, over all processes together."] = 12
@@ -93,6 +95,10 @@ class TrainConfig:
             _refuse("ema_decay", self.ema_decay, "0 to below 1")
         if not 1 <= self.crop <= 100:
             _refuse("crop", self.crop, "1 to 100 percent")
+        if self.folds and not 2 <= self.folds <= 100:
+            _refuse("folds", self.folds, "2 to 100, or 0")
+        if not 1 <= self.fold <= max(self.folds, 1):
+            _refuse("fold", self.fold, f"1 to {self.folds}" if self.folds else "1 without --folds")
         if not 64 <= self.size <= 1024:
             # DenseNet halves five times; below 64 pixels BatchNorm meets single values.
             _refuse("size", self.size, "64 to 1024 pixels")

@@ -64,6 +64,7 @@ def fit(
             labels=config.labels,
             split=config.split,
             seed=config.seed,
+            fold=(config.fold, config.folds) if config.folds else None,
             allow_leak=config.allow_leak,
             packs=config.packs,
         )

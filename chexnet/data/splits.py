@@ -18,6 +18,8 @@ from chexnet.randomness import keyed_generator
 PARTS = ("train", "val", "test")
 VAL_SHARE = 0.10
 TEST_SHARE = 0.20
+Fold = tuple[int, int]
+"""(k, K): the k-th, from 1, of K parts of nearly the same number of patients."""
 LEAKY = "LEAKY"
 """The stamp of every output whose test patients (may) have been trained on."""
 
@@ -31,16 +33,23 @@ class Split:
         seed: of the random part of the division.
         rows: part name to row numbers of the table, ascending; images that are not here count too.
         leaky: True when a patient stands in training and in another part.
+        fold: (k, K) where the k-th of K folds validates, None where a tenth does.
     """
 
     scheme: str
     seed: int
     rows: dict[str, np.ndarray]
     leaky: bool
+    fold: Fold | None = None
 
 
 def make_split(
-    folder: NIHFolder, scheme: str = "auto", seed: int = 0, *, allow_leak: bool = False
+    folder: NIHFolder,
+    scheme: str = "auto",
+    seed: int = 0,
+    *,
+    fold: Fold | None = None,
+    allow_leak: bool = False,
 ) -> Split:
     """Divide the whole table into train, val and test.
 
@@ -53,6 +62,8 @@ def make_split(
             (70/10/20 by patient), `image` (70/10/20 by image, leaks), or `auto`: official where
             the lists are there, else patient.
         seed: of the random draw.
+        fold: validate on this part of what is not test, for cross-validation; the test part is the
+            same in all folds.
         allow_leak: accept a split with a patient on both sides; it is marked as leaky.
 
     Raises:
@@ -63,13 +74,14 @@ def make_split(
         scheme = "official" if folder.lists else "patient"
     table = folder.table
     if scheme == "official":
-        parts = _official(folder, seed)
-    elif scheme == "patient":
-        parts = _draw(table["patient"], seed)
-    elif scheme == "image":
-        parts = _draw(table["image"], seed)
+        parts, units = _official(folder, seed), table["patient"]
+    elif scheme in ("patient", "image"):
+        units = table[scheme]
+        parts = _draw(units, seed)
     else:
         raise DataError(f"Found split {scheme!r}, expected official, patient or image.")
+    if fold:
+        parts = _folded(parts, units, fold, seed)
     rows = {name: np.flatnonzero(parts == name) for name in PARTS}
     shared = shared_patients(table, rows)
     if shared and not allow_leak:
@@ -78,7 +90,7 @@ def make_split(
             "of it would be too good. Use --split patient, or pass --allow-leak to have them "
             f"stamped {LEAKY}."
         )
-    return Split(scheme, seed, rows, leaky=bool(shared))
+    return Split(scheme, seed, rows, bool(shared), fold)
 
 
 def shared_patients(table: pd.DataFrame, rows: dict[str, np.ndarray]) -> int:
@@ -175,6 +187,18 @@ def _draw(units: pd.Series, seed: int) -> np.ndarray:
     test_of_held_out = TEST_SHARE / (VAL_SHARE + TEST_SHARE)
     parts[_drawn(units, units[held_out], test_of_held_out, seed, stream="test")] = "test"
     return parts
+
+
+def _folded(parts: np.ndarray, units: pd.Series, fold: Fold, seed: int) -> np.ndarray:
+    """The same parts with another validation: one fold of what trains and validates."""
+    number, count = fold
+    learning = np.isin(parts, ("train", "val"))
+    distinct = np.array(sorted(set(units[learning])))
+    order = keyed_generator("split", seed, "folds").permutation(len(distinct))
+    chosen = units.isin(distinct[order[number - 1 :: count]]).to_numpy()
+    folded = parts.copy()
+    folded[learning] = np.where(chosen[learning], "val", "train")
+    return folded
 
 
 def _drawn(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from chexnet.data.datasets import AnyDataSet, open_data_set
 from chexnet.data.pack import Pack, pack_folder
-from chexnet.data.splits import Split, fingerprint, make_split
+from chexnet.data.splits import Fold, Split, fingerprint, make_split
 from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError
 from chexnet.phantom.patients import FIRST_NUMBER
@@ -69,6 +69,7 @@ class Study:
             "label_version": self.folder.version,
             "split": self.split.scheme,
             "split_seed": self.split.seed,
+            "fold": list(self.split.fold) if self.split.fold else None,
             "leaky": self.split.leaky,
             "phantoms": bool((_numbers(self.folder.table["patient"]) >= FIRST_NUMBER).any()),
             "images_in_table": len(self.folder.table),
@@ -99,6 +100,7 @@ def open_study(
     labels: str = "auto",
     split: str = "auto",
     seed: int = 0,
+    fold: Fold | None = None,
     allow_leak: bool = False,
     packs: Path | None = None,
 ) -> Study:
@@ -110,6 +112,7 @@ def open_study(
         labels: `auto`, `2017` or `v2020`.
         split: see `make_split`.
         seed: of the split.
+        fold: see `make_split`.
         allow_leak: see `make_split`.
         packs: folder of packs; one for this data, crop and size is used when it is whole.
 
@@ -117,7 +120,7 @@ def open_study(
         DataError: see `read_folder` and `make_split`; or the pack does not fit the files.
     """
     folder = data if isinstance(data, NIHFolder) else read_folder(data, labels)
-    divided = make_split(folder, split, seed, allow_leak=allow_leak)
+    divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
     notes: list[str] = []
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
     return Study(folder, divided, preprocessing, pack, notes)

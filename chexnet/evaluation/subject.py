@@ -77,12 +77,14 @@ def open_subject(
             f"{weights} does not say what it was trained on, so it cannot be scored honestly."
         ) from error
     folder = read_folder(data, labels)
+    fold = trained_data.get("fold")
     same_data = np.isin(name_hashes(folder.table["image"]), images).any()
     study = open_study(
         folder,
         card.preprocessing,
         split=trained_data["split"] if same_data else "auto",
         seed=trained_data["split_seed"],
+        fold=tuple(fold) if fold and same_data else None,
         allow_leak=allow_leak,
         packs=packs,
     )
