@@ -8,18 +8,13 @@ Grad-CAM (Selvaraju et al., ICCV 2017) of class c is ReLU(sum_k w_ck A_k / (h w)
 that sum, before the ReLU, and the bias add up to the logit. No backward pass is needed.
 """
 
-import copy
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+if TYPE_CHECKING:  # the page needs the names below at once, and torch takes seconds to import
+    import torch
 
-from chexnet.errors import ConfigError
-from chexnet.model import DenseNet121
+    from chexnet.model import DenseNet121
 
 CLOSED_FORM = "Grad-CAM"
 PACKAGE = {
@@ -34,10 +29,6 @@ PACKAGE = {
 
 METHODS = (CLOSED_FORM, *PACKAGE)
 
-# The package hooks into the model it is given, and its errors vanish in its context manager: one
-# call at a time, on a copy that nobody else uses (17 of 24 maps were wrong when shared).
-_one_at_a_time = threading.Lock()
-
 
 @dataclass(frozen=True)
 class Explanation:
@@ -49,105 +40,32 @@ class Explanation:
             the class's bias. Negative where a cell speaks against the finding.
     """
 
-    logits: torch.Tensor
-    contributions: torch.Tensor
+    logits: "torch.Tensor"
+    contributions: "torch.Tensor"
 
     @property
-    def heatmaps(self) -> torch.Tensor:
+    def heatmaps(self) -> "torch.Tensor":
         """What the logit, less its bias, would be if every cell looked like this one: (B, D, h, w).
 
         At least 0: only what speaks for the finding is shown, as in Grad-CAM.
         """
         cells = self.contributions.shape[-2] * self.contributions.shape[-1]
-        return F.relu(self.contributions) * cells
+        return self.contributions.relu() * cells
 
 
-def explain(model: DenseNet121, images: torch.Tensor) -> Explanation:
+def explain(model: "DenseNet121", images: "torch.Tensor") -> Explanation:
     """Logits and the contributions of all cells for all classes.
 
     Args:
         model: in eval mode.
         images: normalised (B, 3, H, W), on the model's device.
     """
+    import torch
+
     with torch.inference_mode():
         activation = model.activation(images)
         cells = activation.shape[-2] * activation.shape[-1]
         weights = model.classifier.weight[:, :, None, None] / cells
-        contributions = F.conv2d(activation, weights)
+        contributions = torch.nn.functional.conv2d(activation, weights)
         logits = model.classifier(activation.mean(dim=(2, 3)))
     return Explanation(logits.float(), contributions.float())
-
-
-def package_heatmap(
-    model: DenseNet121, image: torch.Tensor, index: int, method: str
-) -> torch.Tensor:
-    """One class's heatmap by a method of the `grad-cam` package.
-
-    Args:
-        model: left untouched; the package works on a copy.
-        image: normalised (1, 3, H, W).
-        index: of the class.
-        method: a name of `PACKAGE`.
-
-    Returns:
-        float32 (h, w) in [0, 1]: these methods have no unit, so the greatest cell is 1 (all are 0
-        where nothing speaks for the class).
-
-    Raises:
-        ConfigError: an unknown method, or the package is not installed.
-    """
-    cam_class = _package_class(method)
-    with _one_at_a_time:
-        subject = _Subject(copy.deepcopy(model).float().eval())
-        cam = cam_class(model=subject, target_layers=[subject.last])
-        try:
-            raw = _raw_map(cam, image.detach().float(), index)
-        finally:
-            cam.activations_and_grads.release()
-    positive = raw.clamp(min=0)
-    return positive / positive.max() if positive.max() > 0 else positive
-
-
-class _Subject(nn.Module):
-    """The network with the activation that the pooling sees as the output of a layer."""
-
-    def __init__(self, model: DenseNet121) -> None:
-        super().__init__()
-        self.features, self.classifier = model.features, model.classifier
-        self.last = nn.ReLU()
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.last(self.features(images)).mean(dim=(2, 3)))
-
-
-def _raw_map(cam: Any, image: torch.Tensor, index: int) -> torch.Tensor:
-    # The package's own steps without its last ones, which stretch each map to 0..1 and resize it.
-    score = cam.activations_and_grads(image.requires_grad_(True))[0, index]
-    cam.model.zero_grad()
-    score.backward()
-    activations = cam.activations_and_grads.activations[0].cpu().numpy()
-    gradients = cam.activations_and_grads.gradients[0].cpu().numpy()
-    image_map = cam.get_cam_image(
-        image, cam.target_layers[0], [_Class(index)], activations, gradients, False
-    )
-    return torch.from_numpy(image_map[0]).float()
-
-
-class _Class:
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def __call__(self, output: torch.Tensor) -> torch.Tensor:
-        return output[self.index]
-
-
-def _package_class(method: str) -> Callable[..., Any]:
-    if method not in PACKAGE:
-        raise ConfigError(f"Found heatmap method {method!r}, expected one of {', '.join(METHODS)}.")
-    try:
-        import pytorch_grad_cam
-    except ImportError as error:
-        raise ConfigError(
-            f"{method} needs the grad-cam package. Install it, or use {CLOSED_FORM}."
-        ) from error
-    return getattr(pytorch_grad_cam, PACKAGE[method])

@@ -5,7 +5,7 @@ Shapes: B batch, C = 1024 channels, D classes, H W pixels, h w = H/32 W/32 cells
 
 import dataclasses
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torchvision.models import DenseNet121_Weights, densenet121
 
+from chexnet.card import Card
 from chexnet.checkpoint import load_plain, load_sealed, save_sealed
 from chexnet.errors import CheckpointError
 from chexnet.labels import LABELS
@@ -51,24 +52,6 @@ class DenseNet121(nn.Module):
         pooled = self.activation(images).mean(dim=(2, 3), dtype=self.classifier.weight.dtype)
         with torch.autocast(images.device.type, enabled=False):
             return self.classifier(pooled)
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a weights file says of itself beside its tensors.
-
-    Attributes:
-        classes: label to index, 0 .. D - 1.
-        preprocessing: how a picture becomes the input.
-        provenance: data (fingerprints, hashes of what was trained on, label version), split,
-            configuration, seed, versions, date.
-        validation: per-class figures, operating curve and thresholds on the validation part.
-    """
-
-    classes: dict[str, int]
-    preprocessing: Preprocessing
-    provenance: dict[str, Any] = field(default_factory=dict)
-    validation: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

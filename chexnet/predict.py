@@ -3,26 +3,23 @@
 Shapes: D classes, h w cells of a heatmap, H W pixels.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from chexnet.data.splits import name_hashes
-from chexnet.distributed import pick_device
+from chexnet.engine import TorchEngine, open_engine
 from chexnet.errors import ConfigError
-from chexnet.evaluation.calibration import from_card
+from chexnet.evaluation.chosen import stored
 from chexnet.evaluation.metrics import sigmoid
-from chexnet.explain import CLOSED_FORM, explain, package_heatmap
+from chexnet.explain import CLOSED_FORM
 from chexnet.images import read_radiograph
 from chexnet.labels import FINDINGS
-from chexnet.model import load_weights
 from chexnet.overlay import overlay
-from chexnet.phantom.patients import FIRST_NUMBER, PATIENTS_PER_SEED
-from chexnet.transforms import item_pixels, normalise
+from chexnet.transforms import item_pixels
 
 
 @dataclass(frozen=True)
@@ -56,36 +53,36 @@ class Predictor:
 
     Attributes:
         card: what the weights file says of itself.
+        engine: what computes, for a reader.
         classes: labels in the network's order.
         thresholds: label to the calibrated probability at which validation was best (Youden),
             None where validation had too few such images.
     """
 
-    def __init__(self, weights: Path, device: str = "auto") -> None:
-        """Load a weights file.
+    def __init__(
+        self,
+        weights: Path,
+        device: str = "auto",
+        engine: str = "auto",
+        on_export: Callable[[], None] | None = None,
+    ) -> None:
+        """Load a weights file, or an exported one; see `open_engine`.
 
         Raises:
             CheckpointError: see `load_weights`.
         """
-        model, self.card = load_weights(weights)
-        self._model = model.to(pick_device(device)).requires_grad_(False)
+        self._weights = weights
+        self._engine = open_engine(weights, device, engine, on_export)
+        self._second: TorchEngine | None = None
+        self._loading = threading.Lock()
+        self.card, self.engine = self._engine.card, self._engine.name
         self.classes = list(self.card.classes)
-        chosen: dict[str, Any] = self.card.validation.get("thresholds", {})
+        chosen = stored(self.card)
+        self._calibrations = chosen.calibrations if chosen else {}
+        thresholds = chosen.thresholds if chosen else {}
         self.thresholds: dict[str, float | None] = {
-            name: (chosen.get(name) or {}).get("youden") for name in self.classes
+            name: (thresholds.get(name) or {}).get("youden") for name in self.classes
         }
-        self._calibrations = from_card(self.card.validation)
-
-    @property
-    def phantoms(self) -> bool:
-        """True where the network was trained on drawn radiographs."""
-        told = self.card.provenance.get("data", {}).get("phantoms")
-        if told is not None:
-            return bool(told)
-        # Files of before this was noted: the hashes of the first seed's patient numbers tell it.
-        numbers = range(FIRST_NUMBER, FIRST_NUMBER + PATIENTS_PER_SEED)
-        trained = self.card.provenance.get("trained_patients")
-        return trained is not None and bool(np.isin(name_hashes(map(str, numbers)), trained).any())
 
     def item(self, source: Path | bytes) -> np.ndarray:
         """The bytes that the network sees: uint8 (size, size), the same as in a data set.
@@ -123,12 +120,11 @@ class Predictor:
         """
         if not items:
             return []
-        explained = explain(self._model, self._inputs(items))
-        answers = sigmoid(explained.logits.cpu().numpy())
+        logits, heatmaps = self._engine(np.stack(items))
+        answers = sigmoid(logits)
         for column, name in enumerate(self.classes):
             if name in self._calibrations:
                 answers[:, column] = self._calibrations[name](answers[:, column])
-        heatmaps = explained.heatmaps.cpu().numpy()
         return [
             Prediction(dict(zip(self.classes, map(float, answer), strict=True)), heat, pixels, item)
             for answer, heat, pixels, item in zip(answers, heatmaps, pictures, items, strict=True)
@@ -145,8 +141,11 @@ class Predictor:
         """
         if method == CLOSED_FORM:
             return prediction.heatmap(label)
-        inputs = self._inputs([prediction.item])
-        return package_heatmap(self._model, inputs, _index(self.classes, label), method).numpy()
+        from chexnet.explain_package import package_heatmap
+
+        index, network = _index(self.classes, label), self._torch()
+        inputs = network.inputs(np.stack([prediction.item]))
+        return package_heatmap(network.model, inputs, index, method).numpy()
 
     def overlay(self, prediction: Prediction, label: str, **look: Any) -> np.ndarray:
         """The closed form's heatmap over the picture, uint8 (H', W', 3); `look` as in `overlay`."""
@@ -164,10 +163,18 @@ class Predictor:
         ]
         return sorted(chosen, key=lambda name: -prediction.probabilities[name])
 
-    def _inputs(self, items: Sequence[np.ndarray]) -> torch.Tensor:
-        device = next(self._model.parameters()).device
-        batch = torch.from_numpy(np.stack(items))[:, None].to(device)
-        return normalise(batch, self.card.preprocessing)
+    def _torch(self) -> TorchEngine:
+        """The network in PyTorch, which the package's methods need; loaded when first asked for."""
+        if isinstance(self._engine, TorchEngine):
+            return self._engine
+        if self._weights.suffix == ".onnx":
+            raise ConfigError(
+                f"An exported file knows {CLOSED_FORM} only. Pass the weights file for the others."
+            )
+        with self._loading:
+            if self._second is None:
+                self._second = TorchEngine(self._weights, "cpu")
+        return self._second
 
 
 def _index(classes: list[str], label: str) -> int:

@@ -12,17 +12,18 @@ import numpy as np
 import torch
 
 from chexnet import distributed
-from chexnet.card import make_card
+from chexnet.card import Card
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
 from chexnet.data.splits import LEAKY, name_hashes, refuse_trained
 from chexnet.data.study import Study, open_study
+from chexnet.describe import make_card
 from chexnet.errors import ChexnetError, ConfigError
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import class_to_index
-from chexnet.model import Card, build, save_weights
+from chexnet.model import build, save_weights
 from chexnet.observer import FitResult, Observer
 from chexnet.optim import learning_rate
 from chexnet.resume import Progress, clear_run, read_checkpoint, run_folder, write_checkpoint

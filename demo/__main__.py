@@ -44,7 +44,8 @@ def demo(
     with guard.private_folder() as folder:
         from demo.serve import serve
 
-        with serve(folder, chosen, host=host, port=port, share=share, login=login) as running:
+        options = {"host": host, "port": port, "share": share, "login": login}
+        with serve(folder, chosen, on_export=_say_export, **options) as running:
             print(f"Open {running.url}")
             for line in running.notes:
                 print(line)
@@ -72,6 +73,10 @@ def find_weights(root: Path = Path()) -> Path:
         f"Found no {NAME} under runs/ and no {STARTER}. Fetch the project again, or pass "
         "--weights FILE."
     )
+
+
+def _say_export() -> None:
+    print("Making these weights quick on this computer, once: about 20 seconds ...", flush=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def _facts(predictor: Predictor) -> str:
     data, config = origin.get("data", {}), origin.get("config", {})
     images = data.get("images", {})
     validated = card.validation.get("figures", {}).get("images", "n/a")
-    source = "drawn phantoms, not patients" if predictor.phantoms else "radiographs"
+    source = "drawn phantoms, not patients" if predictor.card.phantoms else "radiographs"
     rows = {
         "Network": "DenseNet-121, one linear layer on top",
         "Trained on": f"{images.get('train', 'n/a')} {source}; {data.get('split', 'n/a')} split",
@@ -43,8 +43,9 @@ def _facts(predictor: Predictor) -> str:
         "It sees": f"the central {card.preprocessing.crop} % of each side, at "
         f"{card.preprocessing.size} x {card.preprocessing.size} pixels",
         "Made": origin.get("date", "n/a"),
+        "Computed by": predictor.engine,
         "Code": origin.get("code", "n/a"),
-        "torch": origin.get("torch", "n/a"),
+        "Trained with torch": origin.get("torch", "n/a"),
     }
     cells = "".join(
         f'<tr><th scope="row">{name}</th><td>{escape(str(value))}</td></tr>'

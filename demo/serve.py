@@ -1,6 +1,6 @@
 """Starts and stops the page's server."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -45,6 +45,7 @@ def serve(
     share: bool = False,
     login: tuple[str, str] | None = None,
     device: str = "auto",
+    on_export: Callable[[], None] | None = None,
 ) -> Iterator[Running]:
     """Serve the page until the block ends.
 
@@ -56,12 +57,13 @@ def serve(
         share: also ask for a public link; without one the page is served locally.
         login: user and password.
         device: auto, cpu or cuda.
+        on_export: called when these weights are made ready for ONNX Runtime, once, in about 20 s.
 
     Raises:
         CheckpointError: the weights cannot be read.
         ConfigError: the port is taken or the address is not this machine's.
     """
-    desk = Desk(Predictor(weights, device), folder)
+    desk = Desk(Predictor(weights, device, on_export=on_export), folder)
     blocks = build(desk, _shown_name(weights))
     wall = Middleware(
         Wall,

@@ -37,7 +37,7 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
         yield Skipped("the demo", reason)
         return
     paths = list(setting.pictures(setting.clients).values())
-    predictor = Predictor(setting.network, "cpu")
+    predictor = Predictor(setting.network, "cpu", engine="torch")
     batches = [paths[start : start + 8] for start in range(0, len(paths), 8)]
     expected = [one for batch in batches for one in predictor.predict(batch)]
     refuse_alike(expected)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from chexnet.card import Card
 from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError
 from chexnet.labels import FINDINGS
-from chexnet.model import Card, build, save_weights
+from chexnet.model import build, save_weights
 from chexnet.phantom.dataset import draw_phantoms
 from chexnet.phantom.patients import person
 from chexnet.transforms import Preprocessing

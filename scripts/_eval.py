@@ -12,9 +12,10 @@ from chexnet.data.splits import LEAKY
 from chexnet.data.table import BOXES, TABLES, read_folder
 from chexnet.distributed import pick_device
 from chexnet.errors import ChexnetError, ConfigError, DataError
-from chexnet.evaluation.assessment import Assessment, as_dict, assess, fit_on
+from chexnet.evaluation.assessment import Assessment, as_dict, assess
 from chexnet.evaluation.assessment_text import assessment_text, comparison_text
 from chexnet.evaluation.cases import Pictures, wrong_places
+from chexnet.evaluation.chosen import fit_on
 from chexnet.evaluation.comparison import compare
 from chexnet.evaluation.localization import Target
 from chexnet.evaluation.maps import boxed_targets, maps_of

@@ -26,6 +26,9 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto (PyTorch on a GPU, else ONNX Runtime), onnx or torch.")
+    ] = "auto",
 ) -> None:
     """Show every finding's probability. Research and education only, not for clinical use.
 
@@ -36,7 +39,7 @@ def predict(
 
     files = list(_files(images))
     mine = files[distributed.rank() :: distributed.world()]
-    predictor = Predictor(weights, device)
+    predictor = Predictor(weights, device, engine, _say_export)
     failed = done = 0
     if not as_json:
         print("Research and education only, not for clinical use.")
@@ -58,6 +61,10 @@ def predict(
     if failed:
         print(f"{failed} of {len(mine)} pictures could not be read.", file=sys.stderr)
         sys.exit(1)
+
+
+def _say_export() -> None:
+    print("Making these weights quick on this computer, once: about 20 s ...", file=sys.stderr)
 
 
 def _files(images: list[Path]) -> Iterator[Path]:

@@ -89,7 +89,7 @@ def _store(source: Path, target: Path, data: Path, packs: Path) -> None:
     Calibration and thresholds are chosen on all drawn patients that it was not trained on, those of
     the test part of this seed too: what is reported comes of phantoms of another seed.
     """
-    from chexnet.card import make_card
+    from chexnet.describe import make_card
     from chexnet.evaluation.metrics import joined
     from chexnet.evaluation.sources import score_weights
     from chexnet.model import load_weights, save_weights

@@ -17,6 +17,14 @@ needs_nih = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_their_own(tmp_path_factory):
+    """Exported networks go into a folder of the tests, also those of processes they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory) -> Path:
     """24 phantom patients at 96 pixels."""

@@ -10,11 +10,21 @@ LAYERS = [
     {"errors", "labels", "randomness"},
     {"config", "containers", "distributed", "files", "parallel"},
     {"images", "dicom", "overlay", "transforms"},
-    {"augmentation", "checkpoint", "data", "gate", "phantom", "optim", "provenance", "runlog"},
+    {
+        "augmentation",
+        "card",
+        "checkpoint",
+        "data",
+        "gate",
+        "phantom",
+        "optim",
+        "provenance",
+        "runlog",
+    },
     {"model"},
-    {"evaluation", "explain"},
-    {"card", "observer", "resume", "step"},
-    {"train", "predict"},
+    {"evaluation", "explain", "explain_package", "export", "onnx"},
+    {"describe", "observer", "resume", "step"},
+    {"engine", "train", "predict"},
 ]
 """Each may import from the layers above it in this list, and from its own."""
 

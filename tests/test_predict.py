@@ -9,7 +9,8 @@ from scipy.special import logit
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.data.table import read_folder
 from chexnet.errors import ConfigError, ImageError
-from chexnet.evaluation.calibration import calibrate, from_card
+from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.chosen import stored
 from chexnet.evaluation.sources import score_weights
 from chexnet.predict import Predictor
 from tests.scripts.test_commands import run
@@ -17,7 +18,7 @@ from tests.scripts.test_commands import run
 
 @pytest.fixture(scope="module")
 def predictor(trained) -> Predictor:
-    return Predictor(trained / "best_chexnet_params.pth", "cpu")
+    return Predictor(trained / "best_chexnet_params.pth", "cpu", "torch")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
     )
     paths = read_folder(phantoms).paths
     answers = predictor.predict([paths[name] for name in scored.scores.images[:4]])
-    calibrated = calibrate(scored.scores, from_card(predictor.card.validation))
+    calibrated = calibrate(scored.scores, stored(predictor.card).calibrations)
     for answer, expected in zip(answers, calibrated.probabilities[:4], strict=True):
         assert list(answer.probabilities) == scored.scores.classes
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-5)
@@ -55,7 +56,9 @@ def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures
         one = {"slope": 0.5, "bias": bias, "positives": 30, "pooled": False}
         content["validation"]["calibration"] = {name: one}
         save_sealed(tmp_path / f"{bias}.pth", content)
-        raw[bias] = Predictor(tmp_path / f"{bias}.pth", "cpu").predict(pictures[:1])[0]
+        raw[bias] = Predictor(tmp_path / f"{bias}.pth", "cpu", "torch").predict(
+            pictures[:1]
+        )[0]
     low, high = (logit(raw[bias].probabilities[name]) for bias in (0.0, 2.0))
     assert high - low == pytest.approx(2.0, abs=1e-6)
     cells = raw[0.0].heatmaps
@@ -128,5 +131,5 @@ def test_threads_share_a_predictor(predictor, pictures):
         answers = list(pool.map(lambda path: predictor.predict([path])[0], pictures * 3))
     for answer, wanted in zip(answers, expected * 3, strict=True):
         assert answer.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
-    assert not any(p.requires_grad for p in predictor._model.parameters())
+    assert not any(p.requires_grad for p in predictor._engine.model.parameters())
     assert torch.is_grad_enabled()

@@ -10,46 +10,18 @@ from typing import Any
 import pandas as pd
 
 from chexnet.evaluation.calibration import (
-    Calibration,
     brier,
     calibrate,
     error_intervals,
     expected_calibration_error,
-    fit_calibrations,
 )
+from chexnet.evaluation.chosen import FromValidation
 from chexnet.evaluation.draws import REPLICATES, Interval, PatientDraws
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.operating import (
-    RULES,
-    OperatingPoint,
-    choose_thresholds,
-    operating_points,
-)
+from chexnet.evaluation.operating import RULES, OperatingPoint, operating_points
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
 from chexnet.evaluation.summary import Summary, bounds, number, summarise
 from chexnet.evaluation.summary import as_dict as figures
-
-
-@dataclass(frozen=True)
-class FromValidation:
-    """What was chosen on validation images, and nowhere else.
-
-    Attributes:
-        calibrations: label to calibration.
-        thresholds: label to rule to calibrated probability, None for a class with too few images.
-        source: where it comes from, for a reader.
-    """
-
-    calibrations: Mapping[str, Calibration]
-    thresholds: Mapping[str, Mapping[str, float] | None]
-    source: str
-
-
-def fit_on(validation: Scores, source: str) -> FromValidation:
-    """Calibrate and choose thresholds on validation scores."""
-    calibrations = fit_calibrations(validation)
-    thresholds = choose_thresholds(calibrate(validation, calibrations))
-    return FromValidation(calibrations, thresholds, source)
 
 
 @dataclass(frozen=True)

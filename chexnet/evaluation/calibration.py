@@ -9,8 +9,7 @@ Shapes: N images, D classes. Probabilities are float64 in [0, 1], targets 0 or 1
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
@@ -156,16 +155,6 @@ def error_intervals(
         },
     )
     return found["error"], found["brier"]
-
-
-def as_card(calibrations: Mapping[str, Calibration]) -> dict[str, Any]:
-    """Plain values for the weights file."""
-    return {name: asdict(one) for name, one in calibrations.items()}
-
-
-def from_card(validation: Mapping[str, Any]) -> dict[str, Calibration]:
-    """What `as_card` wrote; empty for a weights file of before."""
-    return {name: Calibration(**one) for name, one in validation.get("calibration", {}).items()}
 
 
 def _fit(probabilities: np.ndarray, targets: np.ndarray, *, pooled: bool = False) -> Calibration:

@@ -13,7 +13,8 @@ from chexnet.data.table import read_boxes
 from chexnet.errors import DataError
 from chexnet.evaluation.localization import Target, targets_of
 from chexnet.evaluation.subject import Subject
-from chexnet.explain import CLOSED_FORM, explain, package_heatmap
+from chexnet.explain import CLOSED_FORM, explain
+from chexnet.explain_package import package_heatmap
 from chexnet.model import DenseNet121
 from chexnet.transforms import normalise
 

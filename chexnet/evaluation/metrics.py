@@ -5,16 +5,11 @@ a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` 
 every mean (torchmetrics gives 0.0 there and folds it into the mean).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_average_precision,
-    binary_roc,
-)
+from scipy.special import expit
 
 from chexnet.labels import FINDINGS
 
@@ -82,7 +77,7 @@ class Mean:
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities in float64: up to a logit of 20, no two float32 logits become one."""
-    return torch.sigmoid(torch.from_numpy(np.asarray(logits, np.float64))).numpy()
+    return expit(np.asarray(logits, np.float64))
 
 
 def auroc(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -91,12 +86,12 @@ def auroc(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Returns:
         float64 (D,), NaN where a class lacks positives or negatives.
     """
-    return _per_class(binary_auroc, probabilities, targets)
+    return _per_class("binary_auroc", probabilities, targets)
 
 
 def average_precision(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Average precision of each class, float64 (D,), NaN as in `auroc`."""
-    return _per_class(binary_average_precision, probabilities, targets)
+    return _per_class("binary_average_precision", probabilities, targets)
 
 
 def log_loss(probabilities: np.ndarray, targets: np.ndarray) -> float:
@@ -143,18 +138,24 @@ def roc(
     """False and true positive rates and thresholds of one class, or None without a curve."""
     if not 0 < targets.sum() < len(targets):
         return None
+    import torch
+    from torchmetrics.functional.classification import binary_roc
+
     curves = binary_roc(torch.from_numpy(probabilities), torch.from_numpy(targets).int())
     fpr, tpr, thresholds = (curve.numpy() for curve in curves)
     return fpr, tpr, thresholds
 
 
-def _per_class(
-    metric: Callable[..., torch.Tensor], probabilities: np.ndarray, targets: np.ndarray
-) -> np.ndarray:
+def _per_class(metric: str, probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    # Imported here: whoever only predicts needs neither package, which take seconds to import.
+    import torch
+    from torchmetrics.functional import classification
+
+    formula = getattr(classification, metric)
     # Column by column: what torchmetrics' multilabel form computes, which refuses one column.
     values = np.full(targets.shape[1], np.nan)
     for column, truth in enumerate(targets.T):
         if 0 < truth.sum() < len(truth):
             given = torch.from_numpy(np.ascontiguousarray(probabilities[:, column]))
-            values[column] = float(metric(given, torch.from_numpy(truth.astype(np.int64))))
+            values[column] = float(formula(given, torch.from_numpy(truth.astype(np.int64))))
     return values

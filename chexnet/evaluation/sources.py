@@ -13,13 +13,11 @@ from chexnet.data.datasets import default_workers
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import ConfigError, DataError, LeakError
-from chexnet.evaluation.assessment import FromValidation, fit_on
-from chexnet.evaluation.calibration import from_card
+from chexnet.evaluation.chosen import FromValidation, fit_on, stored
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.predictions import read_predictions
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.subject import open_subject
-from chexnet.model import Card
 
 
 @dataclass(frozen=True)
@@ -113,20 +111,12 @@ def score_networks(
     found = _average([score_weights(data, w, part, flip=flip, **options) for w in weights])
     if found.chosen or part == "all":
         return found
-    val = found if part == "val" else None
-    if val is None:
+    if part == "val":
+        val = found
+    else:
         val = _average([score_weights(data, w, "val", flip=flip, **options) for w in weights])
     source = f"{len(val.scores.images):,} validation images, scored in the same way"
     return replace(found, chosen=fit_on(val.scores, source))
-
-
-def stored(card: Card) -> FromValidation | None:
-    """What a weights file carries of its validation; None in one of before it did."""
-    if "thresholds" not in card.validation:
-        return None
-    images = card.validation["figures"]["images"]
-    source = f"{images:,} validation images, when the weights were written"
-    return FromValidation(from_card(card.validation), card.validation["thresholds"], source)
 
 
 def _average(found: list[Scored]) -> Scored:

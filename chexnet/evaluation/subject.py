@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.card import Card
 from chexnet.data.datasets import AnyDataSet
 from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.data.study import Study, open_study
 from chexnet.data.table import read_folder
 from chexnet.errors import CheckpointError
-from chexnet.model import Card, DenseNet121, load_weights
+from chexnet.model import DenseNet121, load_weights
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_batches_are_the_items_stacked(packed):
 def test_the_predictor_sees_the_same_bytes(packed, trained, phantoms):
     from chexnet.predict import Predictor
 
-    predictor = Predictor(trained / "best_chexnet_params.pth")
+    predictor = Predictor(trained / "best_chexnet_params.pth", engine="torch")
     path = read_folder(phantoms).paths[packed[0].images[3]]
     assert np.array_equal(predictor.item(path), packed[1][3][0][0].numpy())
     assert np.array_equal(predictor.item(path.read_bytes()), packed[1][3][0][0].numpy())

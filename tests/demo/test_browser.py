@@ -63,7 +63,7 @@ def test_a_png_becomes_bars_in_order_and_a_heatmap(visit, phantom, trained):
     page = visit()
     drop(page, encoded(phantom), "a.png")
     page.wait_for_selector(".cx-bar")
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu")
+    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
     [prediction] = predictor.predict([encoded(phantom)])
     values = {n: p for n, p in prediction.probabilities.items() if n in FINDINGS}
     order = sorted(values, key=lambda name: -values[name])

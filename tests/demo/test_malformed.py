@@ -73,7 +73,9 @@ def survives(served: Served, web: Web, trained, count: int, seed: int) -> Counte
     assert "Traceback" not in served.log.read_text()
     # The same process still answers, and rightly.
     kind, said = web.ask("predict", file_data(web.upload(png(3))))
-    [right] = Predictor(trained / "best_chexnet_params.pth", "cpu").predict([png(3)])
+    [right] = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch").predict(
+        [png(3)]
+    )
     assert kind == "complete"
     assert json.loads(said)[-1]["probabilities"] == pytest.approx(right.probabilities, abs=1e-4)
     return found

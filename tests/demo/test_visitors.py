@@ -29,7 +29,7 @@ from tests.processes import start, wait
 
 @pytest.fixture(scope="module")
 def predictor(trained):
-    return Predictor(trained / "best_chexnet_params.pth", "cpu")
+    return Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
 
 
 def close(found: dict, expected: dict) -> bool:

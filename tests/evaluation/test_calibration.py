@@ -3,19 +3,21 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from chexnet.card import Card
+from chexnet.describe import make_card
 from chexnet.evaluation.calibration import (
     Calibration,
-    as_card,
     brier,
     calibrate,
     error_intervals,
     expected_calibration_error,
     fit_calibrations,
-    from_card,
     reliability,
 )
+from chexnet.evaluation.chosen import fit_on, stored
 from chexnet.evaluation.draws import PatientDraws
 from chexnet.evaluation.metrics import Scores, auroc
+from chexnet.transforms import Preprocessing
 
 CLASSES = ["Effusion", "Mass", "Hernia"]
 
@@ -98,10 +100,15 @@ def test_bins_have_equal_mass_and_the_error_is_their_weighted_distance():
     assert brier(given, truth) == pytest.approx((2 * 0.01 + 0.04 + 0.64 + 2 * 0.01) / 6)
 
 
-def test_a_weights_file_carries_it():
-    fitted = fit_calibrations(simulated(500, 6)[0])
-    assert from_card({"calibration": as_card(fitted)}) == fitted
-    assert from_card({}) == {}
+def test_a_weights_file_carries_what_validation_chose():
+    scores, nobody = simulated(500, 6)[0], np.zeros(0, np.int64)
+    told = {"facts": {}, "config": {}, "origin": "", "epoch": 1}
+    card = make_card(Preprocessing(), scores, trained=(nobody, nobody), **told)
+    carried, expected = stored(card), fit_on(scores, "")
+    assert carried.calibrations == expected.calibrations
+    assert carried.thresholds == expected.thresholds
+    assert "500 validation images" in carried.source
+    assert stored(Card({}, Preprocessing())) is None
 
 
 def test_calibration_figures_have_intervals_by_patient():

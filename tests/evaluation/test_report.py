@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from chexnet.evaluation import report
-from chexnet.evaluation.assessment import Assessment, assess, fit_on
+from chexnet.evaluation.assessment import Assessment, assess
 from chexnet.evaluation.cases import wrong_places
+from chexnet.evaluation.chosen import fit_on
 from chexnet.evaluation.draws import Interval
 from chexnet.evaluation.localization import Target
 from chexnet.evaluation.metrics import Scores, roc

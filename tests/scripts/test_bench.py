@@ -204,7 +204,7 @@ def asked(phantoms, tmp_path_factory):
     """Expected answers of three pictures, and the same as a demo sends them."""
     setting = tiny(phantoms, tmp_path_factory.mktemp("network"))
     paths = list(setting.pictures(CLIENTS).values())
-    expected = Predictor(setting.network, "cpu").predict(paths)
+    expected = Predictor(setting.network, "cpu", engine="torch").predict(paths)
 
     def sent(prediction, finding: str) -> dict:
         return {

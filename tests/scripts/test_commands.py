@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "bench",
     "eval",
+    "export",
     "gate",
     "leakage",
     "localize",

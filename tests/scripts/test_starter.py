@@ -21,7 +21,7 @@ def test_the_stored_weights_are_small_half_precision_and_say_what_they_saw():
     assert kinds == {False: "torch.float16", True: "torch.float32"}
     assert WEIGHTS.stat().st_size < 16e6
     predictor = Predictor(WEIGHTS, "cpu")
-    assert predictor.phantoms
+    assert predictor.card.phantoms
     assert predictor.card.preprocessing.size == 256
     assert all(predictor.thresholds[name] is not None for name in predictor.classes)
 

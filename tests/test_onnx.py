@@ -1,0 +1,208 @@
+"""The exported network: equal to PyTorch, whole in one file, refused where it is not."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from chexnet import engine, export, onnx
+from chexnet.data.table import read_folder
+from chexnet.engine import TorchEngine, open_engine
+from chexnet.errors import CheckpointError, ChexnetError, ConfigError
+from chexnet.onnx import OnnxEngine
+from chexnet.predict import Predictor
+from tests.scripts.test_commands import run
+
+ROOT = Path(__file__).parents[1]
+BEST = "best_chexnet_params.pth"
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory) -> Path:
+    """What the command writes."""
+    out = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    done = run("export", trained / BEST, out)
+    assert done.returncode == 0, done.stderr
+    assert "clinical" in done.stdout
+    return out
+
+
+@pytest.fixture(scope="module")
+def pictures(phantoms) -> list[Path]:
+    return list(read_folder(phantoms).paths.values())[:5]
+
+
+@pytest.fixture(scope="module")
+def both(trained, exported) -> tuple[Predictor, Predictor]:
+    return Predictor(exported), Predictor(trained / BEST, "cpu", "torch")
+
+
+def test_every_answer_is_that_of_pytorch(both, pictures):
+    fast, slow = both
+    assert fast.engine.startswith("ONNX Runtime")
+    assert slow.engine.startswith("PyTorch")
+    for count in (5, 1):
+        for one, other in zip(fast.predict(pictures[:count]), slow.predict(pictures), strict=False):
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+            np.testing.assert_allclose(one.heatmaps, other.heatmaps, atol=1e-4)
+            assert np.array_equal(one.item, other.item)
+            assert fast.findings_over_threshold(one) == slow.findings_over_threshold(other)
+
+
+def test_the_file_says_all_that_the_weights_say(both, exported):
+    fast, slow = both
+    assert fast.classes == slow.classes
+    assert fast.thresholds == slow.thresholds
+    assert fast.card.preprocessing == slow.card.preprocessing
+    assert fast.card.validation == json.loads(json.dumps(slow.card.validation))
+    assert fast.card.phantoms
+    told = fast.card.provenance
+    assert {k: slow.card.provenance[k] for k in told} == told
+    # Hashes of names are for scoring, which takes the weights file.
+    assert set(slow.card.provenance) - set(told) == {"trained_images", "trained_patients"}
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    assert "not for clinical use" in session.get_modelmeta().custom_metadata_map["notice"]
+
+
+def test_a_graph_that_answers_otherwise_is_not_written(trained, tmp_path, monkeypatch):
+    right = export.explain
+
+    def wrong(*arguments):
+        found = right(*arguments)
+        return replace(found, contributions=found.contributions + 2e-4)
+
+    monkeypatch.setattr(export, "explain", wrong)
+    with pytest.raises(ChexnetError, match=r"differs.*expected at most 1e-04"):
+        export.export(trained / BEST, tmp_path / "new.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_methods_of_the_package_need_the_weights_file(trained, exported, pictures):
+    pytest.importorskip("pytorch_grad_cam")
+    fast = Predictor(trained / BEST, "cpu", "onnx")
+    slow = Predictor(trained / BEST, "cpu", "torch")
+    [answer] = fast.predict(pictures[:1])
+    name = fast.classes[0]
+    expected = slow.heatmap(slow.predict(pictures[:1])[0], name, "HiResCAM")
+    np.testing.assert_allclose(fast.heatmap(answer, name, "HiResCAM"), expected, atol=1e-4)
+    alone = Predictor(exported)
+    with pytest.raises(ConfigError, match="Pass the weights file"):
+        alone.heatmap(alone.predict(pictures[:1])[0], name, "HiResCAM")
+
+
+def test_torch_is_not_imported_to_answer(exported, pictures):
+    code = (
+        "import sys; from pathlib import Path; from chexnet.predict import Predictor; "
+        f"p = Predictor(Path({str(exported)!r})); p.predict([Path({str(pictures[0])!r})]); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(onnx.platformdirs, "user_cache_path", lambda _: tmp_path / "cache")
+    return tmp_path / "cache" / "onnx"
+
+
+def fake_export(exported, made: list):
+    def write(weights: Path, out: Path) -> None:
+        made.append(weights)
+        out.write_bytes(exported.read_bytes())
+
+    return write
+
+
+def test_weights_are_exported_once_and_again_when_they_change(
+    cache, trained, exported, tmp_path, monkeypatch
+):
+    made, told = [], []
+    monkeypatch.setattr(export, "export", fake_export(exported, made))
+    weights = tmp_path / "w.pth"
+    weights.write_bytes((trained / BEST).read_bytes())
+    for _ in range(2):
+        opened = open_engine(weights, "cpu", on_export=lambda: told.append(1))
+        assert isinstance(opened, OnnxEngine)
+    assert len(made) == len(told) == 1
+    weights.write_bytes(weights.read_bytes() + b"x")
+    open_engine(weights, "cpu")
+    assert len(made) == 2
+    for number in range(2 * onnx.KEPT):
+        weights.write_bytes(str(number).encode())
+        open_engine(weights, "cpu")
+    assert len(list(cache.glob("*.onnx"))) == onnx.KEPT
+
+
+def test_a_damaged_cache_is_made_again(cache, trained, exported, monkeypatch):
+    made: list[Path] = []
+    monkeypatch.setattr(export, "export", fake_export(exported, made))
+    open_engine(trained / BEST, "cpu")
+    [file] = cache.glob("*.onnx")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert isinstance(open_engine(trained / BEST, "cpu"), OnnxEngine)
+    assert len(made) == 2
+
+
+def test_pytorch_answers_where_onnx_runtime_cannot(trained, tmp_path, monkeypatch):
+    weights = trained / BEST
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setattr(onnx.platformdirs, "user_cache_path", lambda _: blocked)
+    assert isinstance(open_engine(weights, "cpu"), TorchEngine)
+    with pytest.raises(OSError, match="file"):
+        open_engine(weights, "cpu", "onnx")
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    assert isinstance(open_engine(weights, "cpu"), TorchEngine)
+
+
+def test_what_is_no_exported_file_is_refused(trained, exported, tmp_path):
+    import onnx as format_of_onnx
+
+    stranger = format_of_onnx.load(exported)
+    del stranger.metadata_props[:]
+    format_of_onnx.save(stranger, tmp_path / "stranger.onnx")
+    with pytest.raises(CheckpointError, match="not exported by this project"):
+        Predictor(tmp_path / "stranger.onnx")
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(exported.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match="damaged"):
+        Predictor(damaged)
+    with pytest.raises(CheckpointError, match="Found no file"):
+        Predictor(tmp_path / "none.onnx")
+    with pytest.raises(ConfigError, match="Pass the weights file"):
+        Predictor(exported, "cuda")
+    with pytest.raises(ConfigError, match="expected one of auto, onnx, torch"):
+        Predictor(trained / BEST, "cpu", "tensorrt")
+
+
+def test_damaged_weights_are_refused_as_without_onnx(cache, tmp_path):
+    weights = tmp_path / BEST
+    weights.write_bytes(b"nothing of use")
+    with pytest.raises(CheckpointError):
+        Predictor(weights, "cpu")
+    assert not list(cache.glob("*.onnx"))
+
+
+def test_the_readme_serves_the_file_without_pytorch(both, exported, pictures, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [recipe] = re.findall(r"```python\n(import json\n.*?onnxruntime.*?)```", readme, re.DOTALL)
+    recipe = recipe.replace("chexnet.onnx", str(exported)).replace(
+        "radiograph.png", str(pictures[0])
+    )
+    recipe += "\nprint(json.dumps(probabilities))\nnp.save('maps.npy', heatmaps)\n"
+    blocked = "import sys\nsys.modules['torch'] = sys.modules['chexnet'] = None\n"
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + recipe], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    [expected] = both[1].predict(pictures[:1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == pytest.approx(expected.probabilities, abs=1e-4)
+    maps = np.load(tmp_path / "maps.npy")
+    np.testing.assert_allclose(maps, expected.heatmaps, atol=1e-4)
