@@ -21,6 +21,8 @@ class Group(StrEnum):
     """Rows that are measured together."""
 
     READING = "reading"
+    TRAINING = "training"
+    MEMORY = "memory"
     EVALUATION = "evaluation"
     EXPLAINING = "explaining"
     DEMO = "demo"
@@ -81,12 +83,26 @@ class CostRow(Row):
 
 
 @dataclass(frozen=True)
-class ShareRow(CostRow):
-    """A measurement of a share: ours is a part of the other."""
+class LimitRow(Row):
+    """A measurement that has a limit and nothing beside it: the ratio is its share of the limit.
+
+    Attributes:
+        limit: in the row's unit.
+    """
+
+    limit: float = 1.0
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ours) / self.limit
 
     @property
     def ratio_text(self) -> str:
-        return f"{100 * self.ratio:.2f} %"
+        return f"{100 * self.ratio:.0f} % of the limit"
+
+    @property
+    def other_text(self) -> str:
+        return f"{_short(self.limit)} {self.unit}"
 
 
 @dataclass(frozen=True)

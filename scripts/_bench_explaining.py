@@ -1,23 +1,34 @@
 """Rows of scripts.bench: what the heatmaps of all classes cost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 
+from chexnet.engine import open_engine
 from chexnet.explain import explain
+from chexnet.gate import judge
 from chexnet.images import read_radiograph
 from chexnet.model import load_weights
+from chexnet.predict import Predictor
 from chexnet.transforms import item_pixels, normalise
 from scripts._bench import CostRow, Row, Skipped, in_turn, missing
-from scripts._bench_setting import Setting
+from scripts._bench_setting import Setting, kind_of
 from scripts._bench_tutorial import Tutorial
+from scripts._predicting import looked_at
 
 MORE = 4
 """Calls are short here: so many times the repeats are made, for a median that holds still."""
 
+FOLDER, FOLDER_BATCH = 32, 16
+"""Pictures of the folder, and how many of them scripts.predict shows the network at once."""
+
 
 def rows(setting: Setting) -> Iterator[Row | Skipped]:
-    """All maps and probabilities beside one forward pass, and beside the grad-cam package."""
+    """All maps and probabilities beside one forward pass, in PyTorch and as they are served.
+
+    Then beside the grad-cam package, and a folder of pictures beside one after another.
+    """
     model, card = load_weights(setting.network)
     [path] = setting.pictures(1).values()
     pixels = item_pixels(read_radiograph(path).as_uint8(), setting.preprocessing)
@@ -42,6 +53,7 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
         beside="one forward pass: probabilities alone",
         target="at most 1.3x",
     )
+    yield from _served(setting, forward, pixels, work)
     reason = missing("pytorch_grad_cam")
     if reason:
         yield Skipped(f"{work}, beside the grad-cam package", reason)
@@ -60,5 +72,46 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
         ours=[1000 * t for t in mine],
         other=[1000 * t for t in theirs],
         beside="the grad-cam package, class by class",
-        target="shown",
+        target="at least 30x",
+    )
+
+
+def _served(
+    setting: Setting, forward: Callable[[], None], pixels: np.ndarray, work: str
+) -> Iterator[Row | Skipped]:
+    reason = missing("onnxruntime", "onnx", "onnxscript")
+    if reason:
+        yield Skipped(f"{work}, served", reason)
+        return
+    engine = open_engine(setting.network, "cpu", "onnx")
+    mine, theirs = in_turn(lambda: engine(pixels[None]), forward, MORE * setting.repeats)
+    yield Row(
+        work=f"{work}, served (ONNX Runtime)",
+        unit="ms",
+        ours=[1000 * t for t in mine],
+        other=[1000 * t for t in theirs],
+        beside="one forward pass of PyTorch: probabilities alone",
+        target="at least 1.8x",
+    )
+    paths = list(setting.pictures(min(setting.images, FOLDER)).values())
+    predictor = Predictor(setting.network, "cpu", "onnx")
+
+    def folder() -> None:
+        for _ in looked_at(predictor, paths, FOLDER_BATCH):
+            pass
+
+    def one_by_one() -> None:
+        for path in paths:
+            radiograph = read_radiograph(path)
+            judge(radiograph)
+            predictor.predict_pixels([radiograph.as_uint8()])
+
+    mine, theirs = in_turn(folder, one_by_one, setting.repeats)
+    yield Row(
+        work=f"scripts.predict over {len(paths)} files, a {kind_of(paths)} each, {setting.size} px",
+        unit="ms an image",
+        ours=[1000 * t / len(paths) for t in mine],
+        other=[1000 * t / len(paths) for t in theirs],
+        beside="the same network, gate and reader, one picture after another",
+        target="at least 1.5x",
     )

@@ -1,6 +1,6 @@
-"""Rows of scripts.bench: reading pictures for training, and how long a step waits for them."""
+"""Rows of scripts.bench: decoding pictures once, and reading them for training."""
 
-import time
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,34 +8,63 @@ import numpy as np
 import torch
 from PIL import Image
 
-from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet, batch_loader
-from chexnet.data.pack import Pack, pack_folder, prepare
-from chexnet.model import build
+from chexnet.data.datasets import PackedDataSet
+from chexnet.data.pack import prepare
 from chexnet.transforms import normalise
-from scripts._bench import Row, ShareRow, in_turn
+from scripts._bench import Row, Skipped, in_turn, missing
 from scripts._bench_setting import Setting, kind_of
 from scripts._bench_tutorial import item_transform, whole_transform
 
 BATCH = 12
+AGAIN = 4
+"""Times that each picture is packed."""
 EPOCHS = 20
 """One epoch of few pictures is over too soon to be timed."""
 
 
-def rows(setting: Setting) -> Iterator[Row]:
-    """Reading up to the item and up to the batch; waiting in a training step."""
+def rows(setting: Setting) -> Iterator[Row | Skipped]:
+    """Packing; reading up to the item and up to the batch."""
     paths = setting.pictures(setting.images)
-    data = _packed(setting, paths)
-    yield from _reading(data, list(paths.values()), setting.repeats)
-    yield _waiting(data, setting.steps)
+    yield _packing(setting, paths)
+    yield from _reading(setting.packed(), list(paths.values()), setting.repeats)
 
 
-def _packed(setting: Setting, paths: dict[str, Path]) -> PackedDataSet:
-    folder, preprocessing = setting.folder, setting.preprocessing
-    place = pack_folder(setting.out / "packs", folder.root, preprocessing)
-    prepare(paths, place, preprocessing)
-    chosen = np.flatnonzero(folder.table["image"].isin(paths))
-    files = ChestXRayDataSet(folder, rows=chosen, preprocessing=preprocessing)
-    return PackedDataSet(files, Pack(place, preprocessing))
+def _packing(setting: Setting, paths: dict[str, Path]) -> Row | Skipped:
+    """Decode, check, crop, resize and write on one core, beside the decoder alone."""
+    work = f"decoding and packing a {kind_of(list(paths.values()))}, one core, {setting.size} px"
+    reason = missing("cv2")
+    if reason:
+        return Skipped(work, reason)
+    import cv2
+
+    place = setting.out / "packing"
+    # So many that the flush to the disk, once in 512 pictures, has the share that it has of NIH.
+    named = {f"{n}-{name}": path for n in range(AGAIN) for name, path in paths.items()}
+    files = [np.frombuffer(path.read_bytes(), np.uint8) for path in named.values()]
+
+    def ours() -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        prepare(named, place, setting.preprocessing, workers=1)
+
+    def decoder() -> None:
+        for data in files:
+            cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        mine, theirs = in_turn(ours, decoder, setting.repeats)
+    finally:
+        cv2.setNumThreads(threads)
+        shutil.rmtree(place, ignore_errors=True)
+    return Row(
+        work=work,
+        unit="ms an image",
+        ours=[1000 * t / len(named) for t in mine],
+        other=[1000 * t / len(named) for t in theirs],
+        beside="libpng's decoding alone (OpenCV's imdecode)",
+        target="at least 0.85x",
+    )
 
 
 def _reading(data: PackedDataSet, paths: list[Path], repeats: int) -> Iterator[Row]:
@@ -82,33 +111,3 @@ def _reading(data: PackedDataSet, paths: list[Path], repeats: int) -> Iterator[R
             )
     finally:
         torch.set_num_threads(threads)
-
-
-def _waiting(data: PackedDataSet, steps: int) -> Row:
-    """Share of training steps, read from a pack, that is spent waiting for the next batch."""
-    model = build(data.classes, "none", 0).model.train()
-    model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    order = np.random.default_rng(0).integers(0, len(data), (steps + 1, BATCH))
-    waits, wholes = [], []
-    loader = iter(batch_loader(data, list(order), workers=0))
-    for _ in range(steps + 1):
-        began = time.perf_counter()
-        images, targets, _ = next(loader)
-        came = time.perf_counter()
-        inputs = normalise(images, data.preprocessing)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(inputs), targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        waits.append(1000 * (came - began))
-        wholes.append(1000 * (time.perf_counter() - began))
-    return ShareRow(
-        work=f"waiting for data in a training step on the CPU, {data.preprocessing.size} px",
-        unit="ms a step",
-        ours=waits[1:],  # the first step also plans its convolutions
-        other=wholes[1:],
-        beside=f"the whole step, batch {BATCH}",
-        target="under 5 %",
-    )

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from chexnet.card import Card
+from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
+from chexnet.data.pack import Pack, pack_folder, prepare
 from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError
 from chexnet.labels import FINDINGS
@@ -76,6 +79,15 @@ class Setting:
                 "folder, or smaller --images and --clients."
             )
         return dict(list(paths.items())[:count])
+
+    def packed(self) -> PackedDataSet:
+        """The first pictures as a data set that is read from a pack, made when first asked for."""
+        preprocessing, paths = self.preprocessing, self.pictures(self.images)
+        place = pack_folder(self.out / "packs", self.folder.root, preprocessing)
+        prepare(paths, place, preprocessing)
+        chosen = np.flatnonzero(self.folder.table["image"].isin(paths))
+        files = ChestXRayDataSet(self.folder, rows=chosen, preprocessing=preprocessing)
+        return PackedDataSet(files, Pack(place, preprocessing))
 
     @cached_property
     def network(self) -> Path:

@@ -34,12 +34,13 @@ def bench(
 ) -> None:
     """Every row measures both sides in turn, in one run, and prints the ratio of the medians.
 
-    Writes bench.json and bench.md into --out. Rows whose packages are missing are named.
+    Writes bench.json, bench.md and bench.png into --out. Rows whose packages are missing are named.
     """
     import json
 
     from chexnet.files import write_text
     from chexnet.provenance import surroundings
+    from scripts._bench_plot import plot
     from scripts._bench_setting import Setting
 
     setting = Setting(
@@ -69,7 +70,8 @@ def bench(
     }
     write_text(out / "bench.json", json.dumps(content, indent=2))
     write_text(out / "bench.md", text + "\n")
-    print(f"\nWritten to {out}: bench.json, bench.md")
+    plot(rows, out / "bench.png")
+    print(f"\nWritten to {out}: bench.json, bench.md, bench.png")
 
 
 if __name__ == "__main__":

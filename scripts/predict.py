@@ -36,28 +36,25 @@ def predict(
     """
     from chexnet import distributed
     from chexnet.predict import Predictor
+    from scripts._predicting import looked_at
 
     files = list(_files(images))
     mine = files[distributed.rank() :: distributed.world()]
     predictor = Predictor(weights, device, engine, _say_export)
-    failed = done = 0
+    failed = 0
     if not as_json:
         print("Research and education only, not for clinical use.")
     with progress_bar("Predicting") as on_progress:
-        for start in range(0, len(mine), batch_size):
-            batch = mine[start : start + batch_size]
-            for path, answer, doubt in _answers(predictor, batch):
-                if isinstance(answer, str):
-                    failed += 1
-                    print(f"Error: {answer}", file=sys.stderr)
-                    continue
-                show = _as_json if as_json else _as_text
-                shown = show(predictor, path, answer, doubt)
-                print(shown, flush=True)
-                if heatmaps:
-                    _write_overlays(predictor, path, answer, heatmaps)
-            done += len(batch)
+        for done, (path, answer, doubt) in enumerate(looked_at(predictor, mine, batch_size), 1):
             on_progress(done, len(mine))
+            if isinstance(answer, str):
+                failed += 1
+                print(f"Error: {answer}", file=sys.stderr)
+                continue
+            show = _as_json if as_json else _as_text
+            print(show(predictor, path, answer, doubt), flush=True)
+            if heatmaps:
+                _write_overlays(predictor, path, answer, heatmaps)
     if failed:
         print(f"{failed} of {len(mine)} pictures could not be read.", file=sys.stderr)
         sys.exit(1)
@@ -73,27 +70,6 @@ def _files(images: list[Path]) -> Iterator[Path]:
             yield from sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != ".")
         else:
             yield path
-
-
-def _answers(
-    predictor: "Predictor", batch: list[Path]
-) -> Iterator[tuple[Path, "Prediction | str", str]]:
-    """Each file with its prediction, or the reason why there is none, and the gate's doubt."""
-    from chexnet.errors import ImageError
-    from chexnet.gate import judge
-    from chexnet.images import read_radiograph
-
-    pictures, doubts, reasons = {}, {}, {}
-    for path in batch:
-        try:
-            radiograph = read_radiograph(path)
-            pictures[path] = radiograph.as_uint8()
-            doubts[path] = judge(radiograph).message
-        except ImageError as error:
-            reasons[path] = str(error)
-    answers = dict(zip(pictures, predictor.predict_pixels(list(pictures.values())), strict=True))
-    for path in batch:
-        yield path, answers.get(path) or reasons[path], doubts.get(path, "")
 
 
 def _as_json(predictor: "Predictor", path: Path, answer: "Prediction", doubt: str) -> str:

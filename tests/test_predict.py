@@ -56,9 +56,7 @@ def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures
         one = {"slope": 0.5, "bias": bias, "positives": 30, "pooled": False}
         content["validation"]["calibration"] = {name: one}
         save_sealed(tmp_path / f"{bias}.pth", content)
-        raw[bias] = Predictor(tmp_path / f"{bias}.pth", "cpu", "torch").predict(
-            pictures[:1]
-        )[0]
+        raw[bias] = Predictor(tmp_path / f"{bias}.pth", "cpu", "torch").predict(pictures[:1])[0]
     low, high = (logit(raw[bias].probabilities[name]) for bias in (0.0, 2.0))
     assert high - low == pytest.approx(2.0, abs=1e-6)
     cells = raw[0.0].heatmaps

@@ -16,7 +16,6 @@ from chexnet.evaluation.metrics import Scores
 from chexnet.labels import FINDINGS
 from chexnet.randomness import keyed_generator
 
-
 BLOCK = 50
 """Draws that are held at once: 1 MB of weights for the patients of NIH's test list."""
 

@@ -12,14 +12,25 @@ import numpy as np
 import pytest
 from gradio_client.exceptions import AppError
 from httpx import ReadTimeout
+from PIL import Image
 from typer.testing import CliRunner
 
 import scripts
 from chexnet.errors import ChexnetError, DataError
 from chexnet.labels import FINDINGS
 from chexnet.predict import Predictor
-from scripts import _bench, _bench_demo, _bench_evaluation, _bench_explaining, _bench_served
-from scripts._bench import CostRow, Group, Row, ShareRow, Skipped, in_turn, table
+from scripts import (
+    _bench,
+    _bench_demo,
+    _bench_evaluation,
+    _bench_explaining,
+    _bench_floors,
+    _bench_memory,
+    _bench_plot,
+    _bench_served,
+    _bench_training,
+)
+from scripts._bench import CostRow, Group, LimitRow, Row, Skipped, in_turn, table
 from scripts._bench_setting import Setting
 from scripts._bench_tutorial import Tutorial
 from scripts.bench import app
@@ -43,16 +54,19 @@ class Recorded(subprocess.Popen):
 
 
 @pytest.fixture(scope="module")
-def ran(phantoms, tmp_path_factory):
+def ran(phantoms, trained, tmp_path_factory):
     """The folder of a run of the command, and what it said."""
     out = tmp_path_factory.mktemp("bench")
     options = ["--data", phantoms, "--out", out, "--size", 64, "--images", 12, "--steps", 2]
     options += ["--repeats", REPEATS, "--clients", CLIENTS]
     options += ["--only", "reading", "--only", "explaining", "--only", "demo"]
+    options += ["--only", "memory", "--weights", trained / "best_chexnet_params.pth"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Recorded)
         for group in (_bench_demo, _bench_explaining):
             patch.setattr(group, "MORE", 1)
+        for name, value in {"RUNS": 1, "SIZE": 64, "FEW": 12, "MANY": 24}.items():
+            patch.setattr(_bench_memory, name, value)
         done = CliRunner().invoke(app, list(map(str, options)))
     assert done.exit_code == 0, (done.output, done.exception)
     return out, done.output
@@ -75,7 +89,8 @@ def test_the_ratio_says_how_many_times_as_fast_ours_is_or_what_it_costs():
     sides = ([1.0, 2.0, 6.0], [10.0, 20.0, 90.0])
     assert Row("w", "s", *sides, "b", "t").ratio_text == "10.00x as fast"
     assert CostRow("w", "s", *sides, "b", "t").ratio_text == "0.10x the time"
-    assert ShareRow("w", "s", *sides, "b", "t").ratio_text == "10.00 %"
+    limited = LimitRow("w", "GB", sides[0], [], "b", "t", limit=4.0)
+    assert (limited.ratio_text, limited.other_text) == ("50 % of the limit", "4 GB")
 
 
 def test_the_table_shows_median_spread_ratio_target_and_what_was_left_out():
@@ -102,18 +117,29 @@ def test_each_group_has_its_file(group):
 
 def test_every_row_is_made_of_its_two_sides(rows):
     for row in rows.values():
-        ours, other = map(statistics.median, (row["ours"], row["other"]))
+        ours, other = (statistics.median(row[side] or [1]) for side in ("ours", "other"))
+        assert min(*row["ours"], *row["other"], 1) > 0
+        if "limit" in row:
+            assert row["ratio"] == pytest.approx(ours / row["limit"])
+            continue
         cost = "as fast" not in row["ratio_text"]
         assert row["ratio"] == pytest.approx(ours / other if cost else other / ours)
-        assert min(*row["ours"], *row["other"]) > 0
 
 
 def test_the_rows_of_the_issue_are_there_with_their_targets(rows):
-    forward = found(rows, "14 heatmaps and probabilities", "64 px", "one forward pass")
+    forward = found(
+        rows, "15 heatmaps and probabilities of a picture, CPU, 64 px / one forward pass"
+    )
     assert forward["target"] == "at most 1.3x"
     assert forward["ratio_text"].endswith("the time")
-    package = found(rows, "14 heatmaps and probabilities", "grad-cam package, class by class")
+    package = found(rows, "15 heatmaps and probabilities", "grad-cam package, class by class")
     assert package["ratio_text"].endswith("as fast")
+    assert package["target"] == "at least 30x"
+    assert found(rows, "served (ONNX Runtime)")["target"] == "at least 1.8x"
+    assert found(rows, "scripts.predict over 12 files")["target"] == "at least 1.5x"
+    limits = [found(rows, "opening a pack of 112,120", what) for what in ("time", "memory")]
+    limits += [found(rows, "training on the CPU"), found(rows, "scoring 24 images")]
+    assert all(row["ratio_text"].endswith("of the limit") for row in limits)
     first = found(rows, "upload of a 96x96 PNG, probabilities and first heatmap")
     assert (first["unit"], first["target"]) == ("ms", "under 400 ms")
     other = found(rows, "another finding's heatmap")
@@ -128,7 +154,7 @@ def test_only_the_groups_that_were_asked_for_are_measured_and_shown(ran, rows):
     out, said = ran
     assert not [name for name in rows if "bootstrap" in name]
     assert found(rows, "reading an epoch up to the item")
-    assert found(rows, "waiting for data")["ratio_text"].endswith("%")
+    assert found(rows, "decoding and packing a 96x96 PNG")["target"] == "at least 0.85x"
     assert (out / "bench.md").read_text() in said
 
 
@@ -158,8 +184,10 @@ def test_without_gradio_the_demo_is_skipped_with_the_reason(phantoms, tmp_path, 
 def test_without_the_grad_cam_package_its_row_alone_is_skipped(phantoms, tmp_path, monkeypatch):
     monkeypatch.setattr(_bench, "find_spec", lambda name: None)
     setting = tiny(phantoms, tmp_path)
-    forward, package = _bench.measure(setting, [Group.EXPLAINING])
+    forward, served, package = _bench.measure(setting, [Group.EXPLAINING])
     assert forward.beside.startswith("one forward pass")
+    assert isinstance(served, Skipped)
+    assert "not installed: onnxruntime, onnx, onnxscript" in served.reason
     assert isinstance(package, Skipped)
     assert "not installed: pytorch_grad_cam" in package.reason
 
@@ -298,3 +326,43 @@ def test_both_sides_answer_alike(asked):
     probabilities, shown = Tutorial(setting.network, setting.size).look(paths[0])
     np.testing.assert_allclose(probabilities, list(expected[0].probabilities.values()), atol=1e-4)
     assert shown.shape == (64, 64, 3)
+
+
+# --- training --------------------------------------------------------------------------------
+
+
+def test_a_step_from_the_pack_stands_beside_one_that_reads_nothing(phantoms, tmp_path, monkeypatch):
+    monkeypatch.setattr(_bench_training, "_ranks", lambda setting: Skipped("ranks", "not here"))
+    setting = Setting(tmp_path, phantoms, images=12, size=64, repeats=2, steps=1)
+    monkeypatch.setattr(_bench_training.torch.cuda, "is_available", lambda: False)
+    held, gpu, ranks = _bench_training.rows(setting)
+    assert (held.unit, held.target) == ("ms a step", "at least 0.95x")
+    assert len(held.ours) == len(held.other) == 2
+    assert gpu == Skipped("a training step on a GPU, 64 px", "no GPU")
+    assert isinstance(ranks, Skipped)
+
+
+def test_two_ranks_are_timed_epoch_by_epoch_but_for_the_first(phantoms, tmp_path):
+    setting = Setting(tmp_path, phantoms, size=64, repeats=2)
+    [seconds] = _bench_training._epochs(setting, "cpu", 2)
+    assert seconds > 0
+
+
+def test_the_floors_are_those_of_densenet():
+    operations, moved = _bench_floors.work_of(224)
+    # 2.87 GMAC forward (torchvision's own figure), two operations each, three passes; the first
+    # layer needs no gradient of its input.
+    assert 0.95 < operations / (2.87e9 * 2 * 3) <= 1
+    assert 0.2e9 < moved < 2e9
+    told = _bench_floors.floors(224, "NVIDIA H200")
+    assert "images/s by arithmetic" in told
+    assert "images/s" not in _bench_floors.floors(224, "another card")
+
+
+def test_the_plot_shows_the_rows_that_have_a_speed(tmp_path):
+    sides = ([1.0], [10.0], "PIL", "at least 5x")
+    _bench_plot.plot([Row("reading", "ms", *sides)], tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.width > 600
+    _bench_plot.plot([CostRow("cost", "ms", *sides)], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()

@@ -1,0 +1,54 @@
+"""What no program can be faster than: a training step's arithmetic and its bytes, on paper."""
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from chexnet.labels import FINDINGS
+from chexnet.model import DenseNet121
+
+# Dense bfloat16 operations and bytes of memory a second, from NVIDIA's data sheets.
+CARDS = {
+    "H200": (989e12, 4.8e12),
+    "H100 80GB HBM3": (989e12, 3.35e12),
+    "A100-SXM4-80GB": (312e12, 2.04e12),
+}
+BFLOAT16 = 2  # bytes a number
+PASSES = 3
+"""A backward pass reads and writes each layer's numbers about twice more."""
+
+
+def work_of(size: int) -> tuple[float, float]:
+    """Operations and bytes of one image's training step.
+
+    Operations are torch's own count of the forward and the backward pass (convolutions and the
+    head). Bytes are what the layers read and write, every layer on its own, in bfloat16.
+    """
+    model = DenseNet121(len(FINDINGS)).train()
+    moved = 0
+
+    def count(_: nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        nonlocal moved
+        taken = [t for one in given for t in ([one] if isinstance(one, torch.Tensor) else one)]
+        moved += BFLOAT16 * (sum(t.numel() for t in taken) + made.numel())
+
+    for module in model.modules():
+        if not list(module.children()):
+            module.register_forward_hook(count)
+    images = torch.zeros(2, 3, size, size)
+    with FlopCounterMode(display=False) as counter:
+        model(images).sum().backward()
+    return counter.get_total_flops() / 2, PASSES * moved / 2
+
+
+def floors(size: int, card: str) -> str:
+    """Both floors in images a second, for a reader."""
+    operations, moved = work_of(size)
+    told = f"{operations / 1e9:.1f} GFLOP and {moved / 1e9:.2f} GB an image"
+    for name, (rate, bandwidth) in CARDS.items():
+        if name in card:
+            return (
+                f"{told}: at most {rate / operations:,.0f} images/s by arithmetic and "
+                f"{bandwidth / moved:,.0f} by bytes, on paper"
+            )
+    return told
