@@ -1,0 +1,82 @@
+"""Drawn and real radiographs in one folder of NIH's layout, for the starter weights."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from chexnet.data.table import LISTS, TABLES, NIHFolder, read_folder
+from chexnet.errors import DataError
+from chexnet.files import write_text
+
+COLUMNS = (
+    "Image Index",
+    "Finding Labels",
+    "Follow-up #",
+    "Patient ID",
+    "Patient Age",
+    "Patient Gender",
+    "View Position",
+)
+EVERY = 2
+"""Of the drawn patients every second one is in the mixture: as many pictures as there are real."""
+
+
+def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
+    """Put every second drawn patient and the named radiographs into one folder.
+
+    All real ones stand on the train_val list; the drawn ones keep their lists.
+
+    Args:
+        phantoms: folder of `scripts.phantom`.
+        nih: folder of NIH's download, or of a part of it.
+        names: of NIH's images, all from its official train_val list.
+        out: folder to make; pictures are linked, or copied where links cannot be made.
+
+    Raises:
+        DataError: a named image is not in `nih`, or is not on its train_val list.
+    """
+    drawn, real = read_folder(phantoms), read_folder(nih)
+    _refuse_others(real, names)
+    patients = sorted(set(drawn.table["patient"]))[::EVERY]
+    ours = drawn.table.loc[drawn.table["patient"].isin(patients), "image"]
+    for source, chosen in ((drawn, ours), (real, names)):
+        for name in chosen:
+            _link(source.paths[name], out / source.paths[name].relative_to(source.root))
+    tables = []
+    for source, chosen in ((drawn, ours), (real, names)):
+        raw = pd.read_csv(source.root / source.table_name, dtype=str, keep_default_na=False)
+        tables.append(raw.loc[raw["Image Index"].isin(set(chosen)), list(COLUMNS)])
+    write_text(out / TABLES["2017"], pd.concat(tables).to_csv(index=False))
+    lists = drawn.lists or {}
+    test = [name for name in ours if name in lists["test"]]
+    learned = [name for name in ours if name in lists["train_val"]]
+    write_text(out / LISTS["test"], "\n".join(test))
+    write_text(out / LISTS["train_val"], "\n".join([*learned, *names]))
+
+
+def _refuse_others(real: NIHFolder, names: list[str]) -> None:
+    lost = [name for name in names if name not in real.paths]
+    if lost:
+        raise DataError(
+            f"{len(lost):,} of the {len(names):,} radiographs are not under {real.root}, {lost[0]} "
+            "first. Fetch NIH's folders that hold them."
+        )
+    allowed = (real.lists or {}).get("train_val", frozenset())
+    others = [name for name in names if name not in allowed]
+    if others:
+        raise DataError(
+            f"{len(others):,} of the radiographs are not on the train_val list of {real.root}, "
+            f"{others[0]} first. Test images are for scoring only."
+        )
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.symlink(source.resolve(), target)
+    except OSError:  # Windows lets only administrators make them
+        shutil.copyfile(source, target)
