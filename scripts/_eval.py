@@ -162,21 +162,15 @@ class Looks:
 
 def looks_of(subject: Subject, device: str, on_progress: Callable[[int, int], None]) -> Looks:
     """The pictures of a part, and the heatmaps of its boxes where the data have a list of them."""
-    data_set = subject.data_set
-    place = {name: index for index, name in enumerate(data_set.images)}
-
-    def picture(name: str) -> np.ndarray:
-        return data_set.batch(np.array([place[name]]))[0][0, 0].numpy()
-
     if not (subject.study.folder.root / BOXES).is_file():
-        return Looks(picture)
+        return Looks(subject.picture)
     try:
         targets = boxed_targets(subject)
     except DataError:  # the list has boxes, none of them in this part
-        return Looks(picture)
+        return Looks(subject.picture)
     models = [subject.model.to(pick_device(device))]
     [maps] = maps_of(subject, models, targets, on_progress=on_progress)
-    return Looks(picture, (targets, maps))
+    return Looks(subject.picture, (targets, maps))
 
 
 def _write_report(

@@ -19,12 +19,10 @@ COLUMNS = (
     "Patient Gender",
     "View Position",
 )
-EVERY = 2
-"""Of the drawn patients every second one is in the mixture: as many pictures as there are real."""
 
 
 def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
-    """Put every second drawn patient and the named radiographs into one folder.
+    """Put drawn radiographs and the named real ones into one folder.
 
     All real ones stand on the train_val list; the drawn ones keep their lists.
 
@@ -39,8 +37,7 @@ def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
     """
     drawn, real = read_folder(phantoms), read_folder(nih)
     _refuse_others(real, names)
-    patients = sorted(set(drawn.table["patient"]))[::EVERY]
-    ours = drawn.table.loc[drawn.table["patient"].isin(patients), "image"]
+    ours = list(drawn.table["image"])
     for source, chosen in ((drawn, ours), (real, names)):
         for name in chosen:
             _link(source.paths[name], out / source.paths[name].relative_to(source.root))
@@ -49,11 +46,9 @@ def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
         raw = pd.read_csv(source.root / source.table_name, dtype=str, keep_default_na=False)
         tables.append(raw.loc[raw["Image Index"].isin(set(chosen)), list(COLUMNS)])
     write_text(out / TABLES["2017"], pd.concat(tables).to_csv(index=False))
-    lists = drawn.lists or {}
-    test = [name for name in ours if name in lists["test"]]
-    learned = [name for name in ours if name in lists["train_val"]]
-    write_text(out / LISTS["test"], "\n".join(test))
-    write_text(out / LISTS["train_val"], "\n".join([*learned, *names]))
+    test, learned = ((drawn.lists or {})[part] for part in ("test", "train_val"))
+    write_text(out / LISTS["test"], "\n".join(sorted(test)))
+    write_text(out / LISTS["train_val"], "\n".join([*sorted(learned), *names]))
 
 
 def _refuse_others(real: NIHFolder, names: list[str]) -> None:

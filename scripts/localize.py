@@ -105,20 +105,17 @@ def _write_overlays(
     """Box, heatmap and the map's peak (a ring) of the first targets of each finding."""
     from collections import Counter
 
-    import numpy as np
     from PIL import Image
 
     from chexnet.evaluation.cases import draw_target
     from chexnet.files import replacing
 
-    data_set = subject.data_set
-    place = {name: index for index, name in enumerate(data_set.images)}
     done: Counter[str] = Counter()
     for target in targets:
         if done[target.label] >= each:
             continue
         done[target.label] += 1
-        pixels = data_set.batch(np.array([place[target.image]]))[0][0, 0].numpy()
+        pixels = subject.picture(target.image)
         drawn = draw_target(pixels, maps[target.image, target.label], target)
         with replacing(folder / f"{target.label}_{Path(target.image).stem}.png") as temporary:
             Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)

@@ -1,6 +1,7 @@
 """A network, and pictures that it may be scored on because it never saw them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Subject:
     part: str
     facts: dict[str, Any]
 
-    @property
+    @cached_property
     def data_set(self) -> AnyDataSet:
         """The images of the part.
 
@@ -41,6 +42,14 @@ class Subject:
             DataError: none of them is here.
         """
         return self.study.data_set(self.part, self.card.classes)
+
+    def picture(self, name: str) -> np.ndarray:
+        """What the network sees of an image of the part, uint8 (size, size)."""
+        return self.data_set.batch(np.array([self._places[name]]))[0][0, 0].numpy()
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.data_set.images)}
 
 
 def open_subject(
