@@ -1,6 +1,8 @@
 """The design's picture of who may import whom, so that it cannot rot."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,13 @@ def test_configuration_and_labels_do_not_import_torch():
     for name in ("config", "labels", "errors", "images", "files"):
         used = {module.split(".")[0] for module in imports(ROOT / "chexnet" / f"{name}.py")}
         assert "torch" not in used
+
+
+def test_the_page_imports_nothing_that_it_does_not_use():
+    heavy = ("torch", "torchmetrics", "matplotlib", "pydicom", "sklearn", "scipy.optimize", "onnx")
+    code = f"import sys, demo.serve; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_only_images_opens_pictures():

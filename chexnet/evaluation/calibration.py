@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from chexnet.evaluation.draws import Interval, PatientDraws
@@ -158,6 +157,9 @@ def error_intervals(
 
 
 def _fit(probabilities: np.ndarray, targets: np.ndarray, *, pooled: bool = False) -> Calibration:
+    # Imported here: it takes half a second, and whoever predicts fits nothing.
+    from scipy.optimize import minimize
+
     logits = logit(np.clip(probabilities, _EDGE, 1 - _EDGE))
     positives = int(targets.sum())
     # Platt's targets, a little inside 0 and 1: separable answers would drive the slope to infinity.
