@@ -1,16 +1,19 @@
 """Rows of scripts.bench: memory, each measured in a process of its own."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
+import multiprocessing
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from chexnet.data.pack import DONE, FORMAT
+from chexnet.data.pack import DONE, FORMAT, Pack
+from chexnet.transforms import Preprocessing
 from scripts._bench import LimitRow, Row, Skipped
-from scripts._bench_served import ROOT
 from scripts._bench_setting import Setting
 
 IMAGES = 112_120  # of the whole of NIH
@@ -19,70 +22,39 @@ FEW, MANY = 200, 2000
 RUNS = 3
 STATUS = Path("/proc/self/status")
 
-# What a child runs; it prints numbers as JSON.
-_OPEN = """
-import json, re, sys, time
-from pathlib import Path
-from chexnet.data.pack import Pack
-from chexnet.transforms import Preprocessing
-def own():
-    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e3
-before, began = own(), time.perf_counter()
-pack = Pack(Path(sys.argv[1]), Preprocessing(size=int(sys.argv[2])))
-print(json.dumps([time.perf_counter() - began, own() - before]))
-"""
-_TRAIN = """
-import json, resource, sys
-from pathlib import Path
-from chexnet.config import TrainConfig
-from chexnet.train import fit
-data, out, size = sys.argv[1:]
-fit(TrainConfig(data=Path(data), out=Path(out), init="none", size=int(size), epochs=1,
-                split="patient", device="cpu", workers=0), restart=True)
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6))
-"""
-_SCORE = """
-import json, resource, sys
-from pathlib import Path
-import numpy as np
-from chexnet.data.datasets import ChestXRayDataSet
-from chexnet.data.table import read_folder
-from chexnet.evaluation.scoring import score
-from chexnet.model import load_weights
-from chexnet.transforms import Preprocessing
-folder = read_folder(Path(sys.argv[1]))
-model, card = load_weights(Path(sys.argv[2]))
-here = np.flatnonzero(folder.present)
-rows = np.resize(here, int(sys.argv[3]))
-score(model, ChestXRayDataSet(folder, rows=rows, preprocessing=Preprocessing(size=64)))
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3))
-"""
-
 
 def rows(setting: Setting) -> Iterator[Row | Skipped]:
     """Opening NIH's whole pack, training, and scoring few and many images."""
     if not STATUS.exists():
         yield Skipped("memory", "it is read from /proc, which only Linux has")
         return
-    yield from _pack(setting)
-    trained = setting.out / "memory-run"
-    run = [_child(_TRAIN, setting.folder.root, trained, SIZE) for _ in range(RUNS)]
+    yield from _opening(setting)
+    run = [_alone(_train, setting.folder.root, setting.out / "memory", SIZE) for _ in range(RUNS)]
     yield LimitRow(
-        f"training on the CPU, batch 12, {SIZE} px: the process's peak", "GB", run, [], "the limit",
-        "under 4 GB", limit=4.0,
-    )  # fmt: skip
+        work=f"training on the CPU, batch 12, {SIZE} px: the process's peak",
+        unit="GB",
+        ours=[peak / 1000 for peak in run],
+        other=[],
+        beside="the limit",
+        target="under 4 GB",
+        limit=4.0,
+    )
     few, many = (
-        [_child(_SCORE, setting.folder.root, setting.network, count) for _ in range(RUNS)]
+        [_alone(_score, setting.folder.root, setting.network, count) for _ in range(RUNS)]
         for count in (FEW, MANY)
     )
     yield LimitRow(
-        f"scoring {MANY:,} images at 64 px: the process's peak", "MB", many, [],
-        f"5 % above {FEW} images, and 0.5 kB for each of the others", "under the limit",
+        work=f"scoring {MANY:,} images at 64 px: the process's peak",
+        unit="MB",
+        ours=many,
+        other=[],
+        beside=f"5 % above {FEW} images, and 0.5 kB for each of the others",
+        target="under the limit",
         limit=1.05 * float(np.median(few)) + (MANY - FEW) * 0.0005,
-    )  # fmt: skip
+    )
 
 
-def _pack(setting: Setting) -> Iterator[Row]:
+def _opening(setting: Setting) -> Iterator[Row]:
     place = setting.out / f"pack-of-{IMAGES}"
     place.mkdir(parents=True, exist_ok=True)
     header = {"format": FORMAT, "crop": 90, "size": SIZE, "skip_unreadable": False}
@@ -93,25 +65,57 @@ def _pack(setting: Setting) -> Iterator[Row]:
         file.truncate(IMAGES * SIZE * SIZE)
     np.full(IMAGES, DONE, np.uint8).tofile(place / "state.u8")
     np.zeros(IMAGES, np.int64).tofile(place / "bytes.i64")
-    runs = np.array([_child(_OPEN, place, SIZE) for _ in range(setting.repeats)])
-    work = f"opening a pack of {IMAGES:,} images at {SIZE} px"
-    for column, what, unit, limit in ((0, "time", "s", 1.0), (1, "private memory", "MB", 100.0)):
+    runs = [_alone(_open, place, SIZE) for _ in range(setting.repeats)]
+    for values, what, unit, limit in (
+        ([seconds for seconds, _ in runs], "time", "s", 1.0),
+        ([memory for _, memory in runs], "private memory", "MB", 100.0),
+    ):
         yield LimitRow(
-            f"{work}: {what}", unit, list(map(float, runs[:, column])), [], "the limit",
-            f"under {limit:g} {unit}", limit=limit,
-        )  # fmt: skip
+            work=f"opening a pack of {IMAGES:,} images at {SIZE} px: {what}",
+            unit=unit,
+            ours=values,
+            other=[],
+            beside="the limit",
+            target=f"under {limit:g} {unit}",
+            limit=limit,
+        )
 
 
-def _child(code: str, *arguments: object) -> list[float] | float:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *(str(_absolute(one)) for one in arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+def _alone(function: Callable[..., Any], *arguments: object) -> Any:
+    """Call a function in a new process, whose memory is its own from the beginning."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
-def _absolute(value: object) -> object:
-    return value.resolve() if isinstance(value, Path) else value
+def _status(name: str) -> float:
+    """A line of the process's status, in MB. (getrusage's peak would begin at the parent's.)"""
+    return int(re.search(rf"{name}:\s+(\d+)", STATUS.read_text())[1]) / 1000
+
+
+def _open(place: Path, size: int) -> tuple[float, float]:
+    before, began = _status("RssAnon"), time.perf_counter()
+    pack = Pack(place, Preprocessing(size=size))
+    seconds = time.perf_counter() - began
+    return seconds, _status("RssAnon") - before if pack.names else 0.0
+
+
+def _train(data: Path, out: Path, size: int) -> float:
+    from chexnet.config import TrainConfig
+    from chexnet.train import fit
+
+    asked = {"init": "none", "size": size, "epochs": 1, "split": "patient", "device": "cpu"}
+    fit(TrainConfig(data=data, out=out, workers=0, **asked), restart=True)
+    return _status("VmHWM")
+
+
+def _score(data: Path, weights: Path, count: int) -> float:
+    from chexnet.data.datasets import ChestXRayDataSet
+    from chexnet.data.table import read_folder
+    from chexnet.evaluation.scoring import score
+    from chexnet.model import load_weights
+
+    folder = read_folder(data)
+    model, _ = load_weights(weights)
+    rows = np.resize(np.flatnonzero(folder.present), count)
+    score(model, ChestXRayDataSet(folder, rows=rows, preprocessing=Preprocessing(size=64)))
+    return _status("VmHWM")
