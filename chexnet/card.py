@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from chexnet.labels import FINDINGS
 from chexnet.transforms import Preprocessing
 
 
@@ -16,7 +17,8 @@ class Card:
         provenance: data (fingerprints, hashes of what was trained on, label version), split,
             configuration, seed, versions, date.
         validation: per-class figures, operating curve, calibration and thresholds on the
-            validation part.
+            validation part; `reported`, where somebody scored other pictures and wrote it down:
+            `radiographs` and `phantoms`, each a scoring's figures.
     """
 
     classes: dict[str, int]
@@ -25,6 +27,21 @@ class Card:
     validation: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def phantoms(self) -> bool:
-        """True where the network was trained on drawn radiographs."""
-        return bool(self.provenance.get("data", {}).get("phantoms"))
+    def trained_on(self) -> str:
+        """`radiographs`, drawn `phantoms`, or `both`."""
+        data = self.provenance.get("data", {})
+        drawn = data.get("drawn", {}).get("train", 0)
+        if not drawn:
+            return "radiographs"
+        return "phantoms" if drawn == data["images"]["train"] else "both"
+
+
+def better_than_guessing(figures: dict[str, Any]) -> list[str]:
+    """The findings of a scoring whose AUROC's interval lies above 0.5, the best first.
+
+    Args:
+        figures: of `evaluation.summary.as_dict`.
+    """
+    rows = {n: one for n, one in figures["classes"].items() if n in FINDINGS and one["interval"]}
+    sure = [n for n, one in rows.items() if (one["interval"]["low"] or 0.0) > 0.5]
+    return sorted(sure, key=lambda name: -rows[name]["auroc"])

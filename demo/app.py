@@ -37,7 +37,7 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
     with gr.Blocks(
         title="chexnet", analytics_enabled=False, delete_cache=guard.SWEEP, fill_width=True
     ) as blocks:
-        own_html(markup.header(weights, desk.predictor.card.phantoms))
+        own_html(markup.header(weights, desk.predictor.card))
         shown = gr.State(None, time_to_live=guard.KEPT_SECONDS)
         with gr.Tab("Radiograph"):
             with gr.Row(elem_classes="cx-main"):

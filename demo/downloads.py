@@ -14,6 +14,11 @@ from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from demo.components import data_url
 from demo.markup import NOT_FOR_DIAGNOSIS, legend, percent
 
+TRAINING = {
+    "phantoms": "Trained on drawn phantoms: it means nothing for a patient.",
+    "both": "Trained on drawn phantoms and few real radiographs: a teaching aid, often wrong.",
+}
+
 KINDS = ("overlay", "json", "report")
 
 
@@ -63,8 +68,8 @@ def report(
         for n in order
     )
     warnings = ""
-    if result["trained_on_phantoms"]:
-        warnings += "<p class=w>Trained on drawn phantoms: it means nothing for a patient.</p>"
+    if result["trained_on"] != "radiographs":
+        warnings += f"<p class=w>{TRAINING[result['trained_on']]}</p>"
     if not result["gate"]["fine"]:
         warnings += f"<p class=w>{escape(result['gate']['message'])}</p>"
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,9 +1,11 @@
 """What the page shows as HTML. Nothing from a request gets in here but numbers and known names."""
 
 from html import escape
+from typing import Any
 
 import numpy as np
 
+from chexnet.card import Card, better_than_guessing
 from chexnet.explain import CLOSED_FORM
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from demo import guard
@@ -24,21 +26,45 @@ KEPT = (
 _TICK = '<span class="cx-tick" aria-hidden="true"></span>'
 
 
-def header(weights: str, phantoms: bool) -> str:
-    """Title, the line that stands on every view, and the banner of drawn training data."""
-    banner = ""
-    if phantoms:
-        banner = (
-            '<div class="cx-banner" role="note"><strong>Trained on drawn phantoms, not on patients.'
-            "</strong> What it says of a real radiograph means nothing. To load better weights, "
-            "train on real radiographs and start <code>python -m demo --weights "
-            "runs/NAME/best_chexnet_params.pth</code>.</div>"
-        )
+def header(weights: str, card: Card) -> str:
+    """Title, the line that stands on every view, and the banner of what it was trained on."""
     return (
         '<header class="cx-head"><div><h1>chexnet</h1><p>What a network sees in a chest '
         "radiograph, and where it looked.</p></div>"
-        f'<p class="cx-care">{NOT_FOR_DIAGNOSIS}</p></header>{banner}'
+        f'<p class="cx-care">{NOT_FOR_DIAGNOSIS}</p></header>{_banner(card)}'
         f'<p class="cx-weights">Weights: <code>{escape(weights)}</code></p>'
+    )
+
+
+def _banner(card: Card) -> str:
+    better = (
+        "To load better weights, train on real radiographs and start <code>python -m demo "
+        "--weights runs/NAME/best_chexnet_params.pth</code>."
+    )
+    if card.trained_on == "radiographs":
+        return ""
+    if card.trained_on == "phantoms":
+        said = "Trained on drawn phantoms, not on patients."
+        more = "What it says of a real radiograph means nothing."
+    else:
+        data = card.provenance["data"]
+        real = data["images"]["train"] - data["drawn"]["train"]
+        said = f"Trained on drawn phantoms and {real:,} real radiographs: a teaching aid."
+        more = _on_real_ones(card.validation.get("reported", {}).get("radiographs"))
+    return f'<div class="cx-banner" role="note"><strong>{said}</strong> {more} {better}</div>'
+
+
+def _on_real_ones(figures: dict[str, Any] | None) -> str:
+    """What a scoring of real radiographs means for somebody who uploads one."""
+    if not figures:
+        return "How it does on real radiographs was not measured."
+    mean = figures["mean_auroc"]["findings"]
+    surely = better_than_guessing(figures)
+    named = ", ".join(spoken(name) for name in surely) if surely else "no finding"
+    return (
+        f"On {figures['images']} real radiographs that it never saw, its mean AUROC was "
+        f"{mean['value']:.2f}, where 0.5 is guessing and 1 is perfect: surely better than guessing "
+        f"for {named}, unproven for all others."
     )
 
 

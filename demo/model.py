@@ -6,19 +6,29 @@ from typing import Any
 from chexnet.labels import FINDINGS, LABELS, spoken
 from chexnet.predict import Predictor
 
+_TITLES = {
+    "radiographs": "How well it did on real radiographs that it never saw",
+    "phantoms": "How well it did on drawn phantoms that it never saw",
+}
 _SIDE = 100.0  # of a ROC curve, in its own units
 
 
 def model_tab(predictor: Predictor) -> str:
     """What the network was trained on, its figures with intervals, and its ROC curves."""
     card = predictor.card
-    figures = card.validation.get("figures", {})
+    shown = [
+        (_TITLES[kind], figures)
+        for kind, figures in card.validation.get("reported", {}).items()
+        if kind in _TITLES
+    ] or [("How well it did on its validation patients", card.validation.get("figures", {}))]
+    cards = "".join(
+        f'<section class="cx-card"><h2>{title}</h2>{_figures(figures)}</section>'
+        for title, figures in shown
+    )
     return (
         '<div class="cx-model"><div class="cx-cards">'
-        f'<section class="cx-card"><h2>What it is</h2>{_facts(predictor)}</section>'
-        f'<section class="cx-card"><h2>How well it did on its validation patients</h2>'
-        f"{_figures(figures)}</section></div>"
-        f'<section class="cx-card"><h2>ROC curves on the same patients</h2>'
+        f'<section class="cx-card"><h2>What it is</h2>{_facts(predictor)}</section>{cards}</div>'
+        f'<section class="cx-card"><h2>ROC curves on its validation patients</h2>'
         '<p class="cx-small">Right answers among the ill (upwards) for false alarms among the '
         "others (rightwards). The dot is the threshold that the bars show.</p>"
         f"{_rocs(card.validation, predictor.classes)}</section></div>"
@@ -30,7 +40,11 @@ def _facts(predictor: Predictor) -> str:
     data, config = origin.get("data", {}), origin.get("config", {})
     images = data.get("images", {})
     validated = card.validation.get("figures", {}).get("images", "n/a")
-    source = "drawn phantoms, not patients" if predictor.card.phantoms else "radiographs"
+    source = {
+        "phantoms": "drawn phantoms, not patients",
+        "radiographs": "radiographs",
+        "both": f"pictures: {data.get('drawn', {}).get('train')} drawn, the others real",
+    }[card.trained_on]
     rows = {
         "Network": "DenseNet-121, one linear layer on top",
         "Trained on": f"{images.get('train', 'n/a')} {source}; {data.get('split', 'n/a')} split",

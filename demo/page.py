@@ -197,7 +197,7 @@ class Page:
         prediction = seen.prediction
         return {
             "notice": markup.NOT_FOR_DIAGNOSIS,
-            "trained_on_phantoms": self.predictor.card.phantoms,
+            "trained_on": self.predictor.card.trained_on,
             "probabilities": prediction.probabilities,
             "thresholds": self.predictor.thresholds,
             "over_threshold": self.predictor.findings_over_threshold(prediction),

@@ -1,4 +1,4 @@
-"""Make the starter weights, command by command: python -m scripts.starter."""
+"""Make the starter weights, command by command: python -m scripts.starter --nih DATA."""
 
 import subprocess
 import sys
@@ -11,108 +11,104 @@ from scripts._cli import Out, new_app, progress_bar, run
 
 app = new_app()
 
-TRAIN_SEED, TEST_SEED = 1, 2
-"""Seeds of the phantoms; no two seeds share a patient, and the demo's examples have another."""
+SEEDS = {"first": 1, "mixed": 3, "unseen": 2}
+"""Seeds of the phantoms; no two share a patient, and the demo's examples have another."""
+IMAGES = Path(__file__).parents[1] / "weights" / "real_images.txt"
+BEST = "best_chexnet_params.pth"
 
-# Half the size first, where a pass is three times as quick; the second part then learns what only
-# large pictures show. The learning rate is ten times the plain recipe's because nothing is
-# pre-trained.
-RECIPE = "--split patient --batch-size 16 --schedule cosine --weight-decay 0.01 --ema-decay 0.99"
-SMALL = "--init none --lr 1e-3 --warmup-epochs 0.2"
-LARGE = "--lr 5e-4 --warmup-epochs 0.1"
+# Phantoms alone first, at half the size, where a pass is three times as quick. Nothing is
+# pre-trained, so the learning rate is ten times the plain recipe's. The mixture then has the strong
+# recipe, at half the size and at the whole.
+PHANTOMS = (
+    "--split patient --batch-size 16 --schedule cosine --weight-decay 0.01 --ema-decay 0.99 "
+    "--init none --lr 1e-3 --warmup-epochs 0.2"
+)
+SMALL = "--recipe strong --split official --warmup-epochs 2"
+LARGE = "--recipe strong --split official --warmup-epochs 0.5 --lr 5e-4"
 
 
 @app.command()
 def starter(
+    nih: Annotated[Path, typer.Option(help="Folder of NIH's download, or of a part of it.")],
+    images: Annotated[
+        Path, typer.Option(help="List of the radiographs to train on, one name a line.")
+    ] = IMAGES,
     out: Out = Path("runs/starter"),
-    data: Annotated[Path, typer.Option(help="Folder for the phantoms.")] = Path("phantoms/starter"),
     weights: Annotated[Path, typer.Option(help="File of the starter weights.")] = Path(
         "weights/starter.pth"
     ),
-    patients: Annotated[int, typer.Option(min=10, help="Drawn patients to train on.")] = 1400,
+    patients: Annotated[int, typer.Option(min=10, help="Drawn patients to begin with.")] = 1400,
+    mixed: Annotated[int, typer.Option(min=10, help="Drawn patients beside real ones.")] = 700,
     unseen: Annotated[int, typer.Option(min=5, help="Drawn patients to score on.")] = 500,
     size: Annotated[int, typer.Option(min=128, help="Side of the input in pixels.")] = 256,
     epochs: Annotated[
-        tuple[int, int], typer.Option(help="Passes at half the size, and at the whole.")
-    ] = (10, 4),
+        tuple[int, int, int],
+        typer.Option(help="Passes: phantoms and mixture at half the size, mixture at the whole."),
+    ] = (10, 12, 4),
     bf16: Annotated[str, typer.Option(help="bfloat16: auto (on CUDA), on or off.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train the mixture.")] = 1,
 ) -> None:
-    """Draw phantoms, train on them, and score what is kept on phantoms of other patients.
+    """Train on phantoms, then on phantoms and real radiographs, and score what is kept.
 
-    Every step is a command that is shown before it runs; killed, it goes on where it was. Writes
-    the weights in half precision and their model card, README.md, beside them.
+    Every step is a command that is shown before it runs; killed, it goes on where it was. Scored on
+    phantoms of other patients and on those images of NIH's test list that are there. Writes the
+    weights in half precision and their model card, README.md, beside them.
     """
-    small, packs = size // 2, out / "packs"
-    drawn = {TRAIN_SEED: data / "train", TEST_SEED: data / "test"}
-    first, second = out / f"at{small}", out / f"at{size}"
-    best = "best_chexnet_params.pth"
-    common = [*RECIPE.split(), "--bf16", bf16, "--device", device, "--packs", packs]
-    print("Research and education only, not for clinical use. These are synthetic pictures.")
-    for seed, count in ((TRAIN_SEED, patients), (TEST_SEED, unseen)):
-        _step("phantom", drawn[seed], "--patients", count, "--size", size, "--seed", seed)
-    for seed, side in ((TRAIN_SEED, small), (TRAIN_SEED, size), (TEST_SEED, size)):
-        _step("prepare", "--data", drawn[seed], "--size", side, "--packs", packs)
-    for place, side, begin, count in (
-        (first, small, SMALL, epochs[0]),
-        (second, size, f"--init {first / best} {LARGE}", epochs[1]),
-    ):
-        shape = ("--data", drawn[TRAIN_SEED], "--out", place, "--size", side, "--epochs", count)
-        _step("train", *shape, *begin.split(), *common)
-    _store(second / best, weights, drawn[TRAIN_SEED], packs)
-    scored = ("--data", drawn[TEST_SEED], "--weights", weights, "--packs", packs, "--out", out)
-    for name in ("eval", "localize"):
-        _step(name, *scored, "--split", "all", "--device", device)
-
     from chexnet.files import write_text
     from scripts._starter_card import card
+    from scripts._starter_data import mix
+    from scripts._starter_store import report, store
 
+    print("Research and education only, not for clinical use.")
+    half, packs, mixture = size // 2, out / "packs", out / "mixture"
+    drawn = {name: out / f"phantoms-{name}" for name in SEEDS}
+    for (name, seed), count in zip(SEEDS.items(), (patients, mixed, unseen), strict=True):
+        _step("phantom", drawn[name], "--patients", count, "--size", size, "--seed", seed)
+    names = images.read_text(encoding="utf-8").split()
+    mix(drawn["mixed"], nih, names, mixture)
+    for data, side in ((drawn["first"], half), (mixture, half), (mixture, size)):
+        _step("prepare", "--data", data, "--size", side, "--packs", packs)
+
+    runs = [out / name for name in (f"phantoms{half}", f"mixture{half}", f"mixture{size}")]
+    begin = [PHANTOMS, f"{SMALL} --init {runs[0] / BEST}", f"{LARGE} --init {runs[1] / BEST}"]
+    where = (drawn["first"], half), (mixture, half), (mixture, size)
+    for place, options, (data, side), count in zip(runs, begin, where, epochs, strict=True):
+        shape = ("--data", data, "--out", place, "--size", side, "--epochs", count)
+        rest = ("--packs", packs, "--bf16", bf16, "--device", device)
+        ranks = 1 if place == runs[0] else processes
+        _step("train", *shape, *options.split(), *rest, processes=ranks)
+    with progress_bar("Scoring the validation part") as on_progress:
+        store(runs[-1] / BEST, weights, mixture, packs, on_progress)
+    print(f"\n{weights}: {weights.stat().st_size / 1e6:.1f} MB, half precision.", flush=True)
+
+    scored = {"phantoms": (drawn["unseen"], "all"), "radiographs": (nih, "test")}
+    for kind, (data, part) in scored.items():
+        for command in ("eval", "localize"):
+            _step(
+                *(command, "--data", data, "--weights", weights, "--split", part),
+                *("--packs", packs, "--out", out / kind, "--device", device),
+            )
+    report(weights, {kind: out / kind / f"eval-{part}" for kind, (_, part) in scored.items()})
     made_by = (
-        f"python -m scripts.starter --patients {patients} --unseen {unseen} --size {size} "
-        f"--epochs {epochs[0]} {epochs[1]} --bf16 {bf16}"
+        f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
+        f"{unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "
+        f"--processes {processes}"
     )
-    write_text(weights.parent / "README.md", card(weights, out, (first, second), made_by))
+    write_text(weights.parent / "README.md", card(weights, out, runs, made_by))
     print(f"\nWritten: {weights} and {weights.parent / 'README.md'}")
 
 
-def _step(name: str, *arguments: object) -> None:
-    command = ["-m", f"scripts.{name}", *map(str, arguments)]
+def _step(name: str, *arguments: object, processes: int = 1) -> None:
+    launcher = ["-m"]
+    if processes > 1:
+        launcher += ["torch.distributed.run", "--standalone"]
+        launcher += ["--nproc-per-node", str(processes), "-m"]
+    command = [*launcher, f"scripts.{name}", *map(str, arguments)]
     print(f"\n$ python {' '.join(command)}", flush=True)
     done = subprocess.run([sys.executable, *command])
     if done.returncode:
         sys.exit(done.returncode)
-
-
-def _store(source: Path, target: Path, data: Path, packs: Path) -> None:
-    """Keep the weights in half precision, with the validation figures of what is kept.
-
-    Calibration and thresholds are chosen on all drawn patients that it was not trained on, those of
-    the test part of this seed too: what is reported comes of phantoms of another seed.
-    """
-    from chexnet.describe import make_card
-    from chexnet.evaluation.metrics import joined
-    from chexnet.evaluation.sources import score_weights
-    from chexnet.model import load_weights, save_weights
-
-    model, card = load_weights(source)
-    save_weights(target, model, card, half=True)
-    parts = []
-    for part in ("val", "test"):
-        with progress_bar(f"Scoring {part}") as on_progress:
-            scored = score_weights(data, target, part, packs=packs, on_progress=on_progress)
-        parts.append(scored.scores)
-    made = card.provenance
-    stored = make_card(
-        card.preprocessing,
-        joined(parts),
-        trained=tuple(made[f"trained_{of}"].numpy() for of in ("images", "patients")),
-        facts=made["data"],
-        config=made["config"],
-        origin=made["origin"],
-        epoch=made["epoch"],
-    )
-    save_weights(target, model, stored, half=True)
-    print(f"\n{target}: {target.stat().st_size / 1e6:.1f} MB, half precision.", flush=True)
 
 
 if __name__ == "__main__":

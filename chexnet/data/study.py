@@ -71,7 +71,7 @@ class Study:
             "split_seed": self.split.seed,
             "fold": list(self.split.fold) if self.split.fold else None,
             "leaky": self.split.leaky,
-            "phantoms": bool((_numbers(self.folder.table["patient"]) >= FIRST_NUMBER).any()),
+            "phantoms": bool(self._drawn.any()),
             "images_in_table": len(self.folder.table),
             "images_present": len(self.folder.paths),
             "images_unreadable": len(self.unreadable),
@@ -79,7 +79,14 @@ class Study:
                 part: fingerprint(self.folder.table, self.rows(part)) for part in self.split.rows
             },
             "images": {part: len(self.rows(part)) for part in self.split.rows},
+            "drawn": {part: int(self._drawn[self.rows(part)].sum()) for part in self.split.rows},
         }
+
+    @cached_property
+    def _drawn(self) -> np.ndarray:
+        """True for the rows of drawn patients."""
+        numbers = pd.to_numeric(self.folder.table["patient"], errors="coerce")
+        return (numbers >= FIRST_NUMBER).to_numpy()
 
     @cached_property
     def _rows(self) -> dict[str, np.ndarray]:
@@ -87,10 +94,6 @@ class Study:
         usable = (self.folder.present & ~names.isin(self.unreadable)).to_numpy()
         parts = {part: rows[usable[rows]] for part, rows in self.split.rows.items()}
         return parts | {"all": np.flatnonzero(usable)}
-
-
-def _numbers(patients: pd.Series) -> pd.Series:
-    return pd.to_numeric(patients, errors="coerce")
 
 
 def open_study(

@@ -60,7 +60,7 @@ def test_gradio_client_gets_probabilities_and_then_any_heatmap(served, predictor
     client = Client(served.url, verbose=False)
     first = client.predict(handle_file(path), api_name="/predict")
     assert close(first["probabilities"], right(predictor, 5))
-    assert first["trained_on_phantoms"]
+    assert first["trained_on"] == "phantoms"
     prediction = predictor.predict([png(5)])[0]
     for name in [n for n in predictor.classes if n in FINDINGS][:3]:
         other = client.predict(finding=name, api_name="/heatmap")

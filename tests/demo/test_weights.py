@@ -4,7 +4,9 @@ import os
 
 import pytest
 
+from chexnet.card import Card
 from chexnet.errors import CheckpointError
+from chexnet.transforms import Preprocessing
 from demo import __main__ as command
 from demo import markup
 
@@ -30,7 +32,28 @@ def test_missing_starter_weights_are_named(tmp_path, monkeypatch):
         command.find_weights(tmp_path)
 
 
+def card_of(drawn: int, images: int, **validation) -> Card:
+    data = {"drawn": {"train": drawn}, "images": {"train": images}}
+    return Card({}, Preprocessing(), {"data": data}, validation)
+
+
 def test_the_banner_tells_of_phantoms_and_of_better_weights():
-    assert "phantoms, not on patients" in markup.header("starter.pth", True)
-    assert "--weights" in markup.header("starter.pth", True)
-    assert "phantoms" not in markup.header("best.pth", False)
+    assert "phantoms, not on patients" in markup.header("starter.pth", card_of(5, 5))
+    assert "--weights" in markup.header("starter.pth", card_of(5, 5))
+    assert "phantoms" not in markup.header("best.pth", card_of(0, 5))
+    assert "phantoms" not in markup.header("best.pth", Card({}, Preprocessing()))
+
+
+def test_the_banner_says_what_a_real_radiograph_may_expect():
+    def one(auroc: float, low: float | None) -> dict:
+        return {"auroc": auroc, "interval": {"low": low, "high": 0.95}}
+
+    classes = {"Mass": one(0.7, 0.6), "Edema": one(0.8, 0.51), "Hernia": one(0.9, None)}
+    classes |= {"Nodule": one(0.55, 0.4), "No Finding": one(0.8, 0.7)}
+    mean = {"findings": {"value": 0.7312}}
+    figures = {"images": 108, "classes": classes, "mean_auroc": mean}
+    told = markup.header("s.pth", card_of(1234, 2645, reported={"radiographs": figures}))
+    assert "drawn phantoms and 1,411 real radiographs" in told
+    assert "On 108 real radiographs that it never saw, its mean AUROC was 0.73" in told
+    assert "better than guessing for Edema, Mass, unproven" in told
+    assert "was not measured" in markup.header("s.pth", card_of(1234, 2645))

@@ -5,10 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from chexnet.checkpoint import load_sealed
+from chexnet.data.splits import name_hashes
+from chexnet.data.table import read_folder
+from chexnet.phantom.dataset import draw_phantoms
 from chexnet.predict import Predictor
+from tests.conftest import NIH, needs_nih
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "weights" / "starter.pth"
@@ -21,30 +27,64 @@ def test_the_stored_weights_are_small_half_precision_and_say_what_they_saw():
     assert kinds == {False: "torch.float16", True: "torch.float32"}
     assert WEIGHTS.stat().st_size < 16e6
     predictor = Predictor(WEIGHTS, "cpu")
-    assert predictor.card.phantoms
+    assert predictor.card.trained_on == "both"
     assert predictor.card.preprocessing.size == 256
     assert all(predictor.thresholds[name] is not None for name in predictor.classes)
 
 
-def test_the_card_says_first_that_no_patient_was_seen_and_how_to_make_it_again():
+def test_the_weights_tell_real_figures_from_drawn_ones():
+    reported = Predictor(WEIGHTS, "cpu").card.validation["reported"]
+    assert reported["radiographs"]["images"] == 108
+    assert reported["radiographs"]["mean_auroc"]["findings"]["of"] == 12
+    drawn = reported["phantoms"]["mean_auroc"]["findings"]
+    assert (drawn["of"], drawn["value"] > 0.9) == (14, True)
+
+
+def test_the_card_says_first_what_was_seen_and_how_to_make_it_again():
     text = CARD.read_text(encoding="utf-8")
     first = text.split("\n\n")[1]
-    assert first.startswith("**Trained on synthetic phantoms")
+    assert first.startswith("**For teaching only: trained on drawn phantoms and on few real")
     assert "never for clinical" in first
-    assert "python -m scripts.starter" in text
+    assert "python -m scripts.starter --nih DATA" in text
+    names = (WEIGHTS.parent / "real_images.txt").read_text().split()
+    assert len(names) == len(set(names)) == 1585
+    assert all(name.endswith(".png") for name in names)
+
+
+@needs_nih
+def test_no_image_of_the_test_list_was_trained_on():
+    names = (WEIGHTS.parent / "real_images.txt").read_text().split()
+    folder = read_folder(NIH)
+    assert not folder.lists["test"] & set(names)
+    patients = folder.table.set_index("image")["patient"]
+    trained = load_sealed(WEIGHTS)["provenance"]["trained_patients"].numpy()
+    tested = name_hashes(patients[sorted(folder.lists["test"] & set(folder.paths))])
+    assert not np.isin(tested, trained).any()
+    assert np.isin(name_hashes(patients[names]), trained).mean() > 0.8
 
 
 @pytest.mark.slow
 def test_the_whole_way_from_nothing_to_weights_and_card(tmp_path):
+    nih, images = tmp_path / "nih", tmp_path / "images.txt"
+    # Drawn ones stand in for NIH's download, with patient numbers as NIH's.
+    draw_phantoms(nih, patients=40, size=128, seed=77)
+    table = pd.read_csv(nih / "Data_Entry_2017.csv", dtype=str, keep_default_na=False)
+    table["Patient ID"] = table["Patient ID"].str[4:]
+    table.to_csv(nih / "Data_Entry_2017.csv", index=False)
+    images.write_text("\n".join(sorted(read_folder(nih).lists["train_val"])))
     weights, out = tmp_path / "weights" / "starter.pth", tmp_path / "run"
     command = [sys.executable, "-m", "scripts.starter", "--out", out, "--weights", weights]
-    command += ["--data", tmp_path / "data", "--patients", 30, "--unseen", 12]
-    command += ["--size", 128, "--epochs", 1, 1]
+    command += ["--nih", nih, "--images", images, "--processes", 2]
+    command += ["--patients", 30, "--mixed", 12, "--unseen", 12, "--size", 128]
+    command += ["--epochs", 1, 1, 1]
     for _ in range(2):  # the second time everything is there already
         done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    scored = json.loads((out / "eval-all" / "metrics.json").read_text())
+    scored = json.loads((out / "phantoms" / "eval-all" / "metrics.json").read_text())
     assert scored["facts"]["weights"]["file"] == "starter.pth"
     text = (weights.parent / "README.md").read_text(encoding="utf-8")
-    assert "python -m scripts.starter --patients 30 --unseen 12 --size 128 --epochs 1 1" in text
+    assert "--patients 30 --mixed 12 --unseen 12 --size 128 --epochs 1 1 1" in text
     assert f"{scored['images']:,} pictures of 12 drawn patients" in text
+    reported = Predictor(weights, "cpu", "torch").card.validation["reported"]
+    assert reported["phantoms"]["images"] == scored["images"]
+    assert reported["phantoms"]["classes"] == scored["classes"]

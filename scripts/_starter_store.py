@@ -1,0 +1,72 @@
+"""Keeps the starter weights: half precision, what validation chose, and what scoring found."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from chexnet.describe import make_card
+from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.chosen import stored
+from chexnet.evaluation.operating import choose_thresholds
+from chexnet.evaluation.sources import score_weights
+from chexnet.model import load_weights, save_weights
+from chexnet.phantom.patients import FIRST_NUMBER
+
+
+def store(
+    source: Path,
+    target: Path,
+    mixture: Path,
+    packs: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the weights in half precision, with the validation figures of what is kept.
+
+    Probabilities are calibrated, and figures given, on the real radiographs of the validation part,
+    because real ones are what people upload. Few of them have a rare finding: thresholds are chosen
+    on real and drawn pictures together.
+
+    Args:
+        source: weights of the training run.
+        target: the file to write.
+        mixture: the folder that it was trained on.
+        packs: folder of packs.
+        on_progress: called with images scored and in all.
+    """
+    model, card = load_weights(source)
+    save_weights(target, model, card, half=True)
+    scored = score_weights(mixture, target, "val", packs=packs, on_progress=on_progress).scores
+    real = np.flatnonzero(np.array(scored.patients, dtype=int) < FIRST_NUMBER)
+    made = card.provenance
+    kept = make_card(
+        card.preprocessing,
+        scored.take(real),
+        trained=tuple(made[f"trained_{of}"].numpy() for of in ("images", "patients")),
+        facts=made["data"],
+        config=made["config"],
+        origin=made["origin"],
+        epoch=made["epoch"],
+    )
+    calibrated = calibrate(scored, stored(kept).calibrations)
+    thresholds = {"thresholds": choose_thresholds(calibrated)}
+    save_weights(target, model, replace(kept, validation=kept.validation | thresholds), half=True)
+
+
+def report(weights: Path, scorings: dict[str, Path]) -> None:
+    """Write the figures of scorings into the weights file, for whoever opens it.
+
+    Args:
+        weights: the stored file.
+        scorings: `radiographs` and `phantoms` to the folder of a scoring.
+    """
+    model, card = load_weights(weights)
+    reported = {}
+    for kind, place in scorings.items():
+        found = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
+        names = ("images", "patients", "classes", "mean_auroc")
+        reported[kind] = {name: found[name] for name in names}
+    told = replace(card, validation=card.validation | {"reported": reported})
+    save_weights(weights, model, told, half=True)
