@@ -145,3 +145,21 @@ def test_most_of_an_image_wise_hold_out_has_its_patient_in_training():
     train = set(column[split.rows["train"]])
     share = np.mean([name in train for name in column[split.rows["test"]]])
     assert 0.78 < share < 0.86
+
+
+@pytest.mark.parametrize("scheme", ["official", "patient"])
+def test_every_patient_outside_the_test_part_validates_in_one_fold(make_folder, scheme):
+    rows = rows_of(50, 2)
+    names = [row[0] for row in rows]
+    lists = {"train_val": names[:80], "test": names[80:]}
+    folder = read_folder(make_folder(rows, lists=lists, images=names[:1]))
+    whole = patients(folder, make_split(folder, scheme))
+    folds = [patients(folder, make_split(folder, scheme, fold=(k, 5))) for k in range(1, 6)]
+    learning = whole["train"] | whole["val"]
+    assert sorted(name for fold in folds for name in fold["val"]) == sorted(learning)
+    assert {len(fold["val"]) for fold in folds} <= {len(learning) // 5, -(-len(learning) // 5)}
+    for fold in folds:
+        assert fold["test"] == whole["test"]
+        assert fold["train"] == learning - fold["val"]
+    other = patients(folder, make_split(folder, scheme, seed=1, fold=(1, 5)))
+    assert other["val"] != folds[0]["val"]

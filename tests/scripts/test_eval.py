@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.config import TrainConfig
 from chexnet.data.splits import make_split
 from chexnet.data.table import read_folder
 from chexnet.errors import ConfigError
 from chexnet.evaluation.record import COLUMNS, NAME, note_scoring, read_record
 from chexnet.evaluation.sources import score_networks, score_weights
+from chexnet.evaluation.subject import open_subject
 from chexnet.model import build, load_weights, save_weights
 from chexnet.phantom.dataset import draw_phantoms
+from chexnet.train import fit
 from tests.conftest import rows_of
 
 
@@ -193,3 +196,17 @@ def test_data_that_the_network_never_saw_is_scored_whole(weights, tmp_path, show
     metrics = json.loads((tmp_path / "eval-all" / "metrics.json").read_text())
     table = read_folder(tmp_path / "unseen").table
     assert metrics["images"] == len(table)
+
+
+def test_a_network_of_a_fold_is_scored_on_that_fold(tiny_options, tmp_path):
+    config = TrainConfig(**tiny_options | {"epochs": 1}, out=tmp_path / "run", folds=3, fold=2)
+    weights = fit(config).weights
+    subject = open_subject(tiny_options["data"], weights, "val")
+    fold = make_split(subject.study.folder, "official", fold=(2, 3)).rows["val"]
+    assert np.array_equal(subject.study.rows("val"), fold)
+    with pytest.raises(ConfigError, match=r"--fold: found 4, expected 1 to 3"):
+        TrainConfig(data=tiny_options["data"], folds=3, fold=4)
+    with pytest.raises(ConfigError, match=r"--fold: found 2, expected 1 without --folds"):
+        TrainConfig(data=tiny_options["data"], fold=2)
+    with pytest.raises(ConfigError, match=r"--folds: found 1, expected 2 to 100"):
+        TrainConfig(data=tiny_options["data"], folds=1)
