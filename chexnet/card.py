@@ -30,7 +30,9 @@ class Card:
     def trained_on(self) -> str:
         """`radiographs`, drawn `phantoms`, or `both`."""
         data = self.provenance.get("data", {})
-        drawn = data.get("drawn", {}).get("train", 0)
+        if "drawn" not in data:  # a file of before they were counted
+            return "phantoms" if data.get("phantoms") else "radiographs"
+        drawn = data["drawn"]["train"]
         if not drawn:
             return "radiographs"
         return "phantoms" if drawn == data["images"]["train"] else "both"

@@ -12,8 +12,9 @@ from chexnet.errors import ConfigError
 
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
-    # Large batch, long cosine, averaged weights and RandAugment-style augmentation: the levers
-    # that took DenseNet-121 from 0.80 to 0.82 on the official test list (Xiao et al., WACV 2023).
+    # Long cosine, averaged weights and RandAugment-style augmentation: levers that took
+    # DenseNet-121 from 0.80 to 0.82 on the official test list (Xiao et al., WACV 2023).
+    # docs/recipe.md says what was compared here.
     "strong": {
         "epochs": 75,
         "batch_size": 32,

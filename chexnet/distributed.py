@@ -4,7 +4,6 @@ Control messages travel over gloo on the CPU, so that asking "does anyone want t
 waits for the GPU.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,34 +14,10 @@ import torch
 import torch.distributed as dist
 
 from chexnet.errors import ConfigError
+from chexnet.ranks import launched, local_rank, rank, world
 
 # A rank that is gone should be noticed in minutes; the default is half an hour.
 TIMEOUT = timedelta(minutes=5)
-
-
-def launched() -> bool:
-    """True under torchrun."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
-def rank() -> int:
-    """This process's number, 0 outside torchrun."""
-    return int(os.environ["RANK"]) if launched() else 0
-
-
-def world() -> int:
-    """Number of processes, 1 outside torchrun."""
-    return int(os.environ["WORLD_SIZE"]) if launched() else 1
-
-
-def is_main() -> bool:
-    """True in the one process that writes."""
-    return rank() == 0
-
-
-def local_rank() -> int:
-    """This process's number on its machine: the GPU that it uses."""
-    return int(os.environ.get("LOCAL_RANK", 0))
 
 
 def pick_device(name: str) -> torch.device:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from chexnet.card import Card
-from chexnet.errors import ChexnetError, ConfigError
+from chexnet.config import CHOICES
+from chexnet.errors import CheckpointError, ChexnetError, ConfigError
 from chexnet.explain import explain
 from chexnet.onnx import OnnxEngine, cached
 from chexnet.transforms import normalise
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 ENGINES = ("auto", "onnx", "torch")
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+"""Of which one is there where a driver of NVIDIA's, AMD's or of Windows' Linux is loaded."""
 
 
 class Engine(Protocol):
@@ -93,8 +96,12 @@ def open_engine(
         CheckpointError: no weights, or damaged ones.
         ConfigError: an impossible combination.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"Found engine {engine!r}, expected one of {', '.join(ENGINES)}.")
+    for option, found, known in (
+        ("engine", engine, ENGINES),
+        ("device", device, CHOICES["device"]),
+    ):
+        if found not in known:
+            raise ConfigError(f"--{option}: found {found!r}, expected one of {', '.join(known)}.")
     exported = weights.suffix == ".onnx"
     if exported and (engine == "torch" or device == "cuda"):
         raise ConfigError(
@@ -102,22 +109,35 @@ def open_engine(
         )
     if exported:
         return OnnxEngine(weights)
+    if engine == "onnx":
+        return _exported(weights, device, on_export)
     if engine == "torch" or device == "cuda" or (device == "auto" and _has_gpu()):
         return TorchEngine(weights, device)
-    if engine == "auto" and not all(map(find_spec, ("onnxruntime", "onnx", "onnxscript"))):
+    if not all(map(find_spec, ("onnxruntime", "onnx", "onnxscript"))):
         return TorchEngine(weights, device)
     try:
         return cached(weights, on_export)
     except (ChexnetError, OSError):
-        if engine == "onnx":
-            raise
         # A full disk, a folder that nobody may write, weights that round differently: PyTorch
         # answers all the same, and says of damaged weights what is wrong with them.
         return TorchEngine(weights, device)
 
 
+def _exported(weights: Path, device: str, on_export: Callable[[], None] | None) -> Engine:
+    if device == "cuda":
+        raise ConfigError("--engine onnx runs on a CPU only. Leave out --device cuda.")
+    try:
+        return cached(weights, on_export)
+    except OSError as error:
+        raise CheckpointError(
+            f"{error.filename or weights}: {error.strerror or error}. Pass a weights file, and a "
+            "home folder with a cache that can be written; or --engine torch."
+        ) from error
+
+
 def _has_gpu() -> bool:
-    if shutil.which("nvidia-smi") is None:  # spares importing torch where it can have no GPU
+    # Asking torch means importing it, for seconds: only where there are signs of a GPU.
+    if shutil.which("nvidia-smi") is None and not any(Path(p).exists() for p in GPU_FILES):
         return False
     import torch
 

@@ -26,3 +26,7 @@ class ImageError(DataError):
 
 class CheckpointError(ChexnetError):
     """A weights file or a checkpoint is damaged, foreign or of another configuration."""
+
+
+class ExportError(ChexnetError):
+    """A network that ONNX cannot say, or says otherwise than PyTorch."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from chexnet.errors import ChexnetError, ConfigError
+from chexnet.errors import ConfigError, ExportError
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.explain import explain
 from chexnet.files import replacing
@@ -40,7 +40,8 @@ def export(weights: Path, out: Path) -> None:
         out: of the ONNX file.
 
     Raises:
-        ChexnetError: no weights; the file cannot be written; the graph differs by more than 1e-4.
+        ChexnetError: no weights, or the file cannot be written.
+        ExportError: PyTorch cannot export it, or the graph differs by more than 1e-4.
         ConfigError: a package for exporting is not installed.
     """
     try:
@@ -55,15 +56,20 @@ def export(weights: Path, out: Path) -> None:
     size = card.preprocessing.size
     graph = _Graph(model, card.preprocessing).eval()
     example = torch.zeros(2, 1, size, size, dtype=torch.uint8)
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            graph,
-            (example,),
-            dynamo=True,
-            input_names=["pixels"],
-            output_names=["logits", "heatmaps"],
-            dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
-        )
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                input_names=["pixels"],
+                output_names=["logits", "heatmaps"],
+                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+            )
+    except Exception as error:  # the exporter's errors have no class in common
+        raise ExportError(
+            f"PyTorch could not export {weights} ({type(error).__name__}). Use the weights file."
+        ) from error
     proto = program.model_proto
     onnx.helper.set_model_props(proto, as_metadata(card))
     with replacing(out) as temporary:
@@ -103,7 +109,7 @@ def _compare(model: DenseNet121, preprocessing: Preprocessing, path: Path) -> No
         probability = np.abs(sigmoid(logits) - sigmoid(expected.logits.numpy()[:count])).max()
         cell = np.abs(heatmaps - expected.heatmaps.numpy()[:count]).max()
         if not max(probability, cell) <= TOLERANCE:  # NaN as well
-            raise ChexnetError(
+            raise ExportError(
                 "ONNX Runtime differs from PyTorch: found "
                 f"{probability:.1e} in a probability and {cell:.1e} in a heatmap's cell, expected "
                 f"at most {TOLERANCE:.0e}. Nothing was written; use the weights file itself."

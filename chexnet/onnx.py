@@ -15,11 +15,12 @@ import platformdirs
 from filelock import FileLock
 
 from chexnet.card import Card
-from chexnet.errors import CheckpointError, ConfigError
-from chexnet.files import sweep
+from chexnet.errors import CheckpointError, ConfigError, ExportError
+from chexnet.files import sweep, write_text
 from chexnet.transforms import Preprocessing
 
-FORMAT = "chexnet onnx 1"
+VERSION = 1
+FORMAT = f"chexnet onnx {VERSION}"
 KEPT = 4
 """Exported files that stay in the cache, 29 MB each; the longest unused go first."""
 
@@ -130,13 +131,18 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         on_export: called before an export, which takes about 20 s.
 
     Raises:
-        ChexnetError: see `chexnet.export.export`.
+        CheckpointError: damaged weights, or they changed meanwhile.
+        ExportError: they cannot be exported, or could not the last time.
         OSError: the weights or the cache cannot be read or written.
     """
-    place = _cached_place(weights)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.parent / ".lock"):
-        sweep(place.parent)
+    folder = platformdirs.user_cache_path("chexnet") / "onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        sweep(folder)
+        mark = mark_of(weights)
+        place, refused = (folder / f"{mark}-{VERSION}{end}" for end in (".onnx", ".refused"))
+        if refused.exists():
+            raise ExportError(refused.read_text(encoding="utf-8"))
         if place.exists():
             os.utime(place)
             with suppress(CheckpointError):  # a damaged one is made again
@@ -145,21 +151,30 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
 
         if on_export:
             on_export()
-        export(weights, place)
-        for old in sorted(place.parent.glob("*.onnx"), key=_used)[:-KEPT]:
+        try:
+            export(weights, place)
+        except ExportError as error:
+            write_text(refused, str(error))  # or every start would try again
+            raise
+        if mark_of(weights) != mark:  # a training run has written better ones meanwhile
+            place.unlink()
+            raise CheckpointError(f"{weights} has changed while it was read. Try again.")
+        for old in sorted(folder.glob("*.onnx"), key=_used)[:-KEPT]:
             old.unlink(missing_ok=True)
         return OnnxEngine(place)
 
 
-def _cached_place(weights: Path) -> Path:
+def mark_of(weights: Path) -> str:
+    """The beginning of a file's SHA-256, 32 hex digits."""
     with weights.open("rb") as file:
-        mark = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    version = FORMAT.rpartition(" ")[2]
-    return platformdirs.user_cache_path("chexnet") / "onnx" / f"{mark}-{version}.onnx"
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use: OMP_NUM_THREADS where it is set, as torchrun does."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -15,9 +15,10 @@ from chexnet.engine import TorchEngine, open_engine
 from chexnet.errors import ConfigError
 from chexnet.evaluation.chosen import stored
 from chexnet.evaluation.metrics import sigmoid
-from chexnet.explain import CLOSED_FORM
+from chexnet.explain import CLOSED_FORM, METHODS
 from chexnet.images import read_radiograph
 from chexnet.labels import FINDINGS
+from chexnet.onnx import mark_of
 from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels
 
@@ -54,6 +55,7 @@ class Predictor:
     Attributes:
         card: what the weights file says of itself.
         engine: what computes, for a reader.
+        methods: heatmap methods that it has.
         classes: labels in the network's order.
         thresholds: label to the calibrated probability at which validation was best (Youden),
             None where validation had too few such images.
@@ -73,8 +75,10 @@ class Predictor:
         """
         self._weights = weights
         self._engine = open_engine(weights, device, engine, on_export)
+        self._mark = mark_of(weights)
         self._second: TorchEngine | None = None
         self._loading = threading.Lock()
+        self.methods = (CLOSED_FORM,) if weights.suffix == ".onnx" else METHODS
         self.card, self.engine = self._engine.card, self._engine.name
         self.classes = list(self.card.classes)
         chosen = stored(self.card)
@@ -173,7 +177,13 @@ class Predictor:
             )
         with self._loading:
             if self._second is None:
-                self._second = TorchEngine(self._weights, "cpu")
+                second = TorchEngine(self._weights, "cpu")
+                if mark_of(self._weights) != self._mark:
+                    raise ConfigError(
+                        "The weights file has been written anew since it was opened. Open it again "
+                        f"for methods other than {CLOSED_FORM}."
+                    )
+                self._second = second
         return self._second
 
 

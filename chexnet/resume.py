@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from chexnet import distributed
+from chexnet import distributed, ranks
 from chexnet.checkpoint import load_sealed, previous_of, save_sealed
 from chexnet.config import TrainConfig
 from chexnet.errors import CheckpointError, ChexnetError
@@ -112,7 +112,7 @@ def run_folder(out: Path) -> Iterator[None]:
     Raises:
         ChexnetError: another run holds it, or it cannot be written.
     """
-    if not distributed.is_main():
+    if not ranks.is_main():
         distributed.barrier()
         yield
         return

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from chexnet import distributed
+from chexnet import distributed, ranks
 from chexnet.card import Card
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
@@ -56,7 +56,7 @@ def fit(
     Raises:
         ChexnetError: data, configuration, checkpoint or disk; the message says what to do.
     """
-    told = observer if observer and distributed.is_main() else Observer()
+    told = observer if observer and ranks.is_main() else Observer()
     device = distributed.pick_device(config.device)
     with distributed.process_group(device), run_folder(config.out):
         study = open_study(
@@ -116,12 +116,12 @@ class _Run:
                 )
                 self.facts["leaky"] = self.facts["leaky"] or leaky
         self._refuse_discord()
-        if restart and distributed.is_main():
+        if restart and ranks.is_main():
             clear_run(config.out, (BEST, STEPS, EPOCHS))
         self.stepper = Stepper(start.model, config, self.train.preprocessing, device)
         if state:
             self.stepper.restore(state)
-        if distributed.is_main():
+        if ranks.is_main():
             self.log.cut_back(self.at.epoch, self.at.step)
 
     def _refuse_discord(self) -> None:
@@ -209,7 +209,7 @@ class _Run:
         if better:
             self.at.best, self.at.best_loss = summary.findings.value, summary.loss
         self.at.epoch, self.at.step, self.at.loss_sum, self.waited = self.at.epoch + 1, 0, 0.0, 0.0
-        if distributed.is_main():
+        if ranks.is_main():
             row = {
                 "epoch": self.at.epoch,
                 "train_loss": mean_loss,
@@ -237,7 +237,7 @@ class _Run:
         self.observer.epoch_ended(self.at.epoch, summary, better)
 
     def _save(self) -> None:
-        if not distributed.is_main():
+        if not ranks.is_main():
             return
         self.log.flush()
         state = {
@@ -262,7 +262,7 @@ class _Run:
                 )
             self.at.loss_sum += value
             lr = learning_rate(self.at.epoch + (step - 1) / self.steps, self.config)
-            if distributed.is_main():
+            if ranks.is_main():
                 self.log.step(self.at.epoch + 1, step, value, lr)
             self.observer.step(step, value)
         losses.clear()

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from chexnet.explain import CLOSED_FORM, METHODS
+from chexnet.explain import CLOSED_FORM
 from chexnet.overlay import COLOURS
 from demo import downloads, guard, markup
 from demo.components import ENDINGS, Pair, Upload, own_html
@@ -62,7 +62,7 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                     view = gr.Radio(VIEWS, value=HEATMAP, label="View", elem_id="cx-views")
                     with gr.Accordion("How it is shown", open=False):
                         method = gr.Dropdown(
-                            list(METHODS), value=CLOSED_FORM, label="Heatmap method"
+                            list(desk.predictor.methods), value=CLOSED_FORM, label="Heatmap method"
                         )
                         with gr.Row():
                             opacity = gr.Slider(0, 1, 0.5, step=0.05, label="Opacity of the heat")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from chexnet.errors import ConfigError
-from chexnet.explain import CLOSED_FORM, METHODS
+from chexnet.explain import CLOSED_FORM
 from chexnet.gate import Verdict, judge
 from chexnet.images import Facts, Radiograph, read_radiograph
 from chexnet.labels import FINDINGS
@@ -197,8 +197,9 @@ class Desk:
             raise ConfigError(EXPIRED)
         if finding not in self.findings:
             raise ConfigError(f"Expected one of these findings: {', '.join(self.findings)}.")
-        if method not in METHODS:
-            raise ConfigError(f"Expected one of these methods: {', '.join(METHODS)}.")
+        methods = self.predictor.methods
+        if method not in methods:
+            raise ConfigError(f"Expected one of these methods: {', '.join(methods)}.")
 
     def first(self, seen: Seen) -> str:
         """The finding whose heatmap is shown first: the most probable."""

@@ -16,7 +16,7 @@ from demo.markup import NOT_FOR_DIAGNOSIS, legend, percent
 
 TRAINING = {
     "phantoms": "Trained on drawn phantoms: it means nothing for a patient.",
-    "both": "Trained on drawn phantoms and few real radiographs: a teaching aid, often wrong.",
+    "both": "Trained on drawn phantoms and real radiographs: a teaching aid, often wrong.",
 }
 
 KINDS = ("overlay", "json", "report")

@@ -58,12 +58,14 @@ def _on_real_ones(figures: dict[str, Any] | None) -> str:
     """What a scoring of real radiographs means for somebody who uploads one."""
     if not figures:
         return "How it does on real radiographs was not measured."
-    mean = figures["mean_auroc"]["findings"]
+    mean = figures["mean_auroc"]["findings"]["value"]
+    if mean is None:
+        return "They were too few to measure how it does on real radiographs."
     surely = better_than_guessing(figures)
     named = ", ".join(spoken(name) for name in surely) if surely else "no finding"
     return (
-        f"On {figures['images']} real radiographs that it never saw, its mean AUROC was "
-        f"{mean['value']:.2f}, where 0.5 is guessing and 1 is perfect: surely better than guessing "
+        f"On {int(figures['images']):,} real radiographs that it never saw, its mean AUROC was "
+        f"{float(mean):.2f}, where 0.5 is guessing and 1 is perfect: surely better than guessing "
         f"for {named}, unproven for all others."
     )
 

@@ -78,18 +78,20 @@ def _figures(figures: dict[str, Any]) -> str:
             continue
         rows += (
             f'<tr><th scope="row">{escape(spoken(name))}</th>'
-            f'<td class="cx-num">{one["positives"]}</td>'
+            f'<td class="cx-num">{int(one["positives"])}</td>'
             f'<td class="cx-num">{number(one["auroc"])}</td>'
             f'<td class="cx-num">{interval(one["interval"])}</td></tr>'
         )
     mean = figures["mean_auroc"]["findings"]
+    of = f"{int(mean['of'])} of {int(mean['all'])} findings"
     rows += (
-        f'<tr><th scope="row"><strong>Mean of {mean["of"]} of {mean["all"]} findings</strong></th>'
+        f'<tr><th scope="row"><strong>Mean of {of}</strong></th>'
         f'<td></td><td class="cx-num"><strong>{number(mean["value"])}</strong></td>'
         f'<td class="cx-num">{interval(mean["interval"])}</td></tr>'
     )
+    of = f"{int(figures['images'])} images of {int(figures['patients'])} patients"
     return (
-        f'<p class="cx-small">{figures["images"]} images of {figures["patients"]} patients. '
+        f'<p class="cx-small">{of}. '
         "0.5 is guessing, 1 is perfect; n/a where there was no such case, or no other.</p>"
         '<table><thead><tr><th scope="col">Finding</th><th scope="col">Cases</th>'
         '<th scope="col">AUROC</th><th scope="col">95 % interval</th></tr></thead>'

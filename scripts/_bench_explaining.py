@@ -31,8 +31,8 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
     """
     model, card = load_weights(setting.network)
     [path] = setting.pictures(1).values()
-    pixels = item_pixels(read_radiograph(path).as_uint8(), setting.preprocessing)
-    inputs = normalise(torch.from_numpy(pixels.copy())[None, None], setting.preprocessing)
+    pixels = item_pixels(read_radiograph(path).as_uint8(), card.preprocessing)
+    inputs = normalise(torch.from_numpy(pixels.copy())[None, None], card.preprocessing)
 
     def forward() -> None:
         with torch.inference_mode():
@@ -43,7 +43,8 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
         explained.logits.sigmoid()
         _ = explained.heatmaps
 
-    work = f"{len(card.classes)} heatmaps and probabilities of a picture, CPU, {setting.size} px"
+    size = card.preprocessing.size
+    work = f"{len(card.classes)} heatmaps and probabilities of a picture, CPU, {size} px"
     mine, theirs = in_turn(ours, forward, MORE * setting.repeats)
     yield CostRow(
         work=work,
@@ -58,7 +59,7 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
     if reason:
         yield Skipped(f"{work}, beside the grad-cam package", reason)
         return
-    tutorial = Tutorial(setting.network, setting.size)
+    tutorial = Tutorial(setting.network, size)
     item = tutorial.open(path)
 
     def package() -> None:
@@ -108,7 +109,7 @@ def _served(
 
     mine, theirs = in_turn(folder, one_by_one, setting.repeats)
     yield Row(
-        work=f"scripts.predict over {len(paths)} files, a {kind_of(paths)} each, {setting.size} px",
+        work=f"scripts.predict over {len(paths)} files, a {kind_of(paths)} each",
         unit="ms an image",
         ours=[1000 * t / len(paths) for t in mine],
         other=[1000 * t / len(paths) for t in theirs],

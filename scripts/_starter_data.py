@@ -8,7 +8,7 @@ import pandas as pd
 
 from chexnet.data.table import LISTS, TABLES, NIHFolder, read_folder
 from chexnet.errors import DataError
-from chexnet.files import write_text
+from chexnet.files import replacing, write_text
 
 COLUMNS = (
     "Image Index",
@@ -68,10 +68,13 @@ def _refuse_others(real: NIHFolder, names: list[str]) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    if target.exists():
+    if target.is_symlink():
+        target.unlink()  # of another time; the pictures may have been moved
+    elif target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.symlink(source.resolve(), target)
     except OSError:  # Windows lets only administrators make them
-        shutil.copyfile(source, target)
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)

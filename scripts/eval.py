@@ -86,7 +86,7 @@ def evaluate(
         raise typer.BadParameter("pass one of --weights, --predictions and --compare")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
-    from chexnet import distributed
+    from chexnet import ranks
     from scripts import _eval
 
     place = out / f"eval-{split.value}"
@@ -118,7 +118,7 @@ def evaluate(
                 batch_size=batch_size,
                 workers=workers,
                 allow_leak=allow_leak,
-                on_progress=on_progress if distributed.is_main() else None,
+                on_progress=on_progress if ranks.is_main() else None,
             )
 
     def looks() -> "_eval.Looks":
@@ -137,7 +137,7 @@ def evaluate(
         with progress_bar("Heatmaps") as on_progress:
             return _eval.looks_of(subject, device, on_progress)
 
-    if distributed.is_main():
+    if ranks.is_main():
         _eval.finish(
             scored,
             data,

@@ -34,12 +34,12 @@ def predict(
 
     Under torchrun the pictures are divided over the processes.
     """
-    from chexnet import distributed
+    from chexnet import ranks
     from chexnet.predict import Predictor
     from scripts._predicting import looked_at
 
     files = list(_files(images))
-    mine = files[distributed.rank() :: distributed.world()]
+    mine = files[ranks.rank() :: ranks.world()]
     predictor = Predictor(weights, device, engine, _say_export)
     failed = 0
     if not as_json:

@@ -71,13 +71,17 @@ def starter(
         _step("prepare", "--data", data, "--size", side, "--packs", packs)
 
     runs = [out / name for name in (f"phantoms{half}", f"mixture{half}", f"mixture{size}")]
-    begin = [PHANTOMS, f"{SMALL} --init {runs[0] / BEST}", f"{LARGE} --init {runs[1] / BEST}"]
+    begin = [
+        PHANTOMS.split(),
+        [*SMALL.split(), "--init", runs[0] / BEST],
+        [*LARGE.split(), "--init", runs[1] / BEST],
+    ]
     where = (drawn["first"], half), (mixture, half), (mixture, size)
     for place, options, (data, side), count in zip(runs, begin, where, epochs, strict=True):
         shape = ("--data", data, "--out", place, "--size", side, "--epochs", count)
         rest = ("--packs", packs, "--bf16", bf16, "--device", device)
         ranks = 1 if place == runs[0] else processes
-        _step("train", *shape, *options.split(), *rest, processes=ranks)
+        _step("train", *shape, *options, *rest, processes=ranks)
     with progress_bar("Scoring the validation part") as on_progress:
         store(runs[-1] / BEST, weights, mixture, packs, on_progress)
     print(f"\n{weights}: {weights.stat().st_size / 1e6:.1f} MB, half precision.", flush=True)

@@ -25,14 +25,14 @@ def train(
     Run again, it goes on where it was stopped. Several GPUs or machines: torchrun -m scripts.train.
     """
     config = TrainConfig.from_recipe(given)
-    from chexnet import distributed
+    from chexnet import ranks
     from chexnet.train import fit
     from scripts._training import Console, Signals
 
     signals = Signals()
     with Console(config.out) as console:
         result = fit(config, console, signals.received, restart=restart)
-    if not distributed.is_main():
+    if not ranks.is_main():
         sys.exit(signals.exit_code)
     if result.state == "was finished":
         print(

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "labels", "randomness"},
+    {"errors", "labels", "randomness", "ranks"},
     {"config", "containers", "distributed", "files", "parallel"},
     {"images", "dicom", "overlay", "transforms"},
     {

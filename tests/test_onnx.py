@@ -1,6 +1,7 @@
 """The exported network: equal to PyTorch, whole in one file, refused where it is not."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 from chexnet import engine, export, onnx
 from chexnet.data.table import read_folder
 from chexnet.engine import TorchEngine, open_engine
-from chexnet.errors import CheckpointError, ChexnetError, ConfigError
+from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
+from chexnet.model import load_weights, save_weights
 from chexnet.onnx import OnnxEngine
 from chexnet.predict import Predictor
 from tests.scripts.test_commands import run
@@ -103,6 +105,11 @@ def test_torch_is_not_imported_to_answer(exported, pictures):
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    command = [sys.executable, "-X", "importtime", "-m", "scripts.predict", pictures[0]]
+    command += ["--weights", exported]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+    assert "Pleural Thickening" in done.stdout
+    assert not re.search(r"\|\s+torch$", done.stderr, re.MULTILINE)
 
 
 @pytest.fixture
@@ -149,13 +156,66 @@ def test_a_damaged_cache_is_made_again(cache, trained, exported, monkeypatch):
     assert len(made) == 2
 
 
+def test_weights_that_change_while_they_are_exported_are_not_cached(
+    cache, trained, exported, tmp_path, monkeypatch
+):
+    weights = tmp_path / "w.pth"
+    weights.write_bytes((trained / BEST).read_bytes())
+
+    def write(source: Path, out: Path) -> None:
+        out.write_bytes(exported.read_bytes())
+        source.write_bytes(b"better ones, of a run that goes on")
+
+    monkeypatch.setattr(export, "export", write)
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        open_engine(weights, "cpu", "onnx")
+    assert not list(cache.glob("*.onnx"))
+
+
+def test_what_cannot_be_exported_is_tried_once(cache, trained, monkeypatch):
+    told: list[int] = []
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("an operator that nobody knows")
+
+    monkeypatch.setattr(export.torch.onnx, "export", fail)
+    for _ in range(2):
+        assert isinstance(
+            open_engine(trained / BEST, "cpu", on_export=lambda: told.append(1)), TorchEngine
+        )
+    assert told == [1]
+    with pytest.raises(ExportError, match=r"could not export .*RuntimeError"):
+        open_engine(trained / BEST, "cpu", "onnx")
+
+
+def test_another_method_never_comes_of_other_weights(trained, tmp_path, exported, pictures):
+    pytest.importorskip("pytorch_grad_cam")
+    weights = tmp_path / "w.pth"
+    weights.write_bytes((trained / BEST).read_bytes())
+    predictor = Predictor(weights, "cpu", "onnx")
+    [answer] = predictor.predict(pictures[:1])
+    model, card = load_weights(weights)
+    save_weights(weights, model, replace(card, provenance=card.provenance | {"epoch": 99}))
+    with pytest.raises(ConfigError, match="written anew since it was opened"):
+        predictor.heatmap(answer, predictor.classes[0], "HiResCAM")
+    assert Predictor(exported).methods == ("Grad-CAM",)
+    assert len(predictor.methods) > 1
+
+
+def test_threads_are_as_many_as_asked_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert onnx.cores() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert 1 <= onnx.cores() <= os.cpu_count()
+
+
 def test_pytorch_answers_where_onnx_runtime_cannot(trained, tmp_path, monkeypatch):
     weights = trained / BEST
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     monkeypatch.setattr(onnx.platformdirs, "user_cache_path", lambda _: blocked)
     assert isinstance(open_engine(weights, "cpu"), TorchEngine)
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(CheckpointError, match="cache that can be written"):
         open_engine(weights, "cpu", "onnx")
     monkeypatch.setattr(engine, "find_spec", lambda name: None)
     assert isinstance(open_engine(weights, "cpu"), TorchEngine)
@@ -177,8 +237,15 @@ def test_what_is_no_exported_file_is_refused(trained, exported, tmp_path):
         Predictor(tmp_path / "none.onnx")
     with pytest.raises(ConfigError, match="Pass the weights file"):
         Predictor(exported, "cuda")
-    with pytest.raises(ConfigError, match="expected one of auto, onnx, torch"):
+    with pytest.raises(ConfigError, match="--engine: found 'tensorrt', expected one of auto, onnx"):
         Predictor(trained / BEST, "cpu", "tensorrt")
+    for device, name in (("gpu", trained / BEST), ("cuda:0", exported)):
+        with pytest.raises(ConfigError, match=r"--device: found '.*', expected one of auto, cpu"):
+            Predictor(name, device)
+    with pytest.raises(ConfigError, match="runs on a CPU only"):
+        Predictor(trained / BEST, "cuda", "onnx")
+    with pytest.raises(CheckpointError, match=r"none\.pth: No such file"):
+        Predictor(tmp_path / "none.pth", "cpu", "onnx")
 
 
 def test_damaged_weights_are_refused_as_without_onnx(cache, tmp_path):

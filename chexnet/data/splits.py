@@ -194,6 +194,11 @@ def _folded(parts: np.ndarray, units: pd.Series, fold: Fold, seed: int) -> np.nd
     number, count = fold
     learning = np.isin(parts, ("train", "val"))
     distinct = np.array(sorted(set(units[learning])))
+    if count > len(distinct):
+        raise DataError(
+            f"--folds: found {count} for {len(distinct)} patients outside the test part, expected "
+            "at most as many."
+        )
     order = keyed_generator("split", seed, "folds").permutation(len(distinct))
     chosen = units.isin(distinct[order[number - 1 :: count]]).to_numpy()
     folded = parts.copy()

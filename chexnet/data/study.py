@@ -124,7 +124,7 @@ def open_study(
     """
     folder = data if isinstance(data, NIHFolder) else read_folder(data, labels)
     divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
-    notes: list[str] = []
+    notes = [f"Fold {fold[0]} of {fold[1]} validates."] if fold else []
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
     return Study(folder, divided, preprocessing, pack, notes)
 

@@ -133,7 +133,7 @@ def replicate_aurocs(
 
     figures = [one.auroc for group in ranked for one in group]
     values = _replicated(figures, unit, replicates, seed)
-    return values if groups is None else values.reshape(replicates, len(masks), -1)
+    return values if groups is None else values.reshape(replicates, len(masks), len(scores.classes))
 
 
 def _replicated(

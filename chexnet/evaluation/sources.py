@@ -108,9 +108,13 @@ def score_networks(
     Raises:
         ChexnetError: see `score_weights`; or the networks have other classes or other splits.
     """
-    found = _average([score_weights(data, w, part, flip=flip, **options) for w in weights])
+    scored = [score_weights(data, w, part, flip=flip, **options) for w in weights]
+    found = _average(scored)
     if found.chosen or part == "all":
         return found
+    if part == "test" and len({str(one.facts["fold"]) for one in scored}) > 1:
+        note = "Networks of several folds share no validation image: nothing is calibrated."
+        return replace(found, notes=[*found.notes, note])
     if part == "val":
         val = found
     else:

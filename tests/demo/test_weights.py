@@ -42,6 +42,8 @@ def test_the_banner_tells_of_phantoms_and_of_better_weights():
     assert "--weights" in markup.header("starter.pth", card_of(5, 5))
     assert "phantoms" not in markup.header("best.pth", card_of(0, 5))
     assert "phantoms" not in markup.header("best.pth", Card({}, Preprocessing()))
+    before = Card({}, Preprocessing(), {"data": {"phantoms": True}})  # when they were not counted
+    assert "phantoms, not on patients" in markup.header("old.pth", before)
 
 
 def test_the_banner_says_what_a_real_radiograph_may_expect():

@@ -63,6 +63,7 @@ def ran(phantoms, trained, tmp_path_factory):
             patch.setattr(_bench_memory, name, value)
         done = CliRunner().invoke(app, list(map(str, options)))
     assert done.exit_code == 0, (done.output, done.exception)
+    assert not list(out.rglob("best_chexnet_params.pth"))  # the demo opens the newest run's
     return out, done.output
 
 
