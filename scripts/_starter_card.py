@@ -77,7 +77,7 @@ def _student(scored: dict[str, Any]) -> str:
         f"{_listed(others)} that is not shown by so few pictures"
         + (f", and nothing can be said of {_listed(unknown)}: no such picture." if unknown else ".")
     )
-    return f"## What that means for a student\n\n{textwrap.fill(text, 100)}\n"
+    return f"## What that means for a student\n\n{_filled(text)}\n"
 
 
 def _listed(names: list[str]) -> str:
@@ -100,8 +100,9 @@ def _what(weights: Path, about: Any, runs: list[Path], made_by: str) -> str:
         f"{drawn['train']:,} other phantoms: {spent[1][0]} passes at {size // 2} px "
         f"({spent[1][1]:.0f} minutes) and {spent[2][0]} at {size} px ({spent[2][1]:.0f} minutes). "
         f"{images['val']:,} pictures of other patients, {images['val'] - drawn['val']:,} of them "
-        f"real, chose the best pass and the thresholds; the {figures['images']:,} real ones alone "
-        f"the calibration (mean AUROC on them {_number(figures['mean_auroc']['findings']['value'])}"
+        f"real, chose the best pass, and with {images['test']:,} more phantoms the thresholds; the "
+        f"{figures['images']:,} real ones alone the calibration (mean AUROC on them "
+        f"{_number(figures['mean_auroc']['findings']['value'])}"
         f", which chose the pass and is therefore a little too good). {made['date'][:10]}, torch "
         f"{made['torch']}, {machine}, shared with other work. No test image was looked at before "
         "the weights were stored."
@@ -109,7 +110,7 @@ def _what(weights: Path, about: Any, runs: list[Path], made_by: str) -> str:
     return f"""\
 ## What it is
 
-{textwrap.fill(text, 100)}
+{_filled(text)}
 
 [real_images.txt](real_images.txt) names the real radiographs (for training and validation). The
 weights are made again, from an NIH download, by
@@ -139,7 +140,7 @@ def _auroc(kind: str, scored: dict[str, Any]) -> str:
         f"""\
 ## {title}
 
-{textwrap.fill(text, 100)}
+{_filled(text)}
 
 | finding | n positive | AUROC | 95 % interval |
 |---|---|---|---|"""
@@ -196,8 +197,8 @@ def _pointing(title: str, located: dict[str, Any], *, each: bool = False) -> str
         f"average box's centre {hits['average box']:.3f}, a random point "
         f"{hits['random point']:.3f}."
     )
-    lines = [f"### {title}\n"] + ([textwrap.fill(text, 100) + "\n"] if not each else [])
-    lines.append(f"{textwrap.fill(together, 100)}\n")
+    lines = [f"### {title}\n"] + ([_filled(text) + "\n"] if not each else [])
+    lines.append(f"{_filled(together)}\n")
     if not each:
         return "\n".join(lines)
     for size, rows in located["boxes"].items():
@@ -230,6 +231,10 @@ figure on them says that the way from pictures to figures works. The real radiog
 their labels were mined from reports and are not always right. Train on all of NIH for a better
 network (see the README one folder up), and open the demo on it: `python -m demo --weights W`.
 """
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 100, break_on_hyphens=False)
 
 
 def _number(value: float | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from chexnet.describe import make_card
 from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.chosen import stored
+from chexnet.evaluation.metrics import joined
 from chexnet.evaluation.operating import choose_thresholds
 from chexnet.evaluation.sources import score_weights
 from chexnet.model import load_weights, save_weights
@@ -27,7 +28,8 @@ def store(
 
     Probabilities are calibrated, and figures given, on the real radiographs of the validation part,
     because real ones are what people upload. Few of them have a rare finding: thresholds are chosen
-    on real and drawn pictures together.
+    on real and drawn pictures together, with the drawn ones of the test part (what is reported
+    comes of other phantoms).
 
     Args:
         source: weights of the training run.
@@ -38,7 +40,12 @@ def store(
     """
     model, card = load_weights(source)
     save_weights(target, model, card, half=True)
-    scored = score_weights(mixture, target, "val", packs=packs, on_progress=on_progress).scores
+    scored = joined(
+        [
+            score_weights(mixture, target, part, packs=packs, on_progress=on_progress).scores
+            for part in ("val", "test")
+        ]
+    )
     real = np.flatnonzero(np.array(scored.patients, dtype=int) < FIRST_NUMBER)
     made = card.provenance
     kept = make_card(
