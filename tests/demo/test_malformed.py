@@ -64,13 +64,14 @@ def send(web: Web, given: Iterator[tuple[str, bytes]]) -> Counter:
 def survives(served: Served, web: Web, trained, count: int, seed: int) -> Counter:
     """Send `count` malformed files and look at the demo afterwards."""
     given, empty = malformed(count, seed), set(served.folder.iterdir())
+    said_before = len(served.log.read_text())  # Gradio complains of other tests' requests
     found = send(web, islice(given, WARM))
     before = served.resident()
     found += send(web, given)
     assert served.resident() - before < GROWTH
     assert files(served.folder) == []
     assert set(served.folder.iterdir()) <= empty, "the folder of an upload was left"
-    assert "Traceback" not in served.log.read_text()
+    assert "Traceback" not in served.log.read_text()[said_before:]
     # The same process still answers, and rightly.
     kind, said = web.ask("predict", file_data(web.upload(png(3))))
     [right] = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch").predict(

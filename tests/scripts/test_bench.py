@@ -233,6 +233,7 @@ def test_a_step_from_the_pack_stands_beside_one_that_reads_nothing(phantoms, tmp
     assert isinstance(ranks, Skipped)
 
 
+@pytest.mark.slow
 def test_two_ranks_are_timed_epoch_by_epoch_but_for_the_first(phantoms, tmp_path):
     setting = Setting(tmp_path, phantoms, size=64, repeats=2)
     [seconds] = _bench_training._epochs(setting, "cpu", 2)
