@@ -27,8 +27,9 @@ def train(
     config = TrainConfig.from_recipe(given)
     from chexnet import ranks
     from chexnet.train import fit
-    from scripts._training import Console, Signals
+    from scripts._training import Console, Signals, keep_memory
 
+    keep_memory()
     signals = Signals()
     with Console(config.out) as console:
         result = fit(config, console, signals.received, restart=restart)
