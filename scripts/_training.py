@@ -21,7 +21,6 @@ from chexnet.evaluation.plots import plot_curves
 from chexnet.evaluation.summary import Summary, facts_text, validation_text
 from chexnet.observer import Observer
 
-
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 

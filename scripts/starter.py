@@ -100,8 +100,8 @@ def starter(
     report(weights, {kind: out / kind / f"eval-{part}" for kind, (_, part) in scored.items()})
     made_by = (
         f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --beside "
-        f"{beside} --unseen {unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "
-        f"--processes {processes}"
+        f"{beside} --unseen {unseen} --size {size} --epochs {' '.join(map(str, epochs))} "
+        f"--bf16 {bf16} --processes {processes}"
     )
     write_text(weights.parent / "README.md", card(weights, out, runs, made_by))
     print(f"\nWritten: {weights} and {weights.parent / 'README.md'}")

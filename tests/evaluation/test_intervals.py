@@ -153,9 +153,9 @@ def test_a_weighted_average_precision_is_scikit_learns():
     for digits in (None, 1):
         given = random.random(150) if digits is None else random.random(150).round(digits)
         targets = (random.random(150) < 0.3).astype(np.int8)
-        weights = random.integers(0, 4, 150)
-        found = _RankedPrecision(given, targets, np.arange(150)).value(weights)
-        expected = average_precision_score(targets, given, sample_weight=weights)
+        weights = random.integers(0, 4, (150, 3))
+        found = _RankedPrecision(given, targets, np.arange(150)).values(weights)
+        expected = [average_precision_score(targets, given, sample_weight=w) for w in weights.T]
         assert found == pytest.approx(expected, abs=1e-9)
 
 
