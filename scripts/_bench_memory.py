@@ -105,7 +105,9 @@ def _open(place: Path, size: int) -> tuple[float, float]:
 def _train(data: Path, out: Path, size: int) -> float:
     from chexnet.config import TrainConfig
     from chexnet.train import fit
+    from scripts._training import keep_memory
 
+    keep_memory()  # as scripts.train does
     asked = {"init": "none", "size": size, "epochs": 1, "split": "patient", "device": "cpu"}
     fit(TrainConfig(data=data, out=out, workers=0, **asked), restart=True)
     return _status("VmHWM")

@@ -143,6 +143,16 @@ def test_a_damaged_colour_profile_is_ignored():
     assert np.array_equal(read_radiograph(file).pixels, plain)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_gray_png_equals_pillows_decoder_whatever_its_depth_and_filters(bits):
+    random = np.random.default_rng(bits)
+    stored = random.integers(0, 256, (96, 80 * bits // 8), dtype=np.uint8)
+    rows = b"".join(bytes([y % 5]) + row.tobytes() for y, row in enumerate(stored))
+    file = png(80, 96, bits, 0, rows)
+    expected = np.asarray(Image.open(BytesIO(file)).convert("L"))
+    assert np.array_equal(read_radiograph(file).pixels, expected)
+
+
 def test_the_names_ending_is_not_trusted(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.fromarray(picture())))

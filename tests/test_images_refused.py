@@ -93,6 +93,7 @@ def test_a_bomb_is_refused_by_its_header_without_decoding(bomb, monkeypatch):
     file = bombs()[bomb]  # made before nothing can be drawn any more
     for owner in (Image.Image, Image.core):
         monkeypatch.setattr(owner, "load" if owner is Image.Image else "new", undecoded)
+    monkeypatch.setattr("imagecodecs.png_decode", undecoded)
     start = time.thread_time()
     assert re.search("at most 25,000,000|more pixels than", refusal(file))
     assert time.thread_time() - start < 0.1
@@ -100,6 +101,15 @@ def test_a_bomb_is_refused_by_its_header_without_decoding(bomb, monkeypatch):
 
 def undecoded(*args):
     pytest.fail("was decoded")
+
+
+def test_a_png_with_two_headers_is_refused_before_the_larger_one_costs_anything():
+    small = png(80, 96, 8, 0, RAW)
+    size = (20_000).to_bytes(4, "big") * 2
+    two = small[:8] + chunk(b"IHDR", size + bytes((8, 0, 0, 0, 0))) + small[8:]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "damaged" in refusal(two)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 50_000
 
 
 def test_the_largest_size_can_be_chosen():
