@@ -28,7 +28,7 @@ from chexnet.observer import FitResult, Observer
 from chexnet.optim import learning_rate
 from chexnet.resume import Progress, clear_run, read_checkpoint, run_folder, write_checkpoint
 from chexnet.runlog import EPOCHS, STEPS, RunLog
-from chexnet.step import Stepper, rank_shares
+from chexnet.step import Stepper, caution, rank_shares
 from chexnet.transforms import Preprocessing
 
 BEST = "best_chexnet_params.pth"
@@ -70,7 +70,7 @@ def fit(
             packs=config.packs,
         )
         told.opened(study.facts)
-        for text in study.notes:
+        for text in filter(None, [*study.notes, caution(config, device)]):
             told.note(text)
         return _Run(config, study, device, told, stop, restart).go()
 

@@ -25,11 +25,13 @@ def plot(rows: list[Row], path: Path) -> None:
     places = range(len(drawn))
     axes.barh(places, [row.ratio for row in drawn], color=OURS, height=0.6)
     for place, row in zip(places, drawn, strict=True):
-        axes.text(row.ratio, place, f" {row.ratio_text.split()[0]}", va="center", fontsize=8)
+        end = row.ratio
         wanted = re.search(r"at least ([\d.,]+)x", row.target)
         if wanted:
             value = float(wanted[1].replace(",", ""))
             axes.plot([value, value], [place - 0.38, place + 0.38], color=TARGET, lw=2.5)
+            end = max(end, value)
+        axes.text(end, place, f" {row.ratio_text.split()[0]}", va="center", fontsize=8)
     axes.axvline(1, color=EVEN, lw=1)
     axes.set_xscale("log")
     axes.margins(x=0.12)

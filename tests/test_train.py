@@ -10,6 +10,7 @@ from chexnet.config import TrainConfig
 from chexnet.data.table import read_folder
 from chexnet.errors import ChexnetError, DataError, LeakError
 from chexnet.model import load_weights
+from chexnet.step import caution
 from chexnet.train import fit
 from tests import jobs
 from tests.processes import start, wait_for
@@ -84,6 +85,15 @@ def test_bfloat16_on_a_cpu_is_asked_for_and_close_to_float32(tiny_options, tmp_p
         losses[bf16] = told.losses
     assert losses["auto"] != losses["on"]
     assert losses["on"] == pytest.approx(losses["auto"], rel=0.02)
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bfloat16_on_a_cpu_that_has_none_is_said_to_be_slow(supported, tiny_options, monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    asked = TrainConfig(**tiny_options, bf16="on")
+    said = caution(asked, torch.device("cpu"))
+    assert said is None if supported else "ten times as fast" in said
+    assert caution(TrainConfig(**tiny_options), torch.device("cpu")) is None
 
 
 def test_what_a_start_was_trained_on_is_not_forgotten(trained, tiny_options, tmp_path):
