@@ -30,9 +30,7 @@ def caution(config: TrainConfig, device: torch.device) -> str | None:
     if config.bf16 != "on" or device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return None
     # Measured on an AVX2 processor at 128 px, batch 32: 1.3 images/s, 13.8 without.
-    return (
-        "This CPU has no bfloat16: without --bf16 on, training is about ten times as fast."
-    )
+    return "This CPU has no bfloat16: without --bf16 on, training is about ten times as fast."
 
 
 class Stepper:

@@ -49,7 +49,7 @@ def starter(
     epochs: Annotated[
         tuple[int, int, int],
         typer.Option(help="Passes: phantoms and mixture at half the size, mixture at the whole."),
-    ] = (8, 24, 3),
+    ] = (8, 18, 3),
     bf16: Annotated[str, typer.Option(help="bfloat16: auto (on CUDA), on or off.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     processes: Annotated[int, typer.Option(min=1, help="Processes that train.")] = 1,

@@ -240,3 +240,26 @@ def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path, h
     alone = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
     assert np.abs(probabilities - alone).max() < 1e-6
     assert two["images"] == one["images"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the setting is glibc's")
+@pytest.mark.parametrize("kept", [False, True])
+def test_training_keeps_the_memory_of_a_step_for_the_next(kept):
+    code = f"""
+import re
+import numpy as np
+from scripts._training import keep_memory
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000
+
+if {kept}:
+    keep_memory()
+before = resident()
+array = np.ones(25_000_000)  # 200 MB
+del array
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (float(done.stdout) > 150) == kept
