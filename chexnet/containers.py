@@ -21,15 +21,24 @@ MAX_PNG_CHUNKS = 100_000
 
 
 def bare_png(data: bytes) -> bytes:
-    """Return a PNG with the chunks its pixels need; a damaged one stays damaged."""
+    """Return a PNG with the chunks its pixels need.
+
+    Raises:
+        ImageError: there are too many chunks.
+        ValueError: the file ends before its last chunk does. (libpng would go through as many bytes
+            as a chunk claims to have, up to 2 GB, whether they are there or not.)
+    """
     parts, start = [data[:8]], 8
     for _ in range(MAX_PNG_CHUNKS):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
-        if data[start + 4 : start + 8] in PNG_CHUNKS:
+        if end > len(data):
+            raise ValueError("cut off")
+        kind = data[start + 4 : start + 8]
+        if kind in PNG_CHUNKS:
             parts.append(data[start:end])
-        start = end
-        if start >= len(data):
+        if kind == b"IEND":
             return b"".join(parts)
+        start = end
     raise ImageError(f"is a PNG of too many parts. {EXPORT}")
 
 

@@ -200,7 +200,8 @@ def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
 def _is_plain(image: Image.Image, data: bytes) -> bool:
     """Whether a PNG is 8 bits of gray and nothing else, as nearly all of NIH's are."""
     stored = image.tile[0].args if image.tile else None
-    return stored == "L" and "transparency" not in image.info and b"eXIf" not in data
+    more = "transparency" in image.info or "interlace" in image.info or b"eXIf" in data
+    return stored == "L" and not more
 
 
 def _decode_plain(data: bytes) -> np.ndarray:

@@ -10,6 +10,8 @@ from chexnet.files import replacing
 from scripts._bench import CostRow, LimitRow, Row
 
 OURS, TARGET, EVEN = "#0f8a7e", "#d9660f", "#888888"
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+"""Behind a number, so that no line runs through it."""
 
 
 def plot(rows: list[Row], path: Path) -> None:
@@ -31,7 +33,7 @@ def plot(rows: list[Row], path: Path) -> None:
             value = float(wanted[1].replace(",", ""))
             axes.plot([value, value], [place - 0.38, place + 0.38], color=TARGET, lw=2.5)
             end = max(end, value)
-        axes.text(end, place, f" {row.ratio_text.split()[0]}", va="center", fontsize=8)
+        axes.text(end, place, f" {row.ratio_text.split()[0]}", va="center", fontsize=8, bbox=WHITE)
     axes.axvline(1, color=EVEN, lw=1)
     axes.set_xscale("log")
     axes.margins(x=0.12)

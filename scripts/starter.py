@@ -42,7 +42,8 @@ def starter(
         int, typer.Option(min=10, help="Drawn patients for the mixture and its thresholds.")
     ] = 800,
     beside: Annotated[
-        int, typer.Option(min=5, help="How many of these train beside the real ones.")
+        int,
+        typer.Option(min=5, help="How many of these train or validate, at most."),
     ] = 300,
     unseen: Annotated[int, typer.Option(min=5, help="Drawn patients to score on.")] = 500,
     size: Annotated[int, typer.Option(min=128, help="Side of the input in pixels.")] = 256,

@@ -58,6 +58,7 @@ def originals() -> dict[str, bytes]:
     exif[0x0112] = 6
     found = {
         "PNG": encoded(gray, exif=exif),
+        "PNG gray": encoded(gray),
         "PNG RGBA": encoded(gray.convert("RGBA")),
         "PNG P": encoded(gray.convert("P")),
         "PNG 16": encoded(ramp(4095)),

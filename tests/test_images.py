@@ -153,6 +153,17 @@ def test_a_gray_png_equals_pillows_decoder_whatever_its_depth_and_filters(bits):
     assert np.array_equal(read_radiograph(file).pixels, expected)
 
 
+def test_an_interlaced_png_is_put_together():
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4))
+    passes += ((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7: first x and y, steps
+    parts = [picture()[y::down, x::right] for x, y, right, down in passes]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part)
+    plain = png(80, 96, 8, 0, rows)
+    header = plain[16:28] + b"\1"
+    file = plain[:8] + chunk(b"IHDR", header) + plain[33:]
+    assert np.array_equal(read_radiograph(file).pixels, picture())
+
+
 def test_the_names_ending_is_not_trusted(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.fromarray(picture())))

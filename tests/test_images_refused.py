@@ -112,6 +112,17 @@ def test_a_png_with_two_headers_is_refused_before_the_larger_one_costs_anything(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 50_000
 
 
+def test_a_png_that_ends_before_its_last_chunk_is_refused_at_once():
+    file = encoded(Image.fromarray(picture(100, 100)))
+    start = file.index(b"IDAT")
+    claims = file[: start - 4] + b"\x7f\xff\xff\xff" + (file[start : start + 4] + bytes(8192))
+    begun = time.thread_time()
+    for cut in (claims, file[:-12], file[:-4]):
+        assert "incomplete" in refusal(cut)
+    assert time.thread_time() - begun < 0.1
+    assert read_radiograph(file + b"what follows the picture").pixels.shape == (100, 100)
+
+
 def test_the_largest_size_can_be_chosen():
     file = encoded(Image.fromarray(picture(100, 100)))
     assert read_radiograph(file, max_pixels=10_000).pixels.shape == (100, 100)

@@ -57,6 +57,24 @@ def test_a_replicate_equals_drawing_the_patients_images_by_hand():
             assert values[number, column] == pytest.approx(expected, abs=1e-9)
 
 
+def test_a_groups_replicates_are_those_of_its_images_whoever_it_lacks():
+    scores = clustered(30, seed=2, classes=("Mass", "Edema"))
+    last = np.array(scores.patients) == sorted(set(scores.patients))[-1]
+    negative = scores.targets[:, 0] == 0
+    masks = [~last, np.zeros(len(last), bool), negative, ~negative]
+    values = replicate_aurocs(scores, 5, 4, groups=masks)
+    unique = sorted(set(scores.patients))
+    for number in range(5):
+        drawn = keyed_generator("bootstrap", 4, number).integers(0, 30, 30)
+        chosen = np.concatenate(
+            [np.flatnonzero((np.array(scores.patients) == unique[p]) & ~last) for p in drawn]
+        )
+        expected = roc_auc_score(scores.targets[chosen, 1], scores.probabilities[chosen, 1])
+        assert values[number, 0, 1] == pytest.approx(expected, abs=1e-9)
+    assert np.isnan(values[:, 1]).all()  # nobody
+    assert np.isnan(values[:, 2:, 0]).all()  # no positive, no negative
+
+
 def test_intervals_are_a_function_of_the_seed():
     scores = clustered(40, seed=0)
     first, again, other = (bootstrap_auroc(scores, 200, seed) for seed in (1, 1, 2))

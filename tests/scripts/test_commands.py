@@ -1,6 +1,7 @@
 """The commands as a user runs them: exit code and text."""
 
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -242,7 +243,7 @@ def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path, h
     assert two["images"] == one["images"]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the setting is glibc's")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 @pytest.mark.parametrize("kept", [False, True])
 def test_training_keeps_the_memory_of_a_step_for_the_next(kept):
     code = f"""
