@@ -1,4 +1,4 @@
-"""The design's picture of who may import whom, so that it cannot rot."""
+"""Who may import whom."""
 
 import ast
 import subprocess

@@ -121,7 +121,7 @@ def test_every_row_is_made_of_its_two_sides(rows):
         assert row["ratio"] == pytest.approx(ours / other if cost else other / ours)
 
 
-def test_the_rows_of_the_issue_are_there_with_their_targets(rows):
+def test_the_promised_rows_are_there_with_their_targets(rows):
     forward = found(
         rows, "15 heatmaps and probabilities of a picture, CPU, 64 px / one forward pass"
     )
