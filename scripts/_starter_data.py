@@ -21,29 +21,23 @@ COLUMNS = (
 )
 
 
-def mix(phantoms: Path, nih: Path, names: list[str], out: Path, *, beside: int) -> None:
+def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
     """Put drawn radiographs and the named real ones into one folder.
 
-    All real ones stand on the train_val list; the drawn ones keep their lists. Those of the test
-    list help to choose thresholds and cost no training time, so all of them are taken.
+    All real ones stand on the train_val list; the drawn ones keep their lists.
 
     Args:
         phantoms: folder of `scripts.phantom`.
         nih: folder of NIH's download, or of a part of it.
         names: of NIH's images, all from its official train_val list.
         out: folder to make; pictures are linked, or copied where links cannot be made.
-        beside: drawn patients of the train_val list to take, the first ones.
 
     Raises:
         DataError: a named image is not in `nih`, or is not on its train_val list.
     """
     drawn, real = read_folder(phantoms), read_folder(nih)
     _refuse_others(real, names)
-    test, learned = ((drawn.lists or {})[part] for part in ("test", "train_val"))
-    training = drawn.table[drawn.table["image"].isin(learned)]
-    kept = set(training["patient"].unique()[:beside])
-    ours = [n for n in drawn.table["image"] if n in test]
-    ours += training.loc[training["patient"].isin(kept), "image"].tolist()
+    ours = list(drawn.table["image"])
     for source, chosen in ((drawn, ours), (real, names)):
         for name in chosen:
             _link(source.paths[name], out / source.paths[name].relative_to(source.root))
@@ -52,8 +46,9 @@ def mix(phantoms: Path, nih: Path, names: list[str], out: Path, *, beside: int) 
         raw = pd.read_csv(source.root / source.table_name, dtype=str, keep_default_na=False)
         tables.append(raw.loc[raw["Image Index"].isin(set(chosen)), list(COLUMNS)])
     write_text(out / TABLES["2017"], pd.concat(tables).to_csv(index=False))
+    test, learned = ((drawn.lists or {})[part] for part in ("test", "train_val"))
     write_text(out / LISTS["test"], "\n".join(sorted(test)))
-    write_text(out / LISTS["train_val"], "\n".join([*sorted(learned & set(ours)), *names]))
+    write_text(out / LISTS["train_val"], "\n".join([*sorted(learned), *names]))
 
 
 def _refuse_others(real: NIHFolder, names: list[str]) -> None:

@@ -37,23 +37,17 @@ def starter(
     weights: Annotated[Path, typer.Option(help="File of the starter weights.")] = Path(
         "weights/starter.pth"
     ),
-    patients: Annotated[int, typer.Option(min=10, help="Drawn patients to begin with.")] = 1000,
-    mixed: Annotated[
-        int, typer.Option(min=10, help="Drawn patients for the mixture and its thresholds.")
-    ] = 800,
-    beside: Annotated[
-        int,
-        typer.Option(min=5, help="How many of these train or validate, at most."),
-    ] = 300,
+    patients: Annotated[int, typer.Option(min=10, help="Drawn patients to begin with.")] = 1400,
+    mixed: Annotated[int, typer.Option(min=10, help="Drawn patients beside real ones.")] = 700,
     unseen: Annotated[int, typer.Option(min=5, help="Drawn patients to score on.")] = 500,
     size: Annotated[int, typer.Option(min=128, help="Side of the input in pixels.")] = 256,
     epochs: Annotated[
         tuple[int, int, int],
         typer.Option(help="Passes: phantoms and mixture at half the size, mixture at the whole."),
-    ] = (8, 18, 3),
+    ] = (10, 12, 4),
     bf16: Annotated[str, typer.Option(help="bfloat16: auto (on CUDA), on or off.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    processes: Annotated[int, typer.Option(min=1, help="Processes that train.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train the mixture.")] = 1,
 ) -> None:
     """Train on phantoms, then on phantoms and real radiographs, and score what is kept.
 
@@ -72,7 +66,7 @@ def starter(
     for (name, seed), count in zip(SEEDS.items(), (patients, mixed, unseen), strict=True):
         _step("phantom", drawn[name], "--patients", count, "--size", size, "--seed", seed)
     names = images.read_text(encoding="utf-8").split()
-    mix(drawn["mixed"], nih, names, mixture, beside=beside)
+    mix(drawn["mixed"], nih, names, mixture)
     for data, side in ((drawn["first"], half), (mixture, half), (mixture, size)):
         _step("prepare", "--data", data, "--size", side, "--packs", packs)
 
@@ -86,7 +80,8 @@ def starter(
     for place, options, (data, side), count in zip(runs, begin, where, epochs, strict=True):
         shape = ("--data", data, "--out", place, "--size", side, "--epochs", count)
         rest = ("--packs", packs, "--bf16", bf16, "--device", device)
-        _step("train", *shape, *options, *rest, processes=processes)
+        ranks = 1 if place == runs[0] else processes
+        _step("train", *shape, *options, *rest, processes=ranks)
     with progress_bar("Scoring the validation part") as on_progress:
         store(runs[-1] / BEST, weights, mixture, packs, on_progress)
     print(f"\n{weights}: {weights.stat().st_size / 1e6:.1f} MB, half precision.", flush=True)
@@ -100,9 +95,9 @@ def starter(
             )
     report(weights, {kind: out / kind / f"eval-{part}" for kind, (_, part) in scored.items()})
     made_by = (
-        f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --beside "
-        f"{beside} --unseen {unseen} --size {size} --epochs {' '.join(map(str, epochs))} "
-        f"--bf16 {bf16} --processes {processes}"
+        f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
+        f"{unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "
+        f"--processes {processes}"
     )
     write_text(weights.parent / "README.md", card(weights, out, runs, made_by))
     print(f"\nWritten: {weights} and {weights.parent / 'README.md'}")

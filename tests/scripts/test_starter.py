@@ -75,7 +75,7 @@ def test_the_whole_way_from_nothing_to_weights_and_card(tmp_path):
     weights, out = tmp_path / "weights" / "starter.pth", tmp_path / "run"
     command = [sys.executable, "-m", "scripts.starter", "--out", out, "--weights", weights]
     command += ["--nih", nih, "--images", images, "--processes", 2]
-    command += ["--patients", 30, "--mixed", 12, "--beside", 6, "--unseen", 12, "--size", 128]
+    command += ["--patients", 30, "--mixed", 12, "--unseen", 12, "--size", 128]
     command += ["--epochs", 1, 1, 1]
     for _ in range(2):  # the second time everything is there already
         done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
@@ -83,7 +83,7 @@ def test_the_whole_way_from_nothing_to_weights_and_card(tmp_path):
     scored = json.loads((out / "phantoms" / "eval-all" / "metrics.json").read_text())
     assert scored["facts"]["weights"]["file"] == "starter.pth"
     text = (weights.parent / "README.md").read_text(encoding="utf-8")
-    assert "--patients 30 --mixed 12 --beside 6 --unseen 12 --size 128 --epochs 1 1 1" in text
+    assert "--patients 30 --mixed 12 --unseen 12 --size 128 --epochs 1 1 1" in text
     assert f"{scored['images']:,} pictures of 12 drawn patients" in text
     reported = Predictor(weights, "cpu", "torch").card.validation["reported"]
     assert reported["phantoms"]["images"] == scored["images"]
