@@ -288,7 +288,8 @@ def _quiet() -> Iterator[None]:
     """
     with _Quiet.lock:
         if _Quiet.depth == 0:
-            logging.getLogger("PIL").setLevel(SILENT)  # for good: its lines list tags
+            for library in ("PIL", "imagecodecs"):
+                logging.getLogger(library).setLevel(SILENT)  # for good: their lines list tags
             _Quiet.caught = warnings.catch_warnings()
             _Quiet.caught.__enter__()
             warnings.simplefilter("ignore")

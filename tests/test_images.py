@@ -153,6 +153,15 @@ def test_a_gray_png_equals_pillows_decoder_whatever_its_depth_and_filters(bits):
     assert np.array_equal(read_radiograph(file).pixels, expected)
 
 
+def test_a_decoders_warnings_are_kept_to_itself(caplog, capfd):
+    plain = picture(96, 80)
+    rows = b"".join(b"\0" + row.tobytes() for row in plain)
+    file = png(80, 96, 8, 0, rows, chunk(b"PLTE", b"\0\1\2"))  # libpng: "ignored in grayscale PNG"
+    assert np.array_equal(read_radiograph(file).pixels, plain)
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
 def test_an_interlaced_png_is_put_together():
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4))
     passes += ((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7: first x and y, steps
