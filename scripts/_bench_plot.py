@@ -33,7 +33,9 @@ def plot(rows: list[Row], path: Path) -> None:
             value = float(wanted[1].replace(",", ""))
             axes.plot([value, value], [place - 0.38, place + 0.38], color=TARGET, lw=2.5)
             end = max(end, value)
-        axes.text(end, place, f" {row.ratio_text.split()[0]}", va="center", fontsize=8, bbox=WHITE)
+        told = row.ratio_text.split()[0]
+        beside = {"xytext": (5, 0), "textcoords": "offset points"}
+        axes.annotate(told, (end, place), **beside, va="center", fontsize=8, bbox=WHITE)
     axes.axvline(1, color=EVEN, lw=1)
     axes.set_xscale("log")
     axes.margins(x=0.12)
