@@ -1,31 +1,60 @@
 """Several processes under torchrun; outside it every function is a no-op.
 
 Control messages travel over gloo on the CPU, so that asking "does anyone want to stop?" never
-waits for the GPU.
+waits for the GPU. torch is imported where it is needed: commands ask early which process they are.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import torch.distributed as dist
 
 from chexnet.errors import ConfigError
-from chexnet.ranks import launched, local_rank, rank, world
+
+if TYPE_CHECKING:
+    import torch
+
+
+def launched() -> bool:
+    """True under torchrun."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def rank() -> int:
+    """This process's number, 0 outside torchrun."""
+    return int(os.environ["RANK"]) if launched() else 0
+
+
+def world() -> int:
+    """Number of processes, 1 outside torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if launched() else 1
+
+
+def is_main() -> bool:
+    """True in the one process that writes."""
+    return rank() == 0
+
+
+def local_rank() -> int:
+    """This process's number on its machine: the GPU that it uses."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
 
 # A rank that is gone should be noticed in minutes; the default is half an hour.
 TIMEOUT = timedelta(minutes=5)
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str) -> "torch.device":
     """The device to compute on: CUDA where there is one, unless it is named.
 
     Raises:
         ConfigError: CUDA is asked for and not there.
     """
+    import torch
+
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"--device: found {name!r}, expected auto, cpu or cuda.")
     if name == "cuda" and not torch.cuda.is_available():
@@ -38,11 +67,13 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
+def process_group(device: "torch.device") -> Iterator[None]:
     """Join the others for the length of the block: NCCL for gradients on CUDA, gloo elsewhere."""
     if not launched():
         yield
         return
+    import torch.distributed as dist
+
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=TIMEOUT)
     try:
@@ -55,6 +86,9 @@ def any_rank(flag: bool) -> bool:
     """True on every rank when `flag` is True on one of them."""
     if world() == 1:
         return flag
+    import torch
+    import torch.distributed as dist
+
     votes = torch.tensor([int(flag)])
     dist.all_reduce(votes, op=dist.ReduceOp.MAX)
     return bool(votes.item())
@@ -64,6 +98,9 @@ def totals(values: list[float]) -> list[float]:
     """Sum of each value over the ranks."""
     if world() == 1:
         return values
+    import torch
+    import torch.distributed as dist
+
     summed = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(summed)
     return summed.tolist()
@@ -73,6 +110,8 @@ def differing(facts: dict[str, Any]) -> list[str]:
     """Names of the facts on which the ranks do not agree."""
     if world() == 1:
         return []
+    import torch.distributed as dist
+
     all_facts: list[dict[str, Any]] = [{}] * world()
     dist.all_gather_object(all_facts, facts)
     return [name for name in facts if any(other[name] != facts[name] for other in all_facts)]
@@ -100,6 +139,8 @@ def gather_shares(part: np.ndarray, count: int) -> np.ndarray:
     """
     if world() == 1:
         return part
+    import torch.distributed as dist
+
     parts: list[np.ndarray] = [np.empty(0)] * world()
     dist.all_gather_object(parts, part)
     whole = np.empty((count, *part.shape[1:]), part.dtype)
@@ -108,9 +149,11 @@ def gather_shares(part: np.ndarray, count: int) -> np.ndarray:
     return whole
 
 
-def broadcast_buffers(model: torch.nn.Module) -> None:
+def broadcast_buffers(model: "torch.nn.Module") -> None:
     """Give every rank the buffers of rank 0 (BatchNorm's statistics differ from rank to rank)."""
     if world() == 1:
         return
+    import torch.distributed as dist
+
     for buffer in model.buffers():
         dist.broadcast(buffer, src=0)

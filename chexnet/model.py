@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from torchvision.models import DenseNet121_Weights, densenet121
 
-from chexnet.card import Card
 from chexnet.checkpoint import load_plain, load_sealed, save_sealed
 from chexnet.errors import CheckpointError
 from chexnet.labels import LABELS
+from chexnet.metadata import Card
 from chexnet.transforms import Preprocessing
 
 CHANNELS = 1024

@@ -17,10 +17,10 @@ import numpy as np
 
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
-from chexnet.gate import Verdict, judge
-from chexnet.images import Facts, Radiograph, read_radiograph
+from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
+from chexnet.inference.gate import Verdict, judge
+from chexnet.inference.predictor import Prediction, Predictor
 from chexnet.labels import FINDINGS
-from chexnet.predict import Prediction, Predictor
 from demo import guard
 from demo.pictures import reduced
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chexnet.images import read_radiograph
+from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import spoken
 
 FOLDER = Path(__file__).with_name("examples")

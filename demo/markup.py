@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.card import Card, better_than_guessing
 from chexnet.explain import CLOSED_FORM
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
+from chexnet.metadata import Card, better_than_guessing
 from demo import guard
 from demo.components import data_url
 from demo.desk import Seen

@@ -3,8 +3,8 @@
 from html import escape
 from typing import Any
 
+from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, LABELS, spoken
-from chexnet.predict import Predictor
 
 _TITLES = {
     "radiographs": "How well it did on real radiographs that it never saw",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
-from chexnet.images import Radiograph
+from chexnet.imaging.radiograph import Radiograph
 from chexnet.overlay import COLOURS, MAX_SIDE, TOP, overlay
 
 SCALES = ("absolute", "stretched")

@@ -11,7 +11,7 @@ import gradio as gr
 from fastapi.middleware import Middleware
 
 from chexnet.errors import ConfigError
-from chexnet.predict import Predictor
+from chexnet.inference.predictor import Predictor
 from demo import guard
 from demo.app import build, look_of_page
 from demo.desk import Desk

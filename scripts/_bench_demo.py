@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from chexnet.errors import ChexnetError, DataError
+from chexnet.inference.predictor import Prediction, Predictor
 from chexnet.labels import FINDINGS
-from chexnet.predict import Prediction, Predictor
 from scripts._bench import CostRow, Row, Skipped, in_turn, missing
 from scripts._bench_served import NO_FIGURE, ask, leave, served, visitors
 from scripts._bench_setting import Setting, kind_of

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from chexnet.evaluation.intervals import replicate_aurocs
+from chexnet.evaluation.bootstrap import replicate_aurocs
 from chexnet.evaluation.metrics import Scores
 from chexnet.labels import FINDINGS
 from scripts._bench import Row, in_turn

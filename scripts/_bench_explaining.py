@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from chexnet.engine import open_engine
 from chexnet.explain import explain
-from chexnet.gate import judge
-from chexnet.images import read_radiograph
+from chexnet.imaging.radiograph import read_radiograph
+from chexnet.inference.engine import open_engine
+from chexnet.inference.gate import judge
+from chexnet.inference.predictor import Predictor
 from chexnet.model import load_weights
-from chexnet.predict import Predictor
 from chexnet.transforms import item_pixels, normalise
 from scripts._bench import CostRow, Row, Skipped, in_turn, missing
 from scripts._bench_setting import Setting, kind_of

@@ -104,7 +104,7 @@ def _open(place: Path, size: int) -> tuple[float, float]:
 
 def _train(data: Path, out: Path, size: int) -> float:
     from chexnet.config import TrainConfig
-    from chexnet.train import fit
+    from chexnet.training.loop import fit
     from scripts._training import keep_memory
 
     keep_memory()  # as scripts.train does
@@ -115,7 +115,7 @@ def _train(data: Path, out: Path, size: int) -> float:
 
 def _score(data: Path, weights: Path, count: int) -> float:
     from chexnet.data.datasets import ChestXRayDataSet
-    from chexnet.data.table import read_folder
+    from chexnet.data.nih import read_folder
     from chexnet.evaluation.scoring import score
     from chexnet.model import load_weights
 

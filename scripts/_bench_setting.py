@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from chexnet.card import Card
 from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
+from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.pack import Pack, pack_folder, prepare
-from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError
 from chexnet.labels import FINDINGS
+from chexnet.metadata import Card
 from chexnet.model import build, save_weights
 from chexnet.phantom.dataset import draw_phantoms
 from chexnet.phantom.patients import person

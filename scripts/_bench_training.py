@@ -19,7 +19,7 @@ from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, PackedDataSet, batch_loader, default_workers
 from chexnet.errors import ChexnetError
 from chexnet.model import build
-from chexnet.step import Stepper
+from chexnet.training.step import Stepper
 from scripts._bench import Row, Skipped, in_turn
 from scripts._bench_floors import floors
 from scripts._bench_served import ROOT

@@ -8,29 +8,32 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.data.nih import BOXES, TABLES, read_folder
 from chexnet.data.splits import LEAKY
-from chexnet.data.table import BOXES, TABLES, read_folder
 from chexnet.distributed import pick_device
 from chexnet.errors import ChexnetError, ConfigError, DataError
 from chexnet.evaluation.assessment import Assessment, as_dict, assess
-from chexnet.evaluation.assessment_text import assessment_text, comparison_text
-from chexnet.evaluation.cases import Pictures, wrong_places
-from chexnet.evaluation.chosen import fit_on
 from chexnet.evaluation.comparison import compare
-from chexnet.evaluation.localization import Target
-from chexnet.evaluation.maps import boxed_targets, maps_of
-from chexnet.evaluation.plots import plot_auroc, plot_roc
-from chexnet.evaluation.predictions import write_predictions
-from chexnet.evaluation.record import note_scoring
-from chexnet.evaluation.relabel import relabelled
-from chexnet.evaluation.report import model_card, report_html
-from chexnet.evaluation.sources import Scored, score_predictions
-from chexnet.evaluation.subject import Subject
+from chexnet.evaluation.holdout import Subject
+from chexnet.evaluation.localization import Target, boxed_targets, maps_of
+from chexnet.evaluation.predictions import relabelled, write_predictions
+from chexnet.evaluation.report.cases import Pictures, wrong_places
+from chexnet.evaluation.report.history import note_scoring
+from chexnet.evaluation.report.page import model_card, report_html
+from chexnet.evaluation.report.plots import plot_auroc, plot_roc
+from chexnet.evaluation.report.tables import (
+    assessment_text,
+    comparison_text,
+    evaluation_text,
+    facts_text,
+)
+from chexnet.evaluation.scoring import Scored, score_predictions
 from chexnet.evaluation.summary import as_dict as figures
-from chexnet.evaluation.summary import bounds, evaluation_text, facts_text, number, summarise
+from chexnet.evaluation.summary import bounds, number, summarise
+from chexnet.evaluation.thresholds import fit_on
 from chexnet.files import write_text
 from chexnet.labels import LABELS
-from chexnet.provenance import surroundings
+from chexnet.metadata import surroundings
 
 
 def score_file(

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from chexnet.errors import DataError
-from chexnet.gate import (
+from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
+from chexnet.inference.gate import (
     DOWN,
     ELSE,
     FINE,
@@ -20,7 +21,6 @@ from chexnet.gate import (
     name_of,
     outputs,
 )
-from chexnet.images import Facts, Radiograph, read_radiograph
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
 from scripts._gate import crop
@@ -136,7 +136,7 @@ def others(folder: Path) -> Iterator[tuple[str, Share]]:
 
 
 def wrong_names(radiographs: list[Radiograph], kind: str) -> Iterator[tuple[str, Share]]:
-    """What `chexnet.gate.SURE` is chosen by: wrong names at each value it could have.
+    """What `chexnet.inference.gate.SURE` is chosen by: wrong names at each value it could have.
 
     Of each photograph 20 random parts are named, too: there are few photographs, and a part is
     one as well.

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from chexnet.files import replacing
-from chexnet.gate import KINDS, THUMBNAIL
+from chexnet.inference.gate import KINDS, THUMBNAIL
 from scripts import _gate as making
 from scripts._gate_pictures import Pictures
 
@@ -22,7 +22,7 @@ PIECES, PIECE_SEED = 2500, 4
 
 
 class Net(nn.Module):
-    """The network of `chexnet.gate` with the normalisation that training wants."""
+    """The network of `chexnet.inference.gate` with the normalisation that training wants."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Net(nn.Module):
         return self.last(functional.relu(self.hidden(x)))
 
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Weights and biases as `chexnet.gate` uses them: each norm folded into its convolution."""
+        """Weights and biases as the gate uses them: each norm folded into its convolution."""
         folded = []
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from chexnet.data.table import read_folder
+from chexnet.data.nih import read_folder
 from chexnet.errors import DataError
-from chexnet.gate import thumbnail
-from chexnet.images import read_radiograph
+from chexnet.imaging.radiograph import read_radiograph
+from chexnet.inference.gate import thumbnail
 from chexnet.parallel import process_map
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person

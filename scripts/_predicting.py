@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from chexnet.errors import ImageError
-from chexnet.gate import judge
-from chexnet.images import read_radiograph
-from chexnet.onnx import cores
-from chexnet.predict import Prediction, Predictor
+from chexnet.imaging.radiograph import read_radiograph
+from chexnet.inference.gate import judge
+from chexnet.inference.onnx_runtime import cores
+from chexnet.inference.predictor import Prediction, Predictor
 
 
 class Looked(NamedTuple):

@@ -7,8 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from chexnet.card import better_than_guessing
 from chexnet.labels import FINDINGS, spoken
+from chexnet.metadata import better_than_guessing
 from chexnet.model import load_weights
 
 _HEAD = """\

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chexnet.data.table import LISTS, TABLES, NIHFolder, read_folder
+from chexnet.data.nih import LISTS, TABLES, NIHFolder, read_folder
 from chexnet.errors import DataError
 from chexnet.files import replacing, write_text
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from chexnet.describe import make_card
 from chexnet.evaluation.calibration import calibrate
-from chexnet.evaluation.chosen import stored
 from chexnet.evaluation.metrics import joined
-from chexnet.evaluation.operating import choose_thresholds
-from chexnet.evaluation.sources import score_weights
+from chexnet.evaluation.scoring import score_weights
+from chexnet.evaluation.thresholds import choose_thresholds, stored
 from chexnet.model import load_weights, save_weights
 from chexnet.phantom.patients import FIRST_NUMBER
+from chexnet.training.describe import make_card
 
 
 def store(

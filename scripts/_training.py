@@ -17,9 +17,10 @@ from rich.progress import (
 )
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.plots import plot_curves
-from chexnet.evaluation.summary import Summary, facts_text, validation_text
-from chexnet.observer import Observer
+from chexnet.evaluation.report.tables import facts_text, validation_text
+from chexnet.evaluation.summary import Summary
+from chexnet.training.callbacks import Observer
+from chexnet.training.log import plot_curves
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 

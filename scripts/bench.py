@@ -39,7 +39,7 @@ def bench(
     import json
 
     from chexnet.files import write_text
-    from chexnet.provenance import surroundings
+    from chexnet.metadata import surroundings
     from scripts._bench_plot import plot
     from scripts._bench_setting import Setting
 

@@ -86,7 +86,7 @@ def evaluate(
         raise typer.BadParameter("pass one of --weights, --predictions and --compare")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
-    from chexnet import ranks
+    from chexnet import distributed
     from scripts import _eval
 
     place = out / f"eval-{split.value}"
@@ -104,7 +104,7 @@ def evaluate(
     if predictions:
         scored = _eval.score_file(data, predictions, validation, split.value, of_csv)
     else:
-        from chexnet.evaluation.sources import score_networks
+        from chexnet.evaluation.scoring import score_networks
 
         with progress_bar(f"Scoring {split.value}") as on_progress:
             scored = score_networks(
@@ -118,11 +118,11 @@ def evaluate(
                 batch_size=batch_size,
                 workers=workers,
                 allow_leak=allow_leak,
-                on_progress=on_progress if ranks.is_main() else None,
+                on_progress=on_progress if distributed.is_main() else None,
             )
 
     def looks() -> "_eval.Looks":
-        from chexnet.evaluation.subject import open_subject
+        from chexnet.evaluation.holdout import open_subject
 
         if predictions:
             return _eval.Looks()
@@ -137,7 +137,7 @@ def evaluate(
         with progress_bar("Heatmaps") as on_progress:
             return _eval.looks_of(subject, device, on_progress)
 
-    if ranks.is_main():
+    if distributed.is_main():
         _eval.finish(
             scored,
             data,

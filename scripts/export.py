@@ -22,7 +22,7 @@ def export(
     by more than 1e-4. python -m demo --weights OUT.onnx and scripts.predict open it as well.
     """
     from chexnet.errors import ConfigError
-    from chexnet.export import export as write
+    from chexnet.inference.onnx_export import export as write
 
     if out.suffix != ".onnx":
         raise ConfigError(f"Found {out}, expected a name that ends in .onnx.")

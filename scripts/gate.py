@@ -14,7 +14,7 @@ app = new_app()
 def gate(
     data: Data,
     out: Annotated[Path, typer.Option(help="File of the learned numbers.")] = Path(
-        "chexnet/gate.npz"
+        "chexnet/inference/gate.npz"
     ),
     steps: Annotated[int, typer.Option(min=1, help="Steps of a training.")] = 1000,
     check: Annotated[

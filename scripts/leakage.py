@@ -30,12 +30,12 @@ def leakage(
     """
     import json
 
-    from chexnet.data.table import read_folder
+    from chexnet.data.nih import read_folder
     from chexnet.evaluation.leakage import leakage as measure
-    from chexnet.evaluation.plots import plot_leakage
+    from chexnet.evaluation.report.plots import plot_leakage
     from chexnet.evaluation.summary import as_dict
     from chexnet.files import write_text
-    from chexnet.provenance import surroundings
+    from chexnet.metadata import surroundings
 
     folder = read_folder(data, labels, need_images=False)
     print(f"{folder.table_name} (labels: {folder.version}), seed {seed}. No picture is read.\n")

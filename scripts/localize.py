@@ -21,8 +21,8 @@ from scripts._cli import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from chexnet.evaluation.holdout import Subject
     from chexnet.evaluation.localization import Target
-    from chexnet.evaluation.subject import Subject
 
 app = new_app()
 
@@ -55,13 +55,13 @@ def localize(
 
     from chexnet.data.splits import LEAKY
     from chexnet.distributed import pick_device
-    from chexnet.evaluation.localization_summary import as_dict, as_text, score_maps, summarise
-    from chexnet.evaluation.maps import boxed_targets, maps_of
-    from chexnet.evaluation.subject import open_subject
-    from chexnet.evaluation.summary import facts_text
+    from chexnet.evaluation.holdout import open_subject
+    from chexnet.evaluation.localization import boxed_targets, maps_of
+    from chexnet.evaluation.localization_summary import as_dict, score_maps, summarise
+    from chexnet.evaluation.report.tables import facts_text, localization_text
     from chexnet.files import write_text
+    from chexnet.metadata import surroundings
     from chexnet.model import build
-    from chexnet.provenance import surroundings
 
     subject = open_subject(
         data, weights, split.value, labels=labels, packs=packs, allow_leak=allow_leak
@@ -80,7 +80,7 @@ def localize(
     stamp = LEAKY if subject.facts["leaky"] else ""
     print(facts_text(subject.facts))
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
-    print((f"{stamp} figures\n" if stamp else "") + as_text(tables))
+    print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
     place = out / f"localize-{split.value}" / "localization.json"
     content = {
         "stamp": stamp,
@@ -107,7 +107,7 @@ def _write_overlays(
 
     from PIL import Image
 
-    from chexnet.evaluation.cases import draw_target
+    from chexnet.evaluation.report.cases import draw_target
     from chexnet.files import replacing
 
     done: Counter[str] = Counter()

@@ -11,7 +11,7 @@ import typer
 from scripts._cli import Weights, new_app, progress_bar, run
 
 if TYPE_CHECKING:
-    from chexnet.predict import Prediction, Predictor
+    from chexnet.inference.predictor import Prediction, Predictor
 
 app = new_app()
 
@@ -34,12 +34,12 @@ def predict(
 
     Under torchrun the pictures are divided over the processes.
     """
-    from chexnet import ranks
-    from chexnet.predict import Predictor
+    from chexnet import distributed
+    from chexnet.inference.predictor import Predictor
     from scripts._predicting import looked_at
 
     files = list(_files(images))
-    mine = files[ranks.rank() :: ranks.world()]
+    mine = files[distributed.rank() :: distributed.world()]
     predictor = Predictor(weights, device, engine, _say_export)
     failed = 0
     if not as_json:

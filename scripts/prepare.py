@@ -26,7 +26,7 @@ def prepare(
     Stopped half-way it goes on from there; pictures that are packed already are not read again.
     """
     from chexnet.data import pack as packing
-    from chexnet.data.table import read_folder
+    from chexnet.data.nih import read_folder
     from chexnet.transforms import Preprocessing
 
     folder = read_folder(data)

@@ -25,15 +25,15 @@ def train(
     Run again, it goes on where it was stopped. Several GPUs or machines: torchrun -m scripts.train.
     """
     config = TrainConfig.from_recipe(given)
-    from chexnet import ranks
-    from chexnet.train import fit
+    from chexnet import distributed
+    from chexnet.training.loop import fit
     from scripts._training import Console, Signals, keep_memory
 
     keep_memory()
     signals = Signals()
     with Console(config.out) as console:
         result = fit(config, console, signals.received, restart=restart)
-    if not ranks.is_main():
+    if not distributed.is_main():
         sys.exit(signals.exit_code)
     if result.state == "was finished":
         print(

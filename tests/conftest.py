@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-NIH = Path(__file__).parents[1].parent / "shared" / "nih"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+NIH = SHARED / "nih"
 needs_nih = pytest.mark.skipif(
     not NIH.is_dir(), reason="the sample of NIH's radiographs is not beside the project"
 )
@@ -56,7 +58,7 @@ def tiny_options(phantoms) -> dict:
 def trained(tiny_options, tmp_path_factory):
     """The folder of a finished run on the phantoms."""
     from chexnet.config import TrainConfig
-    from chexnet.train import fit
+    from chexnet.training.loop import fit
 
     out = tmp_path_factory.mktemp("runs") / "trained"
     fit(TrainConfig(**tiny_options, out=out))

@@ -8,7 +8,7 @@ import torch
 
 from chexnet.checkpoint import save_sealed
 from chexnet.config import TrainConfig
-from chexnet.train import fit
+from chexnet.training.loop import fit
 
 
 def train(options: dict) -> None:
@@ -58,7 +58,7 @@ def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:
     """Score the test part and keep the probabilities that this rank has."""
     import numpy as np
 
-    from chexnet.evaluation.sources import score_weights
+    from chexnet.evaluation.scoring import score_weights
 
     scored = score_weights(data, weights, "test", batch_size=batch_size, workers=0, device="cpu")
     np.save(out / f"rank{os.environ.get('RANK', '0')}.npy", scored.scores.probabilities)

@@ -51,7 +51,7 @@ def png(width: int, height: int, bits: int, colour: int, rows: bytes, extra: byt
 @cache
 def originals() -> dict[str, bytes]:
     """A whole file of each kind that is read; all of them can be."""
-    from tests.test_dicom import dicom
+    from tests.imaging.test_dicom import dicom
 
     gray = Image.fromarray(smooth())
     exif = Image.Exif()
@@ -80,7 +80,7 @@ def _packed_dicoms() -> dict[str, bytes]:
     from pydicom.encaps import encapsulate
     from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
-    from tests.test_dicom import dataset, written
+    from tests.imaging.test_dicom import dataset, written
 
     found = {}
     for kind, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)):

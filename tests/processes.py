@@ -10,7 +10,7 @@ from pathlib import Path
 # A fork server that has imported the package: a child is there in milliseconds, and it has none
 # of this process's threads.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["chexnet.train", "tests.jobs"])
+_context.set_forkserver_preload(["chexnet.training.loop", "tests.jobs"])
 
 
 def start(function: Callable, *arguments: object, env: dict[str, str] | None = None):

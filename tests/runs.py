@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from chexnet.checkpoint import load_sealed
-from chexnet.observer import Observer
+from chexnet.training.callbacks import Observer
 
 
 class Recorder(Observer):

@@ -31,7 +31,7 @@ def test_two_ranks_train_like_one_with_batchnorm_frozen(tiny_options, tmp_path, 
 
 
 def train_count(options: dict) -> int:
-    from chexnet.data.study import open_study
+    from chexnet.data.datamodule import open_study
     from chexnet.transforms import Preprocessing
 
     return len(open_study(options["data"], Preprocessing(size=64)).rows("train"))

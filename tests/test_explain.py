@@ -8,7 +8,7 @@ from torchvision.models import densenet121
 
 from chexnet.errors import ConfigError
 from chexnet.explain import METHODS, PACKAGE, explain
-from chexnet.explain_package import package_heatmap
+from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
 
 
@@ -64,7 +64,7 @@ def test_the_closed_form_equals_the_packages_grad_cam(model, images):
     grad_cam = pytest.importorskip("pytorch_grad_cam")
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    from chexnet.explain_package import _Subject
+    from chexnet.grad_cam import _Subject
 
     subject = _Subject(copy.deepcopy(model))
     compared = 0

@@ -3,9 +3,9 @@ import torch
 from torchvision.models import densenet121
 
 from chexnet import model as model_module
-from chexnet.card import Card
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.errors import CheckpointError
+from chexnet.metadata import Card
 from chexnet.model import DenseNet121, build, load_weights, save_weights
 from chexnet.transforms import Preprocessing
 

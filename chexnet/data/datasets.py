@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.pack import Pack
-from chexnet.data.table import NIHFolder, read_folder
 from chexnet.errors import DataError, ImageError
-from chexnet.images import read_radiograph
+from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import class_to_index
 from chexnet.parallel import end_with_parent
-from chexnet.randomness import keyed_generator
+from chexnet.rng import keyed_generator
 from chexnet.transforms import Preprocessing, item_pixels
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from chexnet.errors import DataError, ImageError
 from chexnet.files import sweep, write_text
-from chexnet.images import read_radiograph
+from chexnet.imaging.radiograph import read_radiograph
 from chexnet.parallel import process_map
 from chexnet.transforms import Preprocessing, item_pixels
 

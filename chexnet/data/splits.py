@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from chexnet.data.table import LISTS, NIHFolder
+from chexnet.data.nih import LISTS, NIHFolder
 from chexnet.errors import DataError, LeakError
-from chexnet.randomness import keyed_generator
+from chexnet.rng import keyed_generator
 
 PARTS = ("train", "val", "test")
 VAL_SHARE = 0.10

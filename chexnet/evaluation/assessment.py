@@ -9,19 +9,18 @@ from typing import Any
 
 import pandas as pd
 
+from chexnet.evaluation.bootstrap import REPLICATES, Interval, PatientDraws
 from chexnet.evaluation.calibration import (
     brier,
     calibrate,
     error_intervals,
     expected_calibration_error,
 )
-from chexnet.evaluation.chosen import FromValidation
-from chexnet.evaluation.draws import REPLICATES, Interval, PatientDraws
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.operating import RULES, OperatingPoint, operating_points
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
 from chexnet.evaluation.summary import Summary, bounds, number, summarise
 from chexnet.evaluation.summary import as_dict as figures
+from chexnet.evaluation.thresholds import RULES, FromValidation, OperatingPoint, operating_points
 
 
 @dataclass(frozen=True)

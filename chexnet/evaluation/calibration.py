@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from chexnet.evaluation.draws import Interval, PatientDraws
+from chexnet.evaluation.bootstrap import Interval, PatientDraws
 from chexnet.evaluation.metrics import Scores
 
 MIN_POSITIVES = 20

@@ -13,8 +13,15 @@ import numpy as np
 from scipy.stats import norm
 
 from chexnet.errors import DataError
-from chexnet.evaluation.draws import NO_INTERVAL, REPLICATES, Interval, interval_of
-from chexnet.evaluation.intervals import enough_patients, replicate_aurocs, row_means
+from chexnet.evaluation.bootstrap import (
+    NO_INTERVAL,
+    REPLICATES,
+    Interval,
+    enough_patients,
+    interval_of,
+    replicate_aurocs,
+    row_means,
+)
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.labels import FINDINGS
 

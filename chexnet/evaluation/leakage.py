@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chexnet.data.datasets import targets_of
+from chexnet.data.nih import NIHFolder
 from chexnet.data.splits import make_split
-from chexnet.data.table import NIHFolder
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import FINDINGS

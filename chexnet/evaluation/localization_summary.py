@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.draws import Interval, PatientDraws
+from chexnet.evaluation.bootstrap import Interval, PatientDraws
 from chexnet.evaluation.localization import (
     OVERLAPS,
     Target,
@@ -17,7 +17,6 @@ from chexnet.evaluation.localization import (
     pointing,
 )
 
-NAME_WIDTH = 24
 CONTROLS = ("average box", "random point", "untrained")
 ALL, LARGE, SMALL = "all", "at least a cell", "smaller than a cell"
 
@@ -138,33 +137,6 @@ def summarise(scored: Scored, replicates: int, seed: int) -> dict[str, dict[str,
     return tables
 
 
-def as_text(tables: dict[str, dict[str, Row]]) -> str:
-    """The tables that the command shows."""
-    lines = []
-    for size, rows in tables.items():
-        if not rows:
-            continue
-        lines += [
-            f"Boxes: {size}",
-            f"{'':<{NAME_WIDTH}}{'n':>5}  {'peak in box':<22}{'average box':>12}"
-            f"{'random point':>14}{'untrained':>11}{'IoU>0.1':>9}{'IoBB>0.5':>10}",
-        ]
-        for name, row in rows.items():
-            found = f"{row.hits['heatmap']:.3f} ({_range(row.interval)})"
-            lines.append(
-                f"{name:<{NAME_WIDTH}}{row.targets:>5}  {found:<22}"
-                f"{row.hits['average box']:>12.3f}{row.hits['random point']:>14.3f}"
-                f"{row.hits['untrained']:>11.3f}{row.iou[0.1][0]:>9.3f}{row.iobb[0.5][0]:>10.3f}"
-            )
-        whole = rows["All"]
-        lines += [
-            f"Peak in box, less the average box's centre: {whole.gain:+.3f} "
-            f"({_range(whole.gain_interval)})",
-            "",
-        ]
-    return "\n".join(lines).rstrip()
-
-
 def as_dict(tables: dict[str, dict[str, Row]]) -> dict[str, Any]:
     """The same for JSON, with every threshold."""
     return {
@@ -192,7 +164,3 @@ def as_dict(tables: dict[str, dict[str, Row]]) -> dict[str, Any]:
 
 def _bounds(interval: Interval) -> list[float] | None:
     return [interval.low, interval.high] if interval.known else None
-
-
-def _range(interval: Interval) -> str:
-    return f"{interval.low:.3f}-{interval.high:.3f}" if interval.known else "n/a"

@@ -1,15 +1,24 @@
-"""Run a network over a data set: logits of every image, each once, on one process or several."""
+"""Scores of a network over a data set, or of predictions that somebody made, with their facts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
 from chexnet import distributed
-from chexnet.data.datasets import AnyDataSet, batch_loader
-from chexnet.errors import ChexnetError
+from chexnet.data.datasets import AnyDataSet, batch_loader, default_workers
+from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.splits import LEAKY, make_split
+from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
+from chexnet.evaluation.holdout import open_subject
 from chexnet.evaluation.metrics import Scores, sigmoid
+from chexnet.evaluation.predictions import read_predictions
+from chexnet.evaluation.thresholds import FromValidation, fit_on, stored
 from chexnet.transforms import normalise
 
 
@@ -79,3 +88,213 @@ def score(
         probabilities=sigmoid(whole).reshape(len(whole), 1 + flip, -1).mean(axis=1),
         targets=data.targets.astype(np.int8),
     )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of one part.
+
+    Attributes:
+        scores: as the network gave them, before calibration.
+        facts: what they are of, plain values.
+        notes: sentences that a user should read.
+        table: see `NIHFolder.table`.
+        chosen: calibration and thresholds that validation chose, None where there are none.
+    """
+
+    scores: Scores
+    facts: dict[str, Any]
+    notes: list[str]
+    table: pd.DataFrame
+    chosen: FromValidation | None = None
+
+
+def score_weights(
+    data: Path,
+    weights: Path,
+    part: str,
+    *,
+    labels: str = "auto",
+    packs: Path | None = None,
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int = -1,
+    allow_leak: bool = False,
+    flip: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Run a network over one part of a data folder.
+
+    Args:
+        data: see `open_subject`; so are weights, part, labels and packs.
+        weights: a weights file.
+        part: `val`, `test` or `all`.
+        labels: `auto`, `2017` or `v2020`.
+        packs: folder of packs.
+        device: `auto`, `cpu` or `cuda`.
+        batch_size: images at once on each process.
+        workers: processes that read; -1 chooses.
+        allow_leak: score images or patients of the training all the same; stamped.
+        flip: average over the picture and its mirror image.
+        on_progress: called with images done and in all.
+
+    Raises:
+        ChexnetError: no weights, no data, or the network was trained on these images or patients.
+    """
+    subject = open_subject(data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak)
+    chosen = distributed.pick_device(device)
+    data_set = subject.data_set
+    with distributed.process_group(chosen):
+        scores = score(
+            subject.model.to(chosen),
+            data_set,
+            batch_size=batch_size,
+            workers=workers if workers >= 0 else default_workers(data_set),
+            flip=flip,
+            on_progress=on_progress,
+        )
+    facts = subject.facts | {"tta": "flip" if flip else "none"}
+    table = subject.study.folder.table
+    # What was chosen without the mirror image does not fit the averages.
+    chosen = None if flip else stored(subject.card)
+    return Scored(scores, facts, subject.study.notes, table, chosen)
+
+
+def score_networks(
+    data: Path, weights: Sequence[Path], part: str, *, flip: bool = False, **options: Any
+) -> Scored:
+    """Run one network, or average the probabilities of several.
+
+    With several networks, or mirrored pictures, calibration and thresholds are chosen anew, on the
+    validation part scored in the same way.
+
+    Args:
+        data: see `score_weights`; so are part, flip and the options.
+        weights: at least one weights file.
+        part: `val`, `test` or `all`.
+        flip: average over the picture and its mirror image.
+        options: further arguments of `score_weights`.
+
+    Raises:
+        ChexnetError: see `score_weights`; or the networks have other classes or other splits.
+    """
+    scored = [score_weights(data, w, part, flip=flip, **options) for w in weights]
+    found = _average(scored)
+    if found.chosen or part == "all":
+        return found
+    if part == "test" and len({str(one.facts["fold"]) for one in scored}) > 1:
+        note = "Networks of several folds share no validation image: nothing is calibrated."
+        return replace(found, notes=[*found.notes, note])
+    if part == "val":
+        val = found
+    else:
+        val = _average([score_weights(data, w, "val", flip=flip, **options) for w in weights])
+    source = f"{len(val.scores.images):,} validation images, scored in the same way"
+    return replace(found, chosen=fit_on(val.scores, source))
+
+
+def _average(found: list[Scored]) -> Scored:
+    first = found[0]
+    if len(found) == 1:
+        return first
+    for other in found[1:]:
+        if other.scores.classes != first.scores.classes:
+            raise ConfigError(
+                "The weights files have other classes: found "
+                f"{', '.join(other.scores.classes)}, expected {', '.join(first.scores.classes)}."
+            )
+        if other.scores.images != first.scores.images:
+            raise ConfigError(
+                "The weights files come of other splits, so they have no part in common that none "
+                "of them has seen. Average networks that were trained on the same split."
+            )
+    mean = np.mean([one.scores.probabilities for one in found], axis=0)
+    facts = first.facts | {
+        "leaky": any(one.facts["leaky"] for one in found),
+        "ensemble": [one.facts["weights"] for one in found],
+    }
+    notes = list(dict.fromkeys(note for one in found for note in one.notes))
+    return replace(
+        first,
+        scores=replace(first.scores, probabilities=mean),
+        facts=facts,
+        notes=notes,
+        chosen=None,
+    )
+
+
+def score_predictions(
+    data: Path,
+    predictions: Path,
+    part: str,
+    *,
+    labels: str = "auto",
+    split: str = "auto",
+    seed: int = 0,
+    allow_leak: bool = False,
+    partial: bool = False,
+) -> Scored:
+    """Score a file of predictions; no picture is needed, labels come from the table.
+
+    Args:
+        data: folder that holds the label table (and the official lists).
+        predictions: CSV, see `read_predictions`.
+        part: `val` or `test`, whose images the file may hold; or `all` for any image.
+        labels: `auto`, `2017` or `v2020`.
+        split: the division that the part is of, see `make_split`.
+        seed: of that division.
+        allow_leak: score images outside the part as well; stamped.
+        partial: score a file that has only some images of the part; noted.
+
+    Raises:
+        ChexnetError: a file that is no predictions, or with images outside the part, or without
+            some of it.
+    """
+    folder = read_folder(data, labels, need_images=False)
+    scores = read_predictions(predictions, folder.table)
+    notes = ["Nobody can tell from a file of predictions what its network was trained on."]
+    facts: dict[str, Any] = {
+        "table": folder.table_name,
+        "label_version": folder.version,
+        "part": part,
+        "predictions": predictions.name,
+        "leaky": False,
+    }
+    if part == "all":
+        notes.append(
+            "Scored without a split (--split all): the figures may include training images."
+        )
+        return Scored(scores, facts | {"split": "none"}, notes, folder.table)
+    divided = make_split(folder, split, seed, allow_leak=allow_leak)
+    in_part, outside = _place(folder, divided.rows[part], scores)
+    if outside and not allow_leak:
+        raise LeakError(
+            f"{outside:,} of {len(scores.images):,} images in {predictions} are not in the {part} "
+            f"part of the {divided.scheme} split. Pass the part that they are of, --split all, or "
+            f"--allow-leak to have the figures stamped {LEAKY}."
+        )
+    of_part = len(divided.rows[part])
+    if in_part < of_part:
+        has = f"has {in_part:,} of the {of_part:,} images of the {part} part"
+        if not partial:
+            have, wanted = set(scores.images), folder.table["image"].iloc[divided.rows[part]]
+            first = next(name for name in wanted if name not in have)
+            raise DataError(
+                f"{predictions} {has}; {first} is the first that it lacks. Figures on some images "
+                "are not figures on the part: predict the others too, or pass --partial."
+            )
+        notes.append(f"The file {has}; the figures are not figures on the whole part.")
+    facts |= {
+        "split": divided.scheme,
+        "split_seed": seed,
+        "leaky": bool(divided.leaky or outside),
+        "images_of_part": in_part,
+        "images_in_part": of_part,
+    }
+    return Scored(scores, facts, notes, folder.table)
+
+
+def _place(folder: NIHFolder, rows: np.ndarray, scores: Scores) -> tuple[int, int]:
+    part = set(folder.table["image"].to_numpy()[rows])
+    inside = sum(name in part for name in scores.images)
+    return inside, len(scores.images) - inside

@@ -10,8 +10,13 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from chexnet.evaluation.draws import REPLICATES, Interval, interval_of
-from chexnet.evaluation.intervals import enough_patients, replicate_aurocs
+from chexnet.evaluation.bootstrap import (
+    REPLICATES,
+    Interval,
+    enough_patients,
+    interval_of,
+    replicate_aurocs,
+)
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import FINDINGS

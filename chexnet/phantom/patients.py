@@ -12,7 +12,7 @@ import numpy as np
 
 from chexnet.errors import ConfigError
 from chexnet.labels import FINDINGS
-from chexnet.randomness import keyed_generator
+from chexnet.rng import keyed_generator
 
 FIRST_NUMBER = 90_000_001
 """Patient number of the first phantom of seed 0; NIH's own numbers end at 30,805."""

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chexnet.data.table import FRAME
+from chexnet.data.nih import FRAME
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
 from chexnet.phantom.draw import draw_phantom
 

@@ -13,10 +13,10 @@ from chexnet.data.datasets import (
     epoch_order,
     targets_of,
 )
+from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
-from chexnet.data.table import read_folder
 from chexnet.errors import DataError
-from chexnet.images import read_radiograph
+from chexnet.imaging.radiograph import read_radiograph
 from chexnet.transforms import Preprocessing, eval_transform
 from tests import jobs
 from tests.conftest import NIH, needs_nih, rows_of
@@ -56,7 +56,7 @@ def test_batches_are_the_items_stacked(packed):
 
 
 def test_the_predictor_sees_the_same_bytes(packed, trained, phantoms):
-    from chexnet.predict import Predictor
+    from chexnet.inference.predictor import Predictor
 
     predictor = Predictor(trained / "best_chexnet_params.pth", engine="torch")
     path = read_folder(phantoms).paths[packed[0].images[3]]

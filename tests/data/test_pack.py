@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from chexnet.data import pack as packing
+from chexnet.data.datamodule import open_study
+from chexnet.data.nih import read_folder
 from chexnet.data.pack import DONE, Pack, pack_folder, prepare
-from chexnet.data.study import open_study
-from chexnet.data.table import read_folder
 from chexnet.errors import DataError
 from chexnet.transforms import Preprocessing
 from tests.conftest import rows_of

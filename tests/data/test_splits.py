@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from chexnet.data.nih import read_folder
 from chexnet.data.splits import (
     fingerprint,
     make_split,
@@ -8,7 +9,6 @@ from chexnet.data.splits import (
     refuse_trained,
     shared_patients,
 )
-from chexnet.data.table import read_folder
 from chexnet.errors import DataError, LeakError
 from tests.conftest import NIH, needs_nih, rows_of
 

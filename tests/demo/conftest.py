@@ -51,7 +51,7 @@ def run_demo(base: Path, weights: Path) -> None:
     os.dup2(log, 2)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with guard.private_folder(base) as folder:
-        from chexnet.predict import Predictor
+        from chexnet.inference.predictor import Predictor
         from demo.serve import serve
 
         predict = Predictor.predict_items

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
-from chexnet.predict import Predictor
 from demo.examples import EXAMPLES
 from tests.demo.conftest import INPUT
 from tests.malformed import encoded

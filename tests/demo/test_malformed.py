@@ -9,7 +9,7 @@ from itertools import islice
 
 import pytest
 
-from chexnet.predict import Predictor
+from chexnet.inference.predictor import Predictor
 from demo import guard
 from demo.components import ENDINGS
 from tests.demo.conftest import Served, Web, file_data, files, png

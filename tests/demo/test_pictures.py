@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from chexnet.errors import ConfigError
-from chexnet.images import Facts, Radiograph
+from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.overlay import TOP, overlay
 from demo.markup import bars, percent
 from demo.pictures import Look, gradient, png, reduced, top_of, windowed

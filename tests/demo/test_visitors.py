@@ -19,8 +19,8 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
-from chexnet.predict import Predictor
 from demo import guard
 from demo.desk import Batcher
 from tests.demo.conftest import file_data, files, png

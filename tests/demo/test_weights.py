@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from chexnet.card import Card
 from chexnet.errors import CheckpointError
+from chexnet.metadata import Card
 from chexnet.transforms import Preprocessing
 from demo import __main__ as command
 from demo import markup

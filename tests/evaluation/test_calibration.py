@@ -3,8 +3,7 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from chexnet.card import Card
-from chexnet.describe import make_card
+from chexnet.evaluation.bootstrap import PatientDraws
 from chexnet.evaluation.calibration import (
     Calibration,
     brier,
@@ -14,9 +13,10 @@ from chexnet.evaluation.calibration import (
     fit_calibrations,
     reliability,
 )
-from chexnet.evaluation.chosen import fit_on, stored
-from chexnet.evaluation.draws import PatientDraws
 from chexnet.evaluation.metrics import Scores, auroc
+from chexnet.evaluation.thresholds import fit_on, stored
+from chexnet.metadata import Card
+from chexnet.training.describe import make_card
 from chexnet.transforms import Preprocessing
 
 CLASSES = ["Effusion", "Mass", "Hernia"]

@@ -2,10 +2,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chexnet.evaluation.draws import PatientDraws
-from chexnet.evaluation.intervals import bootstrap_auroc, exact_auroc, replicate_aurocs
+from chexnet.evaluation.bootstrap import (
+    PatientDraws,
+    bootstrap_auroc,
+    exact_auroc,
+    replicate_aurocs,
+)
 from chexnet.evaluation.metrics import Scores
-from chexnet.randomness import keyed_generator
+from chexnet.rng import keyed_generator
 
 
 def clustered(patients: int, seed: int, *, images_each: int = 4, classes=("Mass",)) -> Scores:
@@ -165,7 +169,7 @@ def test_a_share_of_all_or_nothing_keeps_its_doubt():
 def test_a_weighted_average_precision_is_scikit_learns():
     from sklearn.metrics import average_precision_score
 
-    from chexnet.evaluation.intervals import _RankedPrecision
+    from chexnet.evaluation.bootstrap import _RankedPrecision
 
     random = np.random.default_rng(4)
     for digits in (None, 1):

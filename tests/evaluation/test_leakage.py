@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chexnet.data.table import read_folder
+from chexnet.data.nih import read_folder
 from chexnet.evaluation.leakage import leakage, memory_scores
 from tests.conftest import NIH, needs_nih
 

@@ -11,7 +11,8 @@ from chexnet.evaluation.localization import (
     pointing,
     targets_of,
 )
-from chexnet.evaluation.localization_summary import LARGE, SMALL, as_text, score_maps, summarise
+from chexnet.evaluation.localization_summary import LARGE, SMALL, score_maps, summarise
+from chexnet.evaluation.report.tables import localization_text
 
 
 def boxes(*rows: tuple) -> pd.DataFrame:
@@ -125,7 +126,7 @@ def test_maps_that_point_right_are_told_from_controls_that_do_not():
     assert whole.gain == pytest.approx(whole.hits["heatmap"] - whole.hits["average box"])
     assert whole.gain_interval.low <= whole.gain <= whole.gain_interval.high
     assert tables[SMALL]["Mass"].targets == 20
-    assert "smaller than a cell" in as_text(tables)
+    assert "smaller than a cell" in localization_text(tables)
 
 
 def random_place(image: str) -> np.ndarray:
@@ -156,9 +157,9 @@ def test_phantoms_are_located_as_by_hand(phantoms, trained):
     import torch
     from scipy.ndimage import map_coordinates
 
-    from chexnet.data.table import read_boxes
-    from chexnet.evaluation.maps import boxed_targets, maps_of
-    from chexnet.evaluation.subject import open_subject
+    from chexnet.data.nih import read_boxes
+    from chexnet.evaluation.holdout import open_subject
+    from chexnet.evaluation.localization import boxed_targets, maps_of
 
     weights = trained / "best_chexnet_params.pth"
     subject = open_subject(phantoms, weights, "test")

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from chexnet.evaluation.draws import PatientDraws
+from chexnet.evaluation.bootstrap import PatientDraws
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.operating import RULES, choose_thresholds, operating_points
+from chexnet.evaluation.thresholds import RULES, choose_thresholds, operating_points
 
 
 def simulated(seed: int, count: int = 600) -> Scores:

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexnet.data.table import read_folder
+from chexnet.data.nih import read_folder
 from chexnet.errors import DataError, LeakError
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.evaluation.predictions import read_predictions, write_predictions
-from chexnet.evaluation.sources import score_predictions, score_weights
+from chexnet.evaluation.scoring import score_predictions, score_weights
 from chexnet.evaluation.summary import as_dict, summarise
 from tests.conftest import rows_of
 

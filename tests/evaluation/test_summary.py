@@ -1,7 +1,8 @@
 import numpy as np
 
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.summary import as_dict, evaluation_text, summarise, validation_text
+from chexnet.evaluation.report.tables import evaluation_text, validation_text
+from chexnet.evaluation.summary import as_dict, summarise
 
 
 def scores() -> Scores:

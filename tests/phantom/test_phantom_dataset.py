@@ -15,9 +15,9 @@ from chexnet.errors import ConfigError, DataError
 from chexnet.labels import FINDINGS
 from chexnet.phantom import dataset
 from chexnet.phantom.dataset import draw_phantoms
+from tests.conftest import ROOT
 
 PATIENTS, SIZE = 30, 64
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -4,13 +4,11 @@ import importlib
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from scripts._cli import run as run_app
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from gradio_client.exceptions import AppError
 from httpx import ReadTimeout
 
 from chexnet.errors import ChexnetError, DataError
+from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
-from chexnet.predict import Predictor
 from scripts import (
     _bench_demo,
 )

@@ -5,7 +5,6 @@ import platform
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,10 +12,9 @@ import pytest
 from PIL import Image
 
 from chexnet.checkpoint import load_sealed, save_sealed
-from chexnet.data.table import read_folder
-from tests.conftest import rows_of
+from chexnet.data.nih import read_folder
+from tests.conftest import ROOT, rows_of
 
-ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "bench",
     "eval",

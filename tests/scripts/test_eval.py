@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from chexnet.config import TrainConfig
+from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split
-from chexnet.data.table import read_folder
 from chexnet.errors import ConfigError
-from chexnet.evaluation.record import COLUMNS, NAME, note_scoring, read_record
-from chexnet.evaluation.sources import score_networks, score_weights
-from chexnet.evaluation.subject import open_subject
+from chexnet.evaluation.holdout import open_subject
+from chexnet.evaluation.report.history import COLUMNS, NAME, note_scoring, read_record
+from chexnet.evaluation.scoring import score_networks, score_weights
 from chexnet.model import build, load_weights, save_weights
 from chexnet.phantom.dataset import draw_phantoms
-from chexnet.train import fit
+from chexnet.training.loop import fit
 from tests.conftest import rows_of
 
 

@@ -4,7 +4,7 @@ import json
 
 from PIL import Image
 
-from chexnet.data.table import read_boxes
+from chexnet.data.nih import read_boxes
 from tests.conftest import rows_of
 
 

@@ -3,20 +3,18 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from chexnet.checkpoint import load_sealed
+from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
-from chexnet.data.table import read_folder
+from chexnet.inference.predictor import Predictor
 from chexnet.phantom.dataset import draw_phantoms
-from chexnet.predict import Predictor
-from tests.conftest import NIH, needs_nih
+from tests.conftest import NIH, ROOT, needs_nih
 
-ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "weights" / "starter.pth"
 CARD = ROOT / "weights" / "README.md"
 

@@ -1,0 +1,158 @@
+"""A data folder with its split and its pack: what training and evaluation both open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chexnet.data.datasets import AnyDataSet, open_data_set
+from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.pack import Pack, pack_folder
+from chexnet.data.splits import Fold, Split, fingerprint, make_split
+from chexnet.errors import DataError
+from chexnet.phantom.patients import FIRST_NUMBER
+from chexnet.transforms import Preprocessing
+
+
+@dataclass(frozen=True)
+class Study:
+    """One data folder, divided.
+
+    Attributes:
+        folder: table, lists and files.
+        split: rows of each part.
+        preprocessing: crop and size of the items.
+        pack: where the items are read from, None for the files themselves.
+        notes: sentences that a user should read.
+    """
+
+    folder: NIHFolder
+    split: Split
+    preprocessing: Preprocessing
+    pack: Pack | None
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def unreadable(self) -> list[str]:
+        """Images left out because their file cannot be read."""
+        return self.pack.unreadable(self.folder.paths) if self.pack else []
+
+    def rows(self, part: str) -> np.ndarray:
+        """Rows of `train`, `val`, `test` or `all` whose image is here and can be read."""
+        return self._rows[part]
+
+    def data_set(self, part: str, classes: Mapping[str, int]) -> AnyDataSet:
+        """The images of one part.
+
+        Raises:
+            DataError: none of them is here.
+        """
+        rows = self.rows(part)
+        if not len(rows):
+            wanted = len(self.split.rows.get(part, self.folder.table))
+            raise DataError(
+                f"None of the {wanted:,} images of the {part} part "
+                f"({self.split.scheme} split) is under {self.folder.root}. Fetch more of NIH's "
+                "image folders, or use --split patient for training."
+            )
+        return open_data_set(self.folder, rows, classes, self.preprocessing, self.pack)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What every report says of its data, as plain values."""
+        return {
+            "table": self.folder.table_name,
+            "label_version": self.folder.version,
+            "split": self.split.scheme,
+            "split_seed": self.split.seed,
+            "fold": list(self.split.fold) if self.split.fold else None,
+            "leaky": self.split.leaky,
+            "phantoms": bool(self._drawn.any()),
+            "images_in_table": len(self.folder.table),
+            "images_present": len(self.folder.paths),
+            "images_unreadable": len(self.unreadable),
+            "fingerprints": {
+                part: fingerprint(self.folder.table, self.rows(part)) for part in self.split.rows
+            },
+            "images": {part: len(self.rows(part)) for part in self.split.rows},
+            "drawn": {part: int(self._drawn[self.rows(part)].sum()) for part in self.split.rows},
+        }
+
+    @cached_property
+    def _drawn(self) -> np.ndarray:
+        """True for the rows of drawn patients."""
+        numbers = pd.to_numeric(self.folder.table["patient"], errors="coerce")
+        return (numbers >= FIRST_NUMBER).to_numpy()
+
+    @cached_property
+    def _rows(self) -> dict[str, np.ndarray]:
+        names = self.folder.table["image"]
+        usable = (self.folder.present & ~names.isin(self.unreadable)).to_numpy()
+        parts = {part: rows[usable[rows]] for part, rows in self.split.rows.items()}
+        return parts | {"all": np.flatnonzero(usable)}
+
+
+def open_study(
+    data: Path | NIHFolder,
+    preprocessing: Preprocessing,
+    *,
+    labels: str = "auto",
+    split: str = "auto",
+    seed: int = 0,
+    fold: Fold | None = None,
+    allow_leak: bool = False,
+    packs: Path | None = None,
+) -> Study:
+    """Read a data folder, divide it, and find its pack.
+
+    Args:
+        data: folder that holds `images_001` and the table, or what `read_folder` gave.
+        preprocessing: crop and size of the items.
+        labels: `auto`, `2017` or `v2020`.
+        split: see `make_split`.
+        seed: of the split.
+        fold: see `make_split`.
+        allow_leak: see `make_split`.
+        packs: folder of packs; one for this data, crop and size is used when it is whole.
+
+    Raises:
+        DataError: see `read_folder` and `make_split`; or the pack does not fit the files.
+    """
+    folder = data if isinstance(data, NIHFolder) else read_folder(data, labels)
+    divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
+    notes = [f"Fold {fold[0]} of {fold[1]} validates."] if fold else []
+    pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
+    return Study(folder, divided, preprocessing, pack, notes)
+
+
+def _find_pack(
+    folder: NIHFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
+) -> Pack | None:
+    place = pack_folder(packs, folder.root, preprocessing)
+    if not (place / "pack.json").exists():
+        return None
+    pack = Pack(place, preprocessing)
+    if pack.stale(folder.paths):
+        raise DataError(
+            f"Files under {folder.root} have changed since {place} was made. "
+            "Run python -m scripts.prepare again; it decodes the changed ones."
+        )
+    unreadable = pack.unreadable(folder.paths)
+    if unreadable and not pack.skip_unreadable:
+        raise DataError(
+            f"{len(unreadable):,} images could not be read when {place} was made, "
+            f"{unreadable[0]} first. Fetch them again and run python -m scripts.prepare, "
+            "or run it with --skip-unreadable to leave them out."
+        )
+    missing = pack.missing(folder.paths)
+    if missing:
+        notes.append(
+            f"The pack {place} lacks {missing:,} of {len(folder.paths):,} images, so the files "
+            "themselves are read. Run python -m scripts.prepare to finish it."
+        )
+        return None
+    return pack

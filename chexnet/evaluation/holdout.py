@@ -1,0 +1,112 @@
+"""A network, and pictures that it may be scored on because it never saw them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chexnet.data.datamodule import Study, open_study
+from chexnet.data.datasets import AnyDataSet
+from chexnet.data.nih import read_folder
+from chexnet.data.splits import name_hashes, refuse_trained
+from chexnet.errors import CheckpointError
+from chexnet.metadata import Card
+from chexnet.model import DenseNet121, load_weights
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is scored.
+
+    Attributes:
+        model: on the CPU, in eval mode.
+        card: what its weights file says of itself.
+        study: the data folder, divided.
+        part: `val`, `test` or `all`.
+        facts: of data and weights, plain values for a report.
+    """
+
+    model: DenseNet121
+    card: Card
+    study: Study
+    part: str
+    facts: dict[str, Any]
+
+    @cached_property
+    def data_set(self) -> AnyDataSet:
+        """The images of the part.
+
+        Raises:
+            DataError: none of them is here.
+        """
+        return self.study.data_set(self.part, self.card.classes)
+
+    def picture(self, name: str) -> np.ndarray:
+        """What the network sees of an image of the part, uint8 (size, size)."""
+        return self.data_set.batch(np.array([self._places[name]]))[0][0, 0].numpy()
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.data_set.images)}
+
+
+def open_subject(
+    data: Path,
+    weights: Path,
+    part: str,
+    *,
+    labels: str = "auto",
+    packs: Path | None = None,
+    allow_leak: bool = False,
+) -> Subject:
+    """Open a weights file and the part of a data folder that it is to be scored on.
+
+    On the data it was trained on, the division is that of its training; on other data it is the
+    official one where there are lists, else patient-wise.
+
+    Args:
+        data: folder that holds `images_001` and the table.
+        weights: a weights file.
+        part: `val`, `test`, or `all` images of the folder (data that it was not trained on).
+        labels: `auto`, `2017` or `v2020`.
+        packs: folder of packs.
+        allow_leak: score images or patients of the training all the same; stamped.
+
+    Raises:
+        ChexnetError: no weights, no data, or the network was trained on these images or patients.
+    """
+    model, card = load_weights(weights)
+    trained = card.provenance
+    try:
+        images, patients = (trained[f"trained_{of}"].numpy() for of in ("images", "patients"))
+        trained_data = trained["data"]
+    except (KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{weights} does not say what it was trained on, so it cannot be scored honestly."
+        ) from error
+    folder = read_folder(data, labels)
+    fold = trained_data.get("fold")
+    same_data = np.isin(name_hashes(folder.table["image"]), images).any()
+    study = open_study(
+        folder,
+        card.preprocessing,
+        split=trained_data["split"] if same_data else "auto",
+        seed=trained_data["split_seed"],
+        fold=tuple(fold) if fold and same_data else None,
+        allow_leak=allow_leak,
+        packs=packs,
+    )
+    leaky = refuse_trained(folder.table, study.rows(part), images, patients, allow_leak=allow_leak)
+    facts = study.facts | {
+        "part": part,
+        "weights": {
+            "file": weights.name,
+            "trained_on": trained_data["table"],
+            "train_fingerprint": trained_data["fingerprints"]["train"],
+            **{key: trained[key] for key in ("epoch", "origin", "date", "code")},
+        },
+    }
+    facts["leaky"] = bool(facts["leaky"] or leaky or (same_data and trained_data["leaky"]))
+    return Subject(model, card, study, part, facts)

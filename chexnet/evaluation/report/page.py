@@ -1,0 +1,238 @@
+"""One page that says everything of a scoring, and the same in short as a model card.
+
+The page is one HTML file: style and pictures stand in it, it runs no script and asks no host.
+What it says stands in the templates beside this file; here the figures are put at their hand.
+Every name from a user's file is escaped by the templates' engine, not by whoever writes a line.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from chexnet.data.splits import LEAKY
+from chexnet.evaluation.assessment import Assessment
+from chexnet.evaluation.bootstrap import Interval
+from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.report.cases import Case, Pictures, WrongPlaces, confident_errors
+from chexnet.evaluation.report.limits import limits
+from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
+from chexnet.evaluation.report.published import PUBLISHED, Published, place, same_split
+from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.thresholds import MEASURES, RULES
+from chexnet.labels import FINDINGS, spoken
+
+NOT_CLINICAL = "Research and education only, never for clinical use."
+RULE = "youden"
+"""The threshold that the page calls a class's own; the demo marks the same one."""
+THUMBNAIL = 144  # pixels of the longer side
+Facts = Mapping[str, Any]
+
+
+def report_html(
+    assessment: Assessment,
+    scores: Scores,
+    facts: Facts,
+    *,
+    notes: Sequence[str] = (),
+    made: Facts | None = None,
+    record: Sequence[Mapping[str, str]] | None = None,
+    pictures: Pictures | None = None,
+    places: WrongPlaces | None = None,
+) -> str:
+    """Write the page.
+
+    Args:
+        assessment: see `assess`.
+        scores: what was assessed, as the network gave it.
+        facts: see `Scored.facts`.
+        notes: see `Scored.notes`.
+        made: see `surroundings`.
+        record: see `read_record`; None where there are no weights to keep a record beside.
+        pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
+        places: see `wrong_places`; None where there were no boxes or no maps.
+
+    Returns:
+        HTML, of some MB with pictures.
+    """
+    stamp = LEAKY if facts["leaky"] else ""
+    calibrated = assessment.calibrated if assessment.chosen else None
+    plots = {
+        "auroc": _plot(plot_auroc, assessment.summary, stamp=stamp),
+        "roc": _plot(plot_roc, scores, assessment.summary, stamp=stamp),
+        "reliability": _plot(plot_reliability, scores, calibrated, stamp=stamp),
+    }
+    errors = confident_errors(assessment.calibrated, _thresholds(assessment))
+    return (
+        _environment(autoescape=True)
+        .get_template("report.html.jinja")
+        .render(
+            _said(assessment, facts, notes, made, record),
+            plots=plots,
+            errors=errors,
+            thumbnails=_thumbnails(errors.values(), pictures) if pictures else {},
+            places=places,
+            place_pictures=[
+                None if case.picture is None else _data_url(case.picture)
+                for case in (places.cases if places else [])
+            ],
+        )
+    )
+
+
+def model_card(
+    assessment: Assessment,
+    facts: Facts,
+    *,
+    notes: Sequence[str] = (),
+    made: Facts | None = None,
+    record: Sequence[Mapping[str, str]] | None = None,
+) -> str:
+    """Write the model card, in the order of Mitchell et al., FAccT 2019.
+
+    Args:
+        assessment: see `assess`.
+        facts: see `Scored.facts`.
+        notes: see `Scored.notes`.
+        made: see `surroundings`.
+        record: see `report_html`.
+
+    Returns:
+        Markdown.
+    """
+    environment = _environment(autoescape=False, finalize=_markdown)
+    return environment.get_template("model_card.md.jinja").render(
+        _said(assessment, facts, notes, made, record)
+    )
+
+
+def _said(
+    assessment: Assessment,
+    facts: Facts,
+    notes: Sequence[str],
+    made: Facts | None,
+    record: Sequence[Mapping[str, str]] | None,
+) -> dict[str, Any]:
+    """What both templates are given."""
+    summary, names = assessment.summary, assessment.summary.classes
+    intervals = summary.intervals.classes if summary.intervals else {}
+    return {
+        "not_clinical": NOT_CLINICAL,
+        "stamp": LEAKY if facts["leaky"] else "",
+        "assessment": assessment,
+        "summary": summary,
+        "facts": facts,
+        "fingerprint": facts.get("fingerprints", {}).get(facts.get("part")),
+        **{key: facts.get(key) for key in ("part", "phantoms", "weights", "predictions")},
+        "made": made,
+        "told": facts_text(facts),
+        "rows": [*_flat(facts), *_flat(made or {}, "made")],
+        "notes": notes,
+        "record": record,
+        "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),
+        # A drawn phantom is no radiograph: figures of radiographs stand for nothing beside it.
+        "published": () if facts.get("phantoms") else PUBLISHED,
+        "left_out": [
+            f"{spoken(name)} {intervals[name].left_out}"
+            for name in sorted(intervals)
+            if intervals[name].left_out
+        ],
+        "pooled": [spoken(name) for name in sorted(names) if assessment.reliability[name].pooled],
+        "limits": limits(assessment, facts),
+        "rules": RULES,
+        "rule": RULE,
+        "measures": MEASURES,
+    }
+
+
+def _thresholds(assessment: Assessment) -> dict[str, float]:
+    return {name: point.threshold for name, point in assessment.operating.get(RULE, {}).items()}
+
+
+def _flat(facts: Facts, *above: str) -> list[tuple[str, str]]:
+    """Facts within facts as rows of name and value, for example (`weights: origin`, `imagenet`)."""
+    rows = []
+    for key, value in facts.items():
+        path = (*above, key.replace("_", " "))
+        if isinstance(value, Mapping):
+            rows += _flat(value, *path)
+        else:
+            rows.append((": ".join(path), _plain(value)))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value))
+    return str(value)
+
+
+def _figure(value: float, digits: int = 3) -> str:
+    return "n/a" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def _span(interval: Interval | None, digits: int = 3) -> str:
+    if interval is None or not interval.known:
+        return "n/a"
+    return f"{interval.low:.{digits}f}\u2013{interval.high:.{digits}f}"
+
+
+def _markdown(value: Any) -> str:
+    """Text that stays text in Markdown, also within a table."""
+    flat = " ".join(str(value).split())
+    return escape(re.sub(r"([\\`*_\[\]|~#])", r"\\\1", flat), quote=False)
+
+
+def _environment(**options: Any) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+    environment.filters |= {"figure": _figure, "span": _span, "spoken": spoken}
+    environment.globals |= {"placed": place, "same_split": _same_split}
+    return environment
+
+
+def _same_split(published: Published, facts: Facts) -> bool:
+    # Official figures are of the test list; a run's own validation part is another list.
+    return same_split(published, facts["split"]) and facts.get("part") == "test"
+
+
+def _plot(draw: Callable[..., None], *about: Any, stamp: str) -> str:
+    file = io.BytesIO()
+    draw(*about, file, stamp)
+    return _encoded("image/png", file)
+
+
+def _thumbnails(errors: Any, pictures: Pictures) -> dict[str, str]:
+    """Each image once, however many classes it is wrong in."""
+    cases: list[Case] = [case for one in errors for case in (*one.positives, *one.negatives)]
+    return {name: _data_url(pictures(name), THUMBNAIL) for name in sorted({c.image for c in cases})}
+
+
+def _data_url(pixels: np.ndarray, side: int | None = None) -> str:
+    image, file = Image.fromarray(pixels), io.BytesIO()
+    if side:
+        image.thumbnail((side, side))
+    image.save(file, "JPEG", quality=85)
+    return _encoded("image/jpeg", file)
+
+
+def _encoded(kind: str, file: io.BytesIO) -> str:
+    return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

@@ -1,0 +1,227 @@
+"""Figures as the commands show them: tables of text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chexnet.data.splits import LEAKY
+from chexnet.evaluation.assessment import Assessment
+from chexnet.evaluation.bootstrap import Interval, Intervals
+from chexnet.evaluation.comparison import Difference
+from chexnet.evaluation.localization_summary import Row
+from chexnet.evaluation.summary import Summary
+from chexnet.evaluation.thresholds import MEASURES, RULES
+
+NAME_WIDTH = 22
+"""Width of the name column; the longest label has 18 letters."""
+NAME_WIDTH_BOXES = 24
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """What was scored or trained on, in a few sentences; see `Study.facts` and `Scored.facts`."""
+    sentences = []
+    if facts["leaky"]:
+        sentences.append(f"{LEAKY}: trained and scored on the same patients; too good to be true.")
+    if "images_present" in facts:
+        left_out = facts["images_unreadable"]
+        sentences.append(
+            f"{facts['images_present']:,} of {facts['images_in_table']:,} images of "
+            f"{facts['table']} (labels: {facts['label_version']}) are here"
+            + (f", {left_out:,} of them left out as unreadable." if left_out else ".")
+        )
+    else:
+        sentences.append(f"Labels: {facts['table']} ({facts['label_version']}).")
+    counts = ", ".join(f"{part} {count:,}" for part, count in facts.get("images", {}).items())
+    sentences.append(f"Split: {facts['split']}" + (f" ({counts})." if counts else "."))
+    if "weights" in facts:
+        weights = facts["weights"]
+        sentences.append(
+            f"Weights: {weights['file']}, {weights['epoch']} epochs on {weights['trained_on']} "
+            f"({weights['train_fingerprint']}), begun from {weights['origin']}."
+        )
+    if "ensemble" in facts:
+        names = ", ".join(one["file"] for one in facts["ensemble"])
+        sentences.append(f"Probabilities averaged over {len(facts['ensemble'])} networks: {names}.")
+    if facts.get("tta", "none") != "none":
+        sentences.append("Averaged over each picture and its mirror image.")
+    if "part" in facts:
+        sentences.append(f"Scored: {facts['part']}.")
+    return " ".join(sentences)
+
+
+def validation_text(summary: Summary) -> str:
+    """What training shows after each epoch: one row a class in alphabetical order, then means."""
+    lines = ["Validation AUROC per class:"]
+    for name, value in sorted(zip(summary.classes, summary.auroc, strict=True)):
+        lines.append(f"{name:<{NAME_WIDTH}}: {_figure(value)}")
+    lines.append(f"Mean AUROC: {summary.rows}")
+    lines.append(f"Val Loss  : {summary.loss:.4f}")
+    lines.append(f"Mean AUROC of the {summary.findings.all} findings: {summary.findings}")
+    return "\n".join(lines)
+
+
+def evaluation_text(summary: Summary, stamp: str = "") -> str:
+    """The table that evaluation shows: positives, AUROC with interval and average precision."""
+    intervals = summary.intervals
+    lines = [f"{stamp} figures"] if stamp else []
+    lines += [f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"]
+    rows = zip(
+        summary.classes, summary.positives, summary.auroc, summary.average_precision, strict=True
+    )
+    for name, positives, value, precision in sorted(rows):
+        interval = _range(intervals.classes[name] if intervals else None)
+        lines.append(
+            f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_figure(value):>6}  {interval:<15}  "
+            f"{_figure(precision):>6}"
+        )
+    for label, mean, interval in (
+        (f"Mean of the {summary.findings.all} findings", summary.findings, "findings"),
+        ("Mean of all rows", summary.rows, "rows"),
+    ):
+        text = _range(getattr(intervals, interval) if intervals else None)
+        note = str(mean).partition(" ")[2]
+        lines.append(
+            f"{label:<{NAME_WIDTH}}  {'':>6}  {_figure(mean.value):>6}  {text:<15}  {note}".rstrip()
+        )
+    lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {summary.loss:.4f}")
+    lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
+    if intervals:
+        lines.append(_footnote(intervals, summary.replicates))
+    return "\n".join(lines)
+
+
+def _footnote(intervals: Intervals, replicates: int) -> str:
+    left_out = {name: one.left_out for name, one in intervals.classes.items() if one.left_out}
+    text = f"Intervals: {replicates:,} bootstrap draws of patients"
+    if left_out:
+        listed = ", ".join(f"{name} {count}" for name, count in sorted(left_out.items()))
+        text += f"; draws without a positive or a negative, left out: {listed}"
+    if intervals.findings.left_out:
+        text += f"; {intervals.findings.left_out} draws average fewer findings"
+    return text + "."
+
+
+def _figure(value: float) -> str:
+    return "n/a" if np.isnan(value) else f"{value:.4f}"
+
+
+def _range(interval: Interval | None, digits: int = 4) -> str:
+    if interval is None or not interval.known:
+        return "n/a"
+    return f"{interval.low:.{digits}f}-{interval.high:.{digits}f}"
+
+
+def assessment_text(found: Assessment, stamp: str = "") -> str:
+    """AUROC, calibration, operating points at Youden's threshold, and subgroups."""
+    parts = [evaluation_text(found.summary, stamp), _calibration(found)]
+    if found.operating:
+        parts.append(_operating(found))
+    parts.append(_subgroups(found))
+    return "\n\n".join(part for part in parts if part)
+
+
+def comparison_text(found: dict[str, Difference]) -> str:
+    """One row a class, the mean last."""
+    lines = [
+        f"{'A less B':<{NAME_WIDTH}}  {'A':>6}  {'B':>6}  {'A-B':>7}  {'95 % interval':<17}  p"
+    ]
+    for name, one in found.items():
+        interval = f"{one.interval.low:+.4f} {one.interval.high:+.4f}"
+        shown = f"{interval:<17}  {one.p:.3f}" if one.interval.known else f"{'n/a':<17}  n/a"
+        values = (
+            f"{one.first:>6.4f}  {one.second:>6.4f}  {one.value:>+7.4f}"
+            if not np.isnan(one.first)
+            else f"{'n/a':>6}  {'n/a':>6}  {'n/a':>7}"
+        )
+        lines.append(f"{name:<{NAME_WIDTH}}  {values}  {shown}")
+    lines.append("Both scored under the same draws of patients; p two-sided.")
+    return "\n".join(lines)
+
+
+def _calibration(found: Assessment) -> str:
+    if not found.chosen:
+        return (
+            "Calibration and thresholds: none. They are chosen on validation images, and here are "
+            "none; for a CSV, --validation names the CSV of its validation images."
+        )
+    lines = [
+        f"Calibration, chosen on {found.chosen.source}:",
+        f"{'':<{NAME_WIDTH}}  {'ECE before':>10}  {'after':>7}  {'Brier before':>12}  {'after':>7}",
+    ]
+    for name, one in sorted(found.reliability.items()):
+        note = "  pooled: under 20 positives there" if one.pooled else ""
+        lines.append(
+            f"{name:<{NAME_WIDTH}}  {one.error[0]:>10.4f}  {one.error[1]:>7.4f}  "
+            f"{one.brier[0]:>12.4f}  {one.brier[1]:>7.4f}{note}"
+        )
+    return "\n".join(lines)
+
+
+def _operating(found: Assessment, rule: str = "youden") -> str:
+    points = found.operating[rule]
+    given = sorted(found.prevalence.items())
+    lines = [
+        f"At the threshold of {RULES[rule]} on validation (95 % intervals in metrics.json):",
+        f"{'':<{NAME_WIDTH}}  {'threshold':>9}  " + "  ".join(f"{m:>11}" for m in MEASURES),
+    ]
+    for name, point in sorted(points.items()):
+        values = "  ".join(f"{_figure(point.values[m]):>11}" for m in MEASURES)
+        lines.append(f"{name:<{NAME_WIDTH}}  {point.threshold:>9.4f}  {values}")
+    without = sorted(set(found.reliability) - set(points))
+    if without:
+        lines.append(f"No threshold (under 20 positives on validation): {', '.join(without)}.")
+    if given:
+        shares = ", ".join(f"{name} {share:g}" for name, share in given)
+        lines.append(f"PPV and NPV are for the prevalence given: {shares}.")
+    return "\n".join(lines)
+
+
+def _subgroups(found: Assessment) -> str:
+    lines = ["Mean AUROC of the findings by group:"]
+    for attribute, groups in found.subgroups.groups.items():
+        for name, summary in groups.items():
+            interval = summary.intervals.findings if summary.intervals else None
+            lines.append(
+                f"{attribute + ' ' + name:<{NAME_WIDTH}}  n {summary.images:>6,}  "
+                f"{_figure(summary.findings.value)} ({_range(interval)})  of "
+                f"{summary.findings.of} findings"
+            )
+    if len(lines) == 1:
+        return ""
+    gap = found.subgroups.gap
+    lines.append(
+        "No two groups share half of the findings with 5 positive and 5 negative patients each: no "
+        "gap is named."
+        if gap is None
+        else f"Largest gap: {gap.attribute} {gap.better} over {gap.worse} by {gap.value:.4f} "
+        f"({_range(gap.interval)}), over {gap.of} findings that both have; picked as the largest."
+    )
+    return "\n".join(lines)
+
+
+def localization_text(tables: dict[str, dict[str, Row]]) -> str:
+    """The tables that the command shows."""
+    lines = []
+    for size, rows in tables.items():
+        if not rows:
+            continue
+        lines += [
+            f"Boxes: {size}",
+            f"{'':<{NAME_WIDTH_BOXES}}{'n':>5}  {'peak in box':<22}{'average box':>12}"
+            f"{'random point':>14}{'untrained':>11}{'IoU>0.1':>9}{'IoBB>0.5':>10}",
+        ]
+        for name, row in rows.items():
+            found = f"{row.hits['heatmap']:.3f} ({_range(row.interval, 3)})"
+            lines.append(
+                f"{name:<{NAME_WIDTH_BOXES}}{row.targets:>5}  {found:<22}"
+                f"{row.hits['average box']:>12.3f}{row.hits['random point']:>14.3f}"
+                f"{row.hits['untrained']:>11.3f}{row.iou[0.1][0]:>9.3f}{row.iobb[0.5][0]:>10.3f}"
+            )
+        whole = rows["All"]
+        lines += [
+            f"Peak in box, less the average box's centre: {whole.gain:+.3f} "
+            f"({_range(whole.gain_interval, 3)})",
+            "",
+        ]
+    return "\n".join(lines).rstrip()

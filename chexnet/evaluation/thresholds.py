@@ -1,0 +1,218 @@
+"""What validation chooses, calibration and thresholds, and what the thresholds do elsewhere.
+
+Shapes: N images. Probabilities are float64 in [0, 1], targets 0 or 1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from chexnet.evaluation.bootstrap import MIN_PATIENTS, NO_INTERVAL, Interval, PatientDraws, certain
+from chexnet.evaluation.calibration import Calibration, calibrate, enough, fit_calibrations
+from chexnet.evaluation.metrics import Scores, roc
+from chexnet.metadata import Card
+
+SENSITIVITY = SPECIFICITY = 0.9
+RULES = {
+    "youden": "greatest sensitivity + specificity",
+    "sensitivity": f"sensitivity of at least {SENSITIVITY}, at the greatest specificity",
+    "specificity": f"specificity of at least {SPECIFICITY}, at the greatest sensitivity",
+    "f1": "greatest F1",
+}
+"""How a threshold is chosen on validation, by name (Youden, Cancer 1950, for the first)."""
+MEASURES = ("sensitivity", "specificity", "ppv", "npv", "f1")
+
+
+def choose_thresholds(scores: Scores) -> dict[str, dict[str, float] | None]:
+    """The threshold of each rule for each class, from validation scores.
+
+    A probability reaches a threshold when it is at least as great.
+
+    Returns:
+        Label to rule to threshold; None for a class with too few images, see `enough`.
+    """
+    return {
+        name: _thresholds(given, truth) if enough(truth) else None
+        for name, given, truth in zip(
+            scores.classes, scores.probabilities.T, scores.targets.T, strict=True
+        )
+    }
+
+
+def _thresholds(given: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    fpr, tpr, cuts = roc(given, truth)
+    positives = truth.sum()
+    true, false = tpr * positives, fpr * (len(truth) - positives)
+    f1 = 2 * true / (true + false + positives)
+    best = {
+        "youden": np.argmax(tpr - fpr),
+        "sensitivity": np.argmax(tpr >= SENSITIVITY),
+        "specificity": np.flatnonzero(1 - fpr >= SPECIFICITY)[-1],
+        "f1": np.argmax(f1),
+    }
+    return {rule: _between(cuts, int(index)) for rule, index in best.items()}
+
+
+def _between(cuts: np.ndarray, index: int) -> float:
+    # Halfway to the next lower score, so that a threshold is not the value of one image.
+    lower = cuts[index + 1] if index + 1 < len(cuts) else 0.0
+    return float((min(cuts[index], 1.0) + lower) / 2)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a threshold does on some images; NaN where nothing can be said.
+
+    Attributes:
+        threshold: a probability.
+        values: `MEASURES` to value in [0, 1].
+        intervals: the same to 95 % intervals by patient bootstrap.
+    """
+
+    threshold: float
+    values: dict[str, float]
+    intervals: dict[str, Interval]
+
+
+def operating_points(
+    scores: Scores,
+    thresholds: Mapping[str, Mapping[str, float] | None],
+    rule: str = "youden",
+    *,
+    prevalence: Mapping[str, float] | None = None,
+    draws: PatientDraws | None = None,
+) -> dict[str, OperatingPoint]:
+    """Score the thresholds on images that did not choose them.
+
+    Args:
+        scores: of these images, on the scale that the thresholds are of.
+        thresholds: see `choose_thresholds`; classes without one are left out.
+        rule: a name of `RULES`.
+        prevalence: label to share in (0, 1) for which PPV and NPV are given instead of that of
+            these images, by Bayes' rule from sensitivity and specificity.
+        draws: of these images' patients; None for no intervals.
+    """
+    found = {}
+    owners = np.array(scores.patients)
+    for name, given, truth in zip(
+        scores.classes, scores.probabilities.T, scores.targets.T, strict=True
+    ):
+        chosen = thresholds.get(name)
+        if not chosen:
+            continue
+        over = given >= chosen[rule]
+        counts = np.stack(
+            [over & (truth == 1), over & (truth == 0), ~over & (truth == 0), ~over & (truth == 1)]
+        )
+        share = (prevalence or {}).get(name)
+        formulas = _formulas(share)
+        values = {
+            m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in formulas.items()
+        }
+        intervals = {}
+        if draws:
+            # Whose share each figure is: the ill, the well, those over and those under it.
+            among = {
+                "sensitivity": truth == 1,
+                "specificity": truth == 0,
+                "ppv": over,
+                "npv": ~over,
+                "f1": truth == 1,
+            }
+            patients = {m: len(set(owners[mask])) for m, mask in among.items()}
+            intervals = {
+                m: _told(interval, values[m], patients[m], share is None or m not in ("ppv", "npv"))
+                for m, interval in draws.intervals(counts, formulas).items()
+            }
+        found[name] = OperatingPoint(chosen[rule], values, intervals)
+    return found
+
+
+def _told(interval: Interval, value: float, patients: int, plain: bool) -> Interval:
+    """An interval that keeps its doubt: of few patients none, of all or nothing the exact one."""
+    if patients < MIN_PATIENTS:
+        return NO_INTERVAL
+    if interval.low < interval.high:
+        return interval
+    return certain(value == 1, patients) if plain and value in (0, 1) else NO_INTERVAL
+
+
+def _formulas(prevalence: float | None) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Each measure of counts (4, ...): true and false positives, true and false negatives."""
+
+    def sensitivity(c: np.ndarray) -> np.ndarray:
+        return _share(c[0], c[3])
+
+    def specificity(c: np.ndarray) -> np.ndarray:
+        return _share(c[2], c[1])
+
+    def ppv(c: np.ndarray) -> np.ndarray:
+        if prevalence is None:
+            return _share(c[0], c[1])
+        true, false = prevalence * sensitivity(c), (1 - prevalence) * (1 - specificity(c))
+        return _share(true, false)
+
+    def npv(c: np.ndarray) -> np.ndarray:
+        if prevalence is None:
+            return _share(c[2], c[3])
+        true, false = (1 - prevalence) * specificity(c), prevalence * (1 - sensitivity(c))
+        return _share(true, false)
+
+    def f1(c: np.ndarray) -> np.ndarray:
+        return _share(2 * c[0], c[1] + c[3])
+
+    return {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "ppv": ppv,
+        "npv": npv,
+        "f1": f1,
+    }
+
+
+def _share(part: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(part / (part + rest))
+
+
+@dataclass(frozen=True)
+class FromValidation:
+    """What was chosen on validation images, and nowhere else.
+
+    Attributes:
+        calibrations: label to calibration.
+        thresholds: label to rule to calibrated probability, None for a class with too few images.
+        source: where it comes from, for a reader.
+    """
+
+    calibrations: Mapping[str, Calibration]
+    thresholds: Mapping[str, Mapping[str, float] | None]
+    source: str
+
+    def as_card(self) -> dict[str, Any]:
+        """Plain values for `Card.validation`; `stored` reads them."""
+        return {
+            "calibration": {name: asdict(one) for name, one in self.calibrations.items()},
+            "thresholds": self.thresholds,
+        }
+
+
+def fit_on(validation: Scores, source: str) -> FromValidation:
+    """Calibrate and choose thresholds on validation scores."""
+    calibrations = fit_calibrations(validation)
+    thresholds = choose_thresholds(calibrate(validation, calibrations))
+    return FromValidation(calibrations, thresholds, source)
+
+
+def stored(card: Card) -> FromValidation | None:
+    """What a weights file carries of its validation; None in one that carries nothing."""
+    if "thresholds" not in card.validation:
+        return None
+    images = card.validation["figures"]["images"]
+    return FromValidation(
+        {name: Calibration(**one) for name, one in card.validation["calibration"].items()},
+        card.validation["thresholds"],
+        f"{images:,} validation images, when the weights were written",
+    )

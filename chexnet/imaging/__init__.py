@@ -1,0 +1,1 @@
+"""Any X-ray file to pixels, or a refusal."""

@@ -1,0 +1,268 @@
+"""Any X-ray file to one grayscale array, or a plain refusal. The only file that opens an image.
+
+Shapes: H W are the picture's height and width.
+
+Decoders are handed bytes by strangers, so the order is fixed: look at the first bytes, read the
+header, refuse by size, and only then decode. Whatever a decoder raises on the way becomes one
+`ImageError`, whose text never repeats what the library said: that may quote the file.
+"""
+
+import contextlib
+import logging
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from chexnet.errors import ImageError
+from chexnet.imaging.containers import EXPORT, SILENT, Facts, bare_png, check_size, jpeg_segments
+
+ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One picture as a radiograph: a single channel, bone white.
+
+    Attributes:
+        pixels: (H, W), uint8 or uint16, in the integers that were stored.
+        low: the value that `brightness` maps to 0.
+        high: the value that `brightness` maps to 1. 0 and 255 for 8 bits; for 16 bits the range in
+            use, because a 12-bit detector fills a sixteenth of what 16 bits could hold.
+        facts: what was read beside the pixels.
+    """
+
+    pixels: np.ndarray
+    low: int
+    high: int
+    facts: Facts
+
+    def brightness(self) -> np.ndarray:
+        """Return the picture as float32 (H, W) in [0, 1]."""
+        scale = np.float32(self.high - self.low)
+        return (self.pixels.astype(np.float32) - np.float32(self.low)) / scale
+
+    def as_uint8(self) -> np.ndarray:
+        """Return the picture as uint8 (H, W): 8 bits are the same array, 16 are scaled to fit."""
+        if self.pixels.dtype == np.uint8:
+            return self.pixels
+        span = self.high - self.low
+        # Values are at most 65,535 * 255, so int64 never overflows; half is added to round.
+        steps = np.arange(span + 1, dtype=np.int64)
+        table = np.zeros(self.high + 1, np.uint8)
+        table[self.low :] = (steps * 255 + span // 2) // span
+        return table[self.pixels]
+
+
+def read_radiograph(source: Path | bytes, *, max_pixels: int = 25_000_000) -> Radiograph:
+    """Read one picture as a radiograph.
+
+    Args:
+        source: a file or its bytes: PNG, JPEG, TIFF, WebP or DICOM. The name's ending is not
+            trusted.
+        max_pixels: a larger picture is refused before it is decoded.
+
+    Returns:
+        The pixels as stored (uint8 or uint16, (H, W)), bone white, and the range they use.
+
+    Raises:
+        ImageError: the file is missing, damaged, no picture, or none that could be a radiograph.
+            The message can be shown to a visitor.
+    """
+    given = isinstance(source, bytes)
+    try:
+        with _quiet():
+            return _read(source, max_pixels)
+    except ImageError as error:
+        found = str(error)
+    except Image.DecompressionBombError:
+        found = "claims more pixels than can be read. Reduce it first."
+    except ModuleNotFoundError as error:  # of the name of a package, never of the file's content
+        found = f"needs the package {error.name}. Run: pip install -r requirements.txt"
+    except Exception as error:
+        # What the operating system says about a name has a number; what decoders raise has none.
+        if given or not isinstance(error, OSError) or error.errno is None:
+            found = f"is damaged, incomplete or of an unusual kind. {EXPORT}"
+        elif isinstance(error, FileNotFoundError):
+            found = "was not found. Check the name."
+        else:
+            found = "cannot be opened. Check that it is a file you may read."
+    # Raised out here, so that the library's exception, which may quote the file, does not hang on.
+    raise ImageError(f"{'The picture' if given else Path(source).name} {found}")
+
+
+def _read(source: Path | bytes, max_pixels: int) -> Radiograph:
+    with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        # 8 bytes a pixel is the most that any accepted format stores, and some for its header.
+        if size > 8 * max_pixels + 2**24:
+            raise ImageError(f"has {size / 1e6:,.0f} MB, which is too large. {EXPORT}")
+        kind = _kind(file.read(132))
+        file.seek(0)
+        if kind == "DICOM":
+            # Imported only here: pydicom takes longer to load than most pictures to read.
+            from chexnet.imaging.dicom import read_dicom
+
+            return Radiograph(*read_dicom(file, max_pixels))
+        return _read_picture(file.read(), kind, max_pixels)
+
+
+def _kind(head: bytes) -> str:
+    """Name the format by its first bytes, or refuse."""
+    if not head:
+        raise ImageError(f"is empty. {EXPORT}")
+    if head[128:] == b"DICM":  # first, for the bytes before it may be those of a TIFF
+        return "DICOM"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:1] in (b"\x02", b"\x08") and head[1:2] == head[3:4] == b"\0":
+        raise ImageError(f"seems to be a DICOM without its first 128 bytes. {EXPORT}")
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        raise ImageError(f"is a GIF, which has too few shades of gray. {EXPORT}")
+    raise ImageError(f"is not a PNG, JPEG, TIFF, WebP or DICOM picture. {EXPORT}")
+
+
+def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
+    if kind == "PNG":
+        data = bare_png(data)
+    if kind == "JPEG":
+        deque(jpeg_segments(data), maxlen=0)  # refuses what Pillow would be slow to go through
+    with Image.open(BytesIO(data), formats=[kind]) as image:
+        check_size(*image.size, max_pixels)
+        _check(image, kind)
+        if kind == "PNG" and _is_plain(image, data):
+            return as_radiograph(_decode_plain(data), Facts(kind, image.mode, 8))
+        mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
+        inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        image.load()
+        if turn is not None and kind != "TIFF":  # Pillow turns a TIFF while it loads
+            image = image.transpose(turn)
+        colour = 0.0
+        if mode not in ("L", "LA", *GRAY16):
+            small = (image.width // 4, image.height // 4)
+            sample = np.asarray(image.resize(small, Image.Resampling.NEAREST).convert("RGB"))
+            colour = float((sample.max(axis=2) - sample.min(axis=2)).mean())
+        pixels = _gray(image)
+    if inverted and bits == 16:  # Pillow turns over only 8 bits
+        pixels = 65535 - pixels
+    facts = Facts(kind, mode, bits, inverted=inverted, turned=turn is not None, colour=colour)
+    return as_radiograph(pixels, facts)
+
+
+def _is_plain(image: Image.Image, data: bytes) -> bool:
+    """Whether a PNG is 8 bits of gray and nothing else, as nearly all of NIH's are."""
+    stored = image.tile[0].args if image.tile else None
+    more = "transparency" in image.info or "interlace" in image.info or b"eXIf" in data
+    return stored == "L" and not more
+
+
+def _decode_plain(data: bytes) -> np.ndarray:
+    # libpng, in four fifths of Pillow's time. Imported here: other kinds do without it.
+    import imagecodecs
+
+    return imagecodecs.png_decode(data)
+
+
+def _check(image: Image.Image, kind: str) -> None:
+    """Refuse, by the header alone, what is no single picture in shades of gray or colours."""
+    args = image.tile[0].args if image.tile else None
+    # How a pixel is stored, in Pillow's words: "RGB;16B". WebP says nothing.
+    raw = str(args if isinstance(args, str) else args[0] if args else "")
+    if image.format == "MPO" or getattr(image, "is_animated", False):
+        raise ImageError(f"holds several pictures. {EXPORT}")
+    if image.mode == "1" or raw.endswith(";1"):
+        raise ImageError(f"has 1 bit a pixel, only black and white. {EXPORT}")
+    if image.mode in ("I", "F"):
+        raise ImageError(f"stores 32-bit or signed numbers. {EXPORT}")
+    if "16" in raw and image.mode not in GRAY16:
+        # Pillow keeps 8 of the 16 bits: of a 12-bit picture, 16 shades would be left.
+        raise ImageError(f"has 16 bits in colour or with transparency. {EXPORT}")
+    if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
+        # Without Adobe's mark nothing says whether 0 means no ink or full ink.
+        raise ImageError(f"is a JPEG for printing (CMYK). {EXPORT}")
+
+
+def as_radiograph(pixels: np.ndarray, facts: Facts) -> Radiograph:
+    """Give a decoded array its range; refuse it where every pixel has the same value."""
+    low, high = int(pixels.min()), int(pixels.max())
+    if low == high:
+        raise ImageError(f"is blank: every pixel has the same value. {EXPORT}")
+    if pixels.dtype == np.uint8:
+        low, high = 0, 255
+    return Radiograph(pixels, low, high, facts)
+
+
+def _gray(image: Image.Image) -> np.ndarray:
+    """Reduce a loaded picture to one channel, in its own integers; transparent becomes black."""
+    if image.mode in GRAY16:
+        # A view of the right byte order; convert("L") would clip every value above 255.
+        return np.array(image, dtype=np.uint16)
+    if "transparency" in image.info and image.mode in ("L", "P", "RGB"):
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    if image.mode not in ("LA", "RGBA"):
+        # Pillow's weights of red, green and blue add up to 1: equal channels keep their value.
+        return np.array(image if image.mode == "L" else image.convert("L"))
+    alpha = image.getchannel("A")
+    least, most = alpha.getextrema()
+    if most == 0:
+        raise ImageError(f"is fully transparent. {EXPORT}")
+    gray = np.array(image.getchannel("L") if image.mode == "LA" else image.convert("L"))
+    if least == 255:
+        return gray
+    return ((gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255).astype(np.uint8)
+
+
+class _Quiet:
+    """How many reads are under way, and what silences the libraries meanwhile."""
+
+    lock = threading.Lock()
+    depth = 0
+    caught: warnings.catch_warnings | None = None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the decoders' warnings and log lines to themselves: they quote what a file holds.
+
+    Python keeps one list of warning filters for all threads, so that two readers who each restore
+    it can leave it wrong for good: the first one in silences, the last one out restores.
+    """
+    with _Quiet.lock:
+        if _Quiet.depth == 0:
+            for library in ("PIL", "imagecodecs"):
+                logging.getLogger(library).setLevel(SILENT)  # for good: their lines list tags
+            _Quiet.caught = warnings.catch_warnings()
+            _Quiet.caught.__enter__()
+            warnings.simplefilter("ignore")
+        _Quiet.depth += 1
+    try:
+        yield
+    finally:
+        with _Quiet.lock:
+            _Quiet.depth -= 1
+            if _Quiet.depth == 0:
+                _Quiet.caught.__exit__(None, None, None)

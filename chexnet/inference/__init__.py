@@ -1,0 +1,1 @@
+"""From an image file to probabilities and heatmaps."""

@@ -1,0 +1,206 @@
+"""What computes a predictor's answers: PyTorch on a GPU, ONNX Runtime on a CPU.
+
+Shapes: B batch, D classes, h w cells.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import platformdirs
+from filelock import FileLock
+
+from chexnet.config import CHOICES
+from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
+from chexnet.explain import explain
+from chexnet.files import sweep, write_text
+from chexnet.inference.onnx_runtime import VERSION, OnnxEngine
+from chexnet.metadata import Card
+from chexnet.transforms import normalise
+
+if TYPE_CHECKING:
+    import torch
+
+KEPT = 4
+"""Exported files that stay in the cache, 29 MB each; the longest unused go first."""
+ENGINES = ("auto", "onnx", "torch")
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+"""Of which one is there where a driver of NVIDIA's, AMD's or of Windows' Linux is loaded."""
+
+
+class Engine(Protocol):
+    """A network that answers for items.
+
+    Attributes:
+        name: for a reader.
+        card: what its file says of itself.
+    """
+
+    name: str
+    card: Card
+
+    def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Items uint8 (B, size, size) -> logits (B, D), heatmaps (B, D, h, w), float32."""
+
+
+class TorchEngine:
+    """The network in PyTorch. Threads may share it.
+
+    Attributes:
+        model: the network, in eval mode, without gradients.
+    """
+
+    def __init__(self, weights: Path, device: str = "auto") -> None:
+        """Load a weights file.
+
+        Raises:
+            CheckpointError: see `load_weights`.
+        """
+        import torch
+
+        from chexnet.distributed import pick_device
+        from chexnet.model import load_weights
+
+        model, self.card = load_weights(weights)
+        self.model = model.to(pick_device(device)).requires_grad_(False)
+        self.name = f"PyTorch {torch.__version__.partition('+')[0]}"
+
+    def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Items uint8 (B, size, size) -> logits (B, D), heatmaps (B, D, h, w), float32."""
+        explained = explain(self.model, self.inputs(items))
+        return explained.logits.cpu().numpy(), explained.heatmaps.cpu().numpy()
+
+    def inputs(self, items: np.ndarray) -> "torch.Tensor":
+        """What the network takes: normalised, (B, 3, size, size), on its device."""
+        import torch
+
+        device = next(self.model.parameters()).device
+        batch = torch.from_numpy(items)[:, None].to(device)
+        return normalise(batch, self.card.preprocessing)
+
+
+def open_engine(
+    weights: Path,
+    device: str = "auto",
+    engine: str = "auto",
+    on_export: Callable[[], None] | None = None,
+) -> Engine:
+    """Open a weights file, or an exported one.
+
+    Args:
+        weights: a weights file, or an ONNX file of `chexnet.inference.onnx_export`.
+        device: `auto`, `cpu` or `cuda`.
+        engine: `auto` is PyTorch on a GPU and ONNX Runtime elsewhere, where it is installed and
+            the export succeeds, else PyTorch.
+        on_export: called before weights are exported, once for each file: it takes about 20 s.
+
+    Raises:
+        CheckpointError: no weights, or damaged ones.
+        ConfigError: an impossible combination.
+    """
+    for option, found, known in (
+        ("engine", engine, ENGINES),
+        ("device", device, CHOICES["device"]),
+    ):
+        if found not in known:
+            raise ConfigError(f"--{option}: found {found!r}, expected one of {', '.join(known)}.")
+    exported = weights.suffix == ".onnx"
+    if exported and (engine == "torch" or device == "cuda"):
+        raise ConfigError(
+            f"{weights} runs on ONNX Runtime and a CPU only. Pass the weights file for PyTorch."
+        )
+    if exported:
+        return OnnxEngine(weights)
+    if engine == "onnx":
+        return _exported(weights, device, on_export)
+    if engine == "torch" or device == "cuda" or (device == "auto" and _has_gpu()):
+        return TorchEngine(weights, device)
+    if not all(map(find_spec, ("onnxruntime", "onnx", "onnxscript"))):
+        return TorchEngine(weights, device)
+    try:
+        return cached(weights, on_export)
+    except (ChexnetError, OSError):
+        # A full disk, a folder that nobody may write, weights that round differently: PyTorch
+        # answers all the same, and says of damaged weights what is wrong with them.
+        return TorchEngine(weights, device)
+
+
+def _exported(weights: Path, device: str, on_export: Callable[[], None] | None) -> Engine:
+    if device == "cuda":
+        raise ConfigError("--engine onnx runs on a CPU only. Leave out --device cuda.")
+    try:
+        return cached(weights, on_export)
+    except OSError as error:
+        raise CheckpointError(
+            f"{error.filename or weights}: {error.strerror or error}. Pass a weights file, and a "
+            "home folder with a cache that can be written; or --engine torch."
+        ) from error
+
+
+def _has_gpu() -> bool:
+    # Asking torch means importing it, for seconds: only where there are signs of a GPU.
+    if shutil.which("nvidia-smi") is None and not any(Path(p).exists() for p in GPU_FILES):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEngine:
+    """Open the export of a weights file; it is made when it is first asked for.
+
+    It lies in the user's cache folder under the SHA-256 of the weights, so that it can never be of
+    other weights.
+
+    Args:
+        weights: a weights file.
+        on_export: called before an export, which takes about 20 s.
+
+    Raises:
+        CheckpointError: damaged weights, or they changed meanwhile.
+        ExportError: they cannot be exported, or could not the last time.
+        OSError: the weights or the cache cannot be read or written.
+    """
+    folder = platformdirs.user_cache_path("chexnet") / "onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        sweep(folder)
+        mark = mark_of(weights)
+        place, refused = (folder / f"{mark}-{VERSION}{end}" for end in (".onnx", ".refused"))
+        if refused.exists():
+            raise ExportError(refused.read_text(encoding="utf-8"))
+        if place.exists():
+            os.utime(place)
+            with suppress(CheckpointError):  # a damaged one is made again
+                return OnnxEngine(place)
+        from chexnet.inference.onnx_export import export
+
+        if on_export:
+            on_export()
+        try:
+            export(weights, place)
+        except ExportError as error:
+            write_text(refused, str(error))  # or every start would try again
+            raise
+        if mark_of(weights) != mark:  # a training run has written better ones meanwhile
+            place.unlink()
+            raise CheckpointError(f"{weights} has changed while it was read. Try again.")
+        for old in sorted(folder.glob("*.onnx"), key=_used)[:-KEPT]:
+            old.unlink(missing_ok=True)
+        return OnnxEngine(place)
+
+
+def mark_of(weights: Path) -> str:
+    """The beginning of a file's SHA-256, 32 hex digits."""
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def _used(path: Path) -> float:
+    return path.stat().st_mtime

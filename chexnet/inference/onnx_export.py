@@ -1,0 +1,145 @@
+"""Writes a network as one ONNX graph: stored pixels in, logits and heatmaps of all classes out.
+
+Shapes: B batch, D classes, H W pixels, h w cells.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from chexnet.errors import ConfigError, ExportError
+from chexnet.evaluation.metrics import sigmoid
+from chexnet.explain import explain
+from chexnet.files import replacing
+from chexnet.inference.onnx_runtime import OnnxEngine, as_metadata
+from chexnet.model import DenseNet121, load_weights
+from chexnet.rng import keyed_generator
+from chexnet.transforms import Preprocessing, normalise
+
+TOLERANCE = 1e-4
+"""Greatest difference from PyTorch, in a probability or in a heatmap's cell (measured: 4e-5)."""
+
+
+def export(weights: Path, out: Path) -> None:
+    """Write the weights as ONNX; nothing is written that answers otherwise than PyTorch.
+
+    Input `pixels`, uint8 (B, 1, H, W) after crop and resize: normalisation is part of the graph,
+    so that nobody can guess it wrong. Outputs `logits` (B, D) and `heatmaps` (B, D, h, w), float32;
+    see `chexnet.explain`. B is free. For what the file says of itself see
+    `onnx_runtime.as_metadata`.
+
+    Args:
+        weights: a weights file.
+        out: of the ONNX file.
+
+    Raises:
+        ChexnetError: no weights, or the file cannot be written.
+        ExportError: PyTorch cannot export it, or the graph differs by more than 1e-4.
+        ConfigError: a package for exporting is not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch's exporter needs it and says so only late
+    except ImportError as error:
+        raise ConfigError(
+            f"Exporting needs the package {error.name}. pip install onnx onnxscript."
+        ) from error
+    model, card = load_weights(weights)
+    model.requires_grad_(False)
+    size = card.preprocessing.size
+    graph = _Graph(model, card.preprocessing).eval()
+    example = torch.zeros(2, 1, size, size, dtype=torch.uint8)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                input_names=["pixels"],
+                output_names=["logits", "heatmaps"],
+                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+            )
+    except Exception as error:  # the exporter's errors have no class in common
+        raise ExportError(
+            f"PyTorch could not export {weights} ({type(error).__name__}). Use the weights file."
+        ) from error
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, as_metadata(card))
+    with replacing(out) as temporary:
+        onnx.save(proto, temporary)
+        _compare(model, card.preprocessing, temporary)
+
+
+class _Graph(nn.Module):
+    """What is exported."""
+
+    def __init__(self, model: DenseNet121, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.model = model
+        std, mean = (
+            torch.tensor(v).view(1, 3, 1, 1) for v in (preprocessing.std, preprocessing.mean)
+        )
+        self.register_buffer("scale", 1 / (255 * std))
+        self.register_buffer("shift", -mean / std)
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        images = pixels.float() * self.scale + self.shift
+        activation = self.model.activation(images)
+        weight = self.model.classifier.weight
+        # The closed form of every class's Grad-CAM is a 1 x 1 convolution, see chexnet.explain.
+        heatmaps = torch.relu(F.conv2d(activation, weight[:, :, None, None]))
+        return self.model.classifier(activation.mean(dim=(2, 3))), heatmaps
+
+
+def _compare(model: DenseNet121, preprocessing: Preprocessing, path: Path) -> None:
+    items = _trial_items(preprocessing.size)
+    with torch.inference_mode():
+        inputs = normalise(torch.from_numpy(items)[:, None], preprocessing)
+    expected = explain(model, inputs)
+    engine = OnnxEngine(path)
+    for count in (len(items), 1):  # the batch is free
+        logits, heatmaps = engine(items[:count])
+        probability = np.abs(sigmoid(logits) - sigmoid(expected.logits.numpy()[:count])).max()
+        cell = np.abs(heatmaps - expected.heatmaps.numpy()[:count]).max()
+        if not max(probability, cell) <= TOLERANCE:  # NaN as well
+            raise ExportError(
+                "ONNX Runtime differs from PyTorch: found "
+                f"{probability:.1e} in a probability and {cell:.1e} in a heatmap's cell, expected "
+                f"at most {TOLERANCE:.0e}. Nothing was written; use the weights file itself."
+            )
+
+
+def _trial_items(size: int) -> np.ndarray:
+    """Pictures to compare on, uint8 (4, size, size): black, a ramp, noise, and a soft pattern."""
+    random = keyed_generator("export", 0, "trial")
+    ramp = np.linspace(0, 255, size)
+    soft = 127 + 100 * np.sin(ramp / 9)[:, None] * np.cos(ramp / 17)
+    pictures = (np.zeros((size, size)), np.tile(ramp, (size, 1)), soft)
+    noise = random.integers(0, 256, (size, size))
+    return np.stack([*pictures, noise]).astype(np.uint8)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress marks and notes to itself."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

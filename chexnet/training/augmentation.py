@@ -1,0 +1,104 @@
+"""Augmentation of whole batches on the training device.
+
+Each image's parameters are a pure function of (seed, epoch, image), drawn on the CPU and applied
+together: one `grid_sample` for the geometry, a few elementwise operations for the intensities.
+
+Shapes: B batch, H W pixels.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from chexnet.rng import keyed_generator
+
+# Ranges of the geometry: small enough that left stays left and a nodule stays in the picture.
+MAX_TURN = np.deg2rad(12.0)
+MAX_SHIFT = 0.06  # of a side
+MAX_SCALE = 0.12
+MAX_SHEAR = 0.06
+FLIP_SHARE = 0.5  # CheXNet flips as well (Rajpurkar et al. 2017), dextrocardia or not
+
+# RandAugment (Cubuk et al., NeurIPS 2020): each image gets this many operations of the list.
+OPERATIONS = ("gamma", "contrast", "brightness", "sharpness", "noise", "erase")
+PICKED = 2
+NOISE = 0.04
+ERASED = 0.25  # of a side, at most
+
+PARAMETERS = ("a", "b", "shift_x", "c", "d", "shift_y", *OPERATIONS, "erase_x", "erase_y")
+
+
+def draw_parameters(indices: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """What happens to each image of a batch.
+
+    Args:
+        indices: (B,) numbers of the images in the training set.
+        seed: of the run.
+        epoch: from 0.
+
+    Returns:
+        float32 (B, 14): the rows of a 2 x 3 affine matrix in grid_sample's coordinates, a strength
+        in [-1, 1] for each operation (0 for none), and the centre of the erased square in [-1, 1].
+    """
+    return np.stack([_draw(keyed_generator("augment", seed, epoch, int(i))) for i in indices])
+
+
+def augment(images: torch.Tensor, parameters: np.ndarray) -> torch.Tensor:
+    """Apply `parameters` to a batch.
+
+    Args:
+        images: uint8 (B, 1, H, W).
+        parameters: of `draw_parameters`.
+
+    Returns:
+        float32 (B, 1, H, W) in [0, 1].
+    """
+    values = torch.from_numpy(parameters)
+    if images.is_cuda:  # from pinned memory, so that the step does not wait for the copy
+        values = values.pin_memory().to(images.device, non_blocking=True)
+    column = {name: values[:, i].view(-1, 1, 1, 1) for i, name in enumerate(PARAMETERS)}
+    x = images.float() / 255
+    grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
+    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    x = x.clamp(1e-4, 1).pow(torch.exp(0.5 * column["gamma"]))
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    x = mean + (x - mean) * (1 + 0.4 * column["contrast"]) + 0.15 * column["brightness"]
+    blurred = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    x = x + column["sharpness"] * (x - blurred)
+    x = x + NOISE * column["noise"] * _noise(x, column["noise"])
+    return _erase(x, column).clamp(0, 1)
+
+
+def _draw(random: np.random.Generator) -> np.ndarray:
+    turn, shear, scale = random.uniform(-1, 1, 3) * (MAX_TURN, MAX_SHEAR, MAX_SCALE)
+    shift = random.uniform(-2 * MAX_SHIFT, 2 * MAX_SHIFT, 2)  # the grid is 2 wide
+    flip = -1.0 if random.random() < FLIP_SHARE else 1.0
+    size = 1 + scale
+    cosine, sine = size * np.cos(turn), size * np.sin(turn)
+    matrix = [flip * cosine, -sine + shear, shift[0], flip * sine, cosine, shift[1]]
+    strengths = np.zeros(len(OPERATIONS))
+    picked = random.choice(len(OPERATIONS), PICKED, replace=False)
+    strengths[picked] = random.uniform(-1, 1, PICKED)
+    return np.array([*matrix, *strengths, *random.uniform(-0.8, 0.8, 2)], dtype=np.float32)
+
+
+def _noise(x: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
+    # Noise that depends on the image's own parameter alone: a hash of the pixel's place, as
+    # shaders do it; a random state would have to be saved and would differ between devices.
+    height, width = x.shape[-2:]
+    rows = torch.arange(height, device=x.device, dtype=torch.float32).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=x.device, dtype=torch.float32).view(1, 1, 1, -1)
+    wave = torch.sin(rows * 12.9898 + columns * 78.233 + strength * 1000) * 43758.547
+    return (wave - wave.floor() - 0.5) * 3.4641  # uniform with deviation 1
+
+
+def _erase(x: torch.Tensor, column: dict[str, torch.Tensor]) -> torch.Tensor:
+    # Random erasing (Zhong et al., AAAI 2020): a square takes the picture's mean.
+    height, width = x.shape[-2:]
+    rows = torch.linspace(-1, 1, height, device=x.device).view(1, 1, -1, 1)
+    columns = torch.linspace(-1, 1, width, device=x.device).view(1, 1, 1, -1)
+    half = ERASED * column["erase"].abs()
+    inside = ((rows - column["erase_y"]).abs() < half) & (
+        (columns - column["erase_x"]).abs() < half
+    )
+    return torch.where(inside, x.mean(dim=(2, 3), keepdim=True), x)

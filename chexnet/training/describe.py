@@ -1,0 +1,67 @@
+"""Writes the card of a network that was trained."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from chexnet import distributed
+from chexnet.evaluation.bootstrap import REPLICATES
+from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.metrics import Scores, operating_curve
+from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.evaluation.thresholds import fit_on
+from chexnet.metadata import Card, surroundings
+from chexnet.transforms import Preprocessing
+
+
+def make_card(
+    preprocessing: Preprocessing,
+    scores: Scores,
+    *,
+    trained: tuple[np.ndarray, np.ndarray],
+    facts: dict[str, Any],
+    config: dict[str, Any],
+    origin: str,
+    epoch: int,
+) -> Card:
+    """Describe a network by its data, its making and its validation figures.
+
+    Args:
+        preprocessing: of its input.
+        scores: its answers on the validation part.
+        trained: hashes of all images and of all patients that it has ever been trained on.
+        facts: of its data, see `Study.facts`.
+        config: of the run, plain values.
+        origin: where its first weights came from.
+        epoch: epochs that it has seen.
+
+    Returns:
+        A card whose provenance carries the hashes, so that nobody scores the network on what it was
+        trained on by mistake.
+    """
+    chosen = fit_on(scores, "its validation part")
+    calibrated = calibrate(scores, chosen.calibrations)
+    columns = zip(scores.classes, calibrated.probabilities.T, scores.targets.T, strict=True)
+    return Card(
+        classes={name: index for index, name in enumerate(scores.classes)},
+        preprocessing=preprocessing,
+        provenance={
+            "data": facts,
+            "trained_images": torch.from_numpy(trained[0].copy()),
+            "trained_patients": torch.from_numpy(trained[1].copy()),
+            "config": config,
+            "origin": origin,
+            "epoch": epoch,
+            "processes": distributed.world(),
+            **surroundings(),
+        },
+        validation={
+            "figures": as_dict(summarise(scores, replicates=REPLICATES)),
+            **chosen.as_card(),
+            # Of calibrated probabilities, which are what a reader of the file sees.
+            "operating_curve": {
+                name: operating_curve(given, truth) for name, given, truth in columns
+            },
+        },
+    )

@@ -1,0 +1,149 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists
+from chexnet.errors import DataError
+from tests.conftest import NIH, needs_nih, rows_of
+
+
+def test_images_are_found_in_any_numbered_folder_and_a_partial_download_is_normal(make_folder):
+    rows = rows_of(4, 2)
+    root = make_folder(rows, images=[rows[0][0], rows[3][0], rows[5][0]])
+    folder = read_folder(root)
+    assert folder.present.sum() == 3
+    assert len(folder.table) == 8
+    assert {path.parent.parent.name for path in folder.paths.values()} == {
+        "images_001",
+        "images_002",
+        "images_003",
+    }
+
+
+def test_files_that_the_table_does_not_name_are_ignored(make_folder):
+    root = make_folder(rows_of(1, 1), images=["00000001_000.png", "stranger.png"])
+    assert set(read_folder(root).paths) == {"00000001_000.png"}
+
+
+def test_the_tables_of_2017_with_its_empty_last_column_is_read(make_folder, tmp_path):
+    root = make_folder(rows_of(1, 2))
+    (root / "Data_Entry_2017.csv").write_text(
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,"
+        "View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n"
+        "00000001_000.png,Cardiomegaly|Emphysema,0,1,058Y,M,PA,2682,2749,0.143,0.143,\n"
+        "00000001_001.png,No Finding,1,1,412,F,AP,2682,2749,0.143,0.143,\n"
+    )
+    table = read_folder(root).table
+    assert table["labels"].tolist() == [("Emphysema", "Cardiomegaly"), ("No Finding",)]
+    assert table["patient"].tolist() == ["1", "1"]
+    assert table["age"][0] == 58
+    assert np.isnan(table["age"][1])  # NIH's impossible ages
+    assert table["view"].tolist() == ["PA", "AP"]
+
+
+def test_a_missing_column_is_named(make_folder):
+    root = make_folder(rows_of(1, 1))
+    (root / "Data_Entry_2017.csv").write_text("Image Index,Labels,Patient ID\na.png,Mass,1\n")
+    with pytest.raises(DataError, match="no column Finding Labels"):
+        read_folder(root)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (("00000001_000.png", "Mass", "1"), "line 4 .*stands twice"),
+        (("b.png", "", "1"), "line 4 .*empty Finding Labels"),
+        (("b.png", "Mass", ""), "line 4 .*empty Patient ID"),
+        (("", "Mass", "1"), "line 4 .*empty Image Index"),
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(make_folder, row, problem):
+    root = make_folder(rows_of(1, 2))
+    rows = [*rows_of(1, 2), row]
+    frame = pd.DataFrame(rows, columns=["Image Index", "Finding Labels", "Patient ID"])
+    frame.to_csv(root / "Data_Entry_2017.csv", index=False)
+    with pytest.raises(DataError, match=problem):
+        read_folder(root)
+
+
+def test_a_folder_without_images_says_where_it_looked(make_folder):
+    root = make_folder(rows_of(2, 1), images=[])
+    with pytest.raises(DataError, match=r"images_\*/images/\*\.png.*--data"):
+        read_folder(root)
+    assert not read_folder(root, need_images=False).paths
+
+
+def test_a_folder_without_a_table_names_what_it_looked_for(tmp_path):
+    with pytest.raises(DataError, match=r"Data_Entry_2017\.csv or Data_Entry_2017_v2020\.csv"):
+        read_folder(tmp_path)
+
+
+def test_one_list_without_the_other_is_refused(make_folder):
+    root = make_folder(rows_of(2, 1), lists={"test": ["00000001_000.png"]})
+    with pytest.raises(DataError, match=r"test_list\.txt but no train_val_list\.txt"):
+        read_lists(root)
+
+
+def test_a_table_of_other_content_has_an_unknown_version(make_folder):
+    assert read_folder(make_folder(rows_of(2, 1))).version == "unknown"
+
+
+@pytest.mark.parametrize("version", ["2017", "v2020"])
+def test_the_versions_are_told_by_their_counts_not_by_their_names(version):
+    counts = {
+        "2017": {"Pneumonia": 1353, "Mass": 5746, "Infiltration": 19870, "Atelectasis": 11535},
+        "v2020": {"Pneumonia": 1431, "Mass": 5782, "Infiltration": 19894, "Atelectasis": 11559},
+    }[version]
+    labels = [(name,) for name, count in counts.items() for _ in range(count)]
+    labels += [("No Finding",)] * (112_120 - len(labels))
+    assert label_version(pd.DataFrame({"labels": labels})) == version
+    assert label_version(pd.DataFrame({"labels": labels[:-1]})) == "unknown"
+
+
+@needs_nih
+def test_nihs_own_tables_have_the_published_counts():
+    folder = read_folder(NIH)
+    assert folder.version == "v2020"
+    assert len(folder.table) == 112_120
+    assert folder.table["patient"].nunique() == 30_805
+    assert {part: len(names) for part, names in folder.lists.items()} == {
+        "train_val": 86_524,
+        "test": 25_596,
+    }
+    assert len(folder.paths) == 1693
+    test = folder.table[folder.table["image"].isin(folder.lists["test"])]
+    positives = test["labels"].explode().value_counts()
+    assert positives[["Pneumonia", "Mass", "Infiltration", "Atelectasis"]].tolist() == [
+        555,
+        1748,
+        6112,
+        3279,
+    ]
+
+
+@needs_nih
+def test_nihs_boxes_use_the_tables_spelling():
+    boxes = read_boxes(NIH)
+    assert len(boxes) == 984
+    assert boxes["image"].nunique() == 880
+    assert "Infiltration" in set(boxes["label"])
+    assert "Infiltrate" not in set(boxes["label"])
+    first = boxes.iloc[0]
+    assert (first["x"], first["h"]) == pytest.approx((225.0847, 79.1864), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("b.png,Mass,900,10,200,50,,,", "line 3: b.png has a box outside the frame"),
+        ("b.png,Mass,-1,10,20,50,,,", "line 3: b.png has a box outside the frame"),
+        ("b.png,Mass,10,10,0,50,,,", "line 3: b.png has a box without an area"),
+        ("b.png,Mass,ten,10,20,50,,,", "line 3: b.png has a box with a side that is no number"),
+        ("b.png,Measles,10,10,20,50,,,", "line 3: b.png has a label that NIH does not have"),
+    ],
+)
+def test_a_wrong_box_is_refused_at_its_line(tmp_path, row, told):
+    lines = ["Image Index,Finding Label,Bbox [x,y,w,h],,,", "a.png,Infiltrate,5,5,9,9,,,", row]
+    (tmp_path / "BBox_List_2017.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=told):
+        read_boxes(tmp_path)

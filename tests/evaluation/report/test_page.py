@@ -1,0 +1,385 @@
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from chexnet.evaluation.assessment import Assessment, assess
+from chexnet.evaluation.bootstrap import Interval
+from chexnet.evaluation.localization import Target
+from chexnet.evaluation.metrics import Scores, roc
+from chexnet.evaluation.report.cases import wrong_places
+from chexnet.evaluation.report.page import model_card, report_html
+from chexnet.evaluation.report.page import page as report
+from chexnet.evaluation.report.plots import _corners
+from chexnet.evaluation.report.published import PUBLISHED
+from chexnet.evaluation.thresholds import RULES, fit_on
+from chexnet.labels import FINDINGS, NO_FINDING, spoken
+
+CLASSES = [*FINDINGS, NO_FINDING]
+HOSTILE = '<script>alert("x")</script>|*`.png'
+FACTS = {
+    "table": "Data_Entry_2017.csv",
+    "label_version": "2017",
+    "split": "official",
+    "split_seed": 0,
+    "leaky": False,
+    "phantoms": False,
+    "images_in_table": 112120,
+    "images_present": 1693,
+    "images_unreadable": 0,
+    "fingerprints": {"train": "0" * 16, "val": "1" * 16, "test": "feedc0de12345678"},
+    "images": {"train": 1411, "val": 174, "test": 108},
+    "part": "test",
+    "weights": {
+        "file": "best_chexnet_params.pth",
+        "trained_on": "Data_Entry_2017.csv",
+        "train_fingerprint": "0" * 16,
+        "epoch": 7,
+        "origin": "none",
+        "date": "2026-11-22T20:00:00+00:00",
+        "code": "0.1.0",
+    },
+}
+
+
+def simulated(count: int = 500, seed: int = 0) -> tuple[Scores, pd.DataFrame]:
+    """Fair answers; Hernia is nowhere, and one file has a hostile name."""
+    random = np.random.default_rng(seed)
+    names = [f"{n:08d}_000.png" for n in range(count)]
+    names[3] = HOSTILE
+    share = np.where(np.array(CLASSES) == "Hernia", 0, 0.2)
+    targets = (random.random((count, len(CLASSES))) < share).astype(np.int8)
+    given = 1 / (1 + np.exp(2 - 1.5 * targets - random.normal(size=targets.shape)))
+    table = pd.DataFrame(
+        {
+            "image": names,
+            "sex": random.choice(["F", "M"], count),
+            "age": random.choice([30.0, 61.0], count),
+            "view": random.choice(["PA", "AP"], count),
+        }
+    )
+    # The hostile image is the worst error of a class, so that the list of errors shows it.
+    targets[3, CLASSES.index("Mass")], given[3, CLASSES.index("Mass")] = 0, 0.999999
+    return Scores(names, [str(n // 2) for n in range(count)], CLASSES, given, targets), table
+
+
+@pytest.fixture(scope="module")
+def scored() -> tuple[Scores, Assessment]:
+    scores, table = simulated()
+    chosen = fit_on(simulated(seed=1)[0], "500 validation images")
+    prevalence = {"Pneumonia": 0.031}
+    return scores, assess(scores, table, chosen, prevalence=prevalence, replicates=60)
+
+
+@pytest.fixture
+def undrawn(scored, monkeypatch) -> tuple[Scores, Assessment]:
+    """The same for pages whose plots nobody looks at; drawing them is what takes time."""
+    monkeypatch.setattr(report, "_plot", lambda *about, stamp: f"data:image/png,{stamp}")
+    return scored
+
+
+@pytest.fixture(scope="module")
+def page(scored) -> str:
+    scores, assessment = scored
+    return report_html(assessment, scores, FACTS, record=[])
+
+
+class Reader(HTMLParser):
+    """Checks that what is opened is closed; keeps text, tags and the cells of the tables."""
+
+    EMPTY = frozenset({"meta", "img", "br"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.caption = ""
+        self.feed(page)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+        if tag == "caption":
+            self.caption = ""
+        if tag == "tr":
+            self.tables.setdefault(" ".join(self.caption.split()), []).append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if "caption" in self.open:
+            self.caption += data
+        elif {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data if "small" not in self.open else f" {data}"
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return self.tables[" ".join(self.caption.split())]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def row(self, caption: str, name: str) -> list[str]:
+        table = next(rows for title, rows in self.tables.items() if caption in title)
+        return next(row for row in table if row[0] == name)
+
+
+def three(value: float) -> str:
+    return "n/a" if np.isnan(value) else f"{value:.3f}"
+
+
+def span(interval: Interval) -> str:
+    return f"{interval.low:.3f}\u2013{interval.high:.3f}" if interval.known else "n/a"
+
+
+def test_the_page_is_whole_and_asks_no_other_host(page):
+    for tag, attributes in Reader(page).tags:
+        assert tag not in ("script", "link", "iframe", "object", "form")
+        for name in ("src", "href", "srcset", "data", "action"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/")), attributes
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in page
+
+
+def test_three_plots_are_drawn_into_the_page(page):
+    shown = [a for tag, a in Reader(page).tags if tag == "img" and a.get("class") == "plot"]
+    for attributes in shown:
+        picture = base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
+        assert min(Image.open(io.BytesIO(picture)).size) > 500
+        assert attributes["alt"]
+    assert len(shown) == 3
+
+
+def test_a_thinned_roc_curve_is_the_same_line():
+    scores, _ = simulated()
+    fpr, tpr, _ = roc(scores.probabilities[:, 0].round(2), scores.targets[:, 0])
+    x, y = _corners(fpr, tpr)
+    assert len(x) < len(fpr)
+    steps = np.linspace(0, 1, 997)[1:-1]  # beside the corners, where a curve has two values
+    np.testing.assert_allclose(np.interp(steps, x, y), np.interp(steps, fpr, tpr), atol=1e-6)
+    assert np.trapezoid(y, x) == pytest.approx(np.trapezoid(tpr, fpr), abs=1e-6)
+
+
+def test_the_first_words_say_that_it_is_not_for_the_clinic(page):
+    body = Reader(page[page.index("<body") :].removesuffix("</html>\n").removesuffix("</html>"))
+    assert body.text.startswith("Research and education only, never for clinical use.")
+
+
+def test_the_tables_hold_the_figures_of_every_class(scored, page):
+    assessment, reader = scored[1], Reader(page)
+    summary = assessment.summary
+    for column, name in enumerate(CLASSES):
+        _, positives, value, interval, precision, *_ = reader.row("AUROC and", spoken(name))
+        assert int(positives) == summary.positives[column]
+        assert value == three(summary.auroc[column])
+        assert interval == span(summary.intervals.classes[name])
+        assert precision == three(summary.average_precision[column])
+        one = assessment.reliability[name]
+        expected = [f"{v:.4f}" for v in (*one.error, *one.brier)]
+        assert reader.row("Expected calibration error", spoken(name))[1:5] == expected
+    for rule in RULES:
+        for name, point in assessment.operating[rule].items():
+            cells = reader.row(f"({rule})", spoken(name))
+            assert cells[1] == f"{point.threshold:.4f}"
+            shown = [f"{three(v)} {span(point.intervals[m])}" for m, v in point.values.items()]
+            assert cells[2:-1] == shown
+    for attribute, groups in assessment.subgroups.groups.items():
+        for place, (group, one) in enumerate(groups.items()):
+            cells = [reader.row(f"AUROC by {attribute}", spoken(name)) for name in CLASSES]
+            for column, row in enumerate(cells):
+                assert row[place + 1].startswith(three(one.auroc[column])), group
+            mean = reader.row(f"AUROC by {attribute}", "Mean of the findings")[place + 1]
+            assert mean.startswith(f"{three(one.findings.value)} {span(one.intervals.findings)}")
+
+
+def test_a_class_without_positives_is_not_available(page):
+    reader = Reader(page)
+    cells = reader.row("AUROC and", "Hernia")
+    assert cells[1:5] == ["0", "n/a", "n/a", "n/a"]
+    assert set(reader.row("(youden)", "Hernia")[1:-1]) == {"n/a"}
+    assert reader.row("AUROC and", "Mean of the findings")[1] == "13 of 14"
+
+
+def test_shared_calibration_and_a_given_prevalence_are_named(scored, page):
+    reader = Reader(page)
+    pooled = {name for name, one in scored[1].reliability.items() if one.pooled}
+    assert pooled == {"Hernia"}
+    assert reader.row("Expected calibration error", "Hernia")[-1] == "pooled"
+    assert reader.row("Expected calibration error", "Mass")[-1] == "by itself"
+    assert reader.row("(f1)", "Pneumonia")[-1] == "0.031*"
+
+
+def test_published_values_stand_beside_with_what_they_were_measured_on(scored, page):
+    intervals, reader = scored[1].summary.intervals, Reader(page)
+    for place, one in enumerate(PUBLISHED):
+        interval, value = intervals.classes["Cardiomegaly"], one.auroc["Cardiomegaly"]
+        assert value > interval.high
+        shown = reader.row("AUROC and", "Cardiomegaly")[6 + place]
+        assert shown == f"{value:.3f} above"
+        assert reader.row("AUROC and", "Hernia")[6 + place].endswith("n/a")
+        assert reader.row("AUROC and", NO_FINDING)[6 + place] == "n/a"
+    assert reader.text.count("It was measured on another split (random 70/10/20)") == len(PUBLISHED)
+
+
+def test_figures_of_phantoms_are_not_put_beside_figures_of_radiographs(undrawn):
+    scores, assessment = undrawn
+    text = Reader(report_html(assessment, scores, FACTS | {"phantoms": True})).text
+    assert "Drawn phantoms, not patients" in text
+    assert PUBLISHED[0].name not in text
+
+
+def test_names_from_files_are_shown_and_do_nothing(undrawn, page):
+    reader = Reader(page)
+    assert HOSTILE in reader.text
+    assert not any(tag == "script" for tag, _ in reader.tags)
+    facts = FACTS | {"table": HOSTILE, "weights": FACTS["weights"] | {"file": HOSTILE}}
+    scores, assessment = undrawn
+    record = [{"date": HOSTILE, "weights": "w"}]
+    hostile = report_html(assessment, scores, facts, notes=[HOSTILE], record=record)
+    assert not any(tag == "script" for tag, _ in Reader(hostile).tags)
+    card = model_card(assessment, facts, notes=[HOSTILE])
+    assert "<script" not in card
+    assert r"\|\*\`.png" in card
+
+
+def test_an_apostrophe_stays_one_in_the_card(scored):
+    assert "- It's #1 & <2\n".replace("#", r"\#").replace("& <", "&amp; &lt;") in model_card(
+        scored[1], FACTS, notes=["It's #1 & <2"]
+    )
+
+
+def test_a_leak_is_stamped_on_top_and_on_every_table(undrawn):
+    scores, assessment = undrawn
+    facts = FACTS | {"leaky": True}
+    reader = Reader(report_html(assessment, scores, facts, record=[{"date": "x"}]))
+    assert all(title.startswith("LEAKY") for title in reader.tables)
+    assert reader.text.startswith("LEAKY: chexnet report")
+    assert ("p", {"class": "stamp", "role": "alert"}) in reader.tags
+    plots = [a["src"] for tag, a in reader.tags if tag == "img" and a.get("class") == "plot"]
+    assert plots == ["data:image/png,LEAKY"] * 3
+    assert "**LEAKY:" in model_card(assessment, facts)
+
+
+def test_without_a_leak_nothing_is_stamped(scored, page):
+    assert "LEAKY" not in page
+    assert "LEAKY" not in model_card(scored[1], FACTS)
+
+
+def test_the_data_are_named(page):
+    text = Reader(page).text
+    for said in ("feedc0de12345678", "Data_Entry_2017.csv (labels: 2017)", "best_chexnet_params"):
+        assert said in text
+
+
+def test_scorings_of_the_test_list_are_counted_where_they_can_be(undrawn):
+    scores, assessment = undrawn
+    rows = [{"date": f"2026-11-0{n}", "mean_auroc_findings": "0.8123"} for n in (1, 2, 3)]
+    reader = Reader(report_html(assessment, scores, FACTS, record=rows))
+    assert "3 scorings are noted" in reader.text
+    assert "It can count only there" in reader.text
+    assert reader.row("Scorings, oldest first", "2026-11-02")[1] == "0.8123"
+    assert "Nobody knows" in Reader(report_html(assessment, scores, FACTS)).text
+
+
+def test_scores_without_validation_or_intervals_still_make_a_page(undrawn):
+    scores, _ = undrawn
+    table = simulated()[1]
+    bare = assess(scores, table, None, replicates=0)
+    facts = {
+        **{"table": "t.csv", "label_version": "2017", "part": "all", "predictions": "p.csv"},
+        **{"leaky": False, "split": "none"},
+    }
+    text = Reader(report_html(bare, scores, facts)).text
+    assert "No threshold was chosen" in text
+    assert "Only a file of predictions was scored" in text
+    assert "no threshold: the furthest from their label" in text
+    card = model_card(bare, facts)
+    assert "Known by its predictions alone (p.csv)" in card
+
+
+def test_the_limits_are_those_of_what_was_scored(undrawn):
+    scores, assessment = undrawn
+    text = Reader(report_html(assessment, scores, FACTS)).text
+    assert "Only 1,693 of the 112,120 images of the label table were at hand" in text
+    assert "mined from radiology reports" in text
+    whole = FACTS | {"images_present": 112120, "part": "val"}
+    text = Reader(report_html(assessment, scores, whole)).text
+    assert "images of the label table were at hand" not in text
+    assert "The validation part chose the weights" in text
+
+
+def test_the_card_begins_with_what_it_is_not_for_and_keeps_its_order(scored):
+    assessment = scored[1]
+    card = model_card(assessment, FACTS, made={"date": "2026-11-23", "code": "0.1.0"}, record=[])
+    assert card.startswith("**Research and education only, never for clinical use.**")
+    heads = re.findall(r"^## (.*)$", card, re.MULTILINE)
+    assert heads == [
+        *("Model details", "Intended use", "Data", "Metrics", "Figures", "Subgroups", "Caveats")
+    ]
+    column = CLASSES.index("Mass")
+    row = next(line for line in card.splitlines() if line.startswith("| Mass |"))
+    point = assessment.operating["youden"]["Mass"]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "Mass",
+        str(assessment.summary.positives[column]),
+        three(assessment.summary.auroc[column]),
+        span(assessment.summary.intervals.classes["Mass"]),
+        three(assessment.summary.average_precision[column]),
+        f"{assessment.reliability['Mass'].error[1]:.4f}",
+        three(point.values["sensitivity"]),
+        three(point.values["specificity"]),
+    ]
+
+
+def test_every_table_of_the_card_has_as_many_cells_in_each_row(scored):
+    lines = model_card(scored[1], FACTS).splitlines()
+    for above, line in pairwise(lines):
+        if above.startswith("|") and line.startswith("|"):
+            assert len(re.findall(r"(?<!\\)\|", above)) == len(re.findall(r"(?<!\\)\|", line))
+
+
+def test_errors_are_shown_with_their_picture_once_it_can_be_had(undrawn):
+    scores, assessment = undrawn
+    asked = []
+
+    def pixels(name: str) -> np.ndarray:
+        asked.append(name)
+        return np.full((300, 200), 90, np.uint8)
+
+    page = report_html(assessment, scores, FACTS, pictures=pixels)
+    assert HOSTILE in asked
+    assert len(asked) == len(set(asked))
+    images = [a for tag, a in Reader(page).tags if tag == "img"]
+    assert sum(a["src"].startswith("data:image/jpeg") for a in images) >= len(asked)
+
+
+def test_wrong_places_are_shown_with_their_pictures_and_their_share(undrawn):
+    scores, assessment = undrawn
+    target = Target(scores.images[0], "0", "Mass", np.array([[0.0, 0.0, 0.2, 0.2]]))
+    heat = np.eye(4)[::-1] * [0, 0, 0, 1] + 0.0
+    found = wrong_places(
+        [target], lambda t: heat[::-1], scores, {"Mass": 0.0}, lambda n: np.zeros((8, 8), np.uint8)
+    )
+    assert found.wrong == 1
+    reader = Reader(report_html(assessment, scores, FACTS, places=replace(found, answered=9)))
+    assert "9 reach their threshold" in reader.text
+    assert "In 1 of these the heatmap's peak lies in no box" in reader.text
+    shown = [a for tag, a in reader.tags if tag == "img" and a["alt"].startswith("Heatmap of Mass")]
+    assert len(shown) == 1

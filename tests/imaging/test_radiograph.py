@@ -1,0 +1,222 @@
+import warnings
+from collections import Counter
+from io import BytesIO
+from threading import Thread
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from chexnet.errors import ImageError
+from chexnet.imaging.radiograph import read_radiograph
+from tests.conftest import SHARED
+from tests.malformed import chunk, encoded, png, ramp, smooth
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the sample pictures are not here")
+
+
+def picture(height: int = 96, width: int = 80, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def refusal(source, **options) -> str:
+    with pytest.raises(ImageError) as caught:
+        read_radiograph(source, **options)
+    return str(caught.value)
+
+
+# What is read
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA"])
+def test_gray_stored_in_any_mode_keeps_its_integers(kind, mode):
+    gray = Image.fromarray(picture())
+    found = read_radiograph(encoded(gray.convert(mode), kind))
+    assert np.array_equal(found.pixels, picture())
+    assert found.as_uint8() is found.pixels
+    assert np.allclose(found.brightness(), picture() / 255, atol=1e-7)
+    assert (found.low, found.high) == (0, 255)
+    assert (found.facts.format, found.facts.mode, found.facts.colour) == (kind, mode, 0)
+
+
+def test_lossless_webp_keeps_its_integers():
+    found = read_radiograph(encoded(Image.fromarray(picture()).convert("RGB"), "WEBP", lossless=1))
+    assert np.array_equal(found.pixels, picture())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_equals_pillows_decoder(mode):
+    file = encoded(Image.fromarray(smooth()).convert(mode), "JPEG")
+    expected = np.asarray(Image.open(BytesIO(file)).convert("L"))
+    assert np.array_equal(read_radiograph(file).pixels, expected)
+
+
+def test_colours_are_weighted_and_noted():
+    colours = np.random.default_rng(1).integers(0, 256, (96, 80, 3), dtype=np.uint8)
+    found = read_radiograph(encoded(Image.fromarray(colours)))
+    assert np.abs(found.pixels - colours @ [0.299, 0.587, 0.114]).max() <= 0.51
+    assert found.facts.colour > 50
+
+
+@pytest.mark.parametrize(
+    ("order", "compression"),
+    [("<u2", "raw"), (">u2", "raw"), ("<u2", "tiff_lzw"), ("<u2", "tiff_adobe_deflate")],
+)
+def test_a_16_bit_tiff_keeps_its_integers(order, compression):
+    file = encoded(Image.fromarray(ramp(4095).astype(order)), "TIFF", compression=compression)
+    assert np.array_equal(read_radiograph(file).pixels, ramp(4095))
+
+
+@pytest.mark.parametrize("top", [255, 4095, 65535])
+def test_a_16_bit_ramp_is_scaled_by_the_range_it_uses_and_never_clipped(top):
+    found = read_radiograph(encoded(Image.fromarray(ramp(top))))
+    assert np.array_equal(found.pixels, ramp(top))
+    assert (found.low, found.high, found.facts.bits) == (0, top, 16)
+    assert np.allclose(found.brightness(), ramp(top) / top, atol=1e-6)
+    assert found.as_uint8().dtype == np.uint8
+    assert np.abs(found.as_uint8() - ramp(top) / top * 255).max() <= 0.501
+    assert (found.as_uint8() == 255).mean() < 0.01
+
+
+def test_the_range_of_a_16_bit_picture_starts_at_its_darkest_value():
+    found = read_radiograph(encoded(Image.fromarray(ramp(2000) + np.uint16(30_000))))
+    assert (found.low, found.high) == (30_000, 32_000)
+    assert np.abs(found.as_uint8() - ramp(2000) / 2000 * 255).max() <= 0.501
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_with_white_as_zero_is_turned_over(bits):
+    stored = picture() if bits == 8 else ramp(65535)
+    # Pillow would turn the pixels over while saving, so the tag is changed in the finished file.
+    entry = b"\x06\x01\x03\x00\x01\x00\x00\x00"
+    file = encoded(Image.fromarray(stored), "TIFF").replace(entry + b"\x01", entry + b"\x00")
+    found = read_radiograph(file)
+    assert np.array_equal(found.pixels, 2**bits - 1 - stored)
+    assert found.facts.inverted
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_noted_in_the_file_is_applied(kind, orientation):
+    image = Image.fromarray(smooth())
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
+    plain = Image.open(BytesIO(encoded(image, kind, **options))).convert("L")
+    plain.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(plain))
+    found = read_radiograph(encoded(image, kind, exif=exif, **options))
+    assert np.array_equal(found.pixels, expected)
+    assert found.facts.turned == (orientation > 1)
+
+
+def test_a_16_bit_tiff_is_turned_as_noted():
+    file = encoded(Image.fromarray(ramp(4095)), "TIFF", tiffinfo={0x0112: 6})
+    assert np.array_equal(read_radiograph(file).pixels, np.rot90(ramp(4095), -1))
+
+
+def test_a_cmyk_jpeg_of_adobe_is_converted_and_one_without_its_mark_refused():
+    gray = smooth()
+    ink = np.zeros((96, 80, 4), np.uint8)
+    ink[..., 3] = 255 - gray  # black ink only
+    file = encoded(Image.fromarray(ink, "CMYK"), "JPEG", quality=100)
+    assert b"Adobe" in file
+    assert np.abs(read_radiograph(file).pixels.astype(int) - gray).max() <= 3
+    start = file.index(b"Adobe") - 4
+    bare = file[:start] + file[start + 2 + int.from_bytes(file[start + 2 : start + 4], "big") :]
+    assert "grayscale" in refusal(bare)
+
+
+def test_transparency_becomes_black():
+    alpha = Image.fromarray(picture(seed=1))
+    image = Image.merge("LA", (Image.fromarray(picture()), alpha))
+    expected = picture() * (picture(seed=1) / 255)
+    assert np.abs(read_radiograph(encoded(image)).pixels - expected).max() <= 0.51
+
+
+def test_a_damaged_colour_profile_is_ignored():
+    plain = picture(96, 80)
+    rows = b"".join(b"\0" + row.tobytes() for row in plain)
+    file = png(80, 96, 8, 0, rows, chunk(b"iCCP", b"x\0\0" + b"no zlib stream"))
+    assert np.array_equal(read_radiograph(file).pixels, plain)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_gray_png_equals_pillows_decoder_whatever_its_depth_and_filters(bits):
+    random = np.random.default_rng(bits)
+    stored = random.integers(0, 256, (96, 80 * bits // 8), dtype=np.uint8)
+    rows = b"".join(bytes([y % 5]) + row.tobytes() for y, row in enumerate(stored))
+    file = png(80, 96, bits, 0, rows)
+    expected = np.asarray(Image.open(BytesIO(file)).convert("L"))
+    assert np.array_equal(read_radiograph(file).pixels, expected)
+
+
+def test_a_decoders_warnings_are_kept_to_itself(caplog, capfd):
+    plain = picture(96, 80)
+    rows = b"".join(b"\0" + row.tobytes() for row in plain)
+    file = png(80, 96, 8, 0, rows, chunk(b"PLTE", b"\0\1\2"))  # libpng: "ignored in grayscale PNG"
+    assert np.array_equal(read_radiograph(file).pixels, plain)
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_interlaced_png_is_put_together():
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4))
+    passes += ((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7: first x and y, steps
+    parts = [picture()[y::down, x::right] for x, y, right, down in passes]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part)
+    plain = png(80, 96, 8, 0, rows)
+    header = plain[16:28] + b"\1"
+    file = plain[:8] + chunk(b"IHDR", header) + plain[33:]
+    assert np.array_equal(read_radiograph(file).pixels, picture())
+
+
+def test_the_names_ending_is_not_trusted(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(Image.fromarray(picture())))
+    assert read_radiograph(path).facts.format == "PNG"
+
+
+# What is refused
+
+
+def test_readers_in_threads_leave_the_warning_filters_as_they_were():
+    before, file = list(warnings.filters), encoded(Image.fromarray(picture(256, 256)))
+    threads = [Thread(target=lambda: [read_radiograph(file) for _ in range(30)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warnings.filters == before
+
+
+# Damage
+
+
+# Real files
+
+
+@needs_shared
+def test_nih_pictures_keep_pillows_integers():
+    paths = sorted((SHARED / "nih").glob("images_*/images/*.png"))
+    modes = Counter()
+    for number, path in enumerate(paths):
+        with Image.open(path) as image:
+            if number % 30 and image.mode == "L":
+                continue
+            expected = np.asarray(image)
+        found = read_radiograph(path)
+        modes[found.facts.mode] += 1
+        assert np.array_equal(found.pixels, expected if expected.ndim == 2 else expected[..., 0])
+    assert modes["RGBA"] == 6
+    assert modes["L"] > 50
+
+
+@needs_shared
+def test_photographs_slices_and_turned_pictures_are_read():
+    paths = sorted((SHARED / "odd").glob("*/*.[pj][np]g"))
+    assert len(paths) > 20
+    for path in paths:
+        found = read_radiograph(path)
+        assert (found.facts.colour > 5) == (path.suffix == ".jpg")

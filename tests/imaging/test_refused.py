@@ -1,0 +1,199 @@
+"""Files that are no radiograph, damaged ones and hostile ones: a reason each, and at once."""
+
+import re
+import resource
+import time
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chexnet.errors import ImageError
+from chexnet.imaging.radiograph import read_radiograph
+from tests.imaging.test_radiograph import picture, refusal
+from tests.malformed import bombs, chunk, encoded, malformed, originals, png, smooth
+
+
+def frames(kind: str, **options) -> bytes:
+    first, second = Image.fromarray(picture()), Image.fromarray(picture(seed=1))
+    return encoded(first, kind, save_all=True, append_images=[second], **options)
+
+
+RAW = b"".join(b"\0" + b"\x10\x20" * 160 for _ in range(96))
+
+
+RAW_RGB = (b"\0" + b"\x01\x02\x03" * 160) * 96
+
+
+STRIPES = (b"\0" + b"\x5a" * 10) * 96
+
+
+UNSEEN = np.dstack([picture()] * 3 + [picture() * 0])
+
+
+REFUSED = {
+    "empty": (b"", "empty"),
+    "text": (b"Findings: none. " * 20, "not a PNG"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"/>', "not a PNG"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "not a PNG"),
+    "gif": (encoded(Image.fromarray(picture()), "GIF"), "GIF"),
+    "animated gif": (frames("GIF"), "GIF"),
+    "apng": (frames("PNG"), "several"),
+    "mpo": (frames("MPO"), "several"),
+    "pages": (frames("TIFF"), "several"),
+    "animated webp": (frames("WEBP"), "several"),
+    "too small": (encoded(Image.fromarray(picture(80, 63))), "64"),
+    "too long": (encoded(Image.fromarray(picture(64, 200))), "too long"),
+    "1 bit": (encoded(Image.fromarray(picture()).convert("1")), "1 bit"),
+    "1 bit palette": (png(80, 96, 1, 3, STRIPES, chunk(b"PLTE", b"\0\0\0\xff\xff\xff")), "1 bit"),
+    "blank": (encoded(Image.new("L", (80, 80), 7)), "blank"),
+    "blank 16 bit": (encoded(Image.fromarray(np.full((80, 80), 700, np.uint16))), "blank"),
+    "transparent": (encoded(Image.fromarray(UNSEEN)), "transparent"),
+    "float": (encoded(Image.fromarray(picture().astype(np.float32)), "TIFF"), "32-bit"),
+    "32 bit": (encoded(Image.fromarray(picture().astype(np.int32)), "TIFF"), "32-bit"),
+    "16 bit gray with alpha": (png(80, 96, 16, 4, RAW), "16 bits in colour"),
+    "16 bit colour": (png(80, 96, 16, 2, RAW_RGB), "16 bits in colour"),
+}
+
+
+@pytest.mark.parametrize(("file", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_a_radiograph_is_refused_with_its_reason(file, reason, tmp_path):
+    message = refusal(file)
+    assert reason in message
+    # By name it is the same, and of the path only the name is told.
+    path = tmp_path / "upload.png"
+    path.write_bytes(file)
+    assert refusal(path) == message.replace("The picture", "upload.png")
+    assert len(message) < 180
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_truncated_picture_is_refused(kind, part):
+    file = encoded(Image.fromarray(picture()), kind)
+    message = refusal(file[: int(len(file) * part)])
+    assert "damaged" in message or "not a PNG" in message
+
+
+def test_a_missing_file_a_folder_and_a_forbidden_name_are_refused(tmp_path):
+    assert refusal(tmp_path / "gone.png") == "gone.png was not found. Check the name."
+    assert "cannot be opened" in refusal(tmp_path)
+    assert str(tmp_path) not in refusal(tmp_path)
+    assert "damaged" in refusal(Path("a\0.png"))
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    ["177 million pixels", "the largest PNG", "60 million pixels", "30 million pixels"],
+)
+def test_a_bomb_is_refused_by_its_header_without_decoding(bomb, monkeypatch):
+    file = bombs()[bomb]  # made before nothing can be drawn any more
+    for owner in (Image.Image, Image.core):
+        monkeypatch.setattr(owner, "load" if owner is Image.Image else "new", undecoded)
+    monkeypatch.setattr("imagecodecs.png_decode", undecoded)
+    start = time.thread_time()
+    assert re.search("at most 25,000,000|more pixels than", refusal(file))
+    assert time.thread_time() - start < 0.1
+
+
+def undecoded(*args):
+    pytest.fail("was decoded")
+
+
+def test_a_png_with_two_headers_is_refused_before_the_larger_one_costs_anything():
+    small = png(80, 96, 8, 0, RAW)
+    size = (20_000).to_bytes(4, "big") * 2
+    two = small[:8] + chunk(b"IHDR", size + bytes((8, 0, 0, 0, 0))) + small[8:]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "damaged" in refusal(two)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 50_000
+
+
+def test_a_png_that_ends_before_its_last_chunk_is_refused_at_once():
+    file = encoded(Image.fromarray(picture(100, 100)))
+    start = file.index(b"IDAT")
+    claims = file[: start - 4] + b"\x7f\xff\xff\xff" + (file[start : start + 4] + bytes(8192))
+    begun = time.thread_time()
+    for cut in (claims, file[:-12], file[:-4]):
+        assert "incomplete" in refusal(cut)
+    assert time.thread_time() - begun < 0.1
+    assert read_radiograph(file + b"what follows the picture").pixels.shape == (100, 100)
+
+
+def test_the_largest_size_can_be_chosen():
+    file = encoded(Image.fromarray(picture(100, 100)))
+    assert read_radiograph(file, max_pixels=10_000).pixels.shape == (100, 100)
+    assert "at most 9,999" in refusal(file, max_pixels=9_999)
+
+
+def test_texts_and_profiles_that_unpack_into_gigabytes_cost_nothing():
+    rows = b"".join(b"\0" + row.tobytes() for row in picture())
+    bomb = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**20 - 1)))
+    bomb += chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(2**20 - 1)))
+    file = png(80, 96, 8, 0, rows, bomb * 2000)
+    start = time.thread_time()
+    assert np.array_equal(read_radiograph(file).pixels, picture())
+    assert time.thread_time() - start < 0.2
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused():
+    file = encoded(Image.fromarray(smooth()), "JPEG", progressive=True)
+    scan = file[file.rindex(b"\xff\xda") : -2]
+    assert "scans" in refusal(file[:-2] + scan * 200 + file[-2:])
+
+
+@pytest.mark.parametrize(
+    "filler", [b"\xff\xfe\x00\x02", b"\xff", b"\0"], ids=["comments", "fill bytes", "zeros"]
+)
+def test_a_jpeg_with_megabytes_of_nothing_before_its_picture_is_refused_at_once(filler):
+    file = encoded(Image.fromarray(smooth()), "JPEG")
+    start = time.thread_time()
+    message = refusal(file[:20] + filler * 2_000_000 + file[20:])  # 20: after the JFIF segment
+    assert "too many parts" in message or "damaged" in message
+    assert time.thread_time() - start < 0.2
+
+
+def test_a_png_of_a_million_chunks_is_refused_at_once():
+    start = time.thread_time()
+    assert "too many parts" in refusal(png(80, 96, 8, 0, RAW, chunk(b"tEXt", b"") * 1_000_000))
+    assert time.thread_time() - start < 0.5
+
+
+def read_malformed(count: int, seed: int) -> tuple[Counter, float, float]:
+    """Read `count` malformed files: what became of them, the worst seconds and the memory in MB."""
+    kinds, worst = Counter(), 0.0
+    for file in originals().values():
+        read_radiograph(file)  # all decoders are loaded, and every original can be read
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, file in malformed(count, seed):
+        start = time.thread_time()
+        try:
+            found = read_radiograph(file)
+        except ImageError:
+            kinds[name, "refused"] += 1
+        else:
+            kinds[name, "read"] += 1
+            assert found.pixels.ndim == 2
+            assert found.pixels.dtype in (np.uint8, np.uint16)
+            assert found.low <= found.pixels.min() < found.pixels.max() <= found.high
+        worst = max(worst, time.thread_time() - start)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+    return kinds, worst, memory / 1024
+
+
+def test_500_malformed_files_give_a_picture_or_a_reason_each():
+    kinds, worst, memory = read_malformed(500, seed=1)
+    assert worst < 0.5
+    assert memory < 300
+    assert {outcome for _, outcome in kinds} == {"read", "refused"}
+
+
+@pytest.mark.slow
+def test_40000_malformed_files_give_a_picture_or_a_reason_each():
+    kinds, worst, memory = read_malformed(40_000, seed=2)
+    assert worst < 0.5
+    assert memory < 300
+    assert {name for name, _ in kinds} >= {*originals(), *bombs()}

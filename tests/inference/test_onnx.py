@@ -1,0 +1,278 @@
+"""The exported network: equal to PyTorch, whole in one file, refused where it is not."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx as format_of_onnx
+import onnxruntime
+import pytest
+from typer.testing import CliRunner
+
+from chexnet import engine, export, onnx
+from chexnet.data.nih import read_folder
+from chexnet.errors import CheckpointError, ConfigError, ExportError
+from chexnet.inference.engine import TorchEngine, open_engine
+from chexnet.inference.onnx_runtime import OnnxEngine
+from chexnet.inference.predictor import Predictor
+from chexnet.model import load_weights, save_weights
+from scripts.export import app
+from tests.conftest import ROOT
+
+BEST = "best_chexnet_params.pth"
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory) -> Path:
+    """What the command writes."""
+    out = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    done = CliRunner().invoke(app, [str(trained / BEST), str(out)])
+    assert done.exit_code == 0, done.output
+    assert "clinical" in done.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def pictures(phantoms) -> list[Path]:
+    return list(read_folder(phantoms).paths.values())[:5]
+
+
+@pytest.fixture(scope="module")
+def both(trained, exported) -> tuple[Predictor, Predictor]:
+    return Predictor(exported), Predictor(trained / BEST, "cpu", "torch")
+
+
+def test_every_answer_is_that_of_pytorch(both, pictures):
+    fast, slow = both
+    assert fast.engine.startswith("ONNX Runtime")
+    assert slow.engine.startswith("PyTorch")
+    for count in (5, 1):
+        for one, other in zip(fast.predict(pictures[:count]), slow.predict(pictures), strict=False):
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+            np.testing.assert_allclose(one.heatmaps, other.heatmaps, atol=1e-4)
+            assert np.array_equal(one.item, other.item)
+            assert fast.findings_over_threshold(one) == slow.findings_over_threshold(other)
+
+
+def test_the_file_says_all_that_the_weights_say(both, exported):
+    fast, slow = both
+    assert fast.classes == slow.classes
+    assert fast.thresholds == slow.thresholds
+    assert fast.card.preprocessing == slow.card.preprocessing
+    assert fast.card.validation == json.loads(json.dumps(slow.card.validation))
+    assert fast.card.trained_on == "phantoms"
+    told = fast.card.provenance
+    assert {k: slow.card.provenance[k] for k in told} == told
+    # Hashes of names are for scoring, which takes the weights file.
+    assert set(slow.card.provenance) - set(told) == {"trained_images", "trained_patients"}
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    assert "not for clinical use" in session.get_modelmeta().custom_metadata_map["notice"]
+
+
+def test_a_graph_that_answers_otherwise_is_not_written(trained, exported, tmp_path, monkeypatch):
+    class Written:
+        model_proto = format_of_onnx.load(exported)
+
+    # The exporter gives the graph of this network's, the weights are those of another.
+    model, card = load_weights(trained / BEST)
+    model.classifier.bias.data[0] += 2e-3
+    save_weights(tmp_path / "other.pth", model, card)
+    monkeypatch.setattr(export.torch.onnx, "export", lambda *_, **__: Written)
+    with pytest.raises(ExportError, match=r"differs.*expected at most 1e-04"):
+        export.export(tmp_path / "other.pth", tmp_path / "new" / "out.onnx")
+    assert not list((tmp_path / "new").iterdir())
+    export.export(trained / BEST, tmp_path / "new" / "out.onnx")
+    assert Predictor(tmp_path / "new" / "out.onnx").classes == list(card.classes)
+
+
+def test_methods_of_the_package_need_the_weights_file(trained, exported, pictures):
+    pytest.importorskip("pytorch_grad_cam")
+    fast = Predictor(trained / BEST, "cpu", "onnx")
+    slow = Predictor(trained / BEST, "cpu", "torch")
+    [answer] = fast.predict(pictures[:1])
+    name = fast.classes[0]
+    expected = slow.heatmap(slow.predict(pictures[:1])[0], name, "HiResCAM")
+    np.testing.assert_allclose(fast.heatmap(answer, name, "HiResCAM"), expected, atol=1e-4)
+    alone = Predictor(exported)
+    with pytest.raises(ConfigError, match="Pass the weights file"):
+        alone.heatmap(alone.predict(pictures[:1])[0], name, "HiResCAM")
+
+
+def test_torch_is_not_imported_to_answer(exported, pictures):
+    code = (
+        "import sys; from pathlib import Path; from chexnet.inference.predictor import Predictor; "
+        f"p = Predictor(Path({str(exported)!r})); p.predict([Path({str(pictures[0])!r})]); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    command = [sys.executable, "-X", "importtime", "-m", "scripts.predict", pictures[0]]
+    command += ["--weights", exported]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+    assert "Pleural Thickening" in done.stdout
+    assert not re.search(r"\|\s+torch$", done.stderr, re.MULTILINE)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(onnx.platformdirs, "user_cache_path", lambda _: tmp_path / "cache")
+    return tmp_path / "cache" / "onnx"
+
+
+def fake_export(exported, made: list):
+    def write(weights: Path, out: Path) -> None:
+        made.append(weights)
+        out.write_bytes(exported.read_bytes())
+
+    return write
+
+
+def test_weights_are_exported_once_and_again_when_they_change(
+    cache, trained, exported, tmp_path, monkeypatch
+):
+    made, told = [], []
+    monkeypatch.setattr(export, "export", fake_export(exported, made))
+    weights = tmp_path / "w.pth"
+    weights.write_bytes((trained / BEST).read_bytes())
+    for _ in range(2):
+        opened = open_engine(weights, "cpu", on_export=lambda: told.append(1))
+        assert isinstance(opened, OnnxEngine)
+    assert len(made) == len(told) == 1
+    weights.write_bytes(weights.read_bytes() + b"x")
+    open_engine(weights, "cpu")
+    assert len(made) == 2
+    for number in range(2 * onnx.KEPT):
+        weights.write_bytes(str(number).encode())
+        open_engine(weights, "cpu")
+    assert len(list(cache.glob("*.onnx"))) == onnx.KEPT
+
+
+def test_a_damaged_cache_is_made_again(cache, trained, exported, monkeypatch):
+    made: list[Path] = []
+    monkeypatch.setattr(export, "export", fake_export(exported, made))
+    open_engine(trained / BEST, "cpu")
+    [file] = cache.glob("*.onnx")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert isinstance(open_engine(trained / BEST, "cpu"), OnnxEngine)
+    assert len(made) == 2
+
+
+def test_weights_that_change_while_they_are_exported_are_not_cached(
+    cache, trained, exported, tmp_path, monkeypatch
+):
+    weights = tmp_path / "w.pth"
+    weights.write_bytes((trained / BEST).read_bytes())
+
+    def write(source: Path, out: Path) -> None:
+        out.write_bytes(exported.read_bytes())
+        source.write_bytes(b"better ones, of a run that goes on")
+
+    monkeypatch.setattr(export, "export", write)
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        open_engine(weights, "cpu", "onnx")
+    assert not list(cache.glob("*.onnx"))
+
+
+def test_what_cannot_be_exported_is_tried_once(cache, trained, monkeypatch):
+    told: list[int] = []
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("an operator that nobody knows")
+
+    monkeypatch.setattr(export.torch.onnx, "export", fail)
+    for _ in range(2):
+        assert isinstance(
+            open_engine(trained / BEST, "cpu", on_export=lambda: told.append(1)), TorchEngine
+        )
+    assert told == [1]
+    with pytest.raises(ExportError, match=r"could not export .*RuntimeError"):
+        open_engine(trained / BEST, "cpu", "onnx")
+
+
+def test_another_method_never_comes_of_other_weights(trained, tmp_path, exported, pictures):
+    pytest.importorskip("pytorch_grad_cam")
+    weights = tmp_path / "w.pth"
+    weights.write_bytes((trained / BEST).read_bytes())
+    predictor = Predictor(weights, "cpu", "onnx")
+    [answer] = predictor.predict(pictures[:1])
+    model, card = load_weights(weights)
+    save_weights(weights, model, replace(card, provenance=card.provenance | {"epoch": 99}))
+    with pytest.raises(ConfigError, match="written anew since it was opened"):
+        predictor.heatmap(answer, predictor.classes[0], "HiResCAM")
+    assert Predictor(exported).methods == ("Grad-CAM",)
+    assert len(predictor.methods) > 1
+
+
+def test_threads_are_as_many_as_asked_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert onnx.cores() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert 1 <= onnx.cores() <= os.cpu_count()
+
+
+def test_pytorch_answers_where_onnx_runtime_cannot(trained, tmp_path, monkeypatch):
+    weights = trained / BEST
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setattr(onnx.platformdirs, "user_cache_path", lambda _: blocked)
+    assert isinstance(open_engine(weights, "cpu"), TorchEngine)
+    with pytest.raises(CheckpointError, match="cache that can be written"):
+        open_engine(weights, "cpu", "onnx")
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    assert isinstance(open_engine(weights, "cpu"), TorchEngine)
+
+
+def test_what_is_no_exported_file_is_refused(trained, exported, tmp_path):
+    stranger = format_of_onnx.load(exported)
+    del stranger.metadata_props[:]
+    format_of_onnx.save(stranger, tmp_path / "stranger.onnx")
+    with pytest.raises(CheckpointError, match="not exported by this project"):
+        Predictor(tmp_path / "stranger.onnx")
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(exported.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match="damaged"):
+        Predictor(damaged)
+    with pytest.raises(CheckpointError, match="Found no file"):
+        Predictor(tmp_path / "none.onnx")
+    with pytest.raises(ConfigError, match="Pass the weights file"):
+        Predictor(exported, "cuda")
+    with pytest.raises(ConfigError, match="--engine: found 'tensorrt', expected one of auto, onnx"):
+        Predictor(trained / BEST, "cpu", "tensorrt")
+    for device, name in (("gpu", trained / BEST), ("cuda:0", exported)):
+        with pytest.raises(ConfigError, match=r"--device: found '.*', expected one of auto, cpu"):
+            Predictor(name, device)
+    with pytest.raises(ConfigError, match="runs on a CPU only"):
+        Predictor(trained / BEST, "cuda", "onnx")
+    with pytest.raises(CheckpointError, match=r"none\.pth: No such file"):
+        Predictor(tmp_path / "none.pth", "cpu", "onnx")
+
+
+def test_damaged_weights_are_refused_as_without_onnx(cache, tmp_path):
+    weights = tmp_path / BEST
+    weights.write_bytes(b"nothing of use")
+    with pytest.raises(CheckpointError):
+        Predictor(weights, "cpu")
+    assert not list(cache.glob("*.onnx"))
+
+
+def test_the_readme_serves_the_file_without_pytorch(both, exported, pictures, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [recipe] = re.findall(r"```python\n(import json\n.*?onnxruntime.*?)```", readme, re.DOTALL)
+    recipe = recipe.replace("chexnet.inference.onnx_runtime", str(exported)).replace(
+        "radiograph.png", str(pictures[0])
+    )
+    recipe += "\nprint(json.dumps(probabilities))\nnp.save('maps.npy', heatmaps)\n"
+    blocked = "import sys\nsys.modules['torch'] = sys.modules['chexnet'] = None\n"
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + recipe], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    [expected] = both[1].predict(pictures[:1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == pytest.approx(expected.probabilities, abs=1e-4)
+    maps = np.load(tmp_path / "maps.npy")
+    np.testing.assert_allclose(maps, expected.heatmaps, atol=1e-4)

@@ -1,0 +1,133 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.special import logit
+
+from chexnet.checkpoint import load_sealed, save_sealed
+from chexnet.data.nih import read_folder
+from chexnet.errors import ConfigError, ImageError
+from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.scoring import score_weights
+from chexnet.evaluation.thresholds import stored
+from chexnet.inference.predictor import Predictor
+from tests.scripts.test_commands import run
+
+
+@pytest.fixture(scope="module")
+def predictor(trained) -> Predictor:
+    return Predictor(trained / "best_chexnet_params.pth", "cpu", "torch")
+
+
+@pytest.fixture(scope="module")
+def pictures(phantoms) -> list:
+    return list(read_folder(phantoms).paths.values())[:5]
+
+
+def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
+    scored = score_weights(
+        phantoms, trained / "best_chexnet_params.pth", "test", device="cpu", workers=0
+    )
+    paths = read_folder(phantoms).paths
+    answers = predictor.predict([paths[name] for name in scored.scores.images[:4]])
+    calibrated = calibrate(scored.scores, stored(predictor.card).calibrations)
+    for answer, expected in zip(answers, calibrated.probabilities[:4], strict=True):
+        assert list(answer.probabilities) == scored.scores.classes
+        assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_bytes_and_paths_alone_and_together_get_the_same_answer(predictor, pictures):
+    together = predictor.predict(pictures)
+    for path, expected in zip(pictures, together, strict=True):
+        alone = predictor.predict([path.read_bytes()])[0]
+        assert alone.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+        assert np.array_equal(alone.item, expected.item)
+        assert np.allclose(alone.heatmaps, expected.heatmaps, atol=1e-4)
+    assert predictor.predict([]) == []
+
+
+def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures, tmp_path):
+    content = load_sealed(trained / "best_chexnet_params.pth")
+    name = next(iter(content["classes"]))
+    raw = {}
+    for bias in (0.0, 2.0):
+        one = {"slope": 0.5, "bias": bias, "positives": 30, "pooled": False}
+        content["validation"]["calibration"] = {name: one}
+        save_sealed(tmp_path / f"{bias}.pth", content)
+        raw[bias] = Predictor(tmp_path / f"{bias}.pth", "cpu", "torch").predict(pictures[:1])[0]
+    low, high = (logit(raw[bias].probabilities[name]) for bias in (0.0, 2.0))
+    assert high - low == pytest.approx(2.0, abs=1e-6)
+    cells = raw[0.0].heatmaps
+    assert np.array_equal(cells, raw[2.0].heatmaps)
+
+
+def test_a_heatmap_belongs_to_its_class(predictor, pictures):
+    answer = predictor.predict(pictures[:1])[0]
+    for index, name in enumerate(predictor.classes):
+        assert np.array_equal(answer.heatmap(name), answer.heatmaps[index])
+        assert answer.heatmap(name).shape == (2, 2)
+    with pytest.raises(ConfigError, match="Measles"):
+        answer.heatmap("Measles")
+
+
+def test_other_methods_are_had_by_name(predictor, pictures):
+    pytest.importorskip("pytorch_grad_cam")
+    answer = predictor.predict(pictures[:1])[0]
+    heat = predictor.heatmap(answer, predictor.classes[0], "Grad-CAM++")
+    assert heat.shape == (2, 2)
+    assert 0 <= heat.min() <= heat.max() <= 1
+    closed = predictor.heatmap(answer, predictor.classes[0])
+    assert np.array_equal(closed, answer.heatmap(predictor.classes[0]))
+
+
+def test_findings_over_their_threshold_come_the_most_probable_first(predictor, pictures):
+    answer = predictor.predict(pictures[:1])[0]
+    found = predictor.findings_over_threshold(answer)
+    values = [answer.probabilities[name] for name in found]
+    assert values == sorted(values, reverse=True)
+    assert "No Finding" not in found
+    for name, threshold in predictor.thresholds.items():
+        over = threshold is not None and answer.probabilities[name] >= threshold
+        assert (name in found) == (over and name not in ("No Finding", "Other"))
+
+
+def test_a_picture_that_cannot_be_read_says_why(predictor):
+    with pytest.raises(ImageError):
+        predictor.predict([b"no picture"])
+
+
+def test_the_command_shows_a_table_json_and_overlays(trained, pictures, tmp_path):
+    weights = trained / "best_chexnet_params.pth"
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(pictures[0].read_bytes()[:90])
+    options = (*pictures[:2], broken, "--weights", weights, "--device", "cpu")
+    done = run("predict", *options, "--json", "--heatmaps", tmp_path / "heat")
+    assert done.returncode == 1
+    assert "1 of 3 pictures could not be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["file"] for answer in answers] == [str(path) for path in pictures[:2]]
+    assert all(0 <= p <= 1 for p in answers[0]["probabilities"].values())
+    drawn = list((tmp_path / "heat").glob("*.png"))
+    assert {path.name[:12] for path in drawn} == {path.stem for path in pictures[:2]}
+    with Image.open(drawn[0]) as overlay:
+        assert overlay.mode == "RGB"
+
+    shown = run("predict", pictures[0].parent, "--weights", weights, "--device", "cpu")
+    assert shown.returncode == 0, shown.stderr
+    assert "not for clinical use" in shown.stdout
+    assert shown.stdout.count("Pleural Thickening") == len(list(pictures[0].parent.iterdir()))
+
+
+def test_threads_share_a_predictor(predictor, pictures):
+    from concurrent.futures import ThreadPoolExecutor
+
+    expected = predictor.predict(pictures)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda path: predictor.predict([path])[0], pictures * 3))
+    for answer, wanted in zip(answers, expected * 3, strict=True):
+        assert answer.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
+    assert not any(p.requires_grad for p in predictor._engine.model.parameters())
+    assert torch.is_grad_enabled()

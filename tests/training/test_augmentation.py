@@ -1,0 +1,77 @@
+import numpy as np
+import torch
+
+from chexnet.rng import keyed_generator
+from chexnet.training.augmentation import PARAMETERS, augment, draw_parameters
+
+
+def batch(count: int = 4, size: int = 48) -> torch.Tensor:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 1, size, size), dtype=np.uint8)
+    return torch.from_numpy(pixels)
+
+
+def neutral(count: int) -> np.ndarray:
+    values = np.zeros((count, len(PARAMETERS)), np.float32)
+    values[:, [PARAMETERS.index("a"), PARAMETERS.index("d")]] = 1.0
+    return values
+
+
+def test_an_images_parameters_do_not_depend_on_its_batch():
+    alone = draw_parameters(np.array([7]), seed=1, epoch=2)
+    among = draw_parameters(np.array([3, 7, 9]), seed=1, epoch=2)
+    assert np.array_equal(alone[0], among[1])
+
+
+def test_seed_and_epoch_and_image_each_change_them():
+    first = draw_parameters(np.array([7]), 1, 2)
+    for other in (([7], 2, 2), ([7], 1, 3), ([8], 1, 2)):
+        assert not np.array_equal(first, draw_parameters(np.array(other[0]), *other[1:]))
+
+
+def test_each_image_gets_two_operations():
+    values = draw_parameters(np.arange(50), 0, 0)
+    strengths = values[:, 6:12]
+    assert ((strengths != 0).sum(axis=1) == 2).all()
+    assert (np.abs(strengths) <= 1).all()
+    assert (strengths != 0).any(axis=0).all()
+
+
+def test_neutral_parameters_leave_the_picture_as_it_is():
+    images = batch()
+    torch.testing.assert_close(
+        augment(images, neutral(4)), (images / 255).clamp(1e-4, 1), rtol=0, atol=2e-3
+    )
+
+
+def test_a_flip_matrix_mirrors_left_and_right():
+    images, values = batch(), neutral(4)
+    values[:, PARAMETERS.index("a")] = -1.0
+    flipped = augment(images, values)
+    torch.testing.assert_close(flipped, (images / 255).flip(-1).clamp(1e-4, 1), rtol=0, atol=2e-3)
+
+
+def test_results_stay_in_range_and_an_image_does_not_touch_its_neighbours():
+    images = batch(6)
+    values = draw_parameters(np.arange(6), 3, 1)
+    together = augment(images, values)
+    assert together.min() >= 0
+    assert together.max() <= 1
+    for row in range(6):
+        alone = augment(images[row : row + 1], values[row : row + 1])
+        torch.testing.assert_close(alone[0], together[row], rtol=0, atol=1e-5)
+
+
+def test_every_operation_changes_the_picture():
+    images = batch(1)
+    plain = augment(images, neutral(1))
+    for name in ("gamma", "contrast", "brightness", "sharpness", "noise", "erase"):
+        values = neutral(1)
+        values[0, PARAMETERS.index(name)] = 0.8
+        assert (augment(images, values) - plain).abs().mean() > 0.003, name
+
+
+def test_keyed_generators_repeat_and_differ():
+    same = keyed_generator("a", 1).random(4)
+    assert np.array_equal(same, keyed_generator("a", 1).random(4))
+    assert not np.array_equal(same, keyed_generator("a", 2).random(4))
+    assert not np.array_equal(same, keyed_generator("b", 1).random(4))

@@ -1,0 +1,160 @@
+"""Being stopped, killed, and going on: the rest of the run is the same."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from chexnet.config import TrainConfig
+from chexnet.errors import CheckpointError, ChexnetError
+from chexnet.training.loop import fit
+from tests import jobs
+from tests.processes import start, start_ranks, wait, wait_for, wait_for_change
+from tests.runs import Recorder, equal, rows, tensors
+
+
+def test_a_finished_run_says_so_and_trains_no_more(trained, tiny_options):
+    before = (trained / "last.pth").read_bytes()
+    result = fit(TrainConfig(**tiny_options, out=trained))
+    assert result.state == "was finished"
+    assert (trained / "last.pth").read_bytes() == before
+
+
+def test_more_epochs_go_on_where_the_schedule_is_constant(trained, tiny_options, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    told = Recorder()
+    result = fit(TrainConfig(**{**tiny_options, "epochs": 3}, out=out), told)
+    assert result.epoch == 3
+    assert [epoch for epoch, _, _ in told.epochs] == [3]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"lr": 3e-4}, r"lr: found 0.0003, expected 0.0001"),
+        ({"batch_size": 4, "seed": 3}, r"batch_size: found 4, expected 8; seed: found 3, exp"),
+        ({"epochs": 1}, "epochs: found 1, expected 2"),
+    ],
+)
+def test_a_checkpoint_of_another_configuration_is_refused_field_by_field(
+    trained, tiny_options, changed, told
+):
+    with pytest.raises(CheckpointError, match=told):
+        fit(TrainConfig(**{**tiny_options, **changed}, out=trained))
+
+
+def test_fields_without_arithmetic_may_differ(trained, tiny_options):
+    options = {**tiny_options, "save_every": 9, "workers": 1}
+    assert fit(TrainConfig(**options, out=trained)).state == "was finished"
+
+
+def test_a_checkpoint_of_other_pictures_is_refused(trained, tiny_options, tmp_path):
+    data = tmp_path / "grown"
+    shutil.copytree(tiny_options["data"], data)
+    table = data / "Data_Entry_2017.csv"
+    table.write_text(table.read_text().replace("No Finding", "Mass"))
+    with pytest.raises(CheckpointError, match="train images: found"):
+        fit(TrainConfig(**{**tiny_options, "data": data}, out=trained))
+
+
+def test_restart_begins_again_and_touches_nothing_else(trained, tiny_options, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    (out / "mine.txt").write_text("mine")
+    told = Recorder()
+    options = {**tiny_options, "epochs": 1, "lr": 5e-4}
+    fit(TrainConfig(**options, out=out), told, restart=True)
+    assert "new run" in told.notes[0]
+    assert [row["epoch"] for row in rows(out / "epochs.csv")] == ["1"]
+    assert (out / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", [{"data": Path("nowhere")}, {"init": "nowhere.pth"}])
+def test_a_restart_that_cannot_begin_costs_nothing(trained, tiny_options, tmp_path, wrong):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    before = {path.name: path.stat().st_size for path in out.iterdir()}
+    with pytest.raises(ChexnetError):
+        fit(TrainConfig(**{**tiny_options, **wrong}, out=out), restart=True)
+    assert {path.name: path.stat().st_size for path in out.iterdir()} == before
+
+
+def test_a_lost_last_checkpoint_names_the_previous_one(trained, tiny_options, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    (out / "last.pth").unlink()
+    with pytest.raises(CheckpointError, match=r"previous\.pth.*Rename.*--restart"):
+        fit(TrainConfig(**tiny_options, out=out))
+
+
+def check_resume(options: dict, folder: Path, *, kills: int, ranks: int, workers: int) -> None:
+    """Kill a run again and again; its end must be that of a run that nobody touched.
+
+    Each kill comes after the run has gone on from the one before.
+    """
+    options = {**options, "workers": workers, "save_every": 1}
+    chance = random.Random(ranks * 10 + workers)
+
+    def launch(out: Path) -> list:
+        given = {**options, "out": out}
+        return [start(jobs.train, given)] if ranks == 1 else start_ranks(jobs.train, given)
+
+    quiet, killed = folder / "quiet", folder / "killed"
+    assert wait(launch(quiet), 600) == [0] * ranks
+    seen = None
+    for _ in range(kills):
+        processes = launch(killed)
+        seen = wait_for_change(killed / "last.pth", seen, processes)
+        time.sleep(chance.uniform(0.0, 0.4))
+        assert any(process.is_alive() for process in processes), "it ended before it was killed"
+        for process in processes:
+            process.kill()
+        wait(processes)
+        seen = (killed / "last.pth").stat().st_mtime_ns
+    assert wait(launch(killed), 600) == [0] * ranks
+    assert equal(tensors(quiet), tensors(killed))
+    assert equal(
+        tensors(quiet, "best_chexnet_params.pth"), tensors(killed, "best_chexnet_params.pth")
+    )
+    assert rows(quiet / "steps.csv") == rows(killed / "steps.csv")
+
+
+@pytest.mark.parametrize(("ranks", "workers"), [(1, 2), (2, 0)])
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
+    tiny_options, tmp_path, ranks, workers
+):
+    options = {**tiny_options, "epochs": 2, "ema_decay": 0.9, "augment": "strong"}
+    check_resume(options, tmp_path, kills=1, ranks=ranks, workers=workers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_twenty_kills_change_no_bit(tiny_options, tmp_path, ranks, workers):
+    options = {**tiny_options, "epochs": 25, "ema_decay": 0.9, "augment": "strong"}
+    check_resume(options, tmp_path, kills=20, ranks=ranks, workers=workers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_ends_with_its_code_and_the_rest_is_the_same(
+    tiny_options, trained, tmp_path, number
+):
+    out = tmp_path / "run"
+    options = {**tiny_options, "out": out, "save_every": 1000}
+    process = start(jobs.train_until_signal, options)
+    wait_for(out / ".lock", [process])
+    time.sleep(1.0)
+    while not (out / "last.pth").exists() and process.is_alive():
+        os.kill(process.pid, number)
+        began = time.monotonic()
+        process.join(60)
+    assert wait([process]) == [128 + number]
+    assert time.monotonic() - began < 30  # the promise is 10 s; a shared machine can be slow
+    assert wait([start(jobs.train, options)]) == [0]
+    assert wait([start(jobs.train, {**tiny_options, "out": tmp_path / "quiet"})]) == [0]
+    assert equal(tensors(out), tensors(tmp_path / "quiet"))
