@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chexnet.errors import CheckpointError, ChexnetError
-from demo import guard
+from demo import security
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -35,14 +35,14 @@ def demo(
 
     Research and education only, not for clinical use.
     """
-    login, made = guard.credentials(auth, host, share)
+    login, made = security.credentials(auth, host, share)
     chosen = weights or find_weights()
     print("Research and education only, not for clinical use.")
     print(f"Weights: {chosen}", flush=True)
     # A stopped demo removes its folder; Ctrl-C does the same by itself.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with guard.private_folder() as folder:
-        from demo.serve import serve
+    with security.private_folder() as folder:
+        from demo.server import serve
 
         options = {"host": host, "port": port, "share": share, "login": login}
         with serve(folder, chosen, on_export=_say_export, **options) as running:

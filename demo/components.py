@@ -9,7 +9,7 @@ from gradio import component_meta
 from gradio.data_classes import FileData, ImageData
 
 from chexnet.errors import ChexnetError
-from demo import guard
+from demo import security
 
 # Gradio would write a .pyi file of type hints beside every file that defines a component.
 component_meta.create_or_modify_pyi = lambda *_: None
@@ -38,7 +38,7 @@ class Upload(gr.File):
     async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str:
         """Leave an upload where it is. Gradio would copy it, remember its name, or fetch a URL."""
         try:
-            return str(guard.upload_inside(str(url_or_file_path), self.folder))
+            return str(security.upload_inside(str(url_or_file_path), self.folder))
         except ChexnetError as error:
             raise said(error) from None
 
@@ -47,7 +47,7 @@ class Upload(gr.File):
         if payload is None:
             return None
         try:
-            return guard.upload_inside(getattr(payload, "path", None), self.folder)
+            return security.upload_inside(getattr(payload, "path", None), self.folder)
         except ChexnetError as error:
             raise said(error) from None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from demo.components import data_url
-from demo.markup import NOT_FOR_DIAGNOSIS, legend, percent
+from demo.rendering import NOT_FOR_DIAGNOSIS, legend, percent
 
 TRAINING = {
     "phantoms": "Trained on drawn phantoms: it means nothing for a patient.",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).with_name("static")
 CSS = (_FOLDER / "page.css").read_text(encoding="utf-8")
 HEAD = """<style>
 .gradio-container { --cx-soft: color-mix(in srgb, var(--body-text-color) 75%, transparent);

@@ -1,12 +1,13 @@
 """Score a network or somebody's predictions: python -m scripts.eval --data DIR --weights W."""
 
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts._cli import (
+from scripts.cli import (
     AllowLeak,
     Data,
     Out,
@@ -18,6 +19,10 @@ from scripts._cli import (
     progress_bar,
     run,
 )
+
+if TYPE_CHECKING:
+    from chexnet.evaluation.report.page import Looks
+    from chexnet.evaluation.scoring import Scored
 
 app = new_app()
 
@@ -87,7 +92,6 @@ def evaluate(
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
     from chexnet import distributed
-    from scripts import _eval
 
     place = out / f"eval-{split.value}"
     both = labels.lower() == "both"
@@ -99,10 +103,14 @@ def evaluate(
         "partial": partial,
     }
     if compare:
-        _eval.compare_files(data, compare, split.value, place, replicates, seed, of_csv)
+        _compare(data, compare, split.value, place, replicates, seed, of_csv)
         return
     if predictions:
-        scored = _eval.score_file(data, predictions, validation, split.value, of_csv)
+        from chexnet.evaluation.scoring import score_predictions_with_validation
+
+        scored = score_predictions_with_validation(
+            data, predictions, validation, split.value, **of_csv
+        )
     else:
         from chexnet.evaluation.scoring import score_networks
 
@@ -121,11 +129,12 @@ def evaluate(
                 on_progress=on_progress if distributed.is_main() else None,
             )
 
-    def looks() -> "_eval.Looks":
+    def looks() -> "Looks":
         from chexnet.evaluation.holdout import open_subject
+        from chexnet.evaluation.report.page import Looks, looks_of
 
         if predictions:
-            return _eval.Looks()
+            return Looks()
         subject = open_subject(
             data,
             weights[0],
@@ -135,10 +144,10 @@ def evaluate(
             allow_leak=allow_leak,
         )
         with progress_bar("Heatmaps") as on_progress:
-            return _eval.looks_of(subject, device, on_progress)
+            return looks_of(subject, device, on_progress)
 
     if distributed.is_main():
-        _eval.finish(
+        _finish(
             scored,
             data,
             place,
@@ -149,6 +158,160 @@ def evaluate(
             seed=seed,
             report=looks if report else None,
         )
+
+
+def _compare(
+    data: Path,
+    files: tuple[Path, Path],
+    part: str,
+    place: Path,
+    replicates: int,
+    seed: int,
+    options: dict,
+) -> None:
+    """Compare two CSVs, print the table and write comparison.json."""
+    import json
+
+    from chexnet.evaluation.comparison import as_dict, compare
+    from chexnet.evaluation.report.tables import comparison_text, facts_text
+    from chexnet.evaluation.scoring import score_predictions
+    from chexnet.files import write_text
+    from chexnet.metadata import surroundings
+
+    first, second = (score_predictions(data, path, part, **options) for path in files)
+    found = compare(first.scores, second.scores, replicates or 1000, seed)
+    print(facts_text(first.facts))
+    print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(found)}")
+    content = {
+        "a": files[0].name,
+        "b": files[1].name,
+        "facts": first.facts,
+        "differences": as_dict(found),
+        "made": surroundings(),
+    }
+    write_text(place / "comparison.json", json.dumps(content, indent=2))
+    print(f"\nWritten to {place}: comparison.json")
+
+
+def _finish(
+    scored: "Scored",
+    data: Path,
+    place: Path,
+    *,
+    shares: Sequence[str],
+    both_labels: bool,
+    beside: Path | None,
+    replicates: int,
+    seed: int,
+    report: "Callable[[], Looks] | None" = None,
+) -> None:
+    """Compute, show and write everything that is asked for.
+
+    Args:
+        scored: the scores.
+        data: folder of the label tables.
+        place: folder of the files.
+        shares: what the user gave as prevalence.
+        both_labels: report each of NIH's tables.
+        beside: folder of the weights, None for a CSV.
+        replicates: bootstrap draws.
+        seed: of the draws.
+        report: gives the pictures of a report; None where none is wanted.
+    """
+    import json
+
+    from chexnet.data.splits import LEAKY
+    from chexnet.errors import ChexnetError
+    from chexnet.evaluation.assessment import as_dict, assess
+    from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.report.history import record_scoring
+    from chexnet.evaluation.report.page import write_report
+    from chexnet.evaluation.report.plots import plot_auroc, plot_roc
+    from chexnet.evaluation.report.tables import assessment_text, facts_text
+    from chexnet.files import write_text
+    from chexnet.metadata import surroundings
+
+    stamp = LEAKY if scored.facts["leaky"] else ""
+    prevalence = _prevalence(shares)
+    found = assess(
+        scored.scores,
+        scored.table,
+        scored.chosen,
+        prevalence=prevalence,
+        replicates=replicates,
+        seed=seed,
+    )
+    print(facts_text(scored.facts))
+    for note in scored.notes:
+        print(note)
+    print(f"\n{assessment_text(found, stamp)}")
+    content = {"stamp": stamp, **as_dict(found), "facts": scored.facts, "made": surroundings()}
+    if both_labels:
+        content["labels"] = _both(scored, data, replicates, seed)
+    record = []
+    if beside:
+        try:
+            record = record_scoring(scored, found.summary, beside)
+        except ChexnetError as error:  # weights may lie where nobody can write
+            print(f"\nThis scoring is not noted beside the weights: {error}")
+    if record:
+        print(
+            f"\nScorings of test images noted beside these weights: {len(record)} "
+            "(it can count only there)."
+        )
+        content["test_scorings"] = record
+    stamped = f".{stamp}" if stamp else ""
+    write_predictions(place / f"predictions{stamped}.csv", scored.scores)
+    write_text(place / "metrics.json", json.dumps(content, indent=2))
+    plot_auroc(found.summary, place / "auroc.png", stamp)
+    plot_roc(scored.scores, found.summary, place / "roc.png", stamp)
+    written = "predictions, metrics.json, auroc.png, roc.png"
+    if report:
+        write_report(scored, found, place, record if beside else None, report())
+        written += ", report.html, model_card.md"
+    print(f"\nWritten to {place}: {written}")
+
+
+def _prevalence(shares: Sequence[str]) -> dict[str, float]:
+    """`0.05` is for every class, `Mass=0.05` for one."""
+    from chexnet.errors import ConfigError
+    from chexnet.labels import LABELS
+
+    found: dict[str, float] = {}
+    for given in shares:
+        name, _, text = given.rpartition("=")
+        try:
+            share = float(text)
+        except ValueError:
+            share = -1.0
+        if not 0 < share < 1 or (name and name not in LABELS):
+            raise ConfigError(
+                f"--prevalence: found {given!r}, expected a share between 0 and 1, or one of "
+                f"{', '.join(LABELS[:3])} ... with one, as in Mass=0.05."
+            )
+        found |= {name: share} if name else dict.fromkeys(LABELS, share)
+    return found
+
+
+def _both(scored: "Scored", data: Path, replicates: int, seed: int) -> dict[str, Any]:
+    """Each of NIH's two tables, on the same images and answers."""
+    from chexnet.data.nih import TABLES, read_folder
+    from chexnet.evaluation.predictions import relabelled
+    from chexnet.evaluation.report.tables import evaluation_text
+    from chexnet.evaluation.summary import as_dict, summarise
+
+    tables = {version: read_folder(data, version, need_images=False) for version in TABLES}
+    compared = relabelled(scored.scores, {name: one.table for name, one in tables.items()})
+    print(
+        f"\nLabels that differ between NIH's two tables: {compared.differing:,} of "
+        f"{len(compared.images):,} images."
+    )
+    found: dict[str, Any] = {"images_that_differ": compared.differing}
+    for version, scores in compared.scores.items():
+        summary = summarise(scores, replicates=replicates, seed=seed)
+        print(f"\n{tables[version].table_name}:\n{evaluation_text(summary)}")
+        found[version] = as_dict(summary)
+    return found
 
 
 if __name__ == "__main__":

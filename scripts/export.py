@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._cli import new_app, run
+from scripts.cli import new_app, run
 
 app = new_app()
 

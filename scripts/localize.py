@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts._cli import (
+from scripts.cli import (
     AllowLeak,
     Data,
     Out,

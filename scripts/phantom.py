@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._cli import new_app, progress_bar, run
+from scripts.cli import new_app, progress_bar, run
 
 SHEET = "examples.png"
 

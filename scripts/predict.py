@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts._cli import Weights, new_app, progress_bar, run
+from scripts.cli import Weights, new_app, progress_bar, run
 
 if TYPE_CHECKING:
     from chexnet.inference.predictor import Prediction, Predictor
@@ -35,8 +35,7 @@ def predict(
     Under torchrun the pictures are divided over the processes.
     """
     from chexnet import distributed
-    from chexnet.inference.predictor import Predictor
-    from scripts._predicting import looked_at
+    from chexnet.inference.predictor import Predictor, looked_at
 
     files = list(_files(images))
     mine = files[distributed.rank() :: distributed.world()]

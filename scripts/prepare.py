@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._cli import Data, Packs, new_app, progress_bar, run
+from scripts.cli import Data, Packs, new_app, progress_bar, run
 
 app = new_app()
 

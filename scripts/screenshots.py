@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chexnet.errors import ConfigError
-from scripts._cli import Weights, new_app, run
+from scripts.cli import Weights, new_app, run
 
 app = new_app()
 
@@ -31,11 +31,11 @@ def screenshots(
         raise ConfigError("Found no Chromium. Install it, for example apt-get install chromium.")
     from playwright.sync_api import sync_playwright
 
-    from demo import guard
+    from demo import security
 
     out.mkdir(parents=True, exist_ok=True)
-    with guard.private_folder() as folder, sync_playwright() as playwright:
-        from demo.serve import serve
+    with security.private_folder() as folder, sync_playwright() as playwright:
+        from demo.server import serve
 
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         with serve(folder, weights) as running:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chexnet.config import TrainConfig
-from scripts._cli import new_app, options_of, run
+from scripts.cli import new_app, options_of, run
 
 app = new_app()
 
@@ -27,7 +27,7 @@ def train(
     config = TrainConfig.from_recipe(given)
     from chexnet import distributed
     from chexnet.training.loop import fit
-    from scripts._training import Console, Signals, keep_memory
+    from scripts.console import Console, Signals, keep_memory
 
     keep_memory()
     signals = Signals()

@@ -47,7 +47,7 @@ def load_hostile(path: Path, told: Path) -> None:
 
 def train_until_signal(options: dict) -> None:
     """Train as the command does: SIGTERM and SIGINT ask for an end."""
-    from scripts._training import Signals
+    from scripts.console import Signals
 
     signals = Signals()
     result = fit(TrainConfig(**options), stop=signals.received)

@@ -85,6 +85,10 @@ def test_no_files_import_each_other():
         visit(name, ())
 
 
+def test_no_helper_of_the_scripts_hides_behind_an_underscore():
+    assert [p.name for p in (ROOT / "scripts").rglob("_*.py") if not p.name.startswith("__")] == []
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_package_neither_prints_nor_knows_its_callers(path):
     tree = ast.parse(path.read_text())
@@ -104,7 +108,7 @@ def test_configuration_and_labels_do_not_import_torch():
 
 def test_the_page_imports_nothing_that_it_does_not_use():
     heavy = ("torch", "torchmetrics", "matplotlib", "pydicom", "sklearn", "scipy.optimize", "onnx")
-    code = f"import sys, demo.serve; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, demo.server; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 

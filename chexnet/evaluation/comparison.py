@@ -8,6 +8,7 @@ Shapes: N images, D classes, R replicates.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -23,6 +24,7 @@ from chexnet.evaluation.bootstrap import (
     row_means,
 )
 from chexnet.evaluation.metrics import Scores, auroc
+from chexnet.evaluation.summary import bounds, number
 from chexnet.labels import FINDINGS
 
 MEAN = "Mean of the findings"
@@ -115,3 +117,18 @@ def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
         )
     rows = [place[name] for name in first.images]
     return first.take(np.arange(len(rows)), classes), second.take(np.array(rows), classes)
+
+
+def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
+    """The differences for JSON; NaN becomes None."""
+    return {
+        name: {
+            "a": number(one.first),
+            "b": number(one.second),
+            "difference": number(one.value),
+            "interval": bounds(one.interval),
+            "p": number(one.p),
+            "classes": one.of,
+        }
+        for name, one in found.items()
+    }

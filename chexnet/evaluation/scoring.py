@@ -298,3 +298,32 @@ def _place(folder: NIHFolder, rows: np.ndarray, scores: Scores) -> tuple[int, in
     part = set(folder.table["image"].to_numpy()[rows])
     inside = sum(name in part for name in scores.images)
     return inside, len(scores.images) - inside
+
+
+def score_predictions_with_validation(
+    data: Path, predictions: Path, validation: Path | None, part: str, **options: Any
+) -> Scored:
+    """Score a CSV; calibration and thresholds come from another one, of validation images.
+
+    Args:
+        data: see `score_predictions`; so are predictions, part and the options.
+        predictions: CSV of the part.
+        validation: CSV of validation images, None for no thresholds.
+        part: `val`, `test` or `all`.
+        options: further arguments of `score_predictions`.
+
+    Raises:
+        ChexnetError: see `score_predictions`; or the files share patients.
+    """
+    scored = score_predictions(data, predictions, part, **options)
+    if not validation:
+        return scored
+    val = score_predictions(data, validation, "val", **options).scores
+    shared = set(val.patients) & set(scored.scores.patients)
+    if shared and part != "val":
+        raise ConfigError(
+            f"{len(shared):,} patients of {validation} stand in {predictions} as well. Thresholds "
+            "are chosen on other patients than they are scored on."
+        )
+    source = f"{len(val.images):,} validation images ({validation.name})"
+    return replace(scored, chosen=fit_on(val, source))

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from demo import guard
+from demo import security
 from tests.malformed import encoded
 from tests.processes import start, wait_for
 
@@ -50,9 +50,9 @@ def run_demo(base: Path, weights: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with guard.private_folder(base) as folder:
+    with security.private_folder(base) as folder:
         from chexnet.inference.predictor import Predictor
-        from demo.serve import serve
+        from demo.server import serve
 
         predict = Predictor.predict_items
 

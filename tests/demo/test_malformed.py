@@ -10,7 +10,7 @@ from itertools import islice
 import pytest
 
 from chexnet.inference.predictor import Predictor
-from demo import guard
+from demo import security
 from demo.components import ENDINGS
 from tests.demo.conftest import Served, Web, file_data, files, png
 from tests.malformed import malformed, originals
@@ -19,7 +19,7 @@ SENDERS = 4
 """Visitors who send at once; the demo's network then answers for several together."""
 WARM = 250
 """Files before memory is looked at: every decoder is loaded, and every bomb was tried."""
-GROWTH = guard.SESSIONS
+GROWTH = security.SESSIONS
 """Megabytes that may have come after that: one for each result that the demo keeps."""
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.overlay import TOP, overlay
-from demo.markup import bars, percent
 from demo.pictures import Look, gradient, png, reduced, top_of, windowed
+from demo.rendering import bars, percent
 
 RNG = np.random.default_rng(3)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from demo import guard
+from demo import security
 from tests.demo.conftest import file_data, files, png, refused
 from tests.malformed import bombs, strangers
 
@@ -47,7 +47,7 @@ def test_a_large_data_url_never_reaches_gradio(web):
 
 
 def test_an_upload_over_the_limit_is_refused_by_its_length(web, folder):
-    data = bytes(guard.MAX_UPLOAD + 2**20)
+    data = bytes(security.MAX_UPLOAD + 2**20)
     status = status_of(lambda: web.post("/gradio_api/upload", files={"files": ("a.png", data)}))
     assert status in (413, None)
     assert files(folder) == []

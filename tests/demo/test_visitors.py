@@ -21,8 +21,8 @@ from PIL import Image
 
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
-from demo import guard
-from demo.desk import Batcher
+from demo import security
+from demo.service import Batcher
 from tests.demo.conftest import file_data, files, png
 from tests.processes import start, wait
 
@@ -112,7 +112,7 @@ def test_two_sessions_never_see_each_others_picture(web, predictor):
 
 
 def test_sixty_four_wait_the_next_is_told_and_each_gets_his_own(served, web, predictor):
-    paths = [web.upload(png(seed)) for seed in range(guard.ADMITTED)]
+    paths = [web.upload(png(seed)) for seed in range(security.ADMITTED)]
     late = web.upload(png(1000))
     served.hold.touch()  # the model stands still, so that all wait at once
     try:
@@ -132,8 +132,8 @@ def test_sixty_four_wait_the_next_is_told_and_each_gets_his_own(served, web, pre
         served.hold.unlink()
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda event: web.wait("predict", event), events))
-    assert [kind for kind, _ in answers] == ["complete"] * guard.ADMITTED
-    expected = predictor.predict([png(seed) for seed in range(guard.ADMITTED)])
+    assert [kind for kind, _ in answers] == ["complete"] * security.ADMITTED
+    expected = predictor.predict([png(seed) for seed in range(security.ADMITTED)])
     for (_, said), one in zip(answers, expected, strict=True):
         assert close(answer(said)["probabilities"], one.probabilities)
     assert files(served.folder) == []
@@ -164,7 +164,7 @@ def test_choosing_a_finding_does_not_wait_for_the_network(served, web):
 def test_one_who_leaves_while_he_waits_leaves_no_file_and_no_place(served, web):
     served.hold.touch()
     try:
-        for seed in range(guard.ADMITTED):
+        for seed in range(security.ADMITTED):
             body = {"data": [file_data(web.upload(png(seed)))]}
             event = web.post("/gradio_api/call/predict", json=body).json()["event_id"]
             if seed < 4:
@@ -222,10 +222,10 @@ def test_a_password_opens_the_page_and_stopping_leaves_nothing(trained, tmp_path
 
 def share_without_a_network(base: Path, weights: Path) -> None:
     """Ask for a public link that cannot be made; writes what the lecturer reads."""
-    with guard.private_folder(base) as folder:
+    with security.private_folder(base) as folder:
         from gradio import networking
 
-        from demo.serve import serve
+        from demo.server import serve
 
         def fails(*_, **__):
             raise OSError("no network")

@@ -8,7 +8,7 @@ from chexnet.errors import CheckpointError
 from chexnet.metadata import Card
 from chexnet.transforms import Preprocessing
 from demo import __main__ as command
-from demo import markup
+from demo import rendering
 
 
 def test_the_newest_run_is_opened(tmp_path):
@@ -38,12 +38,12 @@ def card_of(drawn: int, images: int, **validation) -> Card:
 
 
 def test_the_banner_tells_of_phantoms_and_of_better_weights():
-    assert "phantoms, not on patients" in markup.header("starter.pth", card_of(5, 5))
-    assert "--weights" in markup.header("starter.pth", card_of(5, 5))
-    assert "phantoms" not in markup.header("best.pth", card_of(0, 5))
-    assert "phantoms" not in markup.header("best.pth", Card({}, Preprocessing()))
+    assert "phantoms, not on patients" in rendering.header("starter.pth", card_of(5, 5))
+    assert "--weights" in rendering.header("starter.pth", card_of(5, 5))
+    assert "phantoms" not in rendering.header("best.pth", card_of(0, 5))
+    assert "phantoms" not in rendering.header("best.pth", Card({}, Preprocessing()))
     before = Card({}, Preprocessing(), {"data": {"phantoms": True}})  # when they were not counted
-    assert "phantoms, not on patients" in markup.header("old.pth", before)
+    assert "phantoms, not on patients" in rendering.header("old.pth", before)
 
 
 def test_the_banner_says_what_a_real_radiograph_may_expect():
@@ -54,8 +54,8 @@ def test_the_banner_says_what_a_real_radiograph_may_expect():
     classes |= {"Nodule": one(0.55, 0.4), "No Finding": one(0.8, 0.7)}
     mean = {"findings": {"value": 0.7312}}
     figures = {"images": 108, "classes": classes, "mean_auroc": mean}
-    told = markup.header("s.pth", card_of(1234, 2645, reported={"radiographs": figures}))
+    told = rendering.header("s.pth", card_of(1234, 2645, reported={"radiographs": figures}))
     assert "drawn phantoms and 1,411 real radiographs" in told
     assert "On 108 real radiographs that it never saw, its mean AUROC was 0.73" in told
     assert "better than guessing for Edema, Mass, unproven" in told
-    assert "was not measured" in markup.header("s.pth", card_of(1234, 2645))
+    assert "was not measured" in rendering.header("s.pth", card_of(1234, 2645))

@@ -30,9 +30,9 @@ from chexnet.inference.gate import (
 )
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
-from scripts._gate_check import Share, cross_validate
-from scripts._gate_learning import Net
-from scripts._gate_pictures import MISLAID, Pictures
+from scripts.gate.check import Share, cross_validate
+from scripts.gate.learning import Net
+from scripts.gate.pictures import MISLAID, Pictures
 from tests.conftest import SHARED
 
 NIH, ODD = SHARED / "nih", SHARED / "odd"
@@ -307,8 +307,8 @@ def test_cross_validation_judges_by_networks_that_have_not_seen_the_patient(tmp_
         judged[-1].add(path.name)
         return read_radiograph(path)
 
-    monkeypatch.setattr("scripts._gate_check.train", train)
-    monkeypatch.setattr("scripts._gate_check.read_radiograph", read)
+    monkeypatch.setattr("scripts.gate.check.train", train)
+    monkeypatch.setattr("scripts.gate.check.read_radiograph", read)
     shares = dict(cross_validate(pictures, 1, lambda *_: None))
     assert len(learned) == 3
     assert all(not seen & own for seen, own in zip(learned, judged, strict=True))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from scripts._cli import run as run_app
+from scripts.cli import run as run_app
 from tests.conftest import ROOT
 
 

@@ -14,20 +14,18 @@ from typer.testing import CliRunner
 
 import scripts
 from chexnet.errors import ChexnetError, DataError
-from scripts import (
-    _bench,
-    _bench_demo,
-    _bench_evaluation,
-    _bench_explaining,
-    _bench_floors,
-    _bench_memory,
-    _bench_plot,
-    _bench_served,
-    _bench_training,
-)
-from scripts._bench import CostRow, Group, LimitRow, Row, Skipped, in_turn, table
-from scripts._bench_setting import Setting
-from scripts.bench import app
+from scripts.bench import demo as demo_rows
+from scripts.bench import evaluation as evaluation_rows
+from scripts.bench import explaining as explaining_rows
+from scripts.bench import floors as bench_floors
+from scripts.bench import memory as memory_rows
+from scripts.bench import plot as bench_plot
+from scripts.bench import rows as bench_rows
+from scripts.bench import served as bench_served
+from scripts.bench import training as training_rows
+from scripts.bench.__main__ import app
+from scripts.bench.rows import CostRow, Group, LimitRow, Row, Skipped, in_turn, table
+from scripts.bench.setting import Setting
 from tests.processes import start, wait, wait_for
 
 CLIENTS, REPEATS = 3, 3
@@ -57,10 +55,10 @@ def ran(phantoms, trained, tmp_path_factory):
     options += ["--only", "memory", "--weights", trained / "best_chexnet_params.pth"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Recorded)
-        for group in (_bench_demo, _bench_explaining):
+        for group in (demo_rows, explaining_rows):
             patch.setattr(group, "MORE", 1)
         for name, value in {"RUNS": 1, "SIZE": 64, "FEW": 12, "MANY": 24}.items():
-            patch.setattr(_bench_memory, name, value)
+            patch.setattr(memory_rows, name, value)
         done = CliRunner().invoke(app, list(map(str, options)))
     assert done.exit_code == 0, (done.output, done.exception)
     assert not list(out.rglob("best_chexnet_params.pth"))  # the demo opens the newest run's
@@ -107,7 +105,7 @@ def test_both_sides_run_in_turn_and_the_first_call_of_each_is_not_counted():
 
 @pytest.mark.parametrize("group", Group)
 def test_each_group_has_its_file(group):
-    assert (Path(scripts.__file__).parent / f"_bench_{group}.py").is_file()
+    assert (Path(scripts.__file__).parent / "bench" / f"{group}.py").is_file()
 
 
 def test_every_row_is_made_of_its_two_sides(rows):
@@ -159,27 +157,27 @@ def test_the_demo_of_the_bench_is_stopped(ran):
 
 
 def test_the_bootstrap_is_measured_beside_the_loop(phantoms, tmp_path, monkeypatch):
-    monkeypatch.setattr(_bench_evaluation, "IMAGES", 5000)
-    monkeypatch.setattr(_bench_evaluation, "REPLICATES", 20)
-    monkeypatch.setattr(_bench_evaluation, "LIBRARY_DRAWS", 2)
-    [row] = _bench_evaluation.rows(tiny(phantoms, tmp_path))
+    monkeypatch.setattr(evaluation_rows, "IMAGES", 5000)
+    monkeypatch.setattr(evaluation_rows, "REPLICATES", 20)
+    monkeypatch.setattr(evaluation_rows, "LIBRARY_DRAWS", 2)
+    [row] = evaluation_rows.rows(tiny(phantoms, tmp_path))
     assert row.work == "bootstrap, 20 draws x 5,000 images x 14"
     assert len(row.ours) == len(row.other) == REPEATS
 
 
 def test_without_gradio_the_demo_is_skipped_with_the_reason(phantoms, tmp_path, monkeypatch):
-    installed = _bench.find_spec
+    installed = bench_rows.find_spec
     monkeypatch.setattr(
-        _bench, "find_spec", lambda name: None if name == "gradio" else installed(name)
+        bench_rows, "find_spec", lambda name: None if name == "gradio" else installed(name)
     )
-    [row] = _bench_demo.rows(tiny(phantoms, tmp_path))
+    [row] = demo_rows.rows(tiny(phantoms, tmp_path))
     assert row == Skipped("the demo", "not installed: gradio; pip install -r requirements.txt")
 
 
 def test_without_the_grad_cam_package_its_row_alone_is_skipped(phantoms, tmp_path, monkeypatch):
-    monkeypatch.setattr(_bench, "find_spec", lambda name: None)
+    monkeypatch.setattr(bench_rows, "find_spec", lambda name: None)
     setting = tiny(phantoms, tmp_path)
-    forward, served, package = _bench.measure(setting, [Group.EXPLAINING])
+    forward, served, package = bench_rows.measure(setting, [Group.EXPLAINING])
     assert forward.beside.startswith("one forward pass")
     assert isinstance(served, Skipped)
     assert "not installed: onnxruntime, onnx, onnxscript" in served.reason
@@ -196,7 +194,7 @@ def test_a_demo_that_does_not_start_is_told_in_its_own_words(tmp_path):
     log = tmp_path / "demo.log"
     with (
         pytest.raises(ChexnetError, match=r"did not start; it said: Error: .*demo\.log"),
-        _bench_served.served(tmp_path / "none.pth", log),
+        bench_served.served(tmp_path / "none.pth", log),
     ):
         pass
 
@@ -204,7 +202,7 @@ def test_a_demo_that_does_not_start_is_told_in_its_own_words(tmp_path):
 def serve_until_ended(weights: Path, out: Path) -> None:
     """Serve as the bench does; tells the demo's process when it is served."""
     subprocess.Popen = Recorded
-    with _bench_served.served(weights, out / "demo.log"):
+    with bench_served.served(weights, out / "demo.log"):
         (out / "ready.tmp").write_text(str(Recorded.started[-1].pid))
         (out / "ready.tmp").rename(out / "ready")
         signal.pause()
@@ -223,10 +221,10 @@ def test_a_bench_that_is_ended_from_outside_leaves_no_demo(phantoms, tmp_path):
 
 
 def test_a_step_from_the_pack_stands_beside_one_that_reads_nothing(phantoms, tmp_path, monkeypatch):
-    monkeypatch.setattr(_bench_training, "_ranks", lambda setting: Skipped("ranks", "not here"))
+    monkeypatch.setattr(training_rows, "_ranks", lambda setting: Skipped("ranks", "not here"))
     setting = Setting(tmp_path, phantoms, images=12, size=64, repeats=2, steps=1)
-    monkeypatch.setattr(_bench_training.torch.cuda, "is_available", lambda: False)
-    held, gpu, ranks = _bench_training.rows(setting)
+    monkeypatch.setattr(training_rows.torch.cuda, "is_available", lambda: False)
+    held, gpu, ranks = training_rows.rows(setting)
     assert (held.unit, held.target) == ("ms a step", "at least 0.95x")
     assert len(held.ours) == len(held.other) == 2
     assert gpu == Skipped("a training step on a GPU, 64 px", "no GPU")
@@ -236,25 +234,25 @@ def test_a_step_from_the_pack_stands_beside_one_that_reads_nothing(phantoms, tmp
 @pytest.mark.slow
 def test_two_ranks_are_timed_epoch_by_epoch_but_for_the_first(phantoms, tmp_path):
     setting = Setting(tmp_path, phantoms, size=64, repeats=2)
-    [seconds] = _bench_training._epochs(setting, "cpu", 2)
+    [seconds] = training_rows._epochs(setting, "cpu", 2)
     assert seconds > 0
 
 
 def test_the_floors_are_those_of_densenet():
-    operations, moved = _bench_floors.work_of(224)
+    operations, moved = bench_floors.work_of(224)
     # 2.87 GMAC forward (torchvision's own figure), two operations each, three passes; the first
     # layer needs no gradient of its input.
     assert 0.95 < operations / (2.87e9 * 2 * 3) <= 1
     assert 0.2e9 < moved < 2e9
-    told = _bench_floors.floors(224, "NVIDIA H200")
+    told = bench_floors.floors(224, "NVIDIA H200")
     assert "images/s by arithmetic" in told
-    assert "images/s" not in _bench_floors.floors(224, "another card")
+    assert "images/s" not in bench_floors.floors(224, "another card")
 
 
 def test_the_plot_shows_the_rows_that_have_a_speed(tmp_path):
     sides = ([1.0], [10.0], "PIL", "at least 5x")
-    _bench_plot.plot([Row("reading", "ms", *sides)], tmp_path / "plot.png")
+    bench_plot.plot([Row("reading", "ms", *sides)], tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.width > 600
-    _bench_plot.plot([CostRow("cost", "ms", *sides)], tmp_path / "none.png")
+    bench_plot.plot([CostRow("cost", "ms", *sides)], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()

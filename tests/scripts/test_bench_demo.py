@@ -10,10 +10,8 @@ from httpx import ReadTimeout
 from chexnet.errors import ChexnetError, DataError
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
-from scripts import (
-    _bench_demo,
-)
-from scripts._bench_tutorial import Tutorial
+from scripts.bench import demo as demo_rows
+from scripts.bench.tutorial import Tutorial
 from tests.scripts.test_bench import CLIENTS, tiny
 
 
@@ -36,21 +34,21 @@ def asked(phantoms, tmp_path_factory):
 
 def test_right_answers_are_let_through(asked):
     _, _, expected, answers = asked
-    _bench_demo.refuse_alike(expected)
-    _bench_demo.refuse_wrong(answers, expected)
+    demo_rows.refuse_alike(expected)
+    demo_rows.refuse_wrong(answers, expected)
 
 
 def test_two_visitors_with_each_others_answers_are_noticed(asked):
     _, _, expected, (first, second, third) = asked
     with pytest.raises(ChexnetError, match=r"2 wrong answers of 3 \(of picture 1, 2\)"):
-        _bench_demo.refuse_wrong([second, first, third], expected)
+        demo_rows.refuse_wrong([second, first, third], expected)
 
 
 def test_a_heatmap_of_another_finding_is_noticed(asked):
     _, _, expected, (first, *others) = asked
     other = expected[0].heatmap(FINDINGS[1]).tolist()
     with pytest.raises(ChexnetError, match=r"1 wrong answers of 3 \(of picture 1\)"):
-        _bench_demo.refuse_wrong([first | {"heatmap": other}, *others], expected)
+        demo_rows.refuse_wrong([first | {"heatmap": other}, *others], expected)
 
 
 class MixedUp:
@@ -70,18 +68,18 @@ class MixedUp:
 def test_no_row_comes_of_a_demo_that_mixes_visitors_up(asked):
     setting, paths, expected, answers = asked
     right, wrong = MixedUp(paths, answers), MixedUp(paths, answers, "/predict")
-    row = _bench_demo._crowd([right] * CLIENTS, paths, expected, 64, 2)
+    row = demo_rows._crowd([right] * CLIENTS, paths, expected, 64, 2)
     assert len(row.ours) == len(row.other) == 2
     with pytest.raises(ChexnetError, match=r"2 wrong answers of 3 .*No speed is reported"):
-        _bench_demo._crowd([wrong] * CLIENTS, paths, expected, 64, 2)
+        demo_rows._crowd([wrong] * CLIENTS, paths, expected, 64, 2)
     # At once only: what one visitor alone is told is right.
     with pytest.raises(ChexnetError, match=r"1 wrong answers of 3 \(of picture 2\)"):
-        _bench_demo._crowd([right, wrong, right], paths, expected, 64, 2)
+        demo_rows._crowd([right, wrong, right], paths, expected, 64, 2)
     tutorial = Tutorial(setting.network, setting.size)
     with pytest.raises(ChexnetError, match="1 wrong answers of 1"):
-        next(_bench_demo._one(wrong, paths[0], expected[0], tutorial, 1))
+        next(demo_rows._one(wrong, paths[0], expected[0], tutorial, 1))
     wrong = MixedUp(paths, answers, "/heatmap")
-    measured = _bench_demo._one(wrong, paths[0], expected[0], tutorial, 1)
+    measured = demo_rows._one(wrong, paths[0], expected[0], tutorial, 1)
     assert "upload of a" in next(measured).work
     with pytest.raises(ChexnetError, match="heatmap of Atelectasis is wrong"):
         next(measured)
@@ -101,13 +99,13 @@ def test_a_visitor_without_an_answer_is_one_message_and_no_row(asked, error, tol
 
     _, paths, expected, _ = asked
     with pytest.raises(ChexnetError, match=told):
-        _bench_demo._crowd([Unanswered()] * CLIENTS, paths, expected, 64, 1)
+        demo_rows._crowd([Unanswered()] * CLIENTS, paths, expected, 64, 1)
 
 
 def test_pictures_that_cannot_be_told_apart_are_refused_before_anything_is_measured(asked):
     _, _, (first, second, _), _ = asked
     with pytest.raises(DataError, match="pictures 1 and 3 the same answer"):
-        _bench_demo.refuse_alike([first, second, first])
+        demo_rows.refuse_alike([first, second, first])
 
 
 def test_both_sides_answer_alike(asked):

@@ -247,7 +247,7 @@ def test_training_keeps_the_memory_of_a_step_for_the_next(kept):
     code = f"""
 import re
 import numpy as np
-from scripts._training import keep_memory
+from scripts.console import keep_memory
 
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000

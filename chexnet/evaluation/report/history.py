@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from chexnet.errors import DataError
+from chexnet.evaluation.scoring import Scored
+from chexnet.evaluation.summary import Summary, number
 from chexnet.files import write_text
+from chexnet.metadata import surroundings
 
 NAME = "test_scores.csv"
 COLUMNS = (
@@ -58,3 +61,35 @@ def note_scoring(folder: Path, row: dict[str, Any]) -> list[dict[str, str]]:
     writer.writerows(rows)
     write_text(folder / NAME, text.getvalue())
     return rows
+
+
+def record_scoring(scored: Scored, summary: Summary, folder: Path) -> list[dict[str, str]]:
+    """Note a scoring of test images beside its weights; one of validation images is not noted.
+
+    Args:
+        scored: what was scored.
+        summary: its figures.
+        folder: of the weights.
+
+    Raises:
+        ChexnetError: the folder cannot be written, or holds another file of that name.
+    """
+    facts = scored.facts
+    if facts["part"] == "val":
+        return []
+    members = facts.get("ensemble", [facts["weights"]])
+    made = surroundings()
+    row = {
+        "date": made["date"],
+        "code": made["code"],
+        "weights": " + ".join(one["file"] for one in members),
+        "tta": facts["tta"],
+        "table": facts["table"],
+        "split": facts["split"],
+        "part": facts["part"],
+        "fingerprint": facts["fingerprints"].get(facts["part"], ""),
+        "images": summary.images,
+        "mean_auroc_findings": number(summary.findings.value),
+        "leaky": facts["leaky"],
+    }
+    return note_scoring(folder, row)

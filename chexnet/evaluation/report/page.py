@@ -9,6 +9,7 @@ import base64
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,31 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from chexnet.data.nih import BOXES
 from chexnet.data.splits import LEAKY
+from chexnet.distributed import pick_device
+from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.bootstrap import Interval
+from chexnet.evaluation.holdout import Subject
+from chexnet.evaluation.localization import Target, boxed_targets, maps_of
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.report.cases import Case, Pictures, WrongPlaces, confident_errors
+from chexnet.evaluation.report.cases import (
+    Case,
+    Pictures,
+    WrongPlaces,
+    confident_errors,
+    wrong_places,
+)
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.published import PUBLISHED, Published, place, same_split
 from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
+from chexnet.files import write_text
 from chexnet.labels import FINDINGS, spoken
+from chexnet.metadata import surroundings
 
 NOT_CLINICAL = "Research and education only, never for clinical use."
 RULE = "youden"
@@ -236,3 +251,55 @@ def _data_url(pixels: np.ndarray, side: int | None = None) -> str:
 
 def _encoded(kind: str, file: io.BytesIO) -> str:
     return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a report shows beside figures; None where it is a CSV that is scored.
+
+    Attributes:
+        pictures: file name to what the network saw of it, uint8 (H, W).
+        maps: the heatmaps of boxed findings, with their targets.
+    """
+
+    pictures: Pictures | None = None
+    maps: tuple[list[Target], dict[tuple[str, str], np.ndarray]] | None = None
+
+
+def looks_of(subject: Subject, device: str, on_progress: Callable[[int, int], None]) -> Looks:
+    """The pictures of a part, and the heatmaps of its boxes where the data have a list of them."""
+    if not (subject.study.folder.root / BOXES).is_file():
+        return Looks(subject.picture)
+    try:
+        targets = boxed_targets(subject)
+    except DataError:  # the list has boxes, none of them in this part
+        return Looks(subject.picture)
+    models = [subject.model.to(pick_device(device))]
+    [maps] = maps_of(subject, models, targets, on_progress=on_progress)
+    return Looks(subject.picture, (targets, maps))
+
+
+def write_report(
+    scored: Scored,
+    found: Assessment,
+    folder: Path,
+    record: list[dict[str, str]] | None,
+    looks: Looks,
+) -> None:
+    """Write report.html and model_card.md into `folder`."""
+    places = None
+    if looks.maps and found.operating:
+        targets, maps = looks.maps
+        places = wrong_places(
+            targets,
+            lambda target: maps[target.image, target.label],
+            found.calibrated,
+            {name: point.threshold for name, point in found.operating["youden"].items()},
+            looks.pictures,
+        )
+    about = {"notes": scored.notes, "made": surroundings(), "record": record}
+    page = report_html(
+        found, scored.scores, scored.facts, pictures=looks.pictures, places=places, **about
+    )
+    write_text(folder / "report.html", page)
+    write_text(folder / "model_card.md", model_card(found, scored.facts, **about))

@@ -14,9 +14,9 @@ from chexnet.evaluation.assessment import Assessment, assess
 from chexnet.evaluation.bootstrap import Interval
 from chexnet.evaluation.localization import Target
 from chexnet.evaluation.metrics import Scores, roc
+from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
 from chexnet.evaluation.report.page import model_card, report_html
-from chexnet.evaluation.report.page import page as report
 from chexnet.evaluation.report.plots import _corners
 from chexnet.evaluation.report.published import PUBLISHED
 from chexnet.evaluation.thresholds import RULES, fit_on

@@ -14,8 +14,8 @@ import numpy as np
 
 from chexnet.data.pack import DONE, FORMAT, Pack
 from chexnet.transforms import Preprocessing
-from scripts._bench import LimitRow, Row, Skipped
-from scripts._bench_setting import Setting
+from scripts.bench.rows import LimitRow, Row, Skipped
+from scripts.bench.setting import Setting
 
 IMAGES = 112_120  # of the whole of NIH
 SIZE = 224
@@ -105,7 +105,7 @@ def _open(place: Path, size: int) -> tuple[float, float]:
 def _train(data: Path, out: Path, size: int) -> float:
     from chexnet.config import TrainConfig
     from chexnet.training.loop import fit
-    from scripts._training import keep_memory
+    from scripts.console import keep_memory
 
     keep_memory()  # as scripts.train does
     asked = {"init": "none", "size": size, "epochs": 1, "split": "patient", "device": "cpu"}

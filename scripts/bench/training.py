@@ -20,11 +20,11 @@ from chexnet.data.datasets import Batch, PackedDataSet, batch_loader, default_wo
 from chexnet.errors import ChexnetError
 from chexnet.model import build
 from chexnet.training.step import Stepper
-from scripts._bench import Row, Skipped, in_turn
-from scripts._bench_floors import floors
-from scripts._bench_served import ROOT
-from scripts._bench_setting import Setting, kind_of
-from scripts._bench_tutorial import whole_transform
+from scripts.bench.floors import floors
+from scripts.bench.rows import Row, Skipped, in_turn
+from scripts.bench.served import ROOT
+from scripts.bench.setting import Setting, kind_of
+from scripts.bench.tutorial import whole_transform
 
 BATCH, LARGE = 12, 256
 """Images a step: the plain recipe's, and one that fills a large GPU."""

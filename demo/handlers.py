@@ -12,11 +12,11 @@ import numpy as np
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
 from chexnet.labels import spoken
-from demo import downloads, markup
+from demo import downloads, rendering
 from demo.components import data_url, said
-from demo.desk import Desk, Seen
 from demo.examples import by_name
 from demo.pictures import Look, png, windowed, with_heat
+from demo.service import Desk, Seen
 
 HEATMAP, COMPARE, PLAIN = "Heatmap", "Compare", "Radiograph"
 VIEWS = (HEATMAP, COMPARE, PLAIN)
@@ -89,20 +89,22 @@ class Page:
         self, shown: Shown, heat: np.ndarray | None, method: str, view: str, how: Look
     ) -> tuple[Shown, str, str, str, Any]:
         seen = shown.seen
-        verdict = markup.verdict(seen, shown.anyway)
+        verdict = rendering.verdict(seen, shown.anyway)
         plain = windowed(seen.picture, how)
         if heat is None:
-            picture = markup.viewer(png(plain), seen, None, None, how, method)
-            return shown, verdict, markup.EMPTY_BARS, picture, _hidden()
-        bars = markup.bars(seen.prediction.probabilities, self.predictor.thresholds, shown.finding)
+            picture = rendering.viewer(png(plain), seen, None, None, how, method)
+            return shown, verdict, rendering.EMPTY_BARS, picture, _hidden()
+        bars = rendering.bars(
+            seen.prediction.probabilities, self.predictor.thresholds, shown.finding
+        )
         if view == PLAIN:
-            picture = markup.viewer(png(plain), seen, None, None, how, method)
+            picture = rendering.viewer(png(plain), seen, None, None, how, method)
             return shown, verdict, bars, picture, _hidden()
         over = png(with_heat(seen.picture, heat, self.crop, how, method))
         if view == COMPARE:
-            caption = markup.caption_only(heat, seen, shown.finding, how, method)
+            caption = rendering.caption_only(heat, seen, shown.finding, how, method)
             return shown, verdict, bars, caption, gr.update(value=(png(plain), over), visible=True)
-        picture = markup.viewer(over, seen, shown.finding, heat, how, method)
+        picture = rendering.viewer(over, seen, shown.finding, heat, how, method)
         return shown, verdict, bars, picture, _hidden()
 
     async def look(self, path: Any, method: str, view: str, *look: Any) -> tuple:
@@ -196,7 +198,7 @@ class Page:
         """The answer as plain values; nothing of it says whose picture it was."""
         prediction = seen.prediction
         return {
-            "notice": markup.NOT_FOR_DIAGNOSIS,
+            "notice": rendering.NOT_FOR_DIAGNOSIS,
             "trained_on": self.predictor.card.trained_on,
             "probabilities": prediction.probabilities,
             "thresholds": self.predictor.thresholds,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from demo import guard
+from demo import security
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -129,7 +129,7 @@ class Wall:
         host = headers.get(b"host", b"").decode("latin-1")
         name = urlsplit(f"//{host}").hostname
         share = self.share_host()
-        if self.local and share is None and name not in guard.LOOPBACK:
+        if self.local and share is None and name not in security.LOOPBACK:
             # Another name that leads to this machine: a page elsewhere may pretend to be ours.
             raise Refused(421, "Open the demo by the address that it printed.")
         origin = headers.get(b"origin")
@@ -142,15 +142,15 @@ class Wall:
         """Read a body; returns the scope and the receiver that Gradio gets."""
         headers = dict(scope["headers"])
         upload = scope["path"].rstrip("/").endswith("/upload")
-        limit = guard.MAX_UPLOAD + 2**10 if upload else guard.MAX_BODY
+        limit = security.MAX_UPLOAD + 2**10 if upload else security.MAX_BODY
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > limit):
             raise _too_large(limit)
-        if upload and _size(self.folder) > guard.MAX_FOLDER:
+        if upload and _size(self.folder) > security.MAX_FOLDER:
             raise Refused(503, "Too many pictures wait to be read. Try again in a few minutes.")
         body = bytearray()
         try:
-            async with asyncio.timeout(guard.MAX_BODY_SECONDS):
+            async with asyncio.timeout(security.MAX_BODY_SECONDS):
                 await self._fill(body, limit, receive)
         except TimeoutError:
             raise Refused(408, "The upload took too long.") from None
@@ -181,7 +181,7 @@ class Wall:
                 raise _too_large(limit)
             body += chunk
             self.held += len(chunk)
-            if self.held > guard.MAX_HELD:
+            if self.held > security.MAX_HELD:
                 raise Refused(503, "Too many uploads at once. Try again in a minute.")
             more = message.get("more_body", False)
 
@@ -200,7 +200,7 @@ def _nameless(body: bytes, kind: bytes) -> bytes:
     if not found:
         raise Refused(400, "Expected one picture as multipart/form-data.")
     line = b"--" + found[1]
-    head, end, _ = body[: guard.MAX_HEADERS].partition(b"\r\n\r\n")
+    head, end, _ = body[: security.MAX_HEADERS].partition(b"\r\n\r\n")
     if not head.startswith(line + b"\r\n") or not end:
         raise Refused(400, "The name of the file is too long, or this is no upload.")
     if b"filename" not in head or body.count(b"\r\n" + line) != 1:

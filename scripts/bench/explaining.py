@@ -9,13 +9,12 @@ from chexnet.explain import explain
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.inference.engine import open_engine
 from chexnet.inference.gate import judge
-from chexnet.inference.predictor import Predictor
+from chexnet.inference.predictor import Predictor, looked_at
 from chexnet.model import load_weights
 from chexnet.transforms import item_pixels, normalise
-from scripts._bench import CostRow, Row, Skipped, in_turn, missing
-from scripts._bench_setting import Setting, kind_of
-from scripts._bench_tutorial import Tutorial
-from scripts._predicting import looked_at
+from scripts.bench.rows import CostRow, Row, Skipped, in_turn, missing
+from scripts.bench.setting import Setting, kind_of
+from scripts.bench.tutorial import Tutorial
 
 MORE = 4
 """Calls are short here: so many times the repeats are made, for a median that holds still."""

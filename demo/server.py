@@ -12,10 +12,10 @@ from fastapi.middleware import Middleware
 
 from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
-from demo import guard
-from demo.app import build, look_of_page
-from demo.desk import Desk
-from demo.wall import Wall
+from demo import security
+from demo.layout import build, look_of_page
+from demo.middleware import Wall
+from demo.service import Desk
 
 
 @dataclass
@@ -50,7 +50,7 @@ def serve(
     """Serve the page until the block ends.
 
     Args:
-        folder: of `guard.private_folder`; the only one that uploads are read from.
+        folder: of `security.private_folder`; the only one that uploads are read from.
         weights: a weights file.
         host: address to listen at.
         port: None for the first free one.
@@ -68,7 +68,7 @@ def serve(
     wall = Middleware(
         Wall,
         folder=folder,
-        local=host in guard.LOOPBACK,
+        local=host in security.LOOPBACK,
         share_host=lambda: urlsplit(blocks.share_url or "").netloc or None,
     )
     said = StringIO()
@@ -86,7 +86,7 @@ def serve(
                     "redoc_url": None,
                     "middleware": [wall],
                 },
-                **guard.launch_settings(),
+                **security.launch_settings(),
                 **look_of_page(),
             )
     except OSError as error:

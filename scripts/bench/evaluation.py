@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 from chexnet.evaluation.bootstrap import replicate_aurocs
 from chexnet.evaluation.metrics import Scores
 from chexnet.labels import FINDINGS
-from scripts._bench import Row, in_turn
-from scripts._bench_setting import Setting
+from scripts.bench.rows import Row, in_turn
+from scripts.bench.setting import Setting
 
 IMAGES, PATIENTS = 25_596, 2_797
 """Of NIH's official test list."""

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from demo.guard import ADMITTED
-from scripts._bench import Group, Skipped, measure, table
-from scripts._cli import Out, new_app, run
+from demo.security import ADMITTED
+from scripts.bench.rows import Group, Skipped, measure, table
+from scripts.cli import Out, new_app, run
 
 app = new_app()
 
@@ -40,8 +40,8 @@ def bench(
 
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
-    from scripts._bench_plot import plot
-    from scripts._bench_setting import Setting
+    from scripts.bench.plot import plot
+    from scripts.bench.setting import Setting
 
     setting = Setting(
         out=out,

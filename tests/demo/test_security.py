@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from chexnet.errors import ConfigError
-from demo import guard
-from demo.wall import Wall
+from demo import security
+from demo.middleware import Wall
 
 JOIN = "/gradio_api/queue/join"
 ARGUMENTS = {"method": "POST", "path": "/gradio_api/upload", "type": "http"}
@@ -44,7 +44,7 @@ def test_an_honest_request_comes_through(tmp_path):
 
 
 def test_a_body_that_takes_too_long_is_dropped(tmp_path, monkeypatch):
-    monkeypatch.setattr(guard, "MAX_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(security, "MAX_BODY_SECONDS", 0.05)
 
     async def slow():
         await asyncio.sleep(5)
@@ -54,12 +54,12 @@ def test_a_body_that_takes_too_long_is_dropped(tmp_path, monkeypatch):
 
 def test_a_full_folder_takes_no_more(tmp_path, monkeypatch):
     (tmp_path / "waiting").write_bytes(bytes(100))
-    monkeypatch.setattr(guard, "MAX_FOLDER", 99)
+    monkeypatch.setattr(security, "MAX_FOLDER", 99)
     assert ask(Wall(behind, tmp_path, local=True))[0] == 503
 
 
 def test_too_many_bytes_at_once_are_refused_and_forgotten(tmp_path, monkeypatch):
-    monkeypatch.setattr(guard, "MAX_HELD", 10)
+    monkeypatch.setattr(security, "MAX_HELD", 10)
     wall = Wall(behind, tmp_path, local=True)
 
     async def much():
@@ -108,9 +108,9 @@ def test_a_page_on_the_network_is_asked_by_any_name(tmp_path):
 
 
 def test_places_are_counted_and_given_back():
-    admission = guard.Admission(2)
+    admission = security.Admission(2)
     with admission.one(), admission.one():
-        with pytest.raises(guard.Busy, match="The class is full"), admission.one():
+        with pytest.raises(security.Busy, match="The class is full"), admission.one():
             pass
         assert admission.count == 2
     assert admission.count == 0
@@ -119,7 +119,7 @@ def test_places_are_counted_and_given_back():
 def test_the_private_folder_is_ours_alone_and_goes(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_ALLOWED_PATHS", "/")
     monkeypatch.setenv("GRADIO_TEMP_DIR", "elsewhere")
-    with guard.private_folder(tmp_path) as folder:
+    with security.private_folder(tmp_path) as folder:
         assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
         assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
         assert "GRADIO_ALLOWED_PATHS" not in os.environ
@@ -130,8 +130,8 @@ def test_the_private_folder_is_ours_alone_and_goes(tmp_path, monkeypatch):
 HOLD = """
 import sys, time
 from pathlib import Path
-from demo import guard
-with guard.private_folder(Path(sys.argv[1])) as folder:
+from demo import security
+with security.private_folder(Path(sys.argv[1])) as folder:
     (folder / "DOE_JANE.png").write_bytes(b"x")
     print("there", flush=True)
     time.sleep(60)
@@ -150,35 +150,35 @@ def test_a_killed_demos_folder_goes_at_the_next_start_and_a_running_ones_stays(t
         killed.kill()
         killed.wait()
         assert len(list(tmp_path.rglob("DOE_JANE.png"))) == 2
-        with guard.private_folder(tmp_path):
+        with security.private_folder(tmp_path):
             assert len(list(tmp_path.rglob("DOE_JANE.png"))) == 1
             running.kill()
         running.wait()
-        with guard.private_folder(tmp_path):
+        with security.private_folder(tmp_path):
             assert list(tmp_path.rglob("DOE_JANE.png")) == []
 
 
 @pytest.mark.parametrize("share", [True, False])
 def test_a_page_that_others_reach_gets_a_long_password(share):
-    (user, password), made = guard.credentials(None, "127.0.0.1" if share else "0.0.0.0", share)
+    (user, password), made = security.credentials(None, "127.0.0.1" if share else "0.0.0.0", share)
     assert made
     assert user
     assert len(password) >= 24
-    assert password != guard.credentials(None, "0.0.0.0", False)[0][1]
+    assert password != security.credentials(None, "0.0.0.0", False)[0][1]
 
 
 def test_a_page_for_this_machine_alone_needs_no_password():
-    assert guard.credentials(None, "127.0.0.1", False) == (None, False)
+    assert security.credentials(None, "127.0.0.1", False) == (None, False)
 
 
 def test_a_given_password_may_hold_colons():
-    assert guard.credentials("a:b:c", "0.0.0.0", True) == (("a", "b:c"), False)
+    assert security.credentials("a:b:c", "0.0.0.0", True) == (("a", "b:c"), False)
 
 
 @pytest.mark.parametrize("auth", ["", "user", "user:", ":password"])
 def test_half_a_login_is_refused(auth):
     with pytest.raises(ConfigError, match="USER:PASSWORD"):
-        guard.credentials(auth, "127.0.0.1", False)
+        security.credentials(auth, "127.0.0.1", False)
 
 
 def test_an_upload_is_known_by_where_it_really_lies(tmp_path):
@@ -188,12 +188,12 @@ def test_an_upload_is_known_by_where_it_really_lies(tmp_path):
     good.write_bytes(b"x")
     outside.write_bytes(b"x")
     (inside / "link").symlink_to(outside)
-    assert guard.upload_inside(str(good), inside) == good.resolve()
+    assert security.upload_inside(str(good), inside) == good.resolve()
     for wrong in (str(outside), f"{inside}/../b.png", str(inside / "link"), "a.png", str(inside)):
         with pytest.raises(ConfigError, match="no upload"):
-            guard.upload_inside(wrong, inside)
+            security.upload_inside(wrong, inside)
 
 
 def test_uploads_outlive_the_longest_wait():
     # 64 admitted at half a second each wait 32 s; the net must not take what somebody waits for.
-    assert guard.SWEEP[1] > 10 * guard.ADMITTED * 0.5
+    assert security.SWEEP[1] > 10 * security.ADMITTED * 0.5

@@ -21,7 +21,7 @@ from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
 from chexnet.inference.gate import Verdict, judge
 from chexnet.inference.predictor import Prediction, Predictor
 from chexnet.labels import FINDINGS
-from demo import guard
+from demo import security
 from demo.pictures import reduced
 
 BATCH = 8
@@ -34,7 +34,7 @@ EXPIRED = "This picture is no longer kept. Please upload it again."
 
 @dataclass(frozen=True)
 class Seen:
-    """What is kept of one picture, in memory only, for `guard.KEPT_SECONDS`. At most about 1 MB.
+    """What is kept of one picture, in memory only, for `security.KEPT_SECONDS`. At most about 1 MB.
 
     Attributes:
         prediction: what the network said; it holds no picture but its own input.
@@ -121,7 +121,7 @@ class Desk:
     def __init__(self, predictor: Predictor, folder: Path) -> None:
         """Start the threads, and run everything once so that the first visitor need not wait."""
         self.predictor, self.folder = predictor, folder
-        self.admission = guard.Admission()
+        self.admission = security.Admission()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         # Items stand in for pictures: the page draws from `Seen.picture`, which may have 16 bits.
         self._batcher = Batcher(lambda items: predictor.predict_items(items, items))
@@ -147,7 +147,7 @@ class Desk:
         try:
             return await self.look_at_example(path)
         finally:
-            guard.discard(path)  # whatever happened, also for one who is turned away
+            security.discard(path)  # whatever happened, also for one who is turned away
 
     async def look_at_example(self, path: Path) -> Seen:
         """The same of a file of ours, which stays."""
@@ -193,7 +193,7 @@ class Desk:
         Raises:
             ConfigError: see `heat`; the message repeats nothing of the request.
         """
-        if not isinstance(seen, Seen) or time.monotonic() - seen.since > guard.KEPT_SECONDS:
+        if not isinstance(seen, Seen) or time.monotonic() - seen.since > security.KEPT_SECONDS:
             raise ConfigError(EXPIRED)
         if finding not in self.findings:
             raise ConfigError(f"Expected one of these findings: {', '.join(self.findings)}.")
@@ -206,7 +206,7 @@ class Desk:
         return max(self.findings, key=seen.prediction.probabilities.__getitem__)
 
     def _read(self, path: Path) -> tuple:
-        radiograph = read_radiograph(path.read_bytes(), max_pixels=guard.MAX_PIXELS)
+        radiograph = read_radiograph(path.read_bytes(), max_pixels=security.MAX_PIXELS)
         verdict = judge(radiograph)
         item = self.predictor.item_of(radiograph.as_uint8())
         return item, reduced(radiograph), verdict, radiograph.facts, radiograph.pixels.shape

@@ -23,9 +23,9 @@ from chexnet.inference.gate import (
 )
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
-from scripts._gate import crop
-from scripts._gate_learning import train
-from scripts._gate_pictures import MISLAID, PHANTOM_SEED, Pictures
+from scripts.gate.learning import train
+from scripts.gate.making import crop
+from scripts.gate.pictures import MISLAID, PHANTOM_SEED, Pictures
 
 FOLDS = 3
 VIEWS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from scripts._cli import Out, new_app, progress_bar, run
+from scripts.cli import Out, new_app, progress_bar, run
 
 app = new_app()
 
 SEEDS = {"first": 1, "mixed": 3, "unseen": 2}
 """Seeds of the phantoms; no two share a patient, and the demo's examples have another."""
-IMAGES = Path(__file__).parents[1] / "weights" / "real_images.txt"
+IMAGES = Path(__file__).parents[2] / "weights" / "real_images.txt"
 BEST = "best_chexnet_params.pth"
 
 # Phantoms alone first, at half the size, where a pass is three times as quick. Nothing is
@@ -56,9 +56,9 @@ def starter(
     weights in half precision and their model card, README.md, beside them.
     """
     from chexnet.files import write_text
-    from scripts._starter_card import card
-    from scripts._starter_data import mix
-    from scripts._starter_store import report, store
+    from scripts.starter.data import mix
+    from scripts.starter.model_card import card
+    from scripts.starter.store import report, store
 
     print("Research and education only, not for clinical use.")
     half, packs, mixture = size // 2, out / "packs", out / "mixture"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._cli import Data, new_app, progress_bar, run
+from scripts.cli import Data, new_app, progress_bar, run
 
 app = new_app()
 
@@ -29,9 +29,9 @@ def gate(
 
     Seven in ten of the train_val patients are learned from; the others are only measured on.
     """
-    from scripts import _gate_check as checking
-    from scripts import _gate_learning as learning
-    from scripts import _gate_pictures as making
+    from scripts.gate import check as checking
+    from scripts.gate import learning
+    from scripts.gate import pictures as collecting
 
     if check:
         for name, share in checking.others(others) if others else ():
@@ -41,7 +41,7 @@ def gate(
         for name, share in found.items():
             print(f"{name}: {share}", flush=True)
     with progress_bar("Pictures", "parts") as on_progress:
-        pictures = making.collect(data, on_progress)
+        pictures = collecting.collect(data, on_progress)
     if check:
         with progress_bar("Cross-validation", "steps") as on_progress:
             found = dict(checking.cross_validate(pictures, steps, on_progress))

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from chexnet.files import replacing
 from chexnet.inference.gate import KINDS, THUMBNAIL
-from scripts import _gate as making
-from scripts._gate_pictures import Pictures
+from scripts.gate import making
+from scripts.gate.pictures import Pictures
 
 BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 44, "slice": 30, "text": 20}
 BATCH |= {"piece": 22}

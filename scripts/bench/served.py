@@ -14,7 +14,7 @@ from typing import Any
 
 from chexnet.errors import ChexnetError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 180.0
 STOP_SECONDS = 30.0
 NO_FIGURE = "No speed is reported of a demo that does not answer everybody rightly."

@@ -8,18 +8,18 @@ import numpy as np
 from chexnet.explain import CLOSED_FORM
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from chexnet.metadata import Card, better_than_guessing
-from demo import guard
+from demo import security
 from demo.components import data_url
-from demo.desk import Seen
 from demo.examples import thumbnails
 from demo.pictures import Look, gradient, png, top_of
+from demo.service import Seen
 
 NOT_FOR_DIAGNOSIS = (
     "Research and education only. Not for diagnosis: never decide anything about a patient with it."
 )
 KEPT = (
     "Your file is removed from the disk as soon as it is answered. A reduced copy and the result "
-    f"stay in memory for {guard.KEPT_SECONDS // 60} minutes, for you alone, so that you can choose "
+    f"stay in memory for {security.KEPT_SECONDS // 60} minutes, for you alone, so that you can choose "
     "another finding. Names and other tags of a DICOM are never read."
 )
 

@@ -11,9 +11,9 @@ from PIL import Image
 from chexnet.data.datasets import PackedDataSet
 from chexnet.data.pack import prepare
 from chexnet.transforms import normalise
-from scripts._bench import Row, Skipped, in_turn, missing
-from scripts._bench_setting import Setting, kind_of
-from scripts._bench_tutorial import item_transform, whole_transform
+from scripts.bench.rows import Row, Skipped, in_turn, missing
+from scripts.bench.setting import Setting, kind_of
+from scripts.bench.tutorial import item_transform, whole_transform
 
 BATCH = 12
 AGAIN = 4

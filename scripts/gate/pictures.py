@@ -16,7 +16,7 @@ from chexnet.inference.gate import thumbnail
 from chexnet.parallel import process_map
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
-from scripts import _gate as making
+from scripts.gate import making
 
 PHANTOM_SEED, PHANTOMS = 990, 240
 MISLAID = ("00003490_011.png", "00017625_000.png", "00017999_000.png")

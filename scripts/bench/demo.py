@@ -15,10 +15,10 @@ import numpy as np
 from chexnet.errors import ChexnetError, DataError
 from chexnet.inference.predictor import Prediction, Predictor
 from chexnet.labels import FINDINGS
-from scripts._bench import CostRow, Row, Skipped, in_turn, missing
-from scripts._bench_served import NO_FIGURE, ask, leave, served, visitors
-from scripts._bench_setting import Setting, kind_of
-from scripts._bench_tutorial import Tutorial
+from scripts.bench.rows import CostRow, Row, Skipped, in_turn, missing
+from scripts.bench.served import NO_FIGURE, ask, leave, served, visitors
+from scripts.bench.setting import Setting, kind_of
+from scripts.bench.tutorial import Tutorial
 
 MORE = 4
 """One visitor's calls are short: so many times the repeats are made."""

@@ -6,12 +6,12 @@ import gradio as gr
 
 from chexnet.explain import CLOSED_FORM
 from chexnet.overlay import COLOURS
-from demo import downloads, guard, markup
+from demo import downloads, rendering, security
 from demo.components import ENDINGS, Pair, Upload, own_html
-from demo.desk import Desk
+from demo.handlers import HEATMAP, VIEWS, Page, guarded
 from demo.model import model_tab
-from demo.page import HEATMAP, VIEWS, Page, guarded
 from demo.pictures import SCALES
+from demo.service import Desk
 from demo.style import (
     BARS_JS,
     CSS,
@@ -35,10 +35,10 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
     """
     page = Page(desk, weights)
     with gr.Blocks(
-        title="chexnet", analytics_enabled=False, delete_cache=guard.SWEEP, fill_width=True
+        title="chexnet", analytics_enabled=False, delete_cache=security.SWEEP, fill_width=True
     ) as blocks:
-        own_html(markup.header(weights, desk.predictor.card))
-        shown = gr.State(None, time_to_live=guard.KEPT_SECONDS)
+        own_html(rendering.header(weights, desk.predictor.card))
+        shown = gr.State(None, time_to_live=security.KEPT_SECONDS)
         with gr.Tab("Radiograph"):
             with gr.Row(elem_classes="cx-main"):
                 with gr.Column(scale=6, min_width=320):
@@ -49,8 +49,8 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                         height=170,
                         elem_id="cx-upload",
                     )
-                    examples = own_html(markup.examples(), EXAMPLE_JS, elem_id="cx-examples")
-                    viewer = own_html(markup.EMPTY_VIEW, js=VIEW_JS, elem_id="cx-viewer")
+                    examples = own_html(rendering.examples(), EXAMPLE_JS, elem_id="cx-examples")
+                    viewer = own_html(rendering.EMPTY_VIEW, js=VIEW_JS, elem_id="cx-viewer")
                     pair = Pair(
                         visible=False,
                         interactive=False,
@@ -76,11 +76,11 @@ def build(desk: Desk, weights: str) -> gr.Blocks:
                             invert = gr.Checkbox(False, label="Invert (bones dark)")
                 with gr.Column(scale=5, min_width=320):
                     gate = own_html("", js=GATE_JS, elem_id="cx-gate")
-                    bars = own_html(markup.EMPTY_BARS, js=BARS_JS, elem_id="cx-findings")
+                    bars = own_html(rendering.EMPTY_BARS, js=BARS_JS, elem_id="cx-findings")
                     take = own_html(downloads.BUTTONS, DOWNLOAD_JS, elem_id="cx-take")
                     # Never drawn: its script makes a file of what it is given.
                     given = own_html("", DELIVERY_JS, html_template=" ", elem_id="cx-given")
-                    own_html(f'<p class="cx-small">{markup.KEPT}</p>')
+                    own_html(f'<p class="cx-small">{rendering.KEPT}</p>')
         with gr.Tab("Model"):
             own_html(model_tab(desk.predictor))
         finding = gr.Textbox(visible=False, label="finding")
