@@ -40,8 +40,8 @@ def package_heatmap(
     """
     cam_class = _package_class(method)
     with _one_at_a_time:
-        subject = _Subject(copy.deepcopy(model).float().eval())
-        cam = cam_class(model=subject, target_layers=[subject.last])
+        holdout = _Subject(copy.deepcopy(model).float().eval())
+        cam = cam_class(model=holdout, target_layers=[holdout.last])
         try:
             raw = _raw_map(cam, image.detach().float(), index)
         finally:

@@ -13,7 +13,7 @@ from chexnet.transforms import Preprocessing
 
 
 @dataclass(frozen=True)
-class Card:
+class Metadata:
     """The description that travels with a network.
 
     Attributes:

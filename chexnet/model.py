@@ -16,7 +16,7 @@ from torchvision.models import DenseNet121_Weights, densenet121
 from chexnet.checkpoint import load_plain, load_sealed, save_sealed
 from chexnet.errors import CheckpointError
 from chexnet.labels import LABELS
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
 
 CHANNELS = 1024
@@ -61,12 +61,12 @@ class Start:
     Attributes:
         model: the network.
         origin: a sentence on where its weights come from.
-        card: of the weights file that it was started from, None where there was none.
+        metadata: of the weights file that it was started from, None where there was none.
     """
 
     model: DenseNet121
     origin: str
-    card: Card | None = None
+    metadata: Metadata | None = None
 
 
 def build(classes: dict[str, int], init: str, seed: int) -> Start:
@@ -100,13 +100,13 @@ def build(classes: dict[str, int], init: str, seed: int) -> Start:
     return _start_from(model, classes, Path(init))
 
 
-def save_weights(path: Path, model: DenseNet121, card: Card, *, half: bool = False) -> None:
+def save_weights(path: Path, model: DenseNet121, metadata: Metadata, *, half: bool = False) -> None:
     """Write the weights file: tensors, card and seal, atomically.
 
     Args:
         path: of the file.
         model: the network.
-        card: what the file says of it.
+        metadata: what the file says of it.
         half: keep the parameters in float16, which halves the file. BatchNorm's running statistics
             stay in float32: a variance below 6e-5 would lose its digits.
     """
@@ -118,16 +118,16 @@ def save_weights(path: Path, model: DenseNet121, card: Card, *, half: bool = Fal
         path,
         {
             "format": FORMAT,
-            "classes": dict(card.classes),
-            "preprocessing": _plain(dataclasses.asdict(card.preprocessing)),
-            "provenance": card.provenance,
-            "validation": card.validation,
+            "classes": dict(metadata.classes),
+            "preprocessing": _plain(dataclasses.asdict(metadata.preprocessing)),
+            "provenance": metadata.provenance,
+            "validation": metadata.validation,
             "state_dict": state,
         },
     )
 
 
-def load_weights(path: Path) -> tuple[DenseNet121, Card]:
+def load_weights(path: Path) -> tuple[DenseNet121, Metadata]:
     """Read a weights file; the network is on the CPU, in float32 and in eval mode.
 
     Raises:
@@ -155,8 +155,8 @@ def load_weights(path: Path) -> tuple[DenseNet121, Card]:
         )
     except (RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} holds no DenseNet-121 of this project.") from error
-    card = Card(classes, preprocessing, content["provenance"], content["validation"])
-    return model.eval(), card
+    metadata = Metadata(classes, preprocessing, content["provenance"], content["validation"])
+    return model.eval(), metadata
 
 
 def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Start:
@@ -166,16 +166,16 @@ def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Star
         )
     content = load_plain(path, legacy=True)
     if isinstance(content, dict) and content.get("format") == FORMAT:
-        other, card = load_weights(path)
+        other, metadata = load_weights(path)
         model.features.load_state_dict(other.features.state_dict())
-        shared = [name for name in classes if name in card.classes]
+        shared = [name for name in classes if name in metadata.classes]
         with torch.no_grad():
             for name in shared:
-                row, source = classes[name], card.classes[name]
+                row, source = classes[name], metadata.classes[name]
                 model.classifier.weight[row] = other.classifier.weight[source]
                 model.classifier.bias[row] = other.classifier.bias[source]
         head = f"its head for {len(shared)} of {len(classes)} classes"
-        return Start(model, f"{path.name} (and {head})", card)
+        return Start(model, f"{path.name} (and {head})", metadata)
     try:
         renamed = {_OLD_KEY.sub(r"\1\2", key): value for key, value in content.items()}
         features = {k[9:]: v for k, v in renamed.items() if k.startswith("features.")}

@@ -40,7 +40,7 @@ class Upload(gr.File):
         try:
             return str(security.upload_inside(str(url_or_file_path), self.folder))
         except ChexnetError as error:
-            raise said(error) from None
+            raise user_error(error) from None
 
     def preprocess(self, payload: FileData | None) -> Path | None:  # type: ignore[override]
         """The upload's real path, or a refusal."""
@@ -49,7 +49,7 @@ class Upload(gr.File):
         try:
             return security.upload_inside(getattr(payload, "path", None), self.folder)
         except ChexnetError as error:
-            raise said(error) from None
+            raise user_error(error) from None
 
 
 def own_html(value: str, js: str | None = None, **options: Any) -> gr.HTML:
@@ -81,7 +81,7 @@ def data_url(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def said(error: Exception) -> gr.Error:
+def user_error(error: Exception) -> gr.Error:
     """An error as the visitor sees it: our own words or one general sentence, no traceback."""
     known = isinstance(error, ChexnetError)
     text = str(error) if known else "Something went wrong here. Please try another picture."

@@ -13,17 +13,17 @@ from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
 from chexnet.labels import spoken
 from demo import downloads, rendering
-from demo.components import data_url, said
+from demo.components import data_url, user_error
 from demo.examples import by_name
-from demo.pictures import Look, png, windowed, with_heat
-from demo.service import Desk, Seen
+from demo.pictures import DisplaySettings, png, windowed, with_heat
+from demo.service import Analysis, Service
 
 HEATMAP, COMPARE, PLAIN = "Heatmap", "Compare", "Radiograph"
 VIEWS = (HEATMAP, COMPARE, PLAIN)
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageState:
     """One visitor's page: what is kept between clicks.
 
     Attributes:
@@ -32,11 +32,11 @@ class Shown:
         anyway: the visitor asked for the result although the gate objected.
     """
 
-    seen: Seen
+    seen: Analysis
     finding: str
     anyway: bool = False
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Shown":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PageState":
         """Itself: Gradio copies states, and nothing in it is changed."""
         return self
 
@@ -60,25 +60,25 @@ def guarded(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
         except gr.Error:
             raise
         except Exception as error:
-            raise said(error) from None
+            raise user_error(error) from None
 
     return called
 
 
-class Page:
+class Handlers:
     """The page's answers. Holds the desk and no visitor's data."""
 
-    def __init__(self, desk: Desk, weights: str) -> None:
+    def __init__(self, desk: Service, weights: str) -> None:
         """Answer through `desk`."""
         self.desk, self.weights = desk, weights
         self.predictor = desk.predictor
-        self.crop = desk.predictor.card.preprocessing.crop
+        self.crop = desk.predictor.metadata.preprocessing.crop
 
     async def show(
-        self, shown: Shown, method: str, view: str, *look: Any
-    ) -> tuple[Shown, str, str, str, Any]:
+        self, shown: PageState, method: str, view: str, *look: Any
+    ) -> tuple[PageState, str, str, str, Any]:
         """State, verdict, bars, viewer and pair."""
-        how = Look(*look)
+        how = DisplaySettings(*look)
         heat = None
         if shown.open:
             heat = await self.desk.heat(shown.seen, shown.finding, method)
@@ -86,8 +86,13 @@ class Page:
         return await asyncio.to_thread(self._draw, shown, heat, method, view, how)
 
     def _draw(
-        self, shown: Shown, heat: np.ndarray | None, method: str, view: str, how: Look
-    ) -> tuple[Shown, str, str, str, Any]:
+        self,
+        shown: PageState,
+        heat: np.ndarray | None,
+        method: str,
+        view: str,
+        how: DisplaySettings,
+    ) -> tuple[PageState, str, str, str, Any]:
         seen = shown.seen
         verdict = rendering.verdict(seen, shown.anyway)
         plain = windowed(seen.picture, how)
@@ -110,7 +115,7 @@ class Page:
     async def look(self, path: Any, method: str, view: str, *look: Any) -> tuple:
         """A new picture."""
         seen = await self.desk.look(path)
-        shown = Shown(seen, self.desk.first(seen))
+        shown = PageState(seen, self.desk.first(seen))
         return (*await self.show(shown, method, view, *look), None)
 
     async def example(self, event: gr.EventData, method: str, view: str, *look: Any) -> tuple:
@@ -118,11 +123,11 @@ class Page:
         example = by_name(getattr(event, "example", None))
         if example is None:
             raise ConfigError("There is no such example.")
-        seen = await self.desk.look_at_example(example.path)
-        shown = Shown(seen, self.desk.first(seen))
+        seen = await self.desk.analyse_example(example.path)
+        shown = PageState(seen, self.desk.first(seen))
         return await self.show(shown, method, view, *look)
 
-    async def again(self, shown: Shown | None, method: str, view: str, *look: Any) -> tuple:
+    async def again(self, shown: PageState | None, method: str, view: str, *look: Any) -> tuple:
         """The same picture after a control was moved; before any picture, nothing."""
         if shown is None:
             return (gr.skip(),) * 5
@@ -130,54 +135,56 @@ class Page:
         return await self.show(shown, method, view, *look)
 
     async def choose(
-        self, event: gr.EventData, shown: Shown | None, method: str, view: str, *look: Any
+        self, event: gr.EventData, shown: PageState | None, method: str, view: str, *look: Any
     ) -> tuple:
         """Another finding."""
         finding = getattr(event, "finding", None)
         seen = shown.seen if shown else None
         self.desk.check(seen, finding, method)
-        return await self.show(Shown(seen, finding, shown.anyway), method, view, *look)
+        return await self.show(PageState(seen, finding, shown.anyway), method, view, *look)
 
     async def act(
-        self, event: gr.EventData, shown: Shown | None, method: str, view: str, *look: Any
+        self, event: gr.EventData, shown: PageState | None, method: str, view: str, *look: Any
     ) -> tuple:
         """A button of the verdict."""
         self.desk.check(shown.seen if shown else None, self.desk.findings[0], method)
         if getattr(event, "act", None) == "correct":
             seen = await self.desk.correct(shown.seen)
-            shown = Shown(seen, self.desk.first(seen))
+            shown = PageState(seen, self.desk.first(seen))
         else:
-            shown = Shown(shown.seen, shown.finding, True)
+            shown = PageState(shown.seen, shown.finding, True)
         return await self.show(shown, method, view, *look)
 
-    async def predict(self, path: Any) -> tuple[Shown, dict[str, Any]]:
+    async def predict(self, path: Any) -> tuple[PageState, dict[str, Any]]:
         """Endpoint: probabilities and the first heatmap of a picture."""
         if path is None:
-            raise said(ConfigError("Found no picture, expected one."))
+            raise user_error(ConfigError("Found no picture, expected one."))
         seen = await self.desk.look(path)
-        shown = Shown(seen, self.desk.first(seen), True)
-        return shown, self.result(seen) | await self._heatmap(shown, CLOSED_FORM, Look())
+        shown = PageState(seen, self.desk.first(seen), True)
+        return shown, self.result(seen) | await self._heatmap(shown, CLOSED_FORM, DisplaySettings())
 
     async def heatmap(
-        self, shown: Shown | None, finding: Any, method: str, *look: Any
+        self, shown: PageState | None, finding: Any, method: str, *look: Any
     ) -> dict[str, Any]:
         """Endpoint: another heatmap of the picture that `predict` was given."""
         self.desk.check(shown.seen if shown else None, finding, method)
-        return await self._heatmap(Shown(shown.seen, finding), method, Look(*look))
+        return await self._heatmap(PageState(shown.seen, finding), method, DisplaySettings(*look))
 
     async def download(
-        self, event: gr.EventData, shown: Shown | None, method: str, view: str, *look: Any
+        self, event: gr.EventData, shown: PageState | None, method: str, view: str, *look: Any
     ) -> str:
         """A file to take home, as the page's script wants it."""
         del view
-        kind, how = getattr(event, "kind", None), Look(*look)
+        kind, how = getattr(event, "kind", None), DisplaySettings(*look)
         self.desk.check(shown.seen if shown else None, shown and shown.finding, method)
         if kind not in downloads.KINDS or not shown.open:
             raise ConfigError("There is nothing to take home yet.")
         heat = await self.desk.heat(shown.seen, shown.finding, method)
         return await asyncio.to_thread(self._pack, kind, shown, heat, how, method)
 
-    def _pack(self, kind: str, shown: Shown, heat: np.ndarray, how: Look, method: str) -> str:
+    def _pack(
+        self, kind: str, shown: PageState, heat: np.ndarray, how: DisplaySettings, method: str
+    ) -> str:
         seen = shown.seen
         if kind == "json":
             data = downloads.as_json(self.result(seen))
@@ -194,12 +201,12 @@ class Page:
         data = downloads.report(self.result(seen), self.weights, plain, over, said, scale)
         return downloads.delivery("chexnet_report.html", "text/html", data)
 
-    def result(self, seen: Seen) -> dict[str, Any]:
+    def result(self, seen: Analysis) -> dict[str, Any]:
         """The answer as plain values; nothing of it says whose picture it was."""
         prediction = seen.prediction
         return {
             "notice": rendering.NOT_FOR_DIAGNOSIS,
-            "trained_on": self.predictor.card.trained_on,
+            "trained_on": self.predictor.metadata.trained_on,
             "probabilities": prediction.probabilities,
             "thresholds": self.predictor.thresholds,
             "over_threshold": self.predictor.findings_over_threshold(prediction),
@@ -210,7 +217,9 @@ class Page:
             },
         }
 
-    async def _heatmap(self, shown: Shown, method: str, look: Look) -> dict[str, Any]:
+    async def _heatmap(
+        self, shown: PageState, method: str, look: DisplaySettings
+    ) -> dict[str, Any]:
         heat = await self.desk.heat(shown.seen, shown.finding, method)
         pixels = shown.seen.picture
         over = await asyncio.to_thread(

@@ -8,10 +8,10 @@ from chexnet.explain import CLOSED_FORM
 from chexnet.overlay import COLOURS
 from demo import downloads, rendering, security
 from demo.components import ENDINGS, Pair, Upload, own_html
-from demo.handlers import HEATMAP, VIEWS, Page, guarded
+from demo.handlers import HEATMAP, VIEWS, Handlers, guarded
 from demo.model import model_tab
 from demo.pictures import SCALES
-from demo.service import Desk
+from demo.service import Service
 from demo.style import (
     BARS_JS,
     CSS,
@@ -26,18 +26,18 @@ from demo.style import (
 )
 
 
-def build(desk: Desk, weights: str) -> gr.Blocks:
+def build(desk: Service, weights: str) -> gr.Blocks:
     """Build the page.
 
     Args:
         desk: answers.
         weights: the file's name as the page shows it.
     """
-    page = Page(desk, weights)
+    page = Handlers(desk, weights)
     with gr.Blocks(
         title="chexnet", analytics_enabled=False, delete_cache=security.SWEEP, fill_width=True
     ) as blocks:
-        own_html(rendering.header(weights, desk.predictor.card))
+        own_html(rendering.header(weights, desk.predictor.metadata))
         shown = gr.State(None, time_to_live=security.KEPT_SECONDS)
         with gr.Tab("Radiograph"):
             with gr.Row(elem_classes="cx-main"):

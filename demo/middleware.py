@@ -74,7 +74,7 @@ class Left(Exception):
     """The visitor left while he was still sending."""
 
 
-class Wall:
+class RequestFilter:
     """ASGI middleware: paths, origin, size and time of every request.
 
     Args:

@@ -15,12 +15,12 @@ _SIDE = 100.0  # of a ROC curve, in its own units
 
 def model_tab(predictor: Predictor) -> str:
     """What the network was trained on, its figures with intervals, and its ROC curves."""
-    card = predictor.card
+    metadata = predictor.metadata
     shown = [
         (_TITLES[kind], figures)
-        for kind, figures in card.validation.get("reported", {}).items()
+        for kind, figures in metadata.validation.get("reported", {}).items()
         if kind in _TITLES
-    ] or [("How well it did on its validation patients", card.validation.get("figures", {}))]
+    ] or [("How well it did on its validation patients", metadata.validation.get("figures", {}))]
     cards = "".join(
         f'<section class="cx-card"><h2>{title}</h2>{_figures(figures)}</section>'
         for title, figures in shown
@@ -31,20 +31,20 @@ def model_tab(predictor: Predictor) -> str:
         f'<section class="cx-card"><h2>ROC curves on its validation patients</h2>'
         '<p class="cx-small">Right answers among the ill (upwards) for false alarms among the '
         "others (rightwards). The dot is the threshold that the bars show.</p>"
-        f"{_rocs(card.validation, predictor.classes)}</section></div>"
+        f"{_rocs(metadata.validation, predictor.classes)}</section></div>"
     )
 
 
 def _facts(predictor: Predictor) -> str:
-    origin, card = predictor.card.provenance, predictor.card
+    origin, metadata = predictor.metadata.provenance, predictor.metadata
     data, config = origin.get("data", {}), origin.get("config", {})
     images = data.get("images", {})
-    validated = card.validation.get("figures", {}).get("images", "n/a")
+    validated = metadata.validation.get("figures", {}).get("images", "n/a")
     source = {
         "phantoms": "drawn phantoms, not patients",
         "radiographs": "radiographs",
         "both": f"pictures: {data.get('drawn', {}).get('train')} drawn, the others real",
-    }[card.trained_on]
+    }[metadata.trained_on]
     rows = {
         "Network": "DenseNet-121, one linear layer on top",
         "Trained on": f"{images.get('train', 'n/a')} {source}; {data.get('split', 'n/a')} split",
@@ -54,8 +54,8 @@ def _facts(predictor: Predictor) -> str:
         "Began with": origin.get("origin", "n/a"),
         "Best epoch": f"{origin.get('epoch', 'n/a')} of {config.get('epochs', 'n/a')}",
         "Recipe": config.get("recipe", "n/a"),
-        "It sees": f"the central {card.preprocessing.crop} % of each side, at "
-        f"{card.preprocessing.size} x {card.preprocessing.size} pixels",
+        "It sees": f"the central {metadata.preprocessing.crop} % of each side, at "
+        f"{metadata.preprocessing.size} x {metadata.preprocessing.size} pixels",
         "Made": origin.get("date", "n/a"),
         "Computed by": predictor.engine,
         "Code": origin.get("code", "n/a"),

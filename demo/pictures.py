@@ -20,7 +20,7 @@ SCALES = ("absolute", "stretched")
 
 
 @dataclass(frozen=True)
-class Look:
+class DisplaySettings:
     """How a picture is shown.
 
     Attributes:
@@ -77,7 +77,7 @@ def reduced(radiograph: Radiograph) -> np.ndarray:
     return np.asarray(image)
 
 
-def windowed(pixels: np.ndarray, look: Look) -> np.ndarray:
+def windowed(pixels: np.ndarray, look: DisplaySettings) -> np.ndarray:
     """Apply window, level and inversion: uint8 or uint16 (H, W) to uint8 (H, W)."""
     top = np.iinfo(pixels.dtype).max
     if top == 255 and look.window == 1 and look.level == 0.5 and not look.invert:
@@ -89,7 +89,7 @@ def windowed(pixels: np.ndarray, look: Look) -> np.ndarray:
     return (table * 255).round().astype(np.uint8)[pixels]
 
 
-def top_of(heat: np.ndarray, look: Look, method: str) -> float:
+def top_of(heat: np.ndarray, look: DisplaySettings, method: str) -> float:
     """The heat that has the brightest colour."""
     if method != CLOSED_FORM:
         return 1.0  # these methods have no unit; their greatest cell is 1
@@ -97,7 +97,11 @@ def top_of(heat: np.ndarray, look: Look, method: str) -> float:
 
 
 def with_heat(
-    pixels: np.ndarray, heat: np.ndarray, crop: int, look: Look, method: str = CLOSED_FORM
+    pixels: np.ndarray,
+    heat: np.ndarray,
+    crop: int,
+    look: DisplaySettings,
+    method: str = CLOSED_FORM,
 ) -> np.ndarray:
     """The heatmap over the radiograph, uint8 or uint16 (H, W): uint8 (H, W, 3)."""
     top = top_of(heat, look, method)

@@ -7,50 +7,50 @@ import numpy as np
 
 from chexnet.explain import CLOSED_FORM
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
-from chexnet.metadata import Card, better_than_guessing
+from chexnet.metadata import Metadata, better_than_guessing
 from demo import security
 from demo.components import data_url
 from demo.examples import thumbnails
-from demo.pictures import Look, gradient, png, top_of
-from demo.service import Seen
+from demo.pictures import DisplaySettings, gradient, png, top_of
+from demo.service import Analysis
 
 NOT_FOR_DIAGNOSIS = (
     "Research and education only. Not for diagnosis: never decide anything about a patient with it."
 )
 KEPT = (
     "Your file is removed from the disk as soon as it is answered. A reduced copy and the result "
-    f"stay in memory for {security.KEPT_SECONDS // 60} minutes, for you alone, so that you can choose "
-    "another finding. Names and other tags of a DICOM are never read."
+    f"stay in memory for {security.KEPT_SECONDS // 60} minutes, for you alone, so that you can "
+    "choose another finding. Names and other tags of a DICOM are never read."
 )
 
 _TICK = '<span class="cx-tick" aria-hidden="true"></span>'
 
 
-def header(weights: str, card: Card) -> str:
+def header(weights: str, metadata: Metadata) -> str:
     """Title, the line that stands on every view, and the banner of what it was trained on."""
     return (
         '<header class="cx-head"><div><h1>chexnet</h1><p>What a network sees in a chest '
         "radiograph, and where it looked.</p></div>"
-        f'<p class="cx-care">{NOT_FOR_DIAGNOSIS}</p></header>{_banner(card)}'
+        f'<p class="cx-care">{NOT_FOR_DIAGNOSIS}</p></header>{_banner(metadata)}'
         f'<p class="cx-weights">Weights: <code>{escape(weights)}</code></p>'
     )
 
 
-def _banner(card: Card) -> str:
+def _banner(metadata: Metadata) -> str:
     better = (
         "To load better weights, train on real radiographs and start <code>python -m demo "
         "--weights runs/NAME/best_chexnet_params.pth</code>."
     )
-    if card.trained_on == "radiographs":
+    if metadata.trained_on == "radiographs":
         return ""
-    if card.trained_on == "phantoms":
+    if metadata.trained_on == "phantoms":
         said = "Trained on drawn phantoms, not on patients."
         more = "What it says of a real radiograph means nothing."
     else:
-        data = card.provenance["data"]
+        data = metadata.provenance["data"]
         real = data["images"]["train"] - data["drawn"]["train"]
         said = f"Trained on drawn phantoms and {real:,} real radiographs: a teaching aid."
-        more = _on_real_ones(card.validation.get("reported", {}).get("radiographs"))
+        more = _on_real_ones(metadata.validation.get("reported", {}).get("radiographs"))
     return f'<div class="cx-banner" role="note"><strong>{said}</strong> {more} {better}</div>'
 
 
@@ -70,14 +70,14 @@ def _on_real_ones(figures: dict[str, Any] | None) -> str:
     )
 
 
-def verdict(seen: Seen | None, anyway: bool) -> str:
+def verdict(seen: Analysis | None, anyway: bool) -> str:
     """What the gate says, with the ways on; empty where the picture is fine."""
     if seen is None or seen.verdict.fine:
         return ""
     message = escape(seen.verdict.message)
     if anyway:
         return (
-            f'<div class="cx-gate" role="status"><strong>Shown all the same.</strong> {message}'
+            f'<div class="cx-gate" role="status"><strong>PageState all the same.</strong> {message}'
             "</div>"
         )
     mend = ""
@@ -143,7 +143,7 @@ def percent(value: float) -> str:
     return f"{shown:.1f} %" if shown < 10 else f"{shown:.0f} %"
 
 
-def facts(seen: Seen) -> str:
+def facts(seen: Analysis) -> str:
     """What was read of the picture, in a line."""
     height, width = seen.shape
     parts = [f"{seen.facts.format}, {width} x {height}, {seen.facts.bits} bit"]
@@ -158,10 +158,10 @@ def facts(seen: Seen) -> str:
 
 def viewer(
     picture: bytes,
-    seen: Seen,
+    seen: Analysis,
     finding: str | None,
     heat: np.ndarray | None,
-    look: Look,
+    look: DisplaySettings,
     method: str,
 ) -> str:
     """The radiograph, its heatmap and the legend."""
@@ -176,7 +176,9 @@ def viewer(
     return _figure(picture, alt, caption, legend(heat, look, method), name)
 
 
-def caption_only(heat: np.ndarray, seen: Seen, finding: str, look: Look, method: str) -> str:
+def caption_only(
+    heat: np.ndarray, seen: Analysis, finding: str, look: DisplaySettings, method: str
+) -> str:
     """What stands under the two pictures with the slider between them."""
     name = escape(spoken(finding))
     said = "" if heat.any() else f" Nothing in this picture speaks for {name}."
@@ -188,7 +190,7 @@ def caption_only(heat: np.ndarray, seen: Seen, finding: str, look: Look, method:
     )
 
 
-def legend(heat: np.ndarray, look: Look, method: str) -> str:
+def legend(heat: np.ndarray, look: DisplaySettings, method: str) -> str:
     """The heat scale with its unit."""
     top = top_of(heat, look, method)
     if method == CLOSED_FORM:

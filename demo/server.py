@@ -14,8 +14,8 @@ from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
 from demo import security
 from demo.layout import build, look_of_page
-from demo.middleware import Wall
-from demo.service import Desk
+from demo.middleware import RequestFilter
+from demo.service import Service
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Running:
     """
 
     url: str
-    desk: Desk
+    desk: Service
     blocks: gr.Blocks
     notes: list[str] = field(default_factory=list)
 
@@ -63,10 +63,10 @@ def serve(
         CheckpointError: the weights cannot be read.
         ConfigError: the port is taken or the address is not this machine's.
     """
-    desk = Desk(Predictor(weights, device, on_export=on_export), folder)
+    desk = Service(Predictor(weights, device, on_export=on_export), folder)
     blocks = build(desk, _shown_name(weights))
     wall = Middleware(
-        Wall,
+        RequestFilter,
         folder=folder,
         local=host in security.LOOPBACK,
         share_host=lambda: urlsplit(blocks.share_url or "").netloc or None,

@@ -33,7 +33,7 @@ EXPIRED = "This picture is no longer kept. Please upload it again."
 
 
 @dataclass(frozen=True)
-class Seen:
+class Analysis:
     """What is kept of one picture, in memory only, for `security.KEPT_SECONDS`. At most about 1 MB.
 
     Attributes:
@@ -54,7 +54,7 @@ class Seen:
     since: float = field(default_factory=time.monotonic)
     maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Seen":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Analysis":
         """Itself: Gradio copies states, and nothing in it is changed."""
         return self
 
@@ -109,7 +109,7 @@ class Batcher:
                 return
 
 
-class Desk:
+class Service:
     """Reads, judges, predicts and explains for all visitors. Holds nothing of any of them.
 
     Attributes:
@@ -123,7 +123,7 @@ class Desk:
         self.predictor, self.folder = predictor, folder
         self.admission = security.Admission()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        # Items stand in for pictures: the page draws from `Seen.picture`, which may have 16 bits.
+        # Items stand in for pictures: `Analysis.picture`, which is drawn, may have 16 bits.
         self._batcher = Batcher(lambda items: predictor.predict_items(items, items))
         self._warm()
 
@@ -137,7 +137,7 @@ class Desk:
         self._readers.shutdown()
         self._batcher.close()
 
-    async def look(self, path: Path) -> Seen:
+    async def look(self, path: Path) -> Analysis:
         """Read an upload, remove it, and ask the network.
 
         Raises:
@@ -145,18 +145,18 @@ class Desk:
             ImageError: it cannot be read as a radiograph.
         """
         try:
-            return await self.look_at_example(path)
+            return await self.analyse_example(path)
         finally:
             security.discard(path)  # whatever happened, also for one who is turned away
 
-    async def look_at_example(self, path: Path) -> Seen:
+    async def analyse_example(self, path: Path) -> Analysis:
         """The same of a file of ours, which stays."""
         with self.admission.one():
             loop = asyncio.get_running_loop()
             read = await loop.run_in_executor(self._readers, self._read, path)
             return await self._predict(*read)
 
-    async def correct(self, seen: Seen) -> Seen:
+    async def correct(self, seen: Analysis) -> Analysis:
         """Turn and invert a picture as its verdict says, and ask the network again."""
         turns, inverted = seen.verdict.turns, seen.verdict.inverted
 
@@ -170,7 +170,7 @@ class Desk:
             shape = seen.shape[::-1] if turns % 2 else seen.shape
             return await self._predict(item, picture, verdict, seen.facts, shape)
 
-    async def heat(self, seen: Seen, finding: str, method: str = CLOSED_FORM) -> np.ndarray:
+    async def heat(self, seen: Analysis, finding: str, method: str = CLOSED_FORM) -> np.ndarray:
         """The heatmap of one finding, float32 (h, w).
 
         Raises:
@@ -193,7 +193,7 @@ class Desk:
         Raises:
             ConfigError: see `heat`; the message repeats nothing of the request.
         """
-        if not isinstance(seen, Seen) or time.monotonic() - seen.since > security.KEPT_SECONDS:
+        if not isinstance(seen, Analysis) or time.monotonic() - seen.since > security.KEPT_SECONDS:
             raise ConfigError(EXPIRED)
         if finding not in self.findings:
             raise ConfigError(f"Expected one of these findings: {', '.join(self.findings)}.")
@@ -201,7 +201,7 @@ class Desk:
         if method not in methods:
             raise ConfigError(f"Expected one of these methods: {', '.join(methods)}.")
 
-    def first(self, seen: Seen) -> str:
+    def first(self, seen: Analysis) -> str:
         """The finding whose heatmap is shown first: the most probable."""
         return max(self.findings, key=seen.prediction.probabilities.__getitem__)
 
@@ -218,9 +218,9 @@ class Desk:
         verdict: Verdict,
         facts: Facts,
         shape: tuple[int, int],
-    ) -> Seen:
+    ) -> Analysis:
         prediction = await asyncio.wrap_future(self._batcher.submit(item))
-        return Seen(prediction, picture, verdict, facts, shape)
+        return Analysis(prediction, picture, verdict, facts, shape)
 
     def _warm(self) -> None:
         ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))

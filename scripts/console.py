@@ -19,7 +19,7 @@ from rich.progress import (
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.report.tables import facts_text, validation_text
 from chexnet.evaluation.summary import Summary
-from chexnet.training.callbacks import Observer
+from chexnet.training.callbacks import Callbacks
 from chexnet.training.log import plot_curves
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
@@ -60,7 +60,7 @@ class Signals:
         self._seen = number
 
 
-class Console(Observer):
+class Console(Callbacks):
     """A progress bar with the loss of each batch, and the validation table of each epoch."""
 
     def __init__(self, out: Path) -> None:

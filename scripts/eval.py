@@ -21,7 +21,7 @@ from scripts.cli import (
 )
 
 if TYPE_CHECKING:
-    from chexnet.evaluation.report.page import Looks
+    from chexnet.evaluation.report.page import ReportImages
     from chexnet.evaluation.scoring import Scored
 
 app = new_app()
@@ -129,13 +129,13 @@ def evaluate(
                 on_progress=on_progress if distributed.is_main() else None,
             )
 
-    def looks() -> "Looks":
-        from chexnet.evaluation.holdout import open_subject
-        from chexnet.evaluation.report.page import Looks, looks_of
+    def looks() -> "ReportImages":
+        from chexnet.evaluation.holdout import open_holdout
+        from chexnet.evaluation.report.page import ReportImages, report_images
 
         if predictions:
-            return Looks()
-        subject = open_subject(
+            return ReportImages()
+        holdout = open_holdout(
             data,
             weights[0],
             split.value,
@@ -144,7 +144,7 @@ def evaluate(
             allow_leak=allow_leak,
         )
         with progress_bar("Heatmaps") as on_progress:
-            return looks_of(subject, device, on_progress)
+            return report_images(holdout, device, on_progress)
 
     if distributed.is_main():
         _finish(
@@ -203,7 +203,7 @@ def _finish(
     beside: Path | None,
     replicates: int,
     seed: int,
-    report: "Callable[[], Looks] | None" = None,
+    report: "Callable[[], ReportImages] | None" = None,
 ) -> None:
     """Compute, show and write everything that is asked for.
 
@@ -214,8 +214,8 @@ def _finish(
         shares: what the user gave as prevalence.
         both_labels: report each of NIH's tables.
         beside: folder of the weights, None for a CSV.
-        replicates: bootstrap draws.
-        seed: of the draws.
+        replicates: bootstrap bootstrap.
+        seed: of the bootstrap.
         report: gives the pictures of a report; None where none is wanted.
     """
     import json

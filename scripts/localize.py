@@ -21,8 +21,8 @@ from scripts.cli import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from chexnet.evaluation.holdout import Subject
-    from chexnet.evaluation.localization import Target
+    from chexnet.evaluation.holdout import Holdout
+    from chexnet.evaluation.localization import BoxedFinding
 
 app = new_app()
 
@@ -55,30 +55,30 @@ def localize(
 
     from chexnet.data.splits import LEAKY
     from chexnet.distributed import pick_device
-    from chexnet.evaluation.holdout import open_subject
-    from chexnet.evaluation.localization import boxed_targets, maps_of
-    from chexnet.evaluation.localization_summary import as_dict, score_maps, summarise
+    from chexnet.evaluation.holdout import open_holdout
+    from chexnet.evaluation.localization import holdout_boxes, maps_of
+    from chexnet.evaluation.localization_summary import as_dict, score_maps, summarise_maps
     from chexnet.evaluation.report.tables import facts_text, localization_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
     from chexnet.model import build
 
-    subject = open_subject(
+    holdout = open_holdout(
         data, weights, split.value, labels=labels, packs=packs, allow_leak=allow_leak
     )
-    targets = boxed_targets(subject)
-    untrained = build(subject.card.classes, "none", seed).model.eval()
-    models = [model.to(pick_device(device)) for model in (subject.model, untrained)]
+    boxed = holdout_boxes(holdout)
+    untrained = build(holdout.metadata.classes, "none", seed).model.eval()
+    models = [model.to(pick_device(device)) for model in (holdout.model, untrained)]
     with progress_bar(f"Heatmaps of {split.value}") as on_progress:
-        ours, theirs = maps_of(subject, models, targets, method, on_progress)
+        ours, theirs = maps_of(holdout, models, boxed, method, on_progress)
     scored = score_maps(
-        targets,
+        boxed,
         lambda target: ours[target.image, target.label],
         lambda target: theirs[target.image, target.label],
     )
-    tables = summarise(scored, replicates, seed)
-    stamp = LEAKY if subject.facts["leaky"] else ""
-    print(facts_text(subject.facts))
+    tables = summarise_maps(scored, replicates, seed)
+    stamp = LEAKY if holdout.facts["leaky"] else ""
+    print(facts_text(holdout.facts))
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
     print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
     place = out / f"localize-{split.value}" / "localization.json"
@@ -87,17 +87,17 @@ def localize(
         "method": method,
         "cells": _cells(ours),
         "boxes": as_dict(tables),
-        "facts": subject.facts,
+        "facts": holdout.facts,
         "made": surroundings(),
     }
     write_text(place, json.dumps(content, indent=2))
-    drawn = _write_overlays(subject, targets, ours, place.parent / "overlays", overlays)
+    drawn = _write_overlays(holdout, boxed, ours, place.parent / "overlays", overlays)
     print(f"\nWritten to {place.parent}: localization.json, {drawn} overlays")
 
 
 def _write_overlays(
-    subject: "Subject",
-    targets: "list[Target]",
+    holdout: "Holdout",
+    boxed: "list[BoxedFinding]",
     maps: "dict[tuple[str, str], np.ndarray]",
     folder: Path,
     each: int,
@@ -111,11 +111,11 @@ def _write_overlays(
     from chexnet.files import replacing
 
     done: Counter[str] = Counter()
-    for target in targets:
+    for target in boxed:
         if done[target.label] >= each:
             continue
         done[target.label] += 1
-        pixels = subject.picture(target.image)
+        pixels = holdout.picture(target.image)
         drawn = draw_target(pixels, maps[target.image, target.label], target)
         with replacing(folder / f"{target.label}_{Path(target.image).stem}.png") as temporary:
             Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)

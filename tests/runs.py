@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from chexnet.checkpoint import load_sealed
-from chexnet.training.callbacks import Observer
+from chexnet.training.callbacks import Callbacks
 
 
-class Recorder(Observer):
+class Recorder(Callbacks):
     """Keeps what it is told."""
 
     def __init__(self) -> None:

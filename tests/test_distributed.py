@@ -31,10 +31,10 @@ def test_two_ranks_train_like_one_with_batchnorm_frozen(tiny_options, tmp_path, 
 
 
 def train_count(options: dict) -> int:
-    from chexnet.data.datamodule import open_study
+    from chexnet.data.datamodule import open_datamodule
     from chexnet.transforms import Preprocessing
 
-    return len(open_study(options["data"], Preprocessing(size=64)).rows("train"))
+    return len(open_datamodule(options["data"], Preprocessing(size=64)).rows("train"))
 
 
 def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained, tmp_path):

@@ -66,9 +66,9 @@ def test_the_closed_form_equals_the_packages_grad_cam(model, images):
 
     from chexnet.grad_cam import _Subject
 
-    subject = _Subject(copy.deepcopy(model))
+    holdout = _Subject(copy.deepcopy(model))
     compared = 0
-    with grad_cam.GradCAM(model=subject, target_layers=[subject.last]) as cam:
+    with grad_cam.GradCAM(model=holdout, target_layers=[holdout.last]) as cam:
         for row in range(3):
             ours = explain(model, images[row : row + 1]).heatmaps[0]
             for index in range(6):

@@ -5,7 +5,7 @@ from torchvision.models import densenet121
 from chexnet import model as model_module
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.errors import CheckpointError
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, build, load_weights, save_weights
 from chexnet.transforms import Preprocessing
 
@@ -16,7 +16,7 @@ CLASSES = {"Atelectasis": 0, "Mass": 1, "No Finding": 2}
 def weights(tmp_path):
     model = build(CLASSES, "none", 3).model
     path = tmp_path / "best.pth"
-    save_weights(path, model, Card(CLASSES, Preprocessing(90, 64), {"n": 1}, {}))
+    save_weights(path, model, Metadata(CLASSES, Preprocessing(90, 64), {"n": 1}, {}))
     return path
 
 
@@ -75,11 +75,11 @@ def test_an_impossible_download_names_both_ways_out(monkeypatch):
 
 
 def test_a_weights_file_gives_back_network_and_card(weights):
-    model, card = load_weights(weights)
+    model, metadata = load_weights(weights)
     expected = build(CLASSES, "none", 3).model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert not model.training
-    assert card == Card(CLASSES, Preprocessing(90, 64), {"n": 1}, {})
+    assert metadata == Metadata(CLASSES, Preprocessing(90, 64), {"n": 1}, {})
 
 
 def test_weights_of_other_classes_are_refused_by_name(weights):
@@ -112,7 +112,7 @@ def test_training_can_start_from_a_weights_file_with_other_classes(weights):
     assert torch.equal(model.classifier.weight[0], old.classifier.weight[1])
     assert torch.equal(model.features.conv0.weight, old.features.conv0.weight)
     assert "1 of 2 classes" in start.origin
-    assert start.card == load_weights(weights)[1]
+    assert start.metadata == load_weights(weights)[1]
 
 
 @pytest.mark.parametrize("zipped", [True, False])

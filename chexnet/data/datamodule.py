@@ -19,7 +19,7 @@ from chexnet.transforms import Preprocessing
 
 
 @dataclass(frozen=True)
-class Study:
+class DataModule:
     """One data folder, divided.
 
     Attributes:
@@ -96,7 +96,7 @@ class Study:
         return parts | {"all": np.flatnonzero(usable)}
 
 
-def open_study(
+def open_datamodule(
     data: Path | NIHFolder,
     preprocessing: Preprocessing,
     *,
@@ -106,7 +106,7 @@ def open_study(
     fold: Fold | None = None,
     allow_leak: bool = False,
     packs: Path | None = None,
-) -> Study:
+) -> DataModule:
     """Read a data folder, divide it, and find its pack.
 
     Args:
@@ -126,7 +126,7 @@ def open_study(
     divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
     notes = [f"Fold {fold[0]} of {fold[1]} validates."] if fold else []
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
-    return Study(folder, divided, preprocessing, pack, notes)
+    return DataModule(folder, divided, preprocessing, pack, notes)
 
 
 def _find_pack(

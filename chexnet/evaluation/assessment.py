@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from chexnet.evaluation.bootstrap import REPLICATES, Interval, PatientDraws
+from chexnet.evaluation.bootstrap import REPLICATES, Interval, PatientBootstrap
 from chexnet.evaluation.calibration import (
     brier,
     calibrate,
@@ -20,11 +20,11 @@ from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
 from chexnet.evaluation.summary import Summary, bounds, number, summarise
 from chexnet.evaluation.summary import as_dict as figures
-from chexnet.evaluation.thresholds import RULES, FromValidation, OperatingPoint, operating_points
+from chexnet.evaluation.thresholds import RULES, OperatingPoint, ValidationChoices, operating_points
 
 
 @dataclass(frozen=True)
-class Reliable:
+class CalibrationFigures:
     """How well one class's probabilities mean what they say; before and after calibration.
 
     Attributes:
@@ -57,9 +57,9 @@ class Assessment:
     """
 
     summary: Summary
-    chosen: FromValidation | None
+    chosen: ValidationChoices | None
     calibrated: Scores
-    reliability: dict[str, Reliable]
+    reliability: dict[str, CalibrationFigures]
     operating: dict[str, dict[str, OperatingPoint]]
     subgroups: Subgroups
     prevalence: Mapping[str, float] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Assessment:
 def assess(
     scores: Scores,
     table: pd.DataFrame,
-    chosen: FromValidation | None,
+    chosen: ValidationChoices | None,
     *,
     prevalence: Mapping[str, float] | None = None,
     replicates: int = REPLICATES,
@@ -82,15 +82,15 @@ def assess(
         chosen: what validation chose; nothing here changes it.
         prevalence: label to share for PPV and NPV.
         replicates: bootstrap draws of every interval.
-        seed: of the draws.
+        seed: of the bootstrap.
     """
     calibrated = calibrate(scores, chosen.calibrations) if chosen else scores
-    draws = PatientDraws(scores.patients, replicates, seed)
+    bootstrap = PatientBootstrap(scores.patients, replicates, seed)
     operating = {}
     if chosen:
         operating = {
             rule: operating_points(
-                calibrated, chosen.thresholds, rule, prevalence=prevalence, draws=draws
+                calibrated, chosen.thresholds, rule, prevalence=prevalence, bootstrap=bootstrap
             )
             for rule in RULES
         }
@@ -98,7 +98,7 @@ def assess(
         summary=summarise(scores, replicates=replicates, seed=seed),
         chosen=chosen,
         calibrated=calibrated,
-        reliability=_reliability(scores, calibrated, chosen, draws),
+        reliability=_reliability(scores, calibrated, chosen, bootstrap),
         operating=operating,
         subgroups=by_group(scores, membership(scores, table), replicates, seed),
         prevalence=dict(prevalence or {}),
@@ -108,16 +108,16 @@ def assess(
 def _reliability(
     scores: Scores,
     calibrated: Scores,
-    chosen: FromValidation | None,
-    draws: PatientDraws,
-) -> dict[str, Reliable]:
+    chosen: ValidationChoices | None,
+    bootstrap: PatientBootstrap,
+) -> dict[str, CalibrationFigures]:
     found = {}
     for column, name in enumerate(scores.classes):
         truth = scores.targets[:, column]
         before, after = scores.probabilities[:, column], calibrated.probabilities[:, column]
         used = chosen.calibrations.get(name) if chosen else None
-        error, score = error_intervals(after, truth, draws)
-        found[name] = Reliable(
+        error, score = error_intervals(after, truth, bootstrap)
+        found[name] = CalibrationFigures(
             error=tuple(expected_calibration_error(p, truth) for p in (before, after)),
             brier=tuple(brier(p, truth) for p in (before, after)),
             pooled=bool(used and used.pooled),
@@ -175,7 +175,7 @@ def as_dict(found: Assessment) -> dict[str, Any]:
             "better": gap.better,
             "worse": gap.worse,
             "mean_auroc_difference": gap.value,
-            "findings": gap.of,
+            "findings": gap.n_findings,
             "interval": bounds(gap.interval),
         },
     }

@@ -54,7 +54,7 @@ def interval_of(values: np.ndarray) -> Interval:
     return Interval(float(low), float(high), int(len(values) - len(kept)))
 
 
-class PatientDraws:
+class PatientBootstrap:
     """The draws of a bootstrap over patients, made once for all figures of the same images.
 
     A draw of patients is a multinomial weight for each of them, so the counts behind a figure are,
@@ -94,14 +94,15 @@ class PatientDraws:
         return self.intervals(counts, {"mean": lambda drawn: drawn[0] / drawn[1]})["mean"]
 
     def share(self, hits: np.ndarray) -> Interval:
-        """The same of a share, 0 or 1 an image: where all are hits, or none, see `certain`."""
+        """The same of a share, 0 or 1 an image: see `clopper_pearson_extreme`
+        for where all are hits, or none."""
         found = self.mean(hits)
         if found.known and np.min(hits) == np.max(hits):
-            return certain(bool(hits[0]), self._count)
+            return clopper_pearson_extreme(bool(hits[0]), self._count)
         return found
 
 
-def certain(hit: bool, patients: int) -> Interval:
+def clopper_pearson_extreme(hit: bool, patients: int) -> Interval:
     """Clopper and Pearson's 95 % interval where all patients are hits, or none is.
 
     No draw of them could show a doubt there.
@@ -120,7 +121,7 @@ class Intervals:
 
     classes: dict[str, Interval]
     findings: Interval
-    rows: Interval
+    all_classes: Interval
     average_precision: dict[str, Interval]
 
 
@@ -176,8 +177,8 @@ def bootstrap_auroc(
 
     Args:
         scores: at least two patients.
-        replicates: number of draws.
-        seed: of the draws.
+        replicates: number of bootstrap.
+        seed: of the bootstrap.
         by_image: draw images instead of patients; too narrow, kept for comparison.
 
     Returns:
@@ -212,8 +213,8 @@ def replicate_aurocs(
 
     Args:
         scores: N images.
-        replicates: R draws.
-        seed: of the draws.
+        replicates: R bootstrap.
+        seed: of the bootstrap.
         by_image: draw images instead of patients.
         groups: masks (N,); each draw is then scored once for each group's images alone, so that
             two groups can be compared although patients stand in both.
@@ -248,10 +249,10 @@ def _replicated(
     values = np.empty((replicates, len(figures)))
     for start in range(0, replicates, BLOCK):
         block = range(start, min(start + BLOCK, replicates))
-        draws = [
+        drawn_units = [
             keyed_generator("bootstrap", seed, number).integers(0, count, count) for number in block
         ]
-        counts = [np.bincount(drawn, minlength=count) for drawn in draws]
+        counts = [np.bincount(drawn, minlength=count) for drawn in drawn_units]
         weights = np.stack(counts, axis=1).astype(np.int32)
         for column, figure in enumerate(figures):
             values[start : start + BLOCK, column] = figure(weights)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from chexnet.evaluation.bootstrap import Interval, PatientDraws
+from chexnet.evaluation.bootstrap import Interval, PatientBootstrap
 from chexnet.evaluation.metrics import Scores
 
 MIN_POSITIVES = 20
@@ -126,7 +126,7 @@ def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS
 
 
 def error_intervals(
-    probabilities: np.ndarray, targets: np.ndarray, draws: PatientDraws
+    probabilities: np.ndarray, targets: np.ndarray, bootstrap: PatientBootstrap
 ) -> tuple[Interval, Interval]:
     """95 % intervals of the expected calibration error and of the Brier score.
 
@@ -136,7 +136,7 @@ def error_intervals(
     Args:
         probabilities: (N,).
         targets: (N,).
-        draws: of these images' patients.
+        bootstrap: of these images' patients.
     """
     order = np.argsort(probabilities, kind="stable")
     place = np.empty(len(order), int)
@@ -146,7 +146,7 @@ def error_intervals(
     distance = (probabilities - targets) * inside
     squares = (probabilities - targets) ** 2
     counts = np.concatenate([distance, squares[None], np.ones((1, len(order)))])
-    found = draws.intervals(
+    found = bootstrap.intervals(
         counts,
         {
             "error": lambda drawn: np.abs(drawn[:BINS]).sum(axis=0) / drawn[-1],

@@ -39,14 +39,14 @@ class Difference:
         second: AUROC of B.
         interval: 95 % interval of the difference; `n/a` with under 5 positive (negative) patients.
         p: two-sided p-value, NaN where there is no interval.
-        of: classes that the figure is a mean of.
+        n_classes: classes that the figure is a mean of.
     """
 
     first: float
     second: float
     interval: Interval
     p: float
-    of: int = 1
+    n_classes: int = 1
 
     @property
     def value(self) -> float:
@@ -62,8 +62,8 @@ def compare(
     Args:
         first: A.
         second: B, of the same images in any order.
-        replicates: bootstrap draws.
-        seed: of the draws.
+        replicates: bootstrap bootstrap.
+        seed: of the bootstrap.
 
     Raises:
         DataError: other images, or no class in common.
@@ -88,7 +88,7 @@ def compare(
 
 
 def _difference(
-    first: float, second: float, drawn: np.ndarray, known: bool, of: int = 1
+    first: float, second: float, drawn: np.ndarray, known: bool, n_classes: int = 1
 ) -> Difference:
     interval = interval_of(drawn) if known else NO_INTERVAL
     p = float("nan")
@@ -96,7 +96,7 @@ def _difference(
         spread = np.nanstd(drawn, ddof=1)
         # Two files with the same answers differ nowhere: nothing speaks against their being equal.
         p = float(2 * norm.sf(abs(first - second) / spread)) if spread > 0 else 1.0
-    return Difference(float(first), float(second), interval, p, of)
+    return Difference(float(first), float(second), interval, p, n_classes)
 
 
 def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
@@ -128,7 +128,7 @@ def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
             "difference": number(one.value),
             "interval": bounds(one.interval),
             "p": number(one.p),
-            "classes": one.of,
+            "classes": one.n_classes,
         }
         for name, one in found.items()
     }

@@ -7,30 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.data.datamodule import Study, open_study
+from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import AnyDataSet
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.errors import CheckpointError
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, load_weights
 
 
 @dataclass(frozen=True)
-class Subject:
+class Holdout:
     """What is scored.
 
     Attributes:
         model: on the CPU, in eval mode.
-        card: what its weights file says of itself.
-        study: the data folder, divided.
+        metadata: what its weights file says of itself.
+        datamodule: the data folder, divided.
         part: `val`, `test` or `all`.
         facts: of data and weights, plain values for a report.
     """
 
     model: DenseNet121
-    card: Card
-    study: Study
+    metadata: Metadata
+    datamodule: DataModule
     part: str
     facts: dict[str, Any]
 
@@ -41,7 +41,7 @@ class Subject:
         Raises:
             DataError: none of them is here.
         """
-        return self.study.data_set(self.part, self.card.classes)
+        return self.datamodule.data_set(self.part, self.metadata.classes)
 
     def picture(self, name: str) -> np.ndarray:
         """What the network sees of an image of the part, uint8 (size, size)."""
@@ -52,7 +52,7 @@ class Subject:
         return {name: index for index, name in enumerate(self.data_set.images)}
 
 
-def open_subject(
+def open_holdout(
     data: Path,
     weights: Path,
     part: str,
@@ -60,7 +60,7 @@ def open_subject(
     labels: str = "auto",
     packs: Path | None = None,
     allow_leak: bool = False,
-) -> Subject:
+) -> Holdout:
     """Open a weights file and the part of a data folder that it is to be scored on.
 
     On the data it was trained on, the division is that of its training; on other data it is the
@@ -77,8 +77,8 @@ def open_subject(
     Raises:
         ChexnetError: no weights, no data, or the network was trained on these images or patients.
     """
-    model, card = load_weights(weights)
-    trained = card.provenance
+    model, metadata = load_weights(weights)
+    trained = metadata.provenance
     try:
         images, patients = (trained[f"trained_{of}"].numpy() for of in ("images", "patients"))
         trained_data = trained["data"]
@@ -89,17 +89,19 @@ def open_subject(
     folder = read_folder(data, labels)
     fold = trained_data.get("fold")
     same_data = np.isin(name_hashes(folder.table["image"]), images).any()
-    study = open_study(
+    datamodule = open_datamodule(
         folder,
-        card.preprocessing,
+        metadata.preprocessing,
         split=trained_data["split"] if same_data else "auto",
         seed=trained_data["split_seed"],
         fold=tuple(fold) if fold and same_data else None,
         allow_leak=allow_leak,
         packs=packs,
     )
-    leaky = refuse_trained(folder.table, study.rows(part), images, patients, allow_leak=allow_leak)
-    facts = study.facts | {
+    leaky = refuse_trained(
+        folder.table, datamodule.rows(part), images, patients, allow_leak=allow_leak
+    )
+    facts = datamodule.facts | {
         "part": part,
         "weights": {
             "file": weights.name,
@@ -109,4 +111,4 @@ def open_subject(
         },
     }
     facts["leaky"] = bool(facts["leaky"] or leaky or (same_data and trained_data["leaky"]))
-    return Subject(model, card, study, part, facts)
+    return Holdout(model, metadata, datamodule, part, facts)

@@ -12,7 +12,7 @@ Rules, fixed before anything was scored:
   of the pixels of at least half of the map's maximum, against the box of the image that it fits
   best; IoBB divides the overlap by the area of the predicted box.
 
-Shapes: h w cells of a map, k boxes, T targets.
+Shapes: h w cells of a map, k boxes, T boxed.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from scipy import ndimage
 from chexnet.data.datasets import batch_loader, open_data_set
 from chexnet.data.nih import FRAME, read_boxes
 from chexnet.errors import DataError
-from chexnet.evaluation.holdout import Subject
+from chexnet.evaluation.holdout import Holdout
 from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
@@ -43,7 +43,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Target:
+class BoxedFinding:
     """One finding of one image that somebody drew boxes round.
 
     Attributes:
@@ -81,7 +81,7 @@ class Target:
         return float((shared / union).max()), float((shared / own).max())
 
 
-def targets_of(boxes: pd.DataFrame, patients: dict[str, str], crop: int) -> list[Target]:
+def boxed_findings(boxes: pd.DataFrame, patients: dict[str, str], crop: int) -> list[BoxedFinding]:
     """The targets of some images, in the order of the table of boxes.
 
     Args:
@@ -100,7 +100,7 @@ def targets_of(boxes: pd.DataFrame, patients: dict[str, str], crop: int) -> list
     chosen, corners = chosen[seen].reset_index(drop=True), corners[seen]
     groups = chosen.groupby(["image", "label"], sort=False).indices
     return [
-        Target(image, patients[image], label, corners[rows])
+        BoxedFinding(image, patients[image], label, corners[rows])
         for (image, label), rows in groups.items()
     ]
 
@@ -124,37 +124,37 @@ def component_box(heat: np.ndarray) -> np.ndarray | None:
     return np.array([columns.start, rows.start, columns.stop, rows.stop]) / SIDE
 
 
-def centre_points(targets: Sequence[Target]) -> list[Point | None]:
+def centre_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
     """A control that sees no picture: the centre of the average box of each target's finding.
 
     The average is over all boxes of that finding in other patients; None where there is none.
     """
     centres = {}
-    for target in targets:
+    for target in boxed:
         middle = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
         centres.setdefault(target.label, []).append((target.patient, middle))
 
-    def centre(target: Target) -> Point | None:
+    def centre(target: BoxedFinding) -> Point | None:
         others = [m for patient, m in centres[target.label] if patient != target.patient]
         return tuple(np.concatenate(others).mean(axis=0)) if others else None
 
-    return [centre(target) for target in targets]
+    return [centre(target) for target in boxed]
 
 
 def pointing(
-    targets: Sequence[Target], heat_of: Callable[[Target], np.ndarray]
+    boxed: Sequence[BoxedFinding], heat_of: Callable[[BoxedFinding], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score a map for each target.
 
     Args:
-        targets: T of them.
+        boxed: T of them.
         heat_of: gives a target's map, float (h, w), of what the network saw.
 
     Returns:
         Whether its peak lies in a box, bool (T,); greatest IoU and IoBB, float (T, 2).
     """
-    hits, overlaps = np.zeros(len(targets), bool), np.zeros((len(targets), 2))
-    for number, target in enumerate(targets):
+    hits, overlaps = np.zeros(len(boxed), bool), np.zeros((len(boxed), 2))
+    for number, target in enumerate(boxed):
         heat = heat_of(target)
         hits[number] = target.holds(peak(heat))
         overlaps[number] = target.overlaps(component_box(heat))
@@ -172,39 +172,39 @@ def _covered(boxes: np.ndarray) -> np.ndarray:
 BATCH = 16
 
 
-def boxed_targets(subject: Subject) -> list[Target]:
-    """The targets in the part that is scored, of findings that the network knows.
+def holdout_boxes(holdout: Holdout) -> list[BoxedFinding]:
+    """The boxed in the part that is scored, of findings that the network knows.
 
     Raises:
         DataError: no list of boxes, or none of its images is in the part.
     """
-    folder = subject.study.folder
-    table = folder.table.iloc[subject.study.rows(subject.part)]
+    folder = holdout.datamodule.folder
+    table = folder.table.iloc[holdout.datamodule.rows(holdout.part)]
     boxes = read_boxes(folder.root)
-    boxes = boxes[boxes["label"].isin(list(subject.card.classes))]
+    boxes = boxes[boxes["label"].isin(list(holdout.metadata.classes))]
     patients = dict(zip(table["image"], table["patient"], strict=True))
-    targets = targets_of(boxes, patients, subject.card.preprocessing.crop)
-    if not targets:
+    boxed = boxed_findings(boxes, patients, holdout.metadata.preprocessing.crop)
+    if not boxed:
         raise DataError(
             f"None of the {len(boxes):,} boxes in {folder.root} is of an image that is here and in "
-            f"the {subject.part} part. Fetch more of NIH's image folders, or pass another --split."
+            f"the {holdout.part} part. Fetch more of NIH's image folders, or pass another --split."
         )
-    return targets
+    return boxed
 
 
 def maps_of(
-    subject: Subject,
+    holdout: Holdout,
     models: Sequence[DenseNet121],
-    targets: Sequence[Target],
+    boxed: Sequence[BoxedFinding],
     method: str = CLOSED_FORM,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[tuple[str, str], np.ndarray]]:
     """Each network's map of each target, by (image, label).
 
     Args:
-        subject: where the pictures come from.
+        holdout: where the pictures come from.
         models: in eval mode, all on one device, with the subject's classes.
-        targets: of `boxed_targets`.
+        boxed: of `holdout_boxes`.
         method: of the first network's maps; the others' are always the closed form.
         on_progress: called with images done and in all.
 
@@ -212,25 +212,27 @@ def maps_of(
         For each network float32 (h, w) a target, at least 0.
     """
     wanted: dict[str, list[str]] = {}
-    for target in targets:
+    for target in boxed:
         wanted.setdefault(target.image, []).append(target.label)
-    study, card = subject.study, subject.card
-    rows = np.flatnonzero(study.folder.table["image"].isin(wanted))
-    data = open_data_set(study.folder, rows, card.classes, study.preprocessing, study.pack)
+    datamodule, metadata = holdout.datamodule, holdout.metadata
+    rows = np.flatnonzero(datamodule.folder.table["image"].isin(wanted))
+    data = open_data_set(
+        datamodule.folder, rows, metadata.classes, datamodule.preprocessing, datamodule.pack
+    )
     device = next(models[0].parameters()).device
     order = np.arange(len(data))
     batches = [order[start : start + BATCH] for start in range(0, len(data), BATCH)]
     maps: list[dict[tuple[str, str], np.ndarray]] = [{} for _ in models]
     done = 0
     for images, _, indices in batch_loader(data, batches, workers=0):
-        inputs = normalise(images.to(device), card.preprocessing)
+        inputs = normalise(images.to(device), metadata.preprocessing)
         named = [(i, data.images[index]) for i, index in enumerate(indices.tolist())]
         for number, (model, found) in enumerate(zip(models, maps, strict=True)):
             closed = number > 0 or method == CLOSED_FORM
             heat = explain(model, inputs).heatmaps.cpu().numpy() if closed else None
             for i, name in named:
                 for label in wanted[name]:
-                    index = card.classes[label]
+                    index = metadata.classes[label]
                     found[name, label] = (
                         heat[i, index].copy()
                         if closed

@@ -1,6 +1,6 @@
 """The figures of heatmaps against boxes, per finding, beside controls that know less.
 
-Shapes: T targets.
+Shapes: T boxed findings.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Interval, PatientDraws
+from chexnet.evaluation.bootstrap import Interval, PatientBootstrap
 from chexnet.evaluation.localization import (
     OVERLAPS,
-    Target,
+    BoxedFinding,
     centre_points,
     pointing,
 )
@@ -22,61 +22,61 @@ ALL, LARGE, SMALL = "all", "at least a cell", "smaller than a cell"
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredMaps:
     """One value a target; what every figure below is a mean of.
 
     Attributes:
-        targets: T of them.
+        boxed: T of them.
         cell: area of one cell of the map, as a share of what the network saw.
         hits: name to float (T,): `heatmap` and `CONTROLS`, each 0 or 1, but for the random point,
             whose chance is computed instead of drawn.
         overlaps: greatest IoU and IoBB, float (T, 2).
     """
 
-    targets: list[Target]
+    boxed: list[BoxedFinding]
     cell: float
     hits: dict[str, np.ndarray]
     overlaps: np.ndarray
 
     def rows(self, label: str | None = None, size: str = ALL) -> np.ndarray:
         """Which targets are of a finding (None for all) and of a size (`ALL`, `LARGE`, `SMALL`)."""
-        named = np.array([label in (None, target.label) for target in self.targets], bool)
+        named = np.array([label in (None, target.label) for target in self.boxed], bool)
         if size == ALL:
             return named
-        small = np.array([target.area < self.cell for target in self.targets], bool)
+        small = np.array([target.area < self.cell for target in self.boxed], bool)
         return named & (small if size == SMALL else ~small)
 
 
 def score_maps(
-    targets: Sequence[Target],
-    heat_of: Callable[[Target], np.ndarray],
-    untrained_of: Callable[[Target], np.ndarray],
-) -> Scored:
+    boxed: Sequence[BoxedFinding],
+    heat_of: Callable[[BoxedFinding], np.ndarray],
+    untrained_of: Callable[[BoxedFinding], np.ndarray],
+) -> ScoredMaps:
     """Score a network's maps and the controls.
 
     Args:
-        targets: at least one.
+        boxed: at least one.
         heat_of: gives a target's map, float (h, w).
         untrained_of: the same of a network with random weights.
     """
-    hits, overlaps = pointing(targets, heat_of)
-    centres = [t.holds(c) for t, c in zip(targets, centre_points(targets), strict=True)]
+    hits, overlaps = pointing(boxed, heat_of)
+    centres = [t.holds(c) for t, c in zip(boxed, centre_points(boxed), strict=True)]
     columns = {
         "heatmap": hits,
         "average box": np.array(centres),
-        "random point": np.array([target.area for target in targets]),
-        "untrained": pointing(targets, untrained_of)[0],
+        "random point": np.array([target.area for target in boxed]),
+        "untrained": pointing(boxed, untrained_of)[0],
     }
-    cell = 1 / np.asarray(heat_of(targets[0])).size
-    return Scored(list(targets), cell, {k: v.astype(float) for k, v in columns.items()}, overlaps)
+    cell = 1 / np.asarray(heat_of(boxed[0])).size
+    return ScoredMaps(list(boxed), cell, {k: v.astype(float) for k, v in columns.items()}, overlaps)
 
 
 @dataclass(frozen=True)
-class Row:
-    """Figures of one group of targets.
+class BoxFigures:
+    """Figures of one group of boxed findings.
 
     Attributes:
-        targets: how many.
+        count: how many.
         patients: of how many patients.
         hits: name to share, `heatmap` and `CONTROLS`.
         interval: of the heatmap's share.
@@ -86,7 +86,7 @@ class Row:
         iobb: the same of IoBB.
     """
 
-    targets: int
+    count: int
     patients: int
     hits: dict[str, float]
     interval: Interval
@@ -96,37 +96,39 @@ class Row:
     iobb: dict[float, tuple[float, Interval]]
 
 
-def group(scored: Scored, chosen: np.ndarray, replicates: int, seed: int) -> Row | None:
+def group(scored: ScoredMaps, chosen: np.ndarray, replicates: int, seed: int) -> BoxFigures | None:
     """The figures of the targets of a mask (T,); None where it is empty."""
     if not chosen.any():
         return None
-    patients = [t.patient for t, kept in zip(scored.targets, chosen, strict=True) if kept]
+    patients = [t.patient for t, kept in zip(scored.boxed, chosen, strict=True) if kept]
     hits = {name: values[chosen] for name, values in scored.hits.items()}
     gain = hits["heatmap"] - hits["average box"]
-    draws = PatientDraws(patients, replicates, seed)
+    bootstrap = PatientBootstrap(patients, replicates, seed)
 
     def share(values: np.ndarray, least: float) -> tuple[float, Interval]:
         reached = (values >= least).astype(float)
-        return float(reached.mean()), draws.share(reached)
+        return float(reached.mean()), bootstrap.share(reached)
 
     iou, iobb = (
         {least: share(values, least) for least in OVERLAPS} for values in scored.overlaps[chosen].T
     )
-    return Row(
-        targets=int(chosen.sum()),
+    return BoxFigures(
+        count=int(chosen.sum()),
         patients=len(set(patients)),
         hits={name: float(values.mean()) for name, values in hits.items()},
-        interval=draws.share(hits["heatmap"]),
+        interval=bootstrap.share(hits["heatmap"]),
         gain=float(gain.mean()),
-        gain_interval=draws.mean(gain),
+        gain_interval=bootstrap.mean(gain),
         iou=iou,
         iobb=iobb,
     )
 
 
-def summarise(scored: Scored, replicates: int, seed: int) -> dict[str, dict[str, Row]]:
+def summarise_maps(
+    scored: ScoredMaps, replicates: int, seed: int
+) -> dict[str, dict[str, BoxFigures]]:
     """Rows by size (`ALL`, `LARGE`, `SMALL`), then by finding; the last one, `All`, is of all."""
-    labels = sorted({target.label for target in scored.targets})
+    labels = sorted({target.label for target in scored.boxed})
     tables = {}
     for size in (ALL, LARGE, SMALL):
         rows = {
@@ -137,12 +139,12 @@ def summarise(scored: Scored, replicates: int, seed: int) -> dict[str, dict[str,
     return tables
 
 
-def as_dict(tables: dict[str, dict[str, Row]]) -> dict[str, Any]:
+def as_dict(tables: dict[str, dict[str, BoxFigures]]) -> dict[str, Any]:
     """The same for JSON, with every threshold."""
     return {
         size: {
             name: {
-                "targets": row.targets,
+                "targets": row.count,
                 "patients": row.patients,
                 "peak_in_box": row.hits,
                 "interval": _bounds(row.interval),

@@ -61,17 +61,21 @@ def joined(parts: Sequence[Scores]) -> Scores:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean AUROC, and of how many of how many classes it is."""
+    """A mean AUROC: over `n_defined` of `n_classes` classes, those that have one."""
 
     value: float
-    of: int
-    all: int
+    n_defined: int
+    n_classes: int
 
     def __str__(self) -> str:
         """For example `0.8791`, or `0.8791 (12 of 15 classes; the others have no AUROC)`."""
-        if not self.of:
+        if not self.n_defined:
             return "n/a (no class has an AUROC)"
-        note = "" if self.of == self.all else f" ({self.of} of {self.all} classes, others n/a)"
+        note = (
+            ""
+            if self.n_defined == self.n_classes
+            else f" ({self.n_defined} of {self.n_classes} classes, others n/a)"
+        )
         return f"{self.value:.4f}{note}"
 
 

@@ -15,10 +15,10 @@ from chexnet.data.datasets import AnyDataSet, batch_loader, default_workers
 from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
-from chexnet.evaluation.holdout import open_subject
+from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.metrics import Scores, sigmoid
 from chexnet.evaluation.predictions import read_predictions
-from chexnet.evaluation.thresholds import FromValidation, fit_on, stored
+from chexnet.evaluation.thresholds import ValidationChoices, fit_on, validation_choices
 from chexnet.transforms import normalise
 
 
@@ -106,7 +106,7 @@ class Scored:
     facts: dict[str, Any]
     notes: list[str]
     table: pd.DataFrame
-    chosen: FromValidation | None = None
+    chosen: ValidationChoices | None = None
 
 
 def score_weights(
@@ -126,7 +126,7 @@ def score_weights(
     """Run a network over one part of a data folder.
 
     Args:
-        data: see `open_subject`; so are weights, part, labels and packs.
+        data: see `open_holdout`; so are weights, part, labels and packs.
         weights: a weights file.
         part: `val`, `test` or `all`.
         labels: `auto`, `2017` or `v2020`.
@@ -141,23 +141,23 @@ def score_weights(
     Raises:
         ChexnetError: no weights, no data, or the network was trained on these images or patients.
     """
-    subject = open_subject(data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak)
+    holdout = open_holdout(data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak)
     chosen = distributed.pick_device(device)
-    data_set = subject.data_set
+    data_set = holdout.data_set
     with distributed.process_group(chosen):
         scores = score(
-            subject.model.to(chosen),
+            holdout.model.to(chosen),
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),
             flip=flip,
             on_progress=on_progress,
         )
-    facts = subject.facts | {"tta": "flip" if flip else "none"}
-    table = subject.study.folder.table
+    facts = holdout.facts | {"tta": "flip" if flip else "none"}
+    table = holdout.datamodule.folder.table
     # What was chosen without the mirror image does not fit the averages.
-    chosen = None if flip else stored(subject.card)
-    return Scored(scores, facts, subject.study.notes, table, chosen)
+    chosen = None if flip else validation_choices(holdout.metadata)
+    return Scored(scores, facts, holdout.datamodule.notes, table, chosen)
 
 
 def score_networks(

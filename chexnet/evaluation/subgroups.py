@@ -38,7 +38,7 @@ class Gap:
         better: group of the higher mean.
         worse: group of the lower one.
         value: difference of the means over the findings that both groups have.
-        of: number of these findings.
+        n_findings: number of these findings.
         interval: of the difference, under the same draws of patients. It was picked as the
             largest, so it is too hopeful as a test.
     """
@@ -47,7 +47,7 @@ class Gap:
     better: str
     worse: str
     value: float
-    of: int
+    n_findings: int
     interval: Interval
 
 
@@ -88,8 +88,8 @@ def by_group(
     Args:
         scores: of N images.
         groups: see `membership`; an attribute with one group alone is left out.
-        replicates: bootstrap draws.
-        seed: of the draws.
+        replicates: bootstrap bootstrap.
+        seed: of the bootstrap.
     """
     found: dict[str, dict[str, Summary]] = {}
     gaps = []
@@ -124,7 +124,7 @@ def _gaps(
         }
         for name in names
     }
-    wanted = figures[next(iter(figures))].findings.all
+    wanted = figures[next(iter(figures))].findings.n_classes
     drawn = None
     gaps = []
     for place, first in enumerate(names):

@@ -1,6 +1,6 @@
 """The figures of one scoring, as data and as a table of text."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Summary:
         auroc: of each class.
         average_precision: of each class.
         findings: mean AUROC over the 14 findings; it chooses the best weights.
-        rows: mean AUROC over all classes.
+        all_classes: mean AUROC over all classes.
         loss: mean binary cross-entropy.
         intervals: 95 % intervals, or None where none were asked for.
         replicates: bootstrap draws behind the intervals.
@@ -41,7 +41,7 @@ class Summary:
     auroc: np.ndarray
     average_precision: np.ndarray
     findings: Mean
-    rows: Mean
+    all_classes: Mean
     loss: float
     intervals: Intervals | None = None
     replicates: int = 0
@@ -58,7 +58,7 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         auroc=values,
         average_precision=average_precision(scores.probabilities, scores.targets),
         findings=mean_of(values, scores.classes, findings_only=True),
-        rows=mean_of(values, scores.classes, findings_only=False),
+        all_classes=mean_of(values, scores.classes, findings_only=False),
         loss=log_loss(scores.probabilities, scores.targets),
         intervals=bootstrap_auroc(scores, replicates, seed) if replicates else None,
         replicates=replicates,
@@ -84,15 +84,19 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         )
         for i, name in enumerate(summary.classes)
     }
-    means = {"findings": summary.findings, "rows": summary.rows}
+    # The keys are those of files that exist already.
+    means = {"findings": summary.findings, "rows": summary.all_classes}
+    mean_intervals = {
+        "findings": intervals.findings if intervals else None,
+        "rows": intervals.all_classes if intervals else None,
+    }
     return {
         "images": summary.images,
         "patients": summary.patients,
         "classes": per_class,
         "mean_auroc": {
-            key: asdict(mean)
-            | {"value": number(mean.value)}
-            | ({"interval": bounds(getattr(intervals, key))} if intervals else {})
+            key: {"value": number(mean.value), "of": mean.n_defined, "all": mean.n_classes}
+            | ({"interval": bounds(mean_intervals[key])} if intervals else {})
             for key, mean in means.items()
         },
         "loss": summary.loss,

@@ -9,10 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import MIN_PATIENTS, NO_INTERVAL, Interval, PatientDraws, certain
+from chexnet.evaluation.bootstrap import (
+    MIN_PATIENTS,
+    NO_INTERVAL,
+    Interval,
+    PatientBootstrap,
+    clopper_pearson_extreme,
+)
 from chexnet.evaluation.calibration import Calibration, calibrate, enough, fit_calibrations
 from chexnet.evaluation.metrics import Scores, roc
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 
 SENSITIVITY = SPECIFICITY = 0.9
 RULES = {
@@ -82,7 +88,7 @@ def operating_points(
     rule: str = "youden",
     *,
     prevalence: Mapping[str, float] | None = None,
-    draws: PatientDraws | None = None,
+    bootstrap: PatientBootstrap | None = None,
 ) -> dict[str, OperatingPoint]:
     """Score the thresholds on images that did not choose them.
 
@@ -92,7 +98,7 @@ def operating_points(
         rule: a name of `RULES`.
         prevalence: label to share in (0, 1) for which PPV and NPV are given instead of that of
             these images, by Bayes' rule from sensitivity and specificity.
-        draws: of these images' patients; None for no intervals.
+        bootstrap: of these images' patients; None for no intervals.
     """
     found = {}
     owners = np.array(scores.patients)
@@ -112,7 +118,7 @@ def operating_points(
             m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in formulas.items()
         }
         intervals = {}
-        if draws:
+        if bootstrap:
             # Whose share each figure is: the ill, the well, those over and those under it.
             among = {
                 "sensitivity": truth == 1,
@@ -123,20 +129,24 @@ def operating_points(
             }
             patients = {m: len(set(owners[mask])) for m, mask in among.items()}
             intervals = {
-                m: _told(interval, values[m], patients[m], share is None or m not in ("ppv", "npv"))
-                for m, interval in draws.intervals(counts, formulas).items()
+                m: _interval_or_none(
+                    interval, values[m], patients[m], share is None or m not in ("ppv", "npv")
+                )
+                for m, interval in bootstrap.intervals(counts, formulas).items()
             }
         found[name] = OperatingPoint(chosen[rule], values, intervals)
     return found
 
 
-def _told(interval: Interval, value: float, patients: int, plain: bool) -> Interval:
+def _interval_or_none(interval: Interval, value: float, patients: int, plain: bool) -> Interval:
     """An interval that keeps its doubt: of few patients none, of all or nothing the exact one."""
     if patients < MIN_PATIENTS:
         return NO_INTERVAL
     if interval.low < interval.high:
         return interval
-    return certain(value == 1, patients) if plain and value in (0, 1) else NO_INTERVAL
+    return (
+        clopper_pearson_extreme(value == 1, patients) if plain and value in (0, 1) else NO_INTERVAL
+    )
 
 
 def _formulas(prevalence: float | None) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -178,7 +188,7 @@ def _share(part: np.ndarray, rest: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class FromValidation:
+class ValidationChoices:
     """What was chosen on validation images, and nowhere else.
 
     Attributes:
@@ -191,28 +201,28 @@ class FromValidation:
     thresholds: Mapping[str, Mapping[str, float] | None]
     source: str
 
-    def as_card(self) -> dict[str, Any]:
-        """Plain values for `Card.validation`; `stored` reads them."""
+    def as_metadata(self) -> dict[str, Any]:
+        """Plain values for `Metadata.validation`; `stored` reads them."""
         return {
             "calibration": {name: asdict(one) for name, one in self.calibrations.items()},
             "thresholds": self.thresholds,
         }
 
 
-def fit_on(validation: Scores, source: str) -> FromValidation:
+def fit_on(validation: Scores, source: str) -> ValidationChoices:
     """Calibrate and choose thresholds on validation scores."""
     calibrations = fit_calibrations(validation)
     thresholds = choose_thresholds(calibrate(validation, calibrations))
-    return FromValidation(calibrations, thresholds, source)
+    return ValidationChoices(calibrations, thresholds, source)
 
 
-def stored(card: Card) -> FromValidation | None:
+def validation_choices(metadata: Metadata) -> ValidationChoices | None:
     """What a weights file carries of its validation; None in one that carries nothing."""
-    if "thresholds" not in card.validation:
+    if "thresholds" not in metadata.validation:
         return None
-    images = card.validation["figures"]["images"]
-    return FromValidation(
-        {name: Calibration(**one) for name, one in card.validation["calibration"].items()},
-        card.validation["thresholds"],
+    images = metadata.validation["figures"]["images"]
+    return ValidationChoices(
+        {name: Calibration(**one) for name, one in metadata.validation["calibration"].items()},
+        metadata.validation["thresholds"],
         f"{images:,} validation images, when the weights were written",
     )

@@ -21,7 +21,7 @@ from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportErr
 from chexnet.explain import explain
 from chexnet.files import sweep, write_text
 from chexnet.inference.onnx_runtime import VERSION, OnnxEngine
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.transforms import normalise
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class Engine(Protocol):
 
     Attributes:
         name: for a reader.
-        card: what its file says of itself.
+        metadata: what its file says of itself.
     """
 
     name: str
-    card: Card
+    metadata: Metadata
 
     def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Items uint8 (B, size, size) -> logits (B, D), heatmaps (B, D, h, w), float32."""
@@ -67,7 +67,7 @@ class TorchEngine:
         from chexnet.distributed import pick_device
         from chexnet.model import load_weights
 
-        model, self.card = load_weights(weights)
+        model, self.metadata = load_weights(weights)
         self.model = model.to(pick_device(device)).requires_grad_(False)
         self.name = f"PyTorch {torch.__version__.partition('+')[0]}"
 
@@ -82,7 +82,7 @@ class TorchEngine:
 
         device = next(self.model.parameters()).device
         batch = torch.from_numpy(items)[:, None].to(device)
-        return normalise(batch, self.card.preprocessing)
+        return normalise(batch, self.metadata.preprocessing)
 
 
 def open_engine(
@@ -171,7 +171,7 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         sweep(folder)
-        mark = mark_of(weights)
+        mark = file_digest(weights)
         place, refused = (folder / f"{mark}-{VERSION}{end}" for end in (".onnx", ".refused"))
         if refused.exists():
             raise ExportError(refused.read_text(encoding="utf-8"))
@@ -188,7 +188,7 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         except ExportError as error:
             write_text(refused, str(error))  # or every start would try again
             raise
-        if mark_of(weights) != mark:  # a training run has written better ones meanwhile
+        if file_digest(weights) != mark:  # a training run has written better ones meanwhile
             place.unlink()
             raise CheckpointError(f"{weights} has changed while it was read. Try again.")
         for old in sorted(folder.glob("*.onnx"), key=_used)[:-KEPT]:
@@ -196,7 +196,7 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         return OnnxEngine(place)
 
 
-def mark_of(weights: Path) -> str:
+def file_digest(weights: Path) -> str:
     """The beginning of a file's SHA-256, 32 hex digits."""
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]

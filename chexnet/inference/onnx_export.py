@@ -52,10 +52,10 @@ def export(weights: Path, out: Path) -> None:
         raise ConfigError(
             f"Exporting needs the package {error.name}. pip install onnx onnxscript."
         ) from error
-    model, card = load_weights(weights)
+    model, metadata = load_weights(weights)
     model.requires_grad_(False)
-    size = card.preprocessing.size
-    graph = _Graph(model, card.preprocessing).eval()
+    size = metadata.preprocessing.size
+    graph = _Graph(model, metadata.preprocessing).eval()
     example = torch.zeros(2, 1, size, size, dtype=torch.uint8)
     try:
         with _quiet(), torch.no_grad():
@@ -72,10 +72,10 @@ def export(weights: Path, out: Path) -> None:
             f"PyTorch could not export {weights} ({type(error).__name__}). Use the weights file."
         ) from error
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, as_metadata(card))
+    onnx.helper.set_model_props(proto, as_metadata(metadata))
     with replacing(out) as temporary:
         onnx.save(proto, temporary)
-        _compare(model, card.preprocessing, temporary)
+        _compare(model, metadata.preprocessing, temporary)
 
 
 class _Graph(nn.Module):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from chexnet.errors import CheckpointError, ConfigError
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
 
 VERSION = 1
@@ -22,7 +22,7 @@ class OnnxEngine:
 
     Attributes:
         name: of the engine, for a reader.
-        card: what the file says of itself.
+        metadata: what the file says of itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class OnnxEngine:
             )
         except Exception as error:  # its errors have no class in common
             raise CheckpointError(f"{path} is damaged or no ONNX file. Export it again.") from error
-        self.card = read_card(self._session.get_modelmeta().custom_metadata_map, path)
+        self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, path)
         self.name = f"ONNX Runtime {onnxruntime.__version__}"
 
     def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,17 +59,17 @@ class OnnxEngine:
         return logits, heatmaps
 
 
-def as_metadata(card: Card) -> dict[str, str]:
+def as_metadata(metadata: Metadata) -> dict[str, str]:
     """A card as an ONNX file's metadata: one JSON text a name.
 
     The hashes of what was trained on stay behind; who scores a network uses its weights file.
     """
-    told = {k: v for k, v in card.provenance.items() if not k.startswith("trained_")}
-    processing = card.preprocessing
+    told = {k: v for k, v in metadata.provenance.items() if not k.startswith("trained_")}
+    processing = metadata.preprocessing
     content = {
         "format": FORMAT,
         "notice": "Research and education only, not for clinical use.",
-        "classes": list(card.classes),
+        "classes": list(metadata.classes),
         "preprocessing": {
             "crop": processing.crop,
             "size": processing.size,
@@ -77,12 +77,12 @@ def as_metadata(card: Card) -> dict[str, str]:
             "std": processing.std,
         },
         "provenance": told,
-        **card.validation,
+        **metadata.validation,
     }
     return {name: json.dumps(value) for name, value in content.items()}
 
 
-def read_card(metadata: dict[str, str], path: Path) -> Card:
+def read_metadata(metadata: dict[str, str], path: Path) -> Metadata:
     """What `as_metadata` wrote.
 
     Raises:
@@ -109,7 +109,7 @@ def read_card(metadata: dict[str, str], path: Path) -> Card:
         raise CheckpointError(
             f"{path}: found format {found!r}, expected {FORMAT!r}. Export the weights again."
         )
-    return Card({name: n for n, name in enumerate(classes)}, preprocessing, provenance, content)
+    return Metadata({name: n for n, name in enumerate(classes)}, preprocessing, provenance, content)
 
 
 def cores() -> int:

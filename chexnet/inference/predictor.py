@@ -14,10 +14,10 @@ import numpy as np
 
 from chexnet.errors import ConfigError, ImageError
 from chexnet.evaluation.metrics import sigmoid
-from chexnet.evaluation.thresholds import stored
+from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import CLOSED_FORM, METHODS
 from chexnet.imaging.radiograph import read_radiograph
-from chexnet.inference.engine import TorchEngine, mark_of, open_engine
+from chexnet.inference.engine import TorchEngine, file_digest, open_engine
 from chexnet.inference.gate import judge
 from chexnet.inference.onnx_runtime import cores
 from chexnet.labels import FINDINGS
@@ -55,7 +55,7 @@ class Predictor:
     """A network that answers for pictures. Holds no state between calls; threads may share it.
 
     Attributes:
-        card: what the weights file says of itself.
+        metadata: what the weights file says of itself.
         engine: what computes, for a reader.
         methods: heatmap methods that it has.
         classes: labels in the network's order.
@@ -77,13 +77,13 @@ class Predictor:
         """
         self._weights = weights
         self._engine = open_engine(weights, device, engine, on_export)
-        self._mark = mark_of(weights)
+        self._mark = file_digest(weights)
         self._second: TorchEngine | None = None
         self._loading = threading.Lock()
         self.methods = (CLOSED_FORM,) if weights.suffix == ".onnx" else METHODS
-        self.card, self.engine = self._engine.card, self._engine.name
-        self.classes = list(self.card.classes)
-        chosen = stored(self.card)
+        self.metadata, self.engine = self._engine.metadata, self._engine.name
+        self.classes = list(self.metadata.classes)
+        chosen = validation_choices(self.metadata)
         self._calibrations = chosen.calibrations if chosen else {}
         thresholds = chosen.thresholds if chosen else {}
         self.thresholds: dict[str, float | None] = {
@@ -100,7 +100,7 @@ class Predictor:
 
     def item_of(self, pixels: np.ndarray) -> np.ndarray:
         """The same of a picture that is read already, uint8 (H, W), bone white."""
-        return item_pixels(pixels, self.card.preprocessing)
+        return item_pixels(pixels, self.metadata.preprocessing)
 
     def predict(self, sources: Sequence[Path | bytes]) -> list[Prediction]:
         """Probabilities and heatmaps for pictures, computed as one batch.
@@ -155,7 +155,7 @@ class Predictor:
 
     def overlay(self, prediction: Prediction, label: str, **look: Any) -> np.ndarray:
         """The closed form's heatmap over the picture, uint8 (H', W', 3); `look` as in `overlay`."""
-        crop = self.card.preprocessing.crop
+        crop = self.metadata.preprocessing.crop
         return overlay(prediction.pixels, prediction.heatmap(label), crop, **look)
 
     def findings_over_threshold(self, prediction: Prediction) -> list[str]:
@@ -180,7 +180,7 @@ class Predictor:
         with self._loading:
             if self._second is None:
                 second = TorchEngine(self._weights, "cpu")
-                if mark_of(self._weights) != self._mark:
+                if file_digest(self._weights) != self._mark:
                     raise ConfigError(
                         "The weights file has been written anew since it was opened. Open it again "
                         f"for methods other than {CLOSED_FORM}."
@@ -195,7 +195,7 @@ def _index(classes: list[str], label: str) -> int:
     return classes.index(label)
 
 
-class Looked(NamedTuple):
+class FileResult(NamedTuple):
     """What came of one file.
 
     Attributes:
@@ -215,7 +215,7 @@ class _Read(NamedTuple):
     doubt: str
 
 
-def looked_at(predictor: Predictor, paths: Sequence[Path], batch_size: int) -> Iterator[Looked]:
+def looked_at(predictor: Predictor, paths: Sequence[Path], batch_size: int) -> Iterator[FileResult]:
     """Yield every file's answer, in order; at most two batches are in memory."""
     batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
     with ThreadPoolExecutor(cores()) as pool:
@@ -232,9 +232,9 @@ def looked_at(predictor: Predictor, paths: Sequence[Path], batch_size: int) -> I
             answers = iter(predictor.predict_items(items, pictures))
             for path, one in zip(batch, read, strict=True):
                 if isinstance(one, _Read):
-                    yield Looked(path, next(answers), one.doubt)
+                    yield FileResult(path, next(answers), one.doubt)
                 else:
-                    yield Looked(path, one, "")
+                    yield FileResult(path, one, "")
 
 
 def _read(predictor: Predictor, path: Path) -> _Read | str:

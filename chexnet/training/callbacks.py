@@ -7,11 +7,11 @@ from typing import Any
 from chexnet.evaluation.summary import Summary
 
 
-class Observer:
+class Callbacks:
     """What `fit` tells while it works; every method does nothing until it is overridden."""
 
     def opened(self, facts: dict[str, Any]) -> None:
-        """The data are open; see `Study.facts`."""
+        """The data are open; see `DataModule.facts`."""
 
     def note(self, text: str) -> None:
         """A sentence that the user should read."""

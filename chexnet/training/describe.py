@@ -11,11 +11,11 @@ from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.metrics import Scores, operating_curve
 from chexnet.evaluation.summary import as_dict, summarise
 from chexnet.evaluation.thresholds import fit_on
-from chexnet.metadata import Card, surroundings
+from chexnet.metadata import Metadata, surroundings
 from chexnet.transforms import Preprocessing
 
 
-def make_card(
+def describe(
     preprocessing: Preprocessing,
     scores: Scores,
     *,
@@ -24,14 +24,14 @@ def make_card(
     config: dict[str, Any],
     origin: str,
     epoch: int,
-) -> Card:
+) -> Metadata:
     """Describe a network by its data, its making and its validation figures.
 
     Args:
         preprocessing: of its input.
         scores: its answers on the validation part.
         trained: hashes of all images and of all patients that it has ever been trained on.
-        facts: of its data, see `Study.facts`.
+        facts: of its data, see `DataModule.facts`.
         config: of the run, plain values.
         origin: where its first weights came from.
         epoch: epochs that it has seen.
@@ -43,7 +43,7 @@ def make_card(
     chosen = fit_on(scores, "its validation part")
     calibrated = calibrate(scores, chosen.calibrations)
     columns = zip(scores.classes, calibrated.probabilities.T, scores.targets.T, strict=True)
-    return Card(
+    return Metadata(
         classes={name: index for index, name in enumerate(scores.classes)},
         preprocessing=preprocessing,
         provenance={
@@ -58,7 +58,7 @@ def make_card(
         },
         validation={
             "figures": as_dict(summarise(scores, replicates=REPLICATES)),
-            **chosen.as_card(),
+            **chosen.as_metadata(),
             # Of calibrated probabilities, which are what a reader of the file sees.
             "operating_curve": {
                 name: operating_curve(given, truth) for name, given, truth in columns

@@ -13,7 +13,7 @@ import torch
 
 from chexnet import distributed
 from chexnet.config import TrainConfig
-from chexnet.data.datamodule import Study, open_study
+from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
 from chexnet.data.splits import LEAKY, name_hashes, refuse_trained
 from chexnet.errors import ChexnetError, ConfigError
@@ -21,10 +21,10 @@ from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import class_to_index
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.model import build, save_weights
-from chexnet.training.callbacks import FitResult, Observer
-from chexnet.training.describe import make_card
+from chexnet.training.callbacks import Callbacks, FitResult
+from chexnet.training.describe import describe
 from chexnet.training.log import EPOCHS, STEPS, RunLog
 from chexnet.training.optim import learning_rate
 from chexnet.training.state import (
@@ -34,7 +34,7 @@ from chexnet.training.state import (
     run_folder,
     write_checkpoint,
 )
-from chexnet.training.step import Stepper, caution, rank_shares
+from chexnet.training.step import Stepper, performance_warning, rank_shares
 from chexnet.transforms import Preprocessing
 
 BEST = "best_chexnet_params.pth"
@@ -44,7 +44,7 @@ REPORT_EVERY = 20
 
 def fit(
     config: TrainConfig,
-    observer: Observer | None = None,
+    callbacks: Callbacks | None = None,
     stop: Callable[[], bool] = lambda: False,
     *,
     restart: bool = False,
@@ -55,17 +55,17 @@ def fit(
 
     Args:
         config: the run.
-        observer: is told what happens (on the first process).
+        callbacks: is callbacks what happens (on the first process).
         stop: asked after each step; when True, a checkpoint is written and `fit` returns.
         restart: begin again; the old run is removed once the new one is ready to begin.
 
     Raises:
         ChexnetError: data, configuration, checkpoint or disk; the message says what to do.
     """
-    told = observer if observer and distributed.is_main() else Observer()
+    callbacks = callbacks if callbacks and distributed.is_main() else Callbacks()
     device = distributed.pick_device(config.device)
     with distributed.process_group(device), run_folder(config.out):
-        study = open_study(
+        datamodule = open_datamodule(
             config.data,
             Preprocessing(config.crop, config.size),
             labels=config.labels,
@@ -75,10 +75,10 @@ def fit(
             allow_leak=config.allow_leak,
             packs=config.packs,
         )
-        told.opened(study.facts)
-        for text in filter(None, [*study.notes, caution(config, device)]):
-            told.note(text)
-        return _Run(config, study, device, told, stop, restart).go()
+        callbacks.opened(datamodule.facts)
+        for text in filter(None, [*datamodule.notes, performance_warning(config, device)]):
+            callbacks.note(text)
+        return _Run(config, datamodule, device, callbacks, stop, restart).run()
 
 
 class _Run:
@@ -87,55 +87,55 @@ class _Run:
     def __init__(
         self,
         config: TrainConfig,
-        study: Study,
+        datamodule: DataModule,
         device: torch.device,
-        observer: Observer,
+        callbacks: Callbacks,
         stop: Callable[[], bool],
         restart: bool,
     ) -> None:
-        self.config, self.study, self.device = config, study, device
-        self.observer, self.stop = observer, stop
-        self.facts = dict(study.facts)
-        self.classes = class_to_index(study.folder.table["labels"])
-        self.train = study.data_set("train", self.classes)
-        self.val = study.data_set("val", self.classes)
+        self.config, self.datamodule, self.device = config, datamodule, device
+        self.callbacks, self.stop = callbacks, stop
+        self.facts = dict(datamodule.facts)
+        self.classes = class_to_index(datamodule.folder.table["labels"])
+        self.train = datamodule.data_set("train", self.classes)
+        self.val = datamodule.data_set("val", self.classes)
         self.workers = config.workers if config.workers >= 0 else default_workers(self.train)
         self.steps = -(-len(self.train) // config.batch_size)
         self.log = RunLog(config.out)
         self.waited = 0.0  # seconds of this epoch without a batch to compute on
 
         saved = None if restart else read_checkpoint(config.out, config, self.facts)
-        self.at, state = saved or (Progress(), None)
+        self.progress, state = saved or (Progress(), None)
         start = build(self.classes, "none" if state else config.init, config.seed)
-        self.origin, self.trained = start.origin, _trained(study, start.card)
+        self.origin, self.trained = start.origin, _trained(datamodule, start.metadata)
         if state:
             self.origin = state["origin"]
             self.trained = tuple(state[f"trained_{of}"].numpy() for of in ("images", "patients"))
             self.facts["leaky"] = state["leaky"]
-        elif start.card:
+        elif start.metadata:
             for part in ("val", "test"):
                 leaky = refuse_trained(
-                    study.folder.table,
-                    study.rows(part),
+                    datamodule.folder.table,
+                    datamodule.rows(part),
                     *self.trained,
                     allow_leak=config.allow_leak,
                 )
                 self.facts["leaky"] = self.facts["leaky"] or leaky
-        self._refuse_discord()
+        self._check_ranks_agree()
         if restart and distributed.is_main():
             clear_run(config.out, (BEST, STEPS, EPOCHS))
         self.stepper = Stepper(start.model, config, self.train.preprocessing, device)
         if state:
             self.stepper.restore(state)
         if distributed.is_main():
-            self.log.cut_back(self.at.epoch, self.at.step)
+            self.log.cut_back(self.progress.epoch, self.progress.step)
 
-    def _refuse_discord(self) -> None:
+    def _check_ranks_agree(self) -> None:
         """Every rank must be about to do the same, or they would wait for each other for ever."""
         facts = {
             "data": self.facts,
             "config": self.config.arithmetic(),
-            "position": asdict(self.at),
+            "position": asdict(self.progress),
         }
         wrong = distributed.differing({name: repr(value) for name, value in facts.items()})
         if wrong:
@@ -144,16 +144,18 @@ class _Run:
                 "and options, and --out on a disk that they share."
             )
 
-    def go(self) -> FitResult:
-        if self.at.epoch >= self.config.epochs:
+    def run(self) -> FitResult:
+        if self.progress.epoch >= self.config.epochs:
             return self._result("was finished")
         where = (
-            f"epoch {self.at.epoch + 1}, step {self.at.step}" if self._has_begun() else "new run"
+            f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
+            if self._has_begun()
+            else "new run"
         )
-        self.observer.note(f"Starting from {self.origin}; {where}; {self.steps:,} steps an epoch.")
-        while self.at.epoch < self.config.epochs:
-            self.observer.epoch_started(
-                self.at.epoch + 1, self.config.epochs, self.at.step, self.steps
+        self.callbacks.note(f"Starting from {self.origin}; {where}; {self.steps:,} steps an epoch.")
+        while self.progress.epoch < self.config.epochs:
+            self.callbacks.epoch_started(
+                self.progress.epoch + 1, self.config.epochs, self.progress.step, self.steps
             )
             began = time.perf_counter()
             if not self._train_epoch():
@@ -166,18 +168,20 @@ class _Run:
 
     def _train_epoch(self) -> bool:
         """Train to the end of the epoch; False when it was asked to stop before."""
-        order = epoch_order(len(self.train), self.config.seed, self.at.epoch)
+        order = epoch_order(len(self.train), self.config.seed, self.progress.epoch)
         size = self.config.batch_size
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         self.stepper.begin_epoch()
         losses: list[torch.Tensor] = []
-        waiting = iter(self._timed_batches(batches[self.at.step :]))
-        for batch, whole in zip(waiting, batches[self.at.step :], strict=True):
-            done = self.at.epoch + self.at.step / self.steps
-            losses.append(self.stepper.step(batch, len(whole), self.at.epoch, done))
-            self.at.step += 1
+        waiting = iter(self._timed_batches(batches[self.progress.step :]))
+        for batch, whole in zip(waiting, batches[self.progress.step :], strict=True):
+            epoch_progress = self.progress.epoch + self.progress.step / self.steps
+            losses.append(self.stepper.step(batch, len(whole), self.progress.epoch, epoch_progress))
+            self.progress.step += 1
             ending = distributed.any_rank(self.stop())
-            saving = self.at.step % self.config.save_every == 0 and self.at.step < self.steps
+            saving = (
+                self.progress.step % self.config.save_every == 0 and self.progress.step < self.steps
+            )
             wanted = REPORT_EVERY if self.device.type == "cuda" else 1
             if saving or ending or len(losses) >= wanted:
                 self._report(losses)
@@ -198,30 +202,35 @@ class _Run:
             began = time.perf_counter()
 
     def _validate(self) -> Scores | None:
-        self.stepper.agree_on_buffers()
+        self.stepper.sync_buffers()
         return score(
-            self.stepper.chosen,
+            self.stepper.eval_model,
             self.val,
             workers=self.workers,
             bf16=self.stepper.bf16,
-            on_progress=self.observer.validating,
+            on_progress=self.callbacks.validating,
             stop=self.stop,
         )
 
     def _close_epoch(self, scores: Scores, seconds: float) -> None:
         summary = summarise(scores)
-        mean_loss, waited = self.at.loss_sum / self.steps, self.waited
-        better = _is_better(summary, self.at)
+        mean_loss, waited = self.progress.loss_sum / self.steps, self.waited
+        better = _is_better(summary, self.progress)
         if better:
-            self.at.best, self.at.best_loss = summary.findings.value, summary.loss
-        self.at.epoch, self.at.step, self.at.loss_sum, self.waited = self.at.epoch + 1, 0, 0.0, 0.0
+            self.progress.best, self.progress.best_loss = summary.findings.value, summary.loss
+        self.progress.epoch, self.progress.step, self.progress.loss_sum, self.waited = (
+            self.progress.epoch + 1,
+            0,
+            0.0,
+            0.0,
+        )
         if distributed.is_main():
             row = {
-                "epoch": self.at.epoch,
+                "epoch": self.progress.epoch,
                 "train_loss": mean_loss,
                 "val_loss": summary.loss,
                 "mean_auroc_findings": summary.findings.value,
-                "mean_auroc_rows": summary.rows.value,
+                "mean_auroc_rows": summary.all_classes.value,
                 "seconds": round(seconds, 1),
                 "waiting_share": round(waited / seconds, 4),
                 "split": self.facts["split"] + (f" {LEAKY}" if self.facts["leaky"] else ""),
@@ -229,18 +238,18 @@ class _Run:
             pairs = zip(summary.classes, summary.auroc, strict=True)
             self.log.epoch(row | {f"auroc_{name}": value for name, value in pairs})
             if better:
-                card = make_card(
+                metadata = describe(
                     self.train.preprocessing,
                     scores,
                     trained=self.trained,
                     facts=self.facts,
                     config=self.config.arithmetic(),
                     origin=self.origin,
-                    epoch=self.at.epoch,
+                    epoch=self.progress.epoch,
                 )
-                save_weights(self.config.out / BEST, self.stepper.chosen, card)
+                save_weights(self.config.out / BEST, self.stepper.eval_model, metadata)
         self._save()
-        self.observer.epoch_ended(self.at.epoch, summary, better)
+        self.callbacks.epoch_ended(self.progress.epoch, summary, better)
 
     def _save(self) -> None:
         if not distributed.is_main():
@@ -253,24 +262,24 @@ class _Run:
             "leaky": self.facts["leaky"],
             **self.stepper.state(),
         }
-        write_checkpoint(self.config.out, self.config, self.facts, self.at, state)
+        write_checkpoint(self.config.out, self.config, self.facts, self.progress, state)
 
     def _report(self, losses: list[torch.Tensor]) -> None:
         if not losses:
             return
         values = distributed.totals(torch.stack(losses).tolist())
-        first = self.at.step - len(values) + 1
+        first = self.progress.step - len(values) + 1
         for step, value in enumerate(values, start=first):
             if not math.isfinite(value):
                 raise ChexnetError(
-                    f"The loss became {value} in epoch {self.at.epoch + 1}, step {step}. Lower "
-                    "--lr, or add --warmup-epochs; the last checkpoint is from before."
+                    f"The loss became {value} in epoch {self.progress.epoch + 1}, step {step}. "
+                    "Lower --lr, or add --warmup-epochs; the last checkpoint is from before."
                 )
-            self.at.loss_sum += value
-            lr = learning_rate(self.at.epoch + (step - 1) / self.steps, self.config)
+            self.progress.loss_sum += value
+            lr = learning_rate(self.progress.epoch + (step - 1) / self.steps, self.config)
             if distributed.is_main():
-                self.log.step(self.at.epoch + 1, step, value, lr)
-            self.observer.step(step, value)
+                self.log.step(self.progress.epoch + 1, step, value, lr)
+            self.callbacks.step(step, value)
         losses.clear()
 
     def _stopped(self) -> FitResult:
@@ -278,24 +287,24 @@ class _Run:
         return self._result("stopped")
 
     def _result(self, state: str) -> FitResult:
-        return FitResult(self.config.out / BEST, self.at.best, self.at.epoch, state)
+        return FitResult(self.config.out / BEST, self.progress.best, self.progress.epoch, state)
 
     def _has_begun(self) -> bool:
-        return bool(self.at.epoch or self.at.step)
+        return bool(self.progress.epoch or self.progress.step)
 
 
-def _trained(study: Study, card: Card | None) -> tuple[np.ndarray, np.ndarray]:
+def _trained(datamodule: DataModule, metadata: Metadata | None) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of the images and of the patients that are trained on here, or were before."""
-    table = study.folder.table.iloc[study.rows("train")]
+    table = datamodule.folder.table.iloc[datamodule.rows("train")]
     hashes = name_hashes(table["image"]), name_hashes(table["patient"])
-    if card is None:
+    if metadata is None:
         return hashes
-    before = (card.provenance[f"trained_{of}"].numpy() for of in ("images", "patients"))
+    before = (metadata.provenance[f"trained_{of}"].numpy() for of in ("images", "patients"))
     return tuple(np.union1d(now, then) for now, then in zip(hashes, before, strict=True))
 
 
-def _is_better(summary: Summary, at: Progress) -> bool:
-    if summary.findings.of and not np.isnan(at.best):
-        return summary.findings.value > at.best
+def _is_better(summary: Summary, progress: Progress) -> bool:
+    if summary.findings.n_defined and not np.isnan(progress.best):
+        return summary.findings.value > progress.best
     # Without any AUROC (a tiny validation part) the loss has to choose.
-    return bool(summary.findings.of) or summary.loss < at.best_loss
+    return bool(summary.findings.n_defined) or summary.loss < progress.best_loss

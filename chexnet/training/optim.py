@@ -17,17 +17,17 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     )
 
 
-def learning_rate(done: float, config: TrainConfig) -> float:
-    """Learning rate after `done` epochs (fractions count): linear warm-up, then the schedule.
+def learning_rate(epoch_progress: float, config: TrainConfig) -> float:
+    """Learning rate after so many epochs (fractions count): linear warm-up, then the schedule.
 
     The cosine falls to zero at the last epoch (Loshchilov and Hutter, ICLR 2017).
     """
-    if done < config.warmup_epochs:
-        return config.lr * done / config.warmup_epochs
+    if epoch_progress < config.warmup_epochs:
+        return config.lr * epoch_progress / config.warmup_epochs
     if config.schedule == "constant":
         return config.lr
     whole = max(config.epochs - config.warmup_epochs, 1e-9)
-    share = min((done - config.warmup_epochs) / whole, 1.0)
+    share = min((epoch_progress - config.warmup_epochs) / whole, 1.0)
     return config.lr * 0.5 * (1 + math.cos(math.pi * share))
 
 

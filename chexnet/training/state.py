@@ -38,22 +38,22 @@ class Progress:
 
 
 def write_checkpoint(
-    out: Path, config: TrainConfig, facts: dict[str, Any], at: Progress, state: dict[str, Any]
+    out: Path, config: TrainConfig, facts: dict[str, Any], progress: Progress, state: dict[str, Any]
 ) -> None:
     """Write `last.pth`, keeping the one before it as `previous.pth`.
 
     Args:
         out: folder of the run.
         config: of the run; only what decides its numbers is kept.
-        facts: of its data, see `Study.facts`.
-        at: where it stands.
+        facts: of its data, see `DataModule.facts`.
+        progress: where it stands.
         state: state dicts and other plain values, given back by `read_checkpoint`.
     """
     content = {
         "config": config.arithmetic(),
         "processes": distributed.world(),
         "fingerprints": facts["fingerprints"],
-        "at": dataclasses.asdict(at),
+        "at": dataclasses.asdict(progress),
         "state": state,
     }
     save_sealed(out / LAST, content, keep_previous=True)

@@ -25,7 +25,7 @@ def rank_shares(batches: list[np.ndarray]) -> list[np.ndarray]:
     return [whole[rank::world] if rank < len(whole) else whole[:1] for whole in batches]
 
 
-def caution(config: TrainConfig, device: torch.device) -> str | None:
+def performance_warning(config: TrainConfig, device: torch.device) -> str | None:
     """What a user should hear of a choice that is right and slow, None where there is nothing."""
     if config.bf16 != "on" or device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return None
@@ -67,7 +67,7 @@ class Stepper:
             )
 
     @property
-    def chosen(self) -> DenseNet121:
+    def eval_model(self) -> DenseNet121:
         """The network that is scored and kept: the average where there is one."""
         return self.average.module if self.average else self.model
 
@@ -86,7 +86,7 @@ class Stepper:
         if self.average:
             self.average.load_state_dict(state["average"])
 
-    def agree_on_buffers(self) -> None:
+    def sync_buffers(self) -> None:
         """Give every rank the BatchNorm statistics of rank 0, before scoring."""
         distributed.broadcast_buffers(self.model)
         if self.average:
@@ -100,21 +100,21 @@ class Stepper:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def step(self, batch: Batch, count: int, epoch: int, done: float) -> torch.Tensor:
+    def step(self, batch: Batch, count: int, epoch: int, epoch_progress: float) -> torch.Tensor:
         """One optimiser step on this rank's share of a batch.
 
         Args:
             batch: the share, see `rank_shares`.
             count: images of the whole batch, over all ranks.
             epoch: from 0; augmentation depends on it.
-            done: epochs done, with the fraction of this one; the learning rate depends on it.
+            epoch_progress: epochs done, with the fraction of this one, for the learning rate.
 
         Returns:
             This rank's part of the batch's mean loss.
         """
         images, targets, indices = batch
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(done, self.config)
+            group["lr"] = learning_rate(epoch_progress, self.config)
         mine = len(range(distributed.rank(), count, distributed.world()))
         # As many parts on every rank as the largest share needs: ranks meet in each of them.
         largest = -(-count // distributed.world())

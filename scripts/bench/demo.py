@@ -41,7 +41,7 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
     batches = [paths[start : start + 8] for start in range(0, len(paths), 8)]
     expected = [one for batch in batches for one in predictor.predict(batch)]
     refuse_alike(expected)
-    size = predictor.card.preprocessing.size
+    size = predictor.metadata.preprocessing.size
     with served(setting.network, setting.out / "demo.log") as url:
         clients = visitors(url, len(paths))
         try:

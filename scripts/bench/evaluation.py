@@ -41,6 +41,6 @@ def rows(setting: Setting) -> Iterator[Row]:
         unit="s",
         ours=mine,
         other=[t * REPLICATES / LIBRARY_DRAWS for t in theirs],
-        beside=f"roc_auc_score in a loop (from {LIBRARY_DRAWS} draws)",
+        beside=f"roc_auc_score in a loop (from {LIBRARY_DRAWS} bootstrap)",
         target="at least 100x",
     )

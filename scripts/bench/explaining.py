@@ -28,10 +28,10 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
 
     Then beside the grad-cam package, and a folder of pictures beside one after another.
     """
-    model, card = load_weights(setting.network)
+    model, metadata = load_weights(setting.network)
     [path] = setting.pictures(1).values()
-    pixels = item_pixels(read_radiograph(path).as_uint8(), card.preprocessing)
-    inputs = normalise(torch.from_numpy(pixels.copy())[None, None], card.preprocessing)
+    pixels = item_pixels(read_radiograph(path).as_uint8(), metadata.preprocessing)
+    inputs = normalise(torch.from_numpy(pixels.copy())[None, None], metadata.preprocessing)
 
     def forward() -> None:
         with torch.inference_mode():
@@ -42,8 +42,8 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
         explained.logits.sigmoid()
         _ = explained.heatmaps
 
-    size = card.preprocessing.size
-    work = f"{len(card.classes)} heatmaps and probabilities of a picture, CPU, {size} px"
+    size = metadata.preprocessing.size
+    work = f"{len(metadata.classes)} heatmaps and probabilities of a picture, CPU, {size} px"
     mine, theirs = in_turn(ours, forward, MORE * setting.repeats)
     yield CostRow(
         work=work,

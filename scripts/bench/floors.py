@@ -41,12 +41,12 @@ def work_of(size: int) -> tuple[float, float]:
     return counter.get_total_flops() / 2, PASSES * moved / 2
 
 
-def floors(size: int, card: str) -> str:
+def floors(size: int, metadata: str) -> str:
     """Both floors in images a second, for a reader."""
     operations, moved = work_of(size)
     told = f"{operations / 1e9:.1f} GFLOP and {moved / 1e9:.2f} GB an image"
     for name, (rate, bandwidth) in CARDS.items():
-        if name in card:
+        if name in metadata:
             return (
                 f"{told}: at most {rate / operations:,.0f} images/s by arithmetic and "
                 f"{bandwidth / moved:,.0f} by bytes, on paper"

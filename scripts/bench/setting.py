@@ -15,7 +15,7 @@ from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.pack import Pack, pack_folder, prepare
 from chexnet.errors import DataError
 from chexnet.labels import FINDINGS
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.model import build, save_weights
 from chexnet.phantom.dataset import draw_phantoms
 from chexnet.phantom.patients import person
@@ -97,7 +97,9 @@ class Setting:
         path = self.out / f"random-{self.size}.pth"
         classes = {name: index for index, name in enumerate(FINDINGS)}
         start = build(classes, "none", seed=0)
-        save_weights(path, start.model, Card(classes, self.preprocessing, {"origin": start.origin}))
+        save_weights(
+            path, start.model, Metadata(classes, self.preprocessing, {"origin": start.origin})
+        )
         return path
 
 

@@ -36,8 +36,8 @@ class Tutorial:
     def __init__(self, weights: Path, size: int) -> None:
         from pytorch_grad_cam import GradCAM
 
-        model, card = load_weights(weights)
-        self.classes = list(card.classes)
+        model, metadata = load_weights(weights)
+        self.classes = list(metadata.classes)
         self._item = item_transform(size)
         self._normalise = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
         self._cam = GradCAM(model=model, target_layers=[model.features[-1]])

@@ -10,10 +10,10 @@ import numpy as np
 from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.metrics import joined
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import choose_thresholds, stored
+from chexnet.evaluation.thresholds import choose_thresholds, validation_choices
 from chexnet.model import load_weights, save_weights
 from chexnet.phantom.patients import FIRST_NUMBER
-from chexnet.training.describe import make_card
+from chexnet.training.describe import describe
 
 
 def store(
@@ -37,8 +37,8 @@ def store(
         packs: folder of packs.
         on_progress: called with images scored and in all.
     """
-    model, card = load_weights(source)
-    save_weights(target, model, card, half=True)
+    model, metadata = load_weights(source)
+    save_weights(target, model, metadata, half=True)
     scored = joined(
         [
             score_weights(mixture, target, part, packs=packs, on_progress=on_progress).scores
@@ -46,9 +46,9 @@ def store(
         ]
     )
     real = np.flatnonzero(np.array(scored.patients, dtype=int) < FIRST_NUMBER)
-    made = card.provenance
-    kept = make_card(
-        card.preprocessing,
+    made = metadata.provenance
+    kept = describe(
+        metadata.preprocessing,
         scored.take(real),
         trained=tuple(made[f"trained_{of}"].numpy() for of in ("images", "patients")),
         facts=made["data"],
@@ -56,7 +56,7 @@ def store(
         origin=made["origin"],
         epoch=made["epoch"],
     )
-    calibrated = calibrate(scored, stored(kept).calibrations)
+    calibrated = calibrate(scored, validation_choices(kept).calibrations)
     thresholds = {"thresholds": choose_thresholds(calibrated)}
     save_weights(target, model, replace(kept, validation=kept.validation | thresholds), half=True)
 
@@ -68,11 +68,11 @@ def report(weights: Path, scorings: dict[str, Path]) -> None:
         weights: the stored file.
         scorings: `radiographs` and `phantoms` to the folder of a scoring.
     """
-    model, card = load_weights(weights)
+    model, metadata = load_weights(weights)
     reported = {}
     for kind, place in scorings.items():
         found = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
         names = ("images", "patients", "classes", "mean_auroc")
         reported[kind] = {name: found[name] for name in names}
-    told = replace(card, validation=card.validation | {"reported": reported})
+    told = replace(metadata, validation=metadata.validation | {"reported": reported})
     save_weights(weights, model, told, half=True)

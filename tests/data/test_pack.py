@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from chexnet.data import pack as packing
-from chexnet.data.datamodule import open_study
+from chexnet.data.datamodule import open_datamodule
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import DONE, Pack, pack_folder, prepare
 from chexnet.errors import DataError
@@ -136,7 +136,7 @@ def _open(root, tmp_path):
     if not place.exists():
         place.parent.mkdir(parents=True)
         (tmp_path / "p").rename(place)
-    return open_study(root, SMALL, packs=tmp_path / "packs")
+    return open_datamodule(root, SMALL, packs=tmp_path / "packs")
 
 
 def test_skipped_files_are_counted_in_every_report(with_bad_files, tmp_path):
@@ -145,8 +145,8 @@ def test_skipped_files_are_counted_in_every_report(with_bad_files, tmp_path):
         read_folder(root).paths, tmp_path / "p", SMALL, workers=1, skip_unreadable=True
     )
     assert sorted(left_out) == bad
-    study = _open(root, tmp_path)
-    facts = study.facts
+    datamodule = _open(root, tmp_path)
+    facts = datamodule.facts
     assert facts["images_unreadable"] == 2
     assert sum(facts["images"].values()) == 10
 
@@ -167,7 +167,7 @@ def test_files_that_changed_after_packing_are_noticed(make_folder, tmp_path):
     prepare(paths, pack_folder(tmp_path / "packs", root, SMALL), SMALL, workers=1)
     Image.new("L", (90, 90), 3).save(paths["00000001_000.png"])
     with pytest.raises(DataError, match="have changed"):
-        open_study(root, SMALL, packs=tmp_path / "packs")
+        open_datamodule(root, SMALL, packs=tmp_path / "packs")
 
 
 def test_a_pack_of_part_of_the_images_is_not_used_and_that_is_said(make_folder, tmp_path):
@@ -175,9 +175,9 @@ def test_a_pack_of_part_of_the_images_is_not_used_and_that_is_said(make_folder, 
     paths = read_folder(root).paths
     some = dict(list(paths.items())[:3])
     prepare(some, pack_folder(tmp_path / "packs", root, SMALL), SMALL, workers=1)
-    study = open_study(root, SMALL, packs=tmp_path / "packs")
-    assert study.pack is None
-    assert "lacks 17 of 20 images" in study.notes[0]
+    datamodule = open_datamodule(root, SMALL, packs=tmp_path / "packs")
+    assert datamodule.pack is None
+    assert "lacks 17 of 20 images" in datamodule.notes[0]
 
 
 @pytest.mark.parametrize("name", ["pack.json", "pixels.u8", "state.u8"])

@@ -124,7 +124,7 @@ def test_a_photograph_is_named_and_the_visitor_may_go_on(visit):
     assert page.locator(".cx-bar").count() == 0
     page.click("[data-act=anyway]")
     page.wait_for_selector(".cx-bar")
-    assert "Shown all the same" in page.locator(".cx-gate").inner_text()
+    assert "PageState all the same" in page.locator(".cx-gate").inner_text()
 
 
 def test_an_inverted_picture_is_set_right_with_one_click(visit):

@@ -10,7 +10,7 @@ from PIL import Image
 from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.overlay import TOP, overlay
-from demo.pictures import Look, gradient, png, reduced, top_of, windowed
+from demo.pictures import DisplaySettings, gradient, png, reduced, top_of, windowed
 from demo.rendering import bars, percent
 
 RNG = np.random.default_rng(3)
@@ -29,19 +29,19 @@ def test_a_picture_that_is_a_view_is_encoded_as_it_is_seen():
 
 def test_window_and_level_choose_the_range_that_is_shown():
     ramp = np.arange(256, dtype=np.uint8)[None]
-    np.testing.assert_array_equal(windowed(ramp, Look()), ramp)
-    shown = windowed(ramp, Look(level=0.5, window=0.5))
+    np.testing.assert_array_equal(windowed(ramp, DisplaySettings()), ramp)
+    shown = windowed(ramp, DisplaySettings(level=0.5, window=0.5))
     assert (shown[0, :63] == 0).all()
     assert (shown[0, 193:] == 255).all()
     assert (np.diff(shown[0].astype(int)) >= 0).all()
-    np.testing.assert_array_equal(windowed(ramp, Look(invert=True)), 255 - ramp)
+    np.testing.assert_array_equal(windowed(ramp, DisplaySettings(invert=True)), 255 - ramp)
 
 
 def test_a_narrow_window_over_16_bits_shows_every_shade():
     # A 12-bit ramp of which the window shows a tenth: 410 values, more than 8 bits can tell apart.
     pixels = np.tile(np.linspace(1000, 5095, 700).round().astype(np.uint16), (64, 1))
     facts = Facts("PNG", "I;16", 16)
-    look = Look(level=0.5, window=0.1)
+    look = DisplaySettings(level=0.5, window=0.1)
     fine = windowed(reduced(Radiograph(pixels, 1000, 5095, facts)), look)
     assert fine.dtype == np.uint8
     expected = np.clip((np.linspace(0, 1, 700) - 0.5) / 0.1 + 0.5, 0, 1) * 255
@@ -59,7 +59,7 @@ def test_the_display_picture_is_small_and_spans_its_type():
     small = pixels[:700, :700]
     shown = reduced(Radiograph(small, 300, 2999, Facts("PNG", "I;16", 16)))
     assert (shown.min(), shown.max()) == (0, 65535)
-    plain = windowed(shown, Look())
+    plain = windowed(shown, DisplaySettings())
     assert np.abs(plain - (small - 300.0) / 2699 * 255).max() <= 0.51
 
 
@@ -73,9 +73,9 @@ def test_the_legend_mixes_its_colours_as_the_picture_does():
 
 def test_the_absolute_scale_is_the_same_for_every_map_and_the_stretched_is_its_own():
     heat = np.array([[0.0, 2.0]], np.float32)
-    assert top_of(heat, Look(), "Grad-CAM") == TOP
-    assert top_of(heat, Look(scale="stretched"), "Grad-CAM") == 2
-    assert top_of(heat, Look(scale="stretched"), "Grad-CAM++") == 1
+    assert top_of(heat, DisplaySettings(), "Grad-CAM") == TOP
+    assert top_of(heat, DisplaySettings(scale="stretched"), "Grad-CAM") == 2
+    assert top_of(heat, DisplaySettings(scale="stretched"), "Grad-CAM++") == 1
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_absolute_scale_is_the_same_for_every_map_and_the_stretched_is_its_o
 )
 def test_a_look_that_no_control_gives_is_refused(wrong):
     with pytest.raises(ConfigError, match="Expected"):
-        Look(**wrong)
+        DisplaySettings(**wrong)
 
 
 def test_bars_tell_what_is_above_its_threshold_and_what_has_none():

@@ -10,13 +10,13 @@ import pytest
 
 from chexnet.errors import ConfigError
 from demo import security
-from demo.middleware import Wall
+from demo.middleware import RequestFilter
 
 JOIN = "/gradio_api/queue/join"
 ARGUMENTS = {"method": "POST", "path": "/gradio_api/upload", "type": "http"}
 
 
-def ask(wall: Wall, *, headers=(), receive=None, **scope) -> tuple[int, bytes]:
+def ask(wall: RequestFilter, *, headers=(), receive=None, **scope) -> tuple[int, bytes]:
     """Send one request through the wall; returns status and body."""
     sent = []
 
@@ -40,7 +40,7 @@ async def behind(scope, receive, send):
 
 
 def test_an_honest_request_comes_through(tmp_path):
-    assert ask(Wall(behind, tmp_path, local=True), path=JOIN) == (200, b"reached")
+    assert ask(RequestFilter(behind, tmp_path, local=True), path=JOIN) == (200, b"reached")
 
 
 def test_a_body_that_takes_too_long_is_dropped(tmp_path, monkeypatch):
@@ -49,18 +49,18 @@ def test_a_body_that_takes_too_long_is_dropped(tmp_path, monkeypatch):
     async def slow():
         await asyncio.sleep(5)
 
-    assert ask(Wall(behind, tmp_path, local=True), receive=slow)[0] == 408
+    assert ask(RequestFilter(behind, tmp_path, local=True), receive=slow)[0] == 408
 
 
 def test_a_full_folder_takes_no_more(tmp_path, monkeypatch):
     (tmp_path / "waiting").write_bytes(bytes(100))
     monkeypatch.setattr(security, "MAX_FOLDER", 99)
-    assert ask(Wall(behind, tmp_path, local=True))[0] == 503
+    assert ask(RequestFilter(behind, tmp_path, local=True))[0] == 503
 
 
 def test_too_many_bytes_at_once_are_refused_and_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr(security, "MAX_HELD", 10)
-    wall = Wall(behind, tmp_path, local=True)
+    wall = RequestFilter(behind, tmp_path, local=True)
 
     async def much():
         return {"type": "http.request", "body": bytes(11), "more_body": True}
@@ -86,7 +86,7 @@ def test_an_upload_loses_its_name_and_nothing_else(tmp_path):
         return {"type": "http.request", "body": body, "more_body": False}
 
     kind = (b"content-type", b"multipart/form-data; boundary=x")
-    wall = Wall(keeps, tmp_path, local=True)
+    wall = RequestFilter(keeps, tmp_path, local=True)
     assert ask(wall, headers=[kind], receive=whole)[0] == 200
     [(given, length)] = got
     assert b"DOE_" not in given
@@ -95,14 +95,14 @@ def test_an_upload_loses_its_name_and_nothing_else(tmp_path):
 
 
 def test_the_public_links_own_page_may_send_requests(tmp_path):
-    wall = Wall(behind, tmp_path, local=True, share_host=lambda: "abc.example")
+    wall = RequestFilter(behind, tmp_path, local=True, share_host=lambda: "abc.example")
     origin = (b"origin", b"https://abc.example")
     assert ask(wall, headers=[origin], path=JOIN)[0] == 200
     assert ask(wall, headers=[(b"origin", b"https://abd.example")])[0] == 403
 
 
 def test_a_page_on_the_network_is_asked_by_any_name(tmp_path):
-    wall = Wall(behind, tmp_path, local=False)
+    wall = RequestFilter(behind, tmp_path, local=False)
     status, _ = ask(wall, headers=[(b"host", b"laptop.local:7860")], path=JOIN)
     assert status == 200
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from chexnet.errors import CheckpointError
-from chexnet.metadata import Card
+from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
 from demo import __main__ as command
 from demo import rendering
@@ -32,17 +32,19 @@ def test_missing_starter_weights_are_named(tmp_path, monkeypatch):
         command.find_weights(tmp_path)
 
 
-def card_of(drawn: int, images: int, **validation) -> Card:
+def card_of(drawn: int, images: int, **validation) -> Metadata:
     data = {"drawn": {"train": drawn}, "images": {"train": images}}
-    return Card({}, Preprocessing(), {"data": data}, validation)
+    return Metadata({}, Preprocessing(), {"data": data}, validation)
 
 
 def test_the_banner_tells_of_phantoms_and_of_better_weights():
     assert "phantoms, not on patients" in rendering.header("starter.pth", card_of(5, 5))
     assert "--weights" in rendering.header("starter.pth", card_of(5, 5))
     assert "phantoms" not in rendering.header("best.pth", card_of(0, 5))
-    assert "phantoms" not in rendering.header("best.pth", Card({}, Preprocessing()))
-    before = Card({}, Preprocessing(), {"data": {"phantoms": True}})  # when they were not counted
+    assert "phantoms" not in rendering.header("best.pth", Metadata({}, Preprocessing()))
+    before = Metadata(
+        {}, Preprocessing(), {"data": {"phantoms": True}}
+    )  # when they were not counted
     assert "phantoms, not on patients" in rendering.header("old.pth", before)
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from chexnet.evaluation.bootstrap import PatientDraws
+from chexnet.evaluation.bootstrap import PatientBootstrap
 from chexnet.evaluation.calibration import (
     Calibration,
     brier,
@@ -14,9 +14,9 @@ from chexnet.evaluation.calibration import (
     reliability,
 )
 from chexnet.evaluation.metrics import Scores, auroc
-from chexnet.evaluation.thresholds import fit_on, stored
-from chexnet.metadata import Card
-from chexnet.training.describe import make_card
+from chexnet.evaluation.thresholds import fit_on, validation_choices
+from chexnet.metadata import Metadata
+from chexnet.training.describe import describe
 from chexnet.transforms import Preprocessing
 
 CLASSES = ["Effusion", "Mass", "Hernia"]
@@ -103,17 +103,17 @@ def test_bins_have_equal_mass_and_the_error_is_their_weighted_distance():
 def test_a_weights_file_carries_what_validation_chose():
     scores, nobody = simulated(500, 6)[0], np.zeros(0, np.int64)
     told = {"facts": {}, "config": {}, "origin": "", "epoch": 1}
-    card = make_card(Preprocessing(), scores, trained=(nobody, nobody), **told)
-    carried, expected = stored(card), fit_on(scores, "")
+    metadata = describe(Preprocessing(), scores, trained=(nobody, nobody), **told)
+    carried, expected = validation_choices(metadata), fit_on(scores, "")
     assert carried.calibrations == expected.calibrations
     assert carried.thresholds == expected.thresholds
     assert "500 validation images" in carried.source
-    assert stored(Card({}, Preprocessing())) is None
+    assert validation_choices(Metadata({}, Preprocessing())) is None
 
 
 def test_calibration_figures_have_intervals_by_patient():
     scores, _ = simulated(2000, 7)
     given, truth = scores.probabilities[:, 0], scores.targets[:, 0]
-    error, score = error_intervals(given, truth, PatientDraws(scores.patients, 300))
+    error, score = error_intervals(given, truth, PatientBootstrap(scores.patients, 300))
     assert score.low < brier(given, truth) < score.high
     assert error.low < expected_calibration_error(given, truth) < error.high

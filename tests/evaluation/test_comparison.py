@@ -47,7 +47,7 @@ def test_a_better_network_is_found_and_the_order_of_rows_does_not_matter():
     assert found[MEAN].value > 0
     assert found[MEAN].p < 0.01
     assert found[MEAN].interval.low > 0
-    assert found[MEAN].of == 2
+    assert found[MEAN].n_classes == 2
     rows = np.random.default_rng(0).permutation(len(second.images))
     shuffled = second.take(rows)
     assert compare(first, shuffled, 300) == found

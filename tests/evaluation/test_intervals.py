@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chexnet.evaluation.bootstrap import (
-    PatientDraws,
+    PatientBootstrap,
     bootstrap_auroc,
     exact_auroc,
     replicate_aurocs,
@@ -142,7 +142,7 @@ def test_the_means_interval_is_over_the_findings_alone():
     findings = np.percentile(values[:, :2].mean(axis=1), [2.5, 97.5])
     rows = np.percentile(values.mean(axis=1), [2.5, 97.5])
     assert (intervals.findings.low, intervals.findings.high) == pytest.approx(tuple(findings))
-    assert (intervals.rows.low, intervals.rows.high) == pytest.approx(tuple(rows))
+    assert (intervals.all_classes.low, intervals.all_classes.high) == pytest.approx(tuple(rows))
 
 
 def test_the_interval_of_a_mean_is_that_of_patients_not_of_images():
@@ -150,19 +150,19 @@ def test_the_interval_of_a_mean_is_that_of_patients_not_of_images():
     each = random.normal(size=50)
     patients = [str(n // 10) for n in range(500)]
     values = np.repeat(each, 10)
-    found = PatientDraws(patients, 2000).mean(values)
+    found = PatientBootstrap(patients, 2000).mean(values)
     spread = each.reshape(50).std(ddof=1) / np.sqrt(50)
     assert found.high - found.low == pytest.approx(2 * 1.96 * spread, rel=0.15)
 
 
 def test_a_share_of_all_or_nothing_keeps_its_doubt():
     patients = [str(n // 2) for n in range(40)]
-    draws = PatientDraws(patients)
-    found = draws.share(np.ones(40))
+    bootstrap = PatientBootstrap(patients)
+    found = bootstrap.share(np.ones(40))
     assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
-    none = draws.share(np.zeros(40))
+    none = bootstrap.share(np.zeros(40))
     assert (none.low, none.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
-    some = draws.share(np.arange(40) % 4 == 0)
+    some = bootstrap.share(np.arange(40) % 4 == 0)
     assert 0 < some.low < 0.25 < some.high
 
 

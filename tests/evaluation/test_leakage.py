@@ -34,7 +34,7 @@ def test_an_image_split_lets_the_memory_win_and_a_patient_split_leaves_it_guessi
     assert leaking.memory.auroc[mass] > 0.95
     assert honest.images == honest.patients == 0
     assert honest.memory.auroc[mass] == 0.5
-    assert honest.memory.findings.of == 1  # of 14: the others have no positive
+    assert honest.memory.findings.n_defined == 1  # of 14: the others have no positive
 
 
 @needs_nih

@@ -4,14 +4,14 @@ import pytest
 
 from chexnet.evaluation.localization import (
     SIDE,
-    Target,
+    BoxedFinding,
+    boxed_findings,
     centre_points,
     component_box,
     peak,
     pointing,
-    targets_of,
 )
-from chexnet.evaluation.localization_summary import LARGE, SMALL, score_maps, summarise
+from chexnet.evaluation.localization_summary import LARGE, SMALL, score_maps, summarise_maps
 from chexnet.evaluation.report.tables import localization_text
 
 
@@ -19,8 +19,8 @@ def boxes(*rows: tuple) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image", "label", "x", "y", "w", "h"])
 
 
-def target(left, top, right, bottom, *, label="Mass", patient="1", image="a") -> Target:
-    return Target(image, patient, label, np.array([[left, top, right, bottom]], float))
+def target(left, top, right, bottom, *, label="Mass", patient="1", image="a") -> BoxedFinding:
+    return BoxedFinding(image, patient, label, np.array([[left, top, right, bottom]], float))
 
 
 def bump(x: float, y: float, cells: int = 8) -> np.ndarray:
@@ -32,13 +32,13 @@ def bump(x: float, y: float, cells: int = 8) -> np.ndarray:
 def test_boxes_go_through_the_crop_that_the_picture_went_through():
     # The central 90 % of 1024 pixels are the 922 from 51 on.
     table = boxes(("a", "Mass", 51, 51, 461, 922))
-    (found,) = targets_of(table, {"a": "1"}, 90)
+    (found,) = boxed_findings(table, {"a": "1"}, 90)
     np.testing.assert_allclose(found.boxes, [[0, 0, 0.5, 1]], atol=1e-12)
 
 
 def test_a_box_is_cut_at_the_crop_and_one_outside_of_it_is_no_target():
     table = boxes(("a", "Mass", 0, 0, 512, 512), ("a", "Nodule", 0, 0, 40, 40))
-    found = targets_of(table, {"a": "1"}, 90)
+    found = boxed_findings(table, {"a": "1"}, 90)
     assert [one.label for one in found] == ["Mass"]
     assert found[0].boxes.min() == 0
 
@@ -50,7 +50,7 @@ def test_all_boxes_of_a_finding_in_an_image_are_one_target_and_other_images_are_
         ("a", "Mass", 600, 600, 90, 90),
         ("a", "Edema", 600, 600, 90, 90),
     )
-    found = targets_of(table, {"a": "1"}, 100)
+    found = boxed_findings(table, {"a": "1"}, 100)
     assert [(one.label, len(one.boxes)) for one in found] == [("Mass", 2), ("Edema", 1)]
     assert found[0].area == pytest.approx(2 * (90 / 1024) ** 2, rel=0.05)
 
@@ -81,20 +81,20 @@ def test_the_component_is_the_largest_one_of_at_least_half_the_maximum():
 
 
 def test_overlaps_are_those_of_the_box_that_fits_best():
-    both = Target("a", "1", "Mass", np.array([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]))
+    both = BoxedFinding("a", "1", "Mass", np.array([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]))
     assert both.overlaps(np.array([0, 0, 0.5, 1])) == pytest.approx((0.5, 0.5))
     assert both.overlaps(np.array([0.5, 0.5, 0.75, 0.75])) == pytest.approx((0.25, 1.0))
     assert both.overlaps(None) == (0, 0)
 
 
 def test_the_average_box_is_that_of_other_patients_with_the_same_finding():
-    targets = [
+    boxed = [
         target(0.0, 0.0, 0.2, 0.2, patient="1", image="a"),
         target(0.4, 0.0, 0.6, 0.2, patient="1", image="b"),
         target(0.8, 0.8, 1.0, 1.0, patient="2", image="c"),
         target(0.8, 0.8, 1.0, 1.0, patient="2", image="d", label="Edema"),
     ]
-    points = centre_points(targets)
+    points = centre_points(boxed)
     assert points[0] == points[1] == pytest.approx((0.9, 0.9))
     assert points[2] == pytest.approx((0.3, 0.1))
     assert points[3] is None
@@ -104,28 +104,28 @@ def study_of(count: int = 60):
     random = np.random.default_rng(0)
     corners = random.uniform(0, 0.8, (count, 2))
     sides = np.where(np.arange(count) % 3, 0.2, 0.05)[:, None]
-    targets = [
-        Target(str(n), str(n // 2), "Mass", np.array([[*low, *(low + side)]]))
+    boxed = [
+        BoxedFinding(str(n), str(n // 2), "Mass", np.array([[*low, *(low + side)]]))
         for n, (low, side) in enumerate(zip(corners, sides, strict=True))
     ]
-    middles = {t.image: (t.boxes[0, :2] + t.boxes[0, 2:]) / 2 for t in targets}
-    return targets, middles
+    middles = {t.image: (t.boxes[0, :2] + t.boxes[0, 2:]) / 2 for t in boxed}
+    return boxed, middles
 
 
 def test_maps_that_point_right_are_told_from_controls_that_do_not():
-    targets, middles = study_of()
+    boxed, middles = study_of()
     scored = score_maps(
-        targets, lambda t: bump(*middles[t.image]), lambda t: bump(*random_place(t.image))
+        boxed, lambda t: bump(*middles[t.image]), lambda t: bump(*random_place(t.image))
     )
-    tables = summarise(scored, replicates=200, seed=0)
+    tables = summarise_maps(scored, replicates=200, seed=0)
     whole = tables[LARGE]["All"]
-    assert whole.targets == 40
+    assert whole.count == 40
     assert whole.hits["heatmap"] > 0.95
     assert whole.hits["untrained"] < 0.3
     assert whole.hits["random point"] == pytest.approx(0.04, abs=0.005)
     assert whole.gain == pytest.approx(whole.hits["heatmap"] - whole.hits["average box"])
     assert whole.gain_interval.low <= whole.gain <= whole.gain_interval.high
-    assert tables[SMALL]["Mass"].targets == 20
+    assert tables[SMALL]["Mass"].count == 20
     assert "smaller than a cell" in localization_text(tables)
 
 
@@ -136,15 +136,15 @@ def random_place(image: str) -> np.ndarray:
 def test_a_map_that_is_always_hot_in_the_middle_of_the_average_box_gains_nothing():
     """The control as a map: what it scores is the control's own share."""
     random = np.random.default_rng(1)
-    targets = []
+    boxed = []
     for n in range(40):
         x, y = random.normal(0.5, 0.12, 2).clip(0.15, 0.85)
-        targets.append(
-            Target(str(n), str(n), "Mass", np.array([[x - 0.1, y - 0.1, x + 0.1, y + 0.1]]))
+        boxed.append(
+            BoxedFinding(str(n), str(n), "Mass", np.array([[x - 0.1, y - 0.1, x + 0.1, y + 0.1]]))
         )
-    centres = np.concatenate([t.boxes[:, :2] + t.boxes[:, 2:] for t in targets]) / 2
+    centres = np.concatenate([t.boxes[:, :2] + t.boxes[:, 2:] for t in boxed]) / 2
     constant = bump(*centres.mean(axis=0), cells=64)
-    row = summarise(score_maps(targets, lambda _: constant, lambda _: constant), 200, 0)["all"][
+    row = summarise_maps(score_maps(boxed, lambda _: constant, lambda _: constant), 200, 0)["all"][
         "All"
     ]
     assert 0.2 < row.hits["heatmap"] < 0.8
@@ -153,22 +153,22 @@ def test_a_map_that_is_always_hot_in_the_middle_of_the_average_box_gains_nothing
 
 
 def test_phantoms_are_located_as_by_hand(phantoms, trained):
-    """Peak, box and crop of real targets, computed here without the project's functions."""
+    """Peak, box and crop of real boxed, computed here without the project's functions."""
     import torch
     from scipy.ndimage import map_coordinates
 
     from chexnet.data.nih import read_boxes
-    from chexnet.evaluation.holdout import open_subject
-    from chexnet.evaluation.localization import boxed_targets, maps_of
+    from chexnet.evaluation.holdout import open_holdout
+    from chexnet.evaluation.localization import holdout_boxes, maps_of
 
     weights = trained / "best_chexnet_params.pth"
-    subject = open_subject(phantoms, weights, "test")
-    targets = boxed_targets(subject)
-    [maps] = maps_of(subject, [subject.model], targets)
-    hits, _ = pointing(targets, lambda t: maps[t.image, t.label])
+    holdout = open_holdout(phantoms, weights, "test")
+    boxed = holdout_boxes(holdout)
+    [maps] = maps_of(holdout, [holdout.model], boxed)
+    hits, _ = pointing(boxed, lambda t: maps[t.image, t.label])
     table = read_boxes(phantoms)
-    data, model = subject.data_set, subject.model
-    for target, hit in zip(targets, hits, strict=True):
+    data, model = holdout.data_set, holdout.model
+    for target, hit in zip(boxed, hits, strict=True):
         index = data.images.index(target.image)
         item = data[index][0].float() / 255
         mean, std = (

@@ -53,8 +53,8 @@ def test_the_mean_leaves_missing_classes_out_and_says_of_how_many_it_is():
     names = ["Mass", "Hernia", "Edema", "No Finding"]
     findings = mean_of(values, names, findings_only=True)
     rows = mean_of(values, names, findings_only=False)
-    assert (findings.value, findings.of, findings.all) == (pytest.approx(0.7), 2, 3)
-    assert (rows.value, rows.of, rows.all) == (pytest.approx(2.3 / 3), 3, 4)
+    assert (findings.value, findings.n_defined, findings.n_classes) == (pytest.approx(0.7), 2, 3)
+    assert (rows.value, rows.n_defined, rows.n_classes) == (pytest.approx(2.3 / 3), 3, 4)
     assert "2 of 3" in str(findings)
     assert "n/a" in str(mean_of(np.array([np.nan]), ["Mass"], findings_only=True))
 

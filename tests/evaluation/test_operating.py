@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from chexnet.evaluation.bootstrap import PatientDraws
+from chexnet.evaluation.bootstrap import PatientBootstrap
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.thresholds import RULES, choose_thresholds, operating_points
 
@@ -51,7 +51,9 @@ def test_a_class_with_few_positives_gets_no_threshold_of_its_own():
 
 def test_the_measures_are_those_of_scikit_learn():
     chosen, scores = choose_thresholds(simulated(0)), simulated(1)
-    point = operating_points(scores, chosen, draws=PatientDraws(scores.patients, 200))["Effusion"]
+    point = operating_points(scores, chosen, bootstrap=PatientBootstrap(scores.patients, 200))[
+        "Effusion"
+    ]
     over = scores.probabilities[:, 0] >= point.threshold
     tn, fp, fn, tp = confusion_matrix(scores.targets[:, 0], over).ravel()
     expected = {
@@ -101,11 +103,11 @@ def test_a_perfect_figure_keeps_its_doubt_and_few_patients_have_no_interval():
         names, [str(n // 2) for n in range(count)], ["Mass", "Hernia"], 0.9 * targets, targets
     )
     thresholds = {name: dict.fromkeys(RULES, 0.5) for name in scores.classes}
-    draws = PatientDraws(scores.patients, 200)
-    found = operating_points(scores, thresholds, draws=draws)
+    bootstrap = PatientBootstrap(scores.patients, 200)
+    found = operating_points(scores, thresholds, bootstrap=bootstrap)
     perfect = found["Mass"].intervals["sensitivity"]
     assert (perfect.low, perfect.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
     assert not found["Hernia"].intervals["sensitivity"].known
     assert found["Hernia"].intervals["specificity"].known
-    given = operating_points(scores, thresholds, prevalence={"Mass": 0.1}, draws=draws)
+    given = operating_points(scores, thresholds, prevalence={"Mass": 0.1}, bootstrap=bootstrap)
     assert not given["Mass"].intervals["ppv"].known

@@ -56,7 +56,7 @@ def test_the_figures_of_a_group_are_those_of_its_images_alone():
 def test_the_largest_gap_is_named_with_its_interval():
     scores, table = simulated()
     gap = by_group(scores, membership(scores, table), replicates=200).gap
-    assert (gap.attribute, gap.better, gap.worse, gap.of) == ("sex", "F", "M", 1)
+    assert (gap.attribute, gap.better, gap.worse, gap.n_findings) == ("sex", "F", "M", 1)
     assert gap.value == pytest.approx(0.35, abs=0.12)
     assert 0 < gap.interval.low < gap.value < gap.interval.high
 

@@ -23,7 +23,7 @@ def test_the_validation_text_has_the_agreed_form():
     assert lines[1] == f"Atelectasis           : {summary.auroc[1]:.4f}"
     assert lines[2] == "Hernia                : n/a"
     assert [line.split(":")[0].strip() for line in lines[1:5]] == sorted(summary.classes)
-    assert lines[5].startswith(f"Mean AUROC: {summary.rows.value:.4f}")
+    assert lines[5].startswith(f"Mean AUROC: {summary.all_classes.value:.4f}")
     assert lines[6] == f"Val Loss  : {summary.loss:.4f}"
     assert lines[7].startswith(f"Mean AUROC of the 3 findings: {summary.findings.value:.4f}")
 
@@ -31,7 +31,7 @@ def test_the_validation_text_has_the_agreed_form():
 def test_the_mean_that_chooses_leaves_no_finding_out():
     summary = summarise(scores())
     assert summary.findings.value == np.mean(summary.auroc[[0, 1]])
-    assert summary.rows.value == np.mean(summary.auroc[[0, 1, 3]])
+    assert summary.all_classes.value == np.mean(summary.auroc[[0, 1, 3]])
 
 
 def test_the_evaluation_table_shows_counts_intervals_and_both_means():

@@ -63,13 +63,13 @@ def test_the_file_says_all_that_the_weights_say(both, exported):
     fast, slow = both
     assert fast.classes == slow.classes
     assert fast.thresholds == slow.thresholds
-    assert fast.card.preprocessing == slow.card.preprocessing
-    assert fast.card.validation == json.loads(json.dumps(slow.card.validation))
-    assert fast.card.trained_on == "phantoms"
-    told = fast.card.provenance
-    assert {k: slow.card.provenance[k] for k in told} == told
+    assert fast.metadata.preprocessing == slow.metadata.preprocessing
+    assert fast.metadata.validation == json.loads(json.dumps(slow.metadata.validation))
+    assert fast.metadata.trained_on == "phantoms"
+    told = fast.metadata.provenance
+    assert {k: slow.metadata.provenance[k] for k in told} == told
     # Hashes of names are for scoring, which takes the weights file.
-    assert set(slow.card.provenance) - set(told) == {"trained_images", "trained_patients"}
+    assert set(slow.metadata.provenance) - set(told) == {"trained_images", "trained_patients"}
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     assert "not for clinical use" in session.get_modelmeta().custom_metadata_map["notice"]
 
@@ -79,15 +79,15 @@ def test_a_graph_that_answers_otherwise_is_not_written(trained, exported, tmp_pa
         model_proto = format_of_onnx.load(exported)
 
     # The exporter gives the graph of this network's, the weights are those of another.
-    model, card = load_weights(trained / BEST)
+    model, metadata = load_weights(trained / BEST)
     model.classifier.bias.data[0] += 2e-3
-    save_weights(tmp_path / "other.pth", model, card)
+    save_weights(tmp_path / "other.pth", model, metadata)
     monkeypatch.setattr(export.torch.onnx, "export", lambda *_, **__: Written)
     with pytest.raises(ExportError, match=r"differs.*expected at most 1e-04"):
         export.export(tmp_path / "other.pth", tmp_path / "new" / "out.onnx")
     assert not list((tmp_path / "new").iterdir())
     export.export(trained / BEST, tmp_path / "new" / "out.onnx")
-    assert Predictor(tmp_path / "new" / "out.onnx").classes == list(card.classes)
+    assert Predictor(tmp_path / "new" / "out.onnx").classes == list(metadata.classes)
 
 
 def test_methods_of_the_package_need_the_weights_file(trained, exported, pictures):
@@ -199,8 +199,8 @@ def test_another_method_never_comes_of_other_weights(trained, tmp_path, exported
     weights.write_bytes((trained / BEST).read_bytes())
     predictor = Predictor(weights, "cpu", "onnx")
     [answer] = predictor.predict(pictures[:1])
-    model, card = load_weights(weights)
-    save_weights(weights, model, replace(card, provenance=card.provenance | {"epoch": 99}))
+    model, metadata = load_weights(weights)
+    save_weights(weights, model, replace(metadata, provenance=metadata.provenance | {"epoch": 99}))
     with pytest.raises(ConfigError, match="written anew since it was opened"):
         predictor.heatmap(answer, predictor.classes[0], "HiResCAM")
     assert Predictor(exported).methods == ("Grad-CAM",)

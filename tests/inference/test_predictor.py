@@ -11,7 +11,7 @@ from chexnet.data.nih import read_folder
 from chexnet.errors import ConfigError, ImageError
 from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import stored
+from chexnet.evaluation.thresholds import validation_choices
 from chexnet.inference.predictor import Predictor
 from tests.scripts.test_commands import run
 
@@ -32,7 +32,7 @@ def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
     )
     paths = read_folder(phantoms).paths
     answers = predictor.predict([paths[name] for name in scored.scores.images[:4]])
-    calibrated = calibrate(scored.scores, stored(predictor.card).calibrations)
+    calibrated = calibrate(scored.scores, validation_choices(predictor.metadata).calibrations)
     for answer, expected in zip(answers, calibrated.probabilities[:4], strict=True):
         assert list(answer.probabilities) == scored.scores.classes
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-5)

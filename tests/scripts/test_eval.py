@@ -10,7 +10,7 @@ from chexnet.config import TrainConfig
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split
 from chexnet.errors import ConfigError
-from chexnet.evaluation.holdout import open_subject
+from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.report.history import COLUMNS, NAME, note_scoring, read_record
 from chexnet.evaluation.scoring import score_networks, score_weights
 from chexnet.model import build, load_weights, save_weights
@@ -27,8 +27,8 @@ def weights(trained):
 @pytest.fixture
 def other(weights, tmp_path):
     """Another network that was trained on the same images."""
-    _, card = load_weights(weights)
-    save_weights(tmp_path / "other.pth", build(card.classes, "none", 5).model, card)
+    _, metadata = load_weights(weights)
+    save_weights(tmp_path / "other.pth", build(metadata.classes, "none", 5).model, metadata)
     return tmp_path / "other.pth"
 
 
@@ -54,12 +54,12 @@ def test_a_mirrored_picture_counts_as_much_as_the_picture(phantoms, weights):
 
 
 def test_networks_of_other_splits_are_not_averaged(phantoms, weights, tmp_path):
-    model, card = load_weights(weights)
-    card.provenance["data"]["split_seed"] = 3
-    card.provenance["data"]["split"] = "patient"
-    card.provenance["trained_images"] = card.provenance["trained_images"][:1]
-    card.provenance["trained_patients"] = card.provenance["trained_patients"][:0]
-    save_weights(tmp_path / "other.pth", model, card)
+    model, metadata = load_weights(weights)
+    metadata.provenance["data"]["split_seed"] = 3
+    metadata.provenance["data"]["split"] = "patient"
+    metadata.provenance["trained_images"] = metadata.provenance["trained_images"][:1]
+    metadata.provenance["trained_patients"] = metadata.provenance["trained_patients"][:0]
+    save_weights(tmp_path / "other.pth", model, metadata)
     with pytest.raises(ConfigError, match="other splits"):
         score_networks(
             phantoms,
@@ -201,9 +201,9 @@ def test_data_that_the_network_never_saw_is_scored_whole(weights, tmp_path, show
 def test_a_network_of_a_fold_is_scored_on_that_fold(tiny_options, tmp_path):
     config = TrainConfig(**tiny_options | {"epochs": 1}, out=tmp_path / "run", folds=3, fold=2)
     weights = fit(config).weights
-    subject = open_subject(tiny_options["data"], weights, "val")
-    fold = make_split(subject.study.folder, "official", fold=(2, 3)).rows["val"]
-    assert np.array_equal(subject.study.rows("val"), fold)
+    holdout = open_holdout(tiny_options["data"], weights, "val")
+    fold = make_split(holdout.datamodule.folder, "official", fold=(2, 3)).rows["val"]
+    assert np.array_equal(holdout.datamodule.rows("val"), fold)
     with pytest.raises(ConfigError, match=r"--fold: found 4, expected 1 to 3"):
         TrainConfig(data=tiny_options["data"], folds=3, fold=4)
     with pytest.raises(ConfigError, match=r"--fold: found 2, expected 1 without --folds"):

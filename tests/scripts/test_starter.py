@@ -25,13 +25,13 @@ def test_the_stored_weights_are_small_half_precision_and_say_what_they_saw():
     assert kinds == {False: "torch.float16", True: "torch.float32"}
     assert WEIGHTS.stat().st_size < 16e6
     predictor = Predictor(WEIGHTS, "cpu")
-    assert predictor.card.trained_on == "both"
-    assert predictor.card.preprocessing.size == 256
+    assert predictor.metadata.trained_on == "both"
+    assert predictor.metadata.preprocessing.size == 256
     assert all(predictor.thresholds[name] is not None for name in predictor.classes)
 
 
 def test_the_weights_tell_real_figures_from_drawn_ones():
-    reported = Predictor(WEIGHTS, "cpu").card.validation["reported"]
+    reported = Predictor(WEIGHTS, "cpu").metadata.validation["reported"]
     assert reported["radiographs"]["images"] == 108
     assert reported["radiographs"]["mean_auroc"]["findings"]["of"] == 12
     drawn = reported["phantoms"]["mean_auroc"]["findings"]
@@ -83,6 +83,6 @@ def test_the_whole_way_from_nothing_to_weights_and_card(tmp_path):
     text = (weights.parent / "README.md").read_text(encoding="utf-8")
     assert "--patients 30 --mixed 12 --unseen 12 --size 128 --epochs 1 1 1" in text
     assert f"{scored['images']:,} pictures of 12 drawn patients" in text
-    reported = Predictor(weights, "cpu", "torch").card.validation["reported"]
+    reported = Predictor(weights, "cpu", "torch").metadata.validation["reported"]
     assert reported["phantoms"]["images"] == scored["images"]
     assert reported["phantoms"]["classes"] == scored["classes"]

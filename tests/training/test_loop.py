@@ -11,24 +11,24 @@ from chexnet.data.nih import read_folder
 from chexnet.errors import ChexnetError, DataError, LeakError
 from chexnet.model import load_weights
 from chexnet.training.loop import fit
-from chexnet.training.step import caution
+from chexnet.training.step import performance_warning
 from tests import jobs
 from tests.processes import start, wait_for
 from tests.runs import Recorder, rows, tensors
 
 
 def test_a_run_leaves_weights_checkpoint_and_log(trained, phantoms):
-    _, card = load_weights(trained / "best_chexnet_params.pth")
-    data = card.provenance["data"]
-    assert list(card.classes.values()) == list(range(len(card.classes)))
+    _, metadata = load_weights(trained / "best_chexnet_params.pth")
+    data = metadata.provenance["data"]
+    assert list(metadata.classes.values()) == list(range(len(metadata.classes)))
     assert data["split"] == "official"
     assert data["label_version"] == "unknown"
-    assert len(card.provenance["trained_images"]) == data["images"]["train"]
+    assert len(metadata.provenance["trained_images"]) == data["images"]["train"]
     assert {row["epoch"] for row in rows(trained / "steps.csv")} == {"1", "2"}
     assert [row["epoch"] for row in rows(trained / "epochs.csv")] == ["1", "2"]
-    assert set(card.validation["thresholds"]) == set(card.classes)
-    assert set(card.validation["calibration"]) == set(card.classes)
-    curves = card.validation["operating_curve"]
+    assert set(metadata.validation["thresholds"]) == set(metadata.classes)
+    assert set(metadata.validation["calibration"]) == set(metadata.classes)
+    curves = metadata.validation["operating_curve"]
     assert any(curves.values())
     assert all(len(curve["fpr"]) <= 101 for curve in curves.values() if curve)
     assert not [name for name in os.listdir(trained) if name.endswith(".tmp")]
@@ -91,9 +91,9 @@ def test_bfloat16_on_a_cpu_is_asked_for_and_close_to_float32(tiny_options, tmp_p
 def test_bfloat16_on_a_cpu_that_has_none_is_said_to_be_slow(supported, tiny_options, monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
     asked = TrainConfig(**tiny_options, bf16="on")
-    said = caution(asked, torch.device("cpu"))
+    said = performance_warning(asked, torch.device("cpu"))
     assert said is None if supported else "ten times as fast" in said
-    assert caution(TrainConfig(**tiny_options), torch.device("cpu")) is None
+    assert performance_warning(TrainConfig(**tiny_options), torch.device("cpu")) is None
 
 
 def test_what_a_start_was_trained_on_is_not_forgotten(trained, tiny_options, tmp_path):
@@ -105,7 +105,7 @@ def test_what_a_start_was_trained_on_is_not_forgotten(trained, tiny_options, tmp
     fit(TrainConfig(**options, allow_leak=True, out=tmp_path / "run"))
     _, before = load_weights(weights)
     _, after = load_weights(tmp_path / "run" / "best_chexnet_params.pth")
-    hashes = (set(card.provenance["trained_images"].tolist()) for card in (before, after))
+    hashes = (set(metadata.provenance["trained_images"].tolist()) for metadata in (before, after))
     assert next(hashes) < next(hashes)
     assert after.provenance["data"]["leaky"]
 
@@ -145,8 +145,8 @@ def test_a_leaky_split_is_stamped_in_log_and_weights(tiny_options, tmp_path):
     options = {**tiny_options, "split": "image", "allow_leak": True, "epochs": 1}
     fit(TrainConfig(**options, out=tmp_path / "run"))
     assert "LEAKY" in rows(tmp_path / "run" / "epochs.csv")[0]["split"]
-    _, card = load_weights(tmp_path / "run" / "best_chexnet_params.pth")
-    assert card.provenance["data"]["leaky"]
+    _, metadata = load_weights(tmp_path / "run" / "best_chexnet_params.pth")
+    assert metadata.provenance["data"]["leaky"]
 
 
 def test_the_strong_recipe_trains_and_its_average_is_what_is_kept(tiny_options, tmp_path):

@@ -1,1 +1,1 @@
-"""What a scoring says, for readers: page, model card, tables, plots."""
+"""What a scoring says, for readers: page, model metadata, tables, plots."""

@@ -1,6 +1,6 @@
 """Images worth looking at: confident errors, and right answers for a wrong reason.
 
-Shapes: N images, D classes, T targets, H W pixels, h w cells of a map.
+Shapes: N images, D classes, T boxed findings, H W pixels, h w cells of a map.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chexnet.evaluation.localization import Target, peak
+from chexnet.evaluation.localization import BoxedFinding, peak
 from chexnet.evaluation.metrics import Scores
 from chexnet.overlay import overlay
 from chexnet.transforms import PercentCenterCrop
@@ -137,8 +137,8 @@ class WrongPlaces:
 
 
 def wrong_places(
-    targets: Sequence[Target],
-    heat_of: Callable[[Target], np.ndarray],
+    boxed: Sequence[BoxedFinding],
+    heat_of: Callable[[BoxedFinding], np.ndarray],
     scores: Scores,
     thresholds: Mapping[str, float | None],
     pictures: Pictures | None = None,
@@ -149,7 +149,7 @@ def wrong_places(
     """Find the boxed findings that reach their threshold while the map's peak lies in no box.
 
     Args:
-        targets: T of them, see `boxed_targets`.
+        boxed: T of them, see `holdout_boxes`.
         heat_of: gives a target's map, float (h, w), at least 0, of what the network saw.
         scores: of the targets' images, on the scale that the thresholds are of.
         thresholds: label to probability; a finding may be missing.
@@ -160,13 +160,13 @@ def wrong_places(
     """
     rows = {name: row for row, name in enumerate(scores.images)}
     columns = {name: column for column, name in enumerate(scores.classes)}
-    wrong: list[tuple[float, float, Target]] = []
-    boxed = answered = 0
-    for target in targets:
+    wrong: list[tuple[float, float, BoxedFinding]] = []
+    with_threshold = answered = 0
+    for target in boxed:
         threshold = thresholds.get(target.label)
         if threshold is None or target.image not in rows or target.label not in columns:
             continue
-        boxed += 1
+        with_threshold += 1
         given = float(scores.probabilities[rows[target.image], columns[target.label]])
         if given < threshold:
             continue
@@ -186,11 +186,11 @@ def wrong_places(
         )
         for given, threshold, target in wrong[:shown]
     ]
-    return WrongPlaces(cases, len(wrong), answered, boxed)
+    return WrongPlaces(cases, len(wrong), answered, with_threshold)
 
 
 def draw_target(
-    pixels: np.ndarray, heat: np.ndarray, target: Target, *, crop: int = 100
+    pixels: np.ndarray, heat: np.ndarray, target: BoxedFinding, *, crop: int = 100
 ) -> np.ndarray:
     """The overlay with the boxes and a ring round the peak; stretched, so that the peak shows.
 

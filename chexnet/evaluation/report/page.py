@@ -1,4 +1,4 @@
-"""One page that says everything of a scoring, and the same in short as a model card.
+"""One page that says everything of a scoring, and the same in short as a model metadata.
 
 The page is one HTML file: style and pictures stand in it, it runs no script and asks no host.
 What it says stands in the templates beside this file; here the figures are put at their hand.
@@ -24,8 +24,8 @@ from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.bootstrap import Interval
-from chexnet.evaluation.holdout import Subject
-from chexnet.evaluation.localization import Target, boxed_targets, maps_of
+from chexnet.evaluation.holdout import Holdout
+from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.report.cases import (
     Case,
@@ -36,7 +36,7 @@ from chexnet.evaluation.report.cases import (
 )
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
-from chexnet.evaluation.report.published import PUBLISHED, Published, place, same_split
+from chexnet.evaluation.report.published import PUBLISHED, Published, interval_relation, same_split
 from chexnet.evaluation.report.tables import facts_text
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
@@ -110,7 +110,7 @@ def model_card(
     made: Facts | None = None,
     record: Sequence[Mapping[str, str]] | None = None,
 ) -> str:
-    """Write the model card, in the order of Mitchell et al., FAccT 2019.
+    """Write the model metadata, in the order of Mitchell et al., FAccT 2019.
 
     Args:
         assessment: see `assess`.
@@ -220,7 +220,7 @@ def _environment(**options: Any) -> Environment:
         **options,
     )
     environment.filters |= {"figure": _figure, "span": _span, "spoken": spoken}
-    environment.globals |= {"placed": place, "same_split": _same_split}
+    environment.globals |= {"interval_relation": interval_relation, "same_split": _same_split}
     return environment
 
 
@@ -254,29 +254,31 @@ def _encoded(kind: str, file: io.BytesIO) -> str:
 
 
 @dataclass(frozen=True)
-class Looks:
+class ReportImages:
     """What a report shows beside figures; None where it is a CSV that is scored.
 
     Attributes:
         pictures: file name to what the network saw of it, uint8 (H, W).
-        maps: the heatmaps of boxed findings, with their targets.
+        maps: the heatmaps of boxed findings, with their boxed.
     """
 
     pictures: Pictures | None = None
-    maps: tuple[list[Target], dict[tuple[str, str], np.ndarray]] | None = None
+    maps: tuple[list[BoxedFinding], dict[tuple[str, str], np.ndarray]] | None = None
 
 
-def looks_of(subject: Subject, device: str, on_progress: Callable[[int, int], None]) -> Looks:
+def report_images(
+    holdout: Holdout, device: str, on_progress: Callable[[int, int], None]
+) -> ReportImages:
     """The pictures of a part, and the heatmaps of its boxes where the data have a list of them."""
-    if not (subject.study.folder.root / BOXES).is_file():
-        return Looks(subject.picture)
+    if not (holdout.datamodule.folder.root / BOXES).is_file():
+        return ReportImages(holdout.picture)
     try:
-        targets = boxed_targets(subject)
+        boxed = holdout_boxes(holdout)
     except DataError:  # the list has boxes, none of them in this part
-        return Looks(subject.picture)
-    models = [subject.model.to(pick_device(device))]
-    [maps] = maps_of(subject, models, targets, on_progress=on_progress)
-    return Looks(subject.picture, (targets, maps))
+        return ReportImages(holdout.picture)
+    models = [holdout.model.to(pick_device(device))]
+    [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
+    return ReportImages(holdout.picture, (boxed, maps))
 
 
 def write_report(
@@ -284,14 +286,14 @@ def write_report(
     found: Assessment,
     folder: Path,
     record: list[dict[str, str]] | None,
-    looks: Looks,
+    looks: ReportImages,
 ) -> None:
     """Write report.html and model_card.md into `folder`."""
     places = None
     if looks.maps and found.operating:
-        targets, maps = looks.maps
+        boxed, maps = looks.maps
         places = wrong_places(
-            targets,
+            boxed,
             lambda target: maps[target.image, target.label],
             found.calibrated,
             {name: point.threshold for name, point in found.operating["youden"].items()},

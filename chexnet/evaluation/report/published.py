@@ -62,7 +62,7 @@ PUBLISHED = (
 )
 
 
-def place(published: Published, label: str, intervals: Intervals | None) -> str:
+def interval_relation(published: Published, label: str, intervals: Intervals | None) -> str:
     """Where a published value lies: `inside`, `above` or `below` this run's interval, or `n/a`."""
     value = published.auroc.get(label)
     interval = intervals.classes.get(label) if intervals else None

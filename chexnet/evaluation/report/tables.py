@@ -9,7 +9,7 @@ from chexnet.data.splits import LEAKY
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.bootstrap import Interval, Intervals
 from chexnet.evaluation.comparison import Difference
-from chexnet.evaluation.localization_summary import Row
+from chexnet.evaluation.localization_summary import BoxFigures
 from chexnet.evaluation.summary import Summary
 from chexnet.evaluation.thresholds import MEASURES, RULES
 
@@ -19,7 +19,7 @@ NAME_WIDTH_BOXES = 24
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
-    """What was scored or trained on, in a few sentences; see `Study.facts` and `Scored.facts`."""
+    """What was scored or trained on, in a few sentences; of `DataModule` or `Scored`."""
     sentences = []
     if facts["leaky"]:
         sentences.append(f"{LEAKY}: trained and scored on the same patients; too good to be true.")
@@ -55,9 +55,9 @@ def validation_text(summary: Summary) -> str:
     lines = ["Validation AUROC per class:"]
     for name, value in sorted(zip(summary.classes, summary.auroc, strict=True)):
         lines.append(f"{name:<{NAME_WIDTH}}: {_figure(value)}")
-    lines.append(f"Mean AUROC: {summary.rows}")
+    lines.append(f"Mean AUROC: {summary.all_classes}")
     lines.append(f"Val Loss  : {summary.loss:.4f}")
-    lines.append(f"Mean AUROC of the {summary.findings.all} findings: {summary.findings}")
+    lines.append(f"Mean AUROC of the {summary.findings.n_classes} findings: {summary.findings}")
     return "\n".join(lines)
 
 
@@ -76,10 +76,14 @@ def evaluation_text(summary: Summary, stamp: str = "") -> str:
             f"{_figure(precision):>6}"
         )
     for label, mean, interval in (
-        (f"Mean of the {summary.findings.all} findings", summary.findings, "findings"),
-        ("Mean of all rows", summary.rows, "rows"),
+        (
+            f"Mean of the {summary.findings.n_classes} findings",
+            summary.findings,
+            intervals.findings if intervals else None,
+        ),
+        ("Mean of all rows", summary.all_classes, intervals.all_classes if intervals else None),
     ):
-        text = _range(getattr(intervals, interval) if intervals else None)
+        text = _range(interval)
         note = str(mean).partition(" ")[2]
         lines.append(
             f"{label:<{NAME_WIDTH}}  {'':>6}  {_figure(mean.value):>6}  {text:<15}  {note}".rstrip()
@@ -185,7 +189,7 @@ def _subgroups(found: Assessment) -> str:
             lines.append(
                 f"{attribute + ' ' + name:<{NAME_WIDTH}}  n {summary.images:>6,}  "
                 f"{_figure(summary.findings.value)} ({_range(interval)})  of "
-                f"{summary.findings.of} findings"
+                f"{summary.findings.n_defined} findings"
             )
     if len(lines) == 1:
         return ""
@@ -195,12 +199,13 @@ def _subgroups(found: Assessment) -> str:
         "gap is named."
         if gap is None
         else f"Largest gap: {gap.attribute} {gap.better} over {gap.worse} by {gap.value:.4f} "
-        f"({_range(gap.interval)}), over {gap.of} findings that both have; picked as the largest."
+        f"({_range(gap.interval)}), over {gap.n_findings} findings that both have; "
+        "picked as the largest."
     )
     return "\n".join(lines)
 
 
-def localization_text(tables: dict[str, dict[str, Row]]) -> str:
+def localization_text(tables: dict[str, dict[str, BoxFigures]]) -> str:
     """The tables that the command shows."""
     lines = []
     for size, rows in tables.items():
@@ -214,7 +219,7 @@ def localization_text(tables: dict[str, dict[str, Row]]) -> str:
         for name, row in rows.items():
             found = f"{row.hits['heatmap']:.3f} ({_range(row.interval, 3)})"
             lines.append(
-                f"{name:<{NAME_WIDTH_BOXES}}{row.targets:>5}  {found:<22}"
+                f"{name:<{NAME_WIDTH_BOXES}}{row.count:>5}  {found:<22}"
                 f"{row.hits['average box']:>12.3f}{row.hits['random point']:>14.3f}"
                 f"{row.hits['untrained']:>11.3f}{row.iou[0.1][0]:>9.3f}{row.iobb[0.5][0]:>10.3f}"
             )

@@ -1,6 +1,6 @@
 import numpy as np
 
-from chexnet.evaluation.localization import Target
+from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.report.cases import confident_errors, wrong_places
 
@@ -29,10 +29,10 @@ def test_a_peak_outside_every_box_is_a_right_answer_in_the_wrong_place():
     left, right = np.zeros((4, 4)), np.zeros((4, 4))
     left[1, 0], right[1, 3] = 1, 1
     box = np.array([[0.0, 0.0, 0.4, 1.0]])
-    targets = [Target(name, name, "Mass", box) for name in "abd"]
+    boxed = [BoxedFinding(name, name, "Mass", box) for name in "abd"]
     heat = {"a": right, "b": left, "d": right}
     found = wrong_places(
-        targets,
+        boxed,
         lambda target: heat[target.image],
         scores,
         {"Mass": 0.5},
@@ -41,4 +41,4 @@ def test_a_peak_outside_every_box_is_a_right_answer_in_the_wrong_place():
     assert (found.boxed, found.answered, found.wrong) == (3, 2, 1)
     assert [case.image for case in found.cases] == ["a"]
     assert found.cases[0].picture.shape == (384, 384, 3)
-    assert wrong_places(targets, lambda t: left, scores, {"Mass": None}).boxed == 0
+    assert wrong_places(boxed, lambda t: left, scores, {"Mass": None}).boxed == 0

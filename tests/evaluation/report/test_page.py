@@ -12,7 +12,7 @@ from PIL import Image
 
 from chexnet.evaluation.assessment import Assessment, assess
 from chexnet.evaluation.bootstrap import Interval
-from chexnet.evaluation.localization import Target
+from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import Scores, roc
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
@@ -372,7 +372,7 @@ def test_errors_are_shown_with_their_picture_once_it_can_be_had(undrawn):
 
 def test_wrong_places_are_shown_with_their_pictures_and_their_share(undrawn):
     scores, assessment = undrawn
-    target = Target(scores.images[0], "0", "Mass", np.array([[0.0, 0.0, 0.2, 0.2]]))
+    target = BoxedFinding(scores.images[0], "0", "Mass", np.array([[0.0, 0.0, 0.2, 0.2]]))
     heat = np.eye(4)[::-1] * [0, 0, 0, 1] + 0.0
     found = wrong_places(
         [target], lambda t: heat[::-1], scores, {"Mass": 0.0}, lambda n: np.zeros((8, 8), np.uint8)
