@@ -47,7 +47,7 @@ def load_hostile(path: Path, told: Path) -> None:
 
 def train_until_signal(options: dict) -> None:
     """Train as the command does: SIGTERM and SIGINT ask for an end."""
-    from scripts.console import Signals
+    from scripts.train.console import Signals
 
     signals = Signals()
     result = fit(TrainConfig(**options), stop=signals.received)

@@ -105,7 +105,7 @@ def _open(place: Path, size: int) -> tuple[float, float]:
 def _train(data: Path, out: Path, size: int) -> float:
     from chexnet.config import TrainConfig
     from chexnet.training.loop import fit
-    from scripts.console import keep_memory
+    from scripts.train.console import keep_memory
 
     keep_memory()  # as scripts.train does
     asked = {"init": "none", "size": size, "epochs": 1, "split": "patient", "device": "cpu"}

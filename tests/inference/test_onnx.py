@@ -14,9 +14,9 @@ import onnxruntime
 import pytest
 from typer.testing import CliRunner
 
-from chexnet import engine, export, onnx
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError, ConfigError, ExportError
+from chexnet.inference import engine, onnx_export, onnx_runtime
 from chexnet.inference.engine import TorchEngine, open_engine
 from chexnet.inference.onnx_runtime import OnnxEngine
 from chexnet.inference.predictor import Predictor
@@ -82,11 +82,11 @@ def test_a_graph_that_answers_otherwise_is_not_written(trained, exported, tmp_pa
     model, metadata = load_weights(trained / BEST)
     model.classifier.bias.data[0] += 2e-3
     save_weights(tmp_path / "other.pth", model, metadata)
-    monkeypatch.setattr(export.torch.onnx, "export", lambda *_, **__: Written)
+    monkeypatch.setattr(onnx_export.torch.onnx, "export", lambda *_, **__: Written)
     with pytest.raises(ExportError, match=r"differs.*expected at most 1e-04"):
-        export.export(tmp_path / "other.pth", tmp_path / "new" / "out.onnx")
+        onnx_export.export(tmp_path / "other.pth", tmp_path / "new" / "out.onnx")
     assert not list((tmp_path / "new").iterdir())
-    export.export(trained / BEST, tmp_path / "new" / "out.onnx")
+    onnx_export.export(trained / BEST, tmp_path / "new" / "out.onnx")
     assert Predictor(tmp_path / "new" / "out.onnx").classes == list(metadata.classes)
 
 
@@ -119,7 +119,7 @@ def test_torch_is_not_imported_to_answer(exported, pictures):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(onnx.platformdirs, "user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setattr(engine.platformdirs, "user_cache_path", lambda _: tmp_path / "cache")
     return tmp_path / "cache" / "onnx"
 
 
@@ -135,7 +135,7 @@ def test_weights_are_exported_once_and_again_when_they_change(
     cache, trained, exported, tmp_path, monkeypatch
 ):
     made, told = [], []
-    monkeypatch.setattr(export, "export", fake_export(exported, made))
+    monkeypatch.setattr(onnx_export, "export", fake_export(exported, made))
     weights = tmp_path / "w.pth"
     weights.write_bytes((trained / BEST).read_bytes())
     for _ in range(2):
@@ -145,15 +145,15 @@ def test_weights_are_exported_once_and_again_when_they_change(
     weights.write_bytes(weights.read_bytes() + b"x")
     open_engine(weights, "cpu")
     assert len(made) == 2
-    for number in range(2 * onnx.KEPT):
+    for number in range(2 * engine.KEPT):
         weights.write_bytes(str(number).encode())
         open_engine(weights, "cpu")
-    assert len(list(cache.glob("*.onnx"))) == onnx.KEPT
+    assert len(list(cache.glob("*.onnx"))) == engine.KEPT
 
 
 def test_a_damaged_cache_is_made_again(cache, trained, exported, monkeypatch):
     made: list[Path] = []
-    monkeypatch.setattr(export, "export", fake_export(exported, made))
+    monkeypatch.setattr(onnx_export, "export", fake_export(exported, made))
     open_engine(trained / BEST, "cpu")
     [file] = cache.glob("*.onnx")
     file.write_bytes(file.read_bytes()[:1000])
@@ -171,7 +171,7 @@ def test_weights_that_change_while_they_are_exported_are_not_cached(
         out.write_bytes(exported.read_bytes())
         source.write_bytes(b"better ones, of a run that goes on")
 
-    monkeypatch.setattr(export, "export", write)
+    monkeypatch.setattr(onnx_export, "export", write)
     with pytest.raises(CheckpointError, match="changed while it was read"):
         open_engine(weights, "cpu", "onnx")
     assert not list(cache.glob("*.onnx"))
@@ -183,7 +183,7 @@ def test_what_cannot_be_exported_is_tried_once(cache, trained, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("an operator that nobody knows")
 
-    monkeypatch.setattr(export.torch.onnx, "export", fail)
+    monkeypatch.setattr(onnx_export.torch.onnx, "export", fail)
     for _ in range(2):
         assert isinstance(
             open_engine(trained / BEST, "cpu", on_export=lambda: told.append(1)), TorchEngine
@@ -209,16 +209,16 @@ def test_another_method_never_comes_of_other_weights(trained, tmp_path, exported
 
 def test_threads_are_as_many_as_asked_for(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert onnx.cores() == 3
+    assert onnx_runtime.cores() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert 1 <= onnx.cores() <= os.cpu_count()
+    assert 1 <= onnx_runtime.cores() <= os.cpu_count()
 
 
 def test_pytorch_answers_where_onnx_runtime_cannot(trained, tmp_path, monkeypatch):
     weights = trained / BEST
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    monkeypatch.setattr(onnx.platformdirs, "user_cache_path", lambda _: blocked)
+    monkeypatch.setattr(engine.platformdirs, "user_cache_path", lambda _: blocked)
     assert isinstance(open_engine(weights, "cpu"), TorchEngine)
     with pytest.raises(CheckpointError, match="cache that can be written"):
         open_engine(weights, "cpu", "onnx")
@@ -262,7 +262,7 @@ def test_damaged_weights_are_refused_as_without_onnx(cache, tmp_path):
 def test_the_readme_serves_the_file_without_pytorch(both, exported, pictures, tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     [recipe] = re.findall(r"```python\n(import json\n.*?onnxruntime.*?)```", readme, re.DOTALL)
-    recipe = recipe.replace("chexnet.inference.onnx_runtime", str(exported)).replace(
+    recipe = recipe.replace("chexnet.onnx", str(exported)).replace(
         "radiograph.png", str(pictures[0])
     )
     recipe += "\nprint(json.dumps(probabilities))\nnp.save('maps.npy', heatmaps)\n"

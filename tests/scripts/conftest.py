@@ -21,8 +21,10 @@ def here(monkeypatch, capfd):
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         capfd.readouterr()
         try:
+            package = (ROOT / "scripts" / name).is_dir()
+            command = importlib.import_module(f"scripts.{name}" + ".__main__" * package)
             with pytest.raises(SystemExit) as ended:
-                run_app(importlib.import_module(f"scripts.{name}").app)
+                run_app(command.app)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

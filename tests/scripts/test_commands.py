@@ -49,8 +49,9 @@ def test_help_is_quick_to_have_because_torch_is_not_imported(name):
 
 
 def test_every_command_stands_in_this_test():
-    found = {path.stem for path in (ROOT / "scripts").glob("[!_]*.py")}
-    assert found == set(COMMANDS)
+    files = {path.stem for path in (ROOT / "scripts").glob("[!_]*.py")} - {"cli"}
+    packages = {path.parent.name for path in (ROOT / "scripts").glob("*/__main__.py")}
+    assert files | packages == set(COMMANDS)
 
 
 def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
@@ -247,7 +248,7 @@ def test_training_keeps_the_memory_of_a_step_for_the_next(kept):
     code = f"""
 import re
 import numpy as np
-from scripts.console import keep_memory
+from scripts.train.console import keep_memory
 
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000

@@ -27,7 +27,7 @@ def train(
     config = TrainConfig.from_recipe(given)
     from chexnet import distributed
     from chexnet.training.loop import fit
-    from scripts.console import Console, Signals, keep_memory
+    from scripts.train.console import Console, Signals, keep_memory
 
     keep_memory()
     signals = Signals()
