@@ -8,13 +8,10 @@ from typing import Annotated
 
 import typer
 
-from chexnet.errors import CheckpointError, ChexnetError
+from chexnet.errors import ChexnetError
 from demo import security
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-NAME = "best_chexnet_params.pth"
-STARTER = Path(__file__).parents[1] / "weights" / "starter.pth"
 
 
 @app.command()
@@ -36,7 +33,9 @@ def demo(
     Research and education only, not for clinical use.
     """
     login, made = security.credentials(auth, host, share)
-    chosen = weights or find_weights()
+    from chexnet.inference.predictor import default_weights
+
+    chosen = weights or default_weights()
     print("Research and education only, not for clinical use.")
     print(f"Weights: {chosen}", flush=True)
     # A stopped demo removes its folder; Ctrl-C does the same by itself.
@@ -58,25 +57,8 @@ def demo(
                 print()
 
 
-def find_weights(root: Path = Path()) -> Path:
-    """The newest run's weights under `root`, else the starter weights that come with the project.
-
-    Raises:
-        CheckpointError: the starter weights are not there.
-    """
-    runs = sorted(root.glob(f"runs/**/{NAME}"), key=lambda path: path.stat().st_mtime)
-    if runs:
-        return runs[-1]
-    if STARTER.is_file():
-        return STARTER
-    raise CheckpointError(
-        f"Found no {NAME} under runs/ and no {STARTER}. Fetch the project again, or pass "
-        "--weights FILE."
-    )
-
-
 def _say_export() -> None:
-    print("Making these weights quick on this computer, once: about 20 seconds ...", flush=True)
+    print("Preparing the model (first start only, about 20 s) ...", flush=True)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Handlers:
     ) -> tuple[PageState, str, str, str, Any]:
         seen = shown.seen
         verdict = rendering.verdict(seen, shown.anyway)
-        plain = windowed(seen.picture, how)
+        plain = windowed(seen.radiograph.pixels, how)
         if heat is None:
             picture = rendering.viewer(png(plain), seen, None, None, how, method)
             return shown, verdict, rendering.EMPTY_BARS, picture, _hidden()
@@ -105,7 +105,7 @@ class Handlers:
         if view == PLAIN:
             picture = rendering.viewer(png(plain), seen, None, None, how, method)
             return shown, verdict, bars, picture, _hidden()
-        over = png(with_heat(seen.picture, heat, self.crop, how, method))
+        over = png(with_heat(seen.radiograph.pixels, heat, self.crop, how, method))
         if view == COMPARE:
             caption = rendering.caption_only(heat, seen, shown.finding, how, method)
             return shown, verdict, bars, caption, gr.update(value=(png(plain), over), visible=True)
@@ -189,14 +189,14 @@ class Handlers:
         if kind == "json":
             data = downloads.as_json(self.result(seen))
             return downloads.delivery("chexnet.json", "application/json", data)
-        over = png(with_heat(seen.picture, heat, self.crop, how, method))
+        over = png(with_heat(seen.radiograph.pixels, heat, self.crop, how, method))
         name = spoken(shown.finding)
         if kind == "overlay":
             return downloads.delivery(f"chexnet_{shown.finding}.png", "image/png", over)
         said = f"{method} heatmap of {name}"
         if not heat.any():
             said = f"Nothing in this picture speaks for {name}"
-        plain = png(windowed(seen.picture, how))
+        plain = png(windowed(seen.radiograph.pixels, how))
         scale = downloads.legend_of(heat, how, method)
         data = downloads.report(self.result(seen), self.weights, plain, over, said, scale)
         return downloads.delivery("chexnet_report.html", "text/html", data)
@@ -221,7 +221,7 @@ class Handlers:
         self, shown: PageState, method: str, look: DisplaySettings
     ) -> dict[str, Any]:
         heat = await self.desk.heat(shown.seen, shown.finding, method)
-        pixels = shown.seen.picture
+        pixels = shown.seen.radiograph.pixels
         over = await asyncio.to_thread(
             lambda: png(with_heat(pixels, heat, self.crop, look, method))
         )

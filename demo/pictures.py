@@ -9,12 +9,10 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
-from chexnet.imaging.radiograph import Radiograph
-from chexnet.overlay import COLOURS, MAX_SIDE, TOP, overlay
+from chexnet.overlay import COLOURS, TOP, overlay
 
 SCALES = ("absolute", "stretched")
 
@@ -55,26 +53,6 @@ class DisplaySettings:
             raise ConfigError(f"Expected colours {', '.join(COLOURS)}; scale {', '.join(SCALES)}.")
         if not isinstance(self.invert, bool):
             raise ConfigError("Expected invert to be true or false.")
-
-
-def reduced(radiograph: Radiograph) -> np.ndarray:
-    """A radiograph at display size, in as many shades as it came with.
-
-    A narrow window over 8 bits would show stripes where a detector saw a smooth rise.
-
-    Returns:
-        uint8 or uint16 (H', W'), at most 768 a side; 16 bits are scaled to the whole of uint16.
-    """
-    pixels = radiograph.pixels
-    if pixels.dtype != np.uint8:
-        span = radiograph.high - radiograph.low
-        steps = np.arange(span + 1, dtype=np.int64)
-        table = np.zeros(radiograph.high + 1, np.uint16)
-        table[radiograph.low :] = (steps * 65535 + span // 2) // span
-        pixels = table[pixels]
-    image = Image.fromarray(pixels)
-    image.thumbnail((MAX_SIDE, MAX_SIDE))
-    return np.asarray(image)
 
 
 def windowed(pixels: np.ndarray, look: DisplaySettings) -> np.ndarray:

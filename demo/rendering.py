@@ -146,12 +146,14 @@ def percent(value: float) -> str:
 def facts(seen: Analysis) -> str:
     """What was read of the picture, in a line."""
     height, width = seen.shape
-    parts = [f"{seen.facts.format}, {width} x {height}, {seen.facts.bits} bit"]
-    if seen.facts.bits > 8:
+    parts = [
+        f"{seen.radiograph.facts.format}, {width} x {height}, {seen.radiograph.facts.bits} bit"
+    ]
+    if seen.radiograph.facts.bits > 8:
         parts.append("scaled by the range it uses")
-    if seen.facts.turned:
+    if seen.radiograph.facts.turned:
         parts.append("turned as the file says")
-    if seen.facts.inverted:
+    if seen.radiograph.facts.inverted:
         parts.append("bones made bright")
     return ", ".join(parts)
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ import numpy as np
 
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
-from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
-from chexnet.inference.gate import Verdict, judge
-from chexnet.inference.predictor import Prediction, Predictor
+from chexnet.imaging.radiograph import Facts, Radiograph
+from chexnet.inference.gate import Verdict
+from chexnet.inference.predictor import ModelInput, Prediction, Predictor
 from chexnet.labels import FINDINGS
+from chexnet.overlay import MAX_SIDE
 from demo import security
-from demo.pictures import reduced
 
 BATCH = 8
 """Pictures that the network sees at once when many wait; more take no less time each on a CPU."""
@@ -37,19 +37,17 @@ class Analysis:
     """What is kept of one picture, in memory only, for `security.KEPT_SECONDS`. At most about 1 MB.
 
     Attributes:
-        prediction: what the network said; it holds no picture but its own input.
-        picture: uint8 or uint16 (H, W), at most 768 a side: what the page shows.
+        prediction: the network's answer; it holds no picture but the network's input.
+        radiograph: at most 768 pixels a side: what the page shows.
         verdict: what the gate said.
-        facts: what was read beside the pixels.
         shape: height and width of the picture as it was uploaded.
         since: when it was read, in seconds of `time.monotonic`.
         maps: heatmaps by other methods that were asked for already.
     """
 
     prediction: Prediction
-    picture: np.ndarray
+    radiograph: Radiograph
     verdict: Verdict
-    facts: Facts
     shape: tuple[int, int]
     since: float = field(default_factory=time.monotonic)
     maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
@@ -63,16 +61,16 @@ class Batcher:
     """Runs the network in one thread, for all who wait at the moment at once."""
 
     def __init__(
-        self, run: Callable[[list[np.ndarray]], list[Prediction]], size: int = BATCH
+        self, run: Callable[[list[ModelInput]], list[Prediction]], size: int = BATCH
     ) -> None:
-        """Start the thread; `run` answers for a list of items."""
+        """Start the thread; `run` answers for a list of inputs."""
         self._run, self._size = run, size
-        self._waiting: queue.SimpleQueue[tuple[np.ndarray, Future] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[ModelInput, Future] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="network", daemon=True)
         self._thread.start()
 
-    def submit(self, item: np.ndarray) -> "Future[Prediction]":
-        """Ask for one picture, uint8 (size, size) as the network sees it."""
+    def submit(self, item: ModelInput) -> "Future[Prediction]":
+        """Ask for one radiograph."""
         future: Future[Prediction] = Future()
         self._waiting.put((item, future))
         return future
@@ -123,8 +121,7 @@ class Service:
         self.predictor, self.folder = predictor, folder
         self.admission = security.Admission()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        # Items stand in for pictures: `Analysis.picture`, which is drawn, may have 16 bits.
-        self._batcher = Batcher(lambda items: predictor.predict_items(items, items))
+        self._batcher = Batcher(predictor.predict)
         self._warm()
 
     @property
@@ -158,17 +155,12 @@ class Service:
 
     async def correct(self, seen: Analysis) -> Analysis:
         """Turn and invert a picture as its verdict says, and ask the network again."""
-        turns, inverted = seen.verdict.turns, seen.verdict.inverted
-
-        def mend(pixels: np.ndarray) -> np.ndarray:
-            turned = np.ascontiguousarray(np.rot90(pixels, turns))
-            return np.iinfo(turned.dtype).max - turned if inverted else turned
-
+        verdict = seen.verdict
         with self.admission.one():
-            picture, item = mend(seen.picture), mend(seen.prediction.item)
-            verdict = judge(Radiograph(picture, 0, np.iinfo(picture.dtype).max, seen.facts))
-            shape = seen.shape[::-1] if turns % 2 else seen.shape
-            return await self._predict(item, picture, verdict, seen.facts, shape)
+            upright = seen.radiograph.corrected(verdict.turns, verdict.inverted)
+            read = await asyncio.to_thread(self.predictor.read, upright)
+            shape = seen.shape[::-1] if verdict.turns % 2 else seen.shape
+            return await self._predict(read, shape)
 
     async def heat(self, seen: Analysis, finding: str, method: str = CLOSED_FORM) -> np.ndarray:
         """The heatmap of one finding, float32 (h, w).
@@ -205,25 +197,19 @@ class Service:
         """The finding whose heatmap is shown first: the most probable."""
         return max(self.findings, key=seen.prediction.probabilities.__getitem__)
 
-    def _read(self, path: Path) -> tuple:
-        radiograph = read_radiograph(path.read_bytes(), max_pixels=security.MAX_PIXELS)
-        verdict = judge(radiograph)
-        item = self.predictor.item_of(radiograph.as_uint8())
-        return item, reduced(radiograph), verdict, radiograph.facts, radiograph.pixels.shape
+    def _read(self, path: Path) -> tuple[ModelInput, tuple[int, int]]:
+        """What is kept of a picture: its input, and the radiograph at display size."""
+        read = self.predictor.read(path.read_bytes(), max_pixels=security.MAX_PIXELS)
+        return replace(
+            read, radiograph=read.radiograph.reduced(MAX_SIDE)
+        ), read.radiograph.pixels.shape
 
-    async def _predict(
-        self,
-        item: np.ndarray,
-        picture: np.ndarray,
-        verdict: Verdict,
-        facts: Facts,
-        shape: tuple[int, int],
-    ) -> Analysis:
-        prediction = await asyncio.wrap_future(self._batcher.submit(item))
-        return Analysis(prediction, picture, verdict, facts, shape)
+    async def _predict(self, read: ModelInput, shape: tuple[int, int]) -> Analysis:
+        prediction = await asyncio.wrap_future(self._batcher.submit(read))
+        return Analysis(prediction, read.radiograph, read.verdict, shape)
 
     def _warm(self) -> None:
         ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-        judge(Radiograph(ramp, 0, 255, Facts("PNG", "L", 8)))
-        prediction = self._batcher.submit(self.predictor.item_of(ramp)).result()
-        self.predictor.overlay(prediction, self.findings[0])
+        read = self.predictor.read(Radiograph(ramp, 0, 255, Facts("PNG", "L", 8)))
+        prediction = self._batcher.submit(read).result()
+        self.predictor.overlay(read.radiograph, prediction, self.findings[0])

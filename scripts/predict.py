@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.cli import Weights, new_app, progress_bar, run
+from scripts.cli import new_app, progress_bar, run
 
 if TYPE_CHECKING:
-    from chexnet.inference.predictor import Prediction, Predictor
+    from chexnet.inference.predictor import FileResult, Predictor
 
 app = new_app()
 
@@ -19,7 +19,9 @@ app = new_app()
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
-    weights: Weights = Path("runs/default/best_chexnet_params.pth"),
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights; else the newest run's, else the starter weights.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
     heatmaps: Annotated[
         Path | None, typer.Option(help="Folder for overlays of the findings over threshold.")
@@ -35,32 +37,35 @@ def predict(
     Under torchrun the pictures are divided over the processes.
     """
     from chexnet import distributed
-    from chexnet.inference.predictor import Predictor, looked_at
+    from chexnet.inference.predictor import Predictor, default_weights
 
     files = list(_files(images))
     mine = files[distributed.rank() :: distributed.world()]
+    if weights is None:
+        weights = default_weights()
+        print(f"Weights: {weights}", file=sys.stderr)
     predictor = Predictor(weights, device, engine, _say_export)
     failed = 0
     if not as_json:
         print("Research and education only, not for clinical use.")
     with progress_bar("Predicting") as on_progress:
-        for done, (path, answer, doubt) in enumerate(looked_at(predictor, mine, batch_size), 1):
+        for done, result in enumerate(predictor.stream(mine, batch_size), 1):
             on_progress(done, len(mine))
-            if isinstance(answer, str):
+            if result.prediction is None:
                 failed += 1
-                print(f"Error: {answer}", file=sys.stderr)
+                print(f"Error: {result.error}", file=sys.stderr)
                 continue
             show = _as_json if as_json else _as_text
-            print(show(predictor, path, answer, doubt), flush=True)
+            print(show(predictor, result), flush=True)
             if heatmaps:
-                _write_overlays(predictor, path, answer, heatmaps)
+                _write_overlays(predictor, result, heatmaps)
     if failed:
         print(f"{failed} of {len(mine)} pictures could not be read.", file=sys.stderr)
         sys.exit(1)
 
 
 def _say_export() -> None:
-    print("Making these weights quick on this computer, once: about 20 s ...", file=sys.stderr)
+    print("Preparing the model (first use only, about 20 s) ...", file=sys.stderr)
 
 
 def _files(images: list[Path]) -> Iterator[Path]:
@@ -71,24 +76,25 @@ def _files(images: list[Path]) -> Iterator[Path]:
             yield path
 
 
-def _as_json(predictor: "Predictor", path: Path, answer: "Prediction", doubt: str) -> str:
+def _as_json(predictor: "Predictor", result: "FileResult") -> str:
     return json.dumps(
         {
-            "file": str(path),
-            "doubt": doubt,
-            "probabilities": answer.probabilities,
+            "file": str(result.path),
+            "doubt": result.input.verdict.message,
+            "probabilities": result.prediction.probabilities,
             "thresholds": predictor.thresholds,
-            "over_threshold": predictor.findings_over_threshold(answer),
+            "over_threshold": predictor.findings_over_threshold(result.prediction),
         }
     )
 
 
-def _as_text(predictor: "Predictor", path: Path, answer: "Prediction", doubt: str) -> str:
+def _as_text(predictor: "Predictor", result: "FileResult") -> str:
     from chexnet.labels import spoken
 
-    over = predictor.findings_over_threshold(answer)
-    lines = [f"\n{path}"] + ([f"  Doubtful: {doubt}"] if doubt else [])
-    for name, value in sorted(answer.probabilities.items(), key=lambda pair: -pair[1]):
+    over = predictor.findings_over_threshold(result.prediction)
+    doubt = result.input.verdict.message
+    lines = [f"\n{result.path}"] + ([f"  Doubtful: {doubt}"] if doubt else [])
+    for name, value in sorted(result.prediction.probabilities.items(), key=lambda pair: -pair[1]):
         threshold = predictor.thresholds[name]
         mark = "over its threshold" if name in over else ""
         shown = "n/a" if threshold is None else f"{threshold:.3f}"
@@ -96,17 +102,19 @@ def _as_text(predictor: "Predictor", path: Path, answer: "Prediction", doubt: st
     return "\n".join(lines)
 
 
-def _write_overlays(predictor: "Predictor", path: Path, answer: "Prediction", folder: Path) -> None:
+def _write_overlays(predictor: "Predictor", result: "FileResult", folder: Path) -> None:
     from PIL import Image
 
     from chexnet.files import replacing
     from chexnet.labels import FINDINGS
 
-    findings = {n: p for n, p in answer.probabilities.items() if n in FINDINGS}
-    for name in predictor.findings_over_threshold(answer) or [max(findings, key=findings.get)]:
-        with replacing(folder / f"{path.stem}_{name}.png") as temporary:
-            picture = Image.fromarray(predictor.overlay(answer, name))
-            picture.save(temporary, "PNG", compress_level=1)
+    findings = {n: p for n, p in result.prediction.probabilities.items() if n in FINDINGS}
+    for name in predictor.findings_over_threshold(result.prediction) or [
+        max(findings, key=findings.get)
+    ]:
+        with replacing(folder / f"{result.path.stem}_{name}.png") as temporary:
+            drawn = predictor.overlay(result.input.radiograph, result.prediction, name)
+            Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ needs_nih = pytest.mark.skipif(
 )
 
 
+def answers(predictor, sources) -> list:
+    """The predictions for files or bytes, computed as one batch."""
+    return predictor.predict([predictor.read(source) for source in sources])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_their_own(tmp_path_factory):
     """Exported networks go into a folder of the tests, also those of processes they start."""

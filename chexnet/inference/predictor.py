@@ -1,4 +1,4 @@
-"""From a picture to probabilities and heatmaps: the one door that the demo and the scripts use.
+"""From an image file to probabilities and heatmaps: `read`, `predict`, `stream`.
 
 Shapes: D classes, h w cells of a heatmap, H W pixels.
 """
@@ -6,41 +6,74 @@ Shapes: D classes, h w cells of a heatmap, H W pixels.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from chexnet.errors import ConfigError, ImageError
+from chexnet.errors import CheckpointError, ConfigError, ImageError
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import CLOSED_FORM, METHODS
-from chexnet.imaging.radiograph import read_radiograph
+from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph
 from chexnet.inference.engine import TorchEngine, file_digest, open_engine
-from chexnet.inference.gate import judge
+from chexnet.inference.gate import Verdict, judge
 from chexnet.inference.onnx_runtime import cores
 from chexnet.labels import FINDINGS
 from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels
 
+BEST = "best_chexnet_params.pth"
+STARTER = Path(__file__).parents[2] / "weights" / "starter.pth"
+
+
+def default_weights(root: Path = Path()) -> Path:
+    """The newest run's weights under `root`, else the starter weights that come with the project.
+
+    Raises:
+        CheckpointError: the starter weights are not there.
+    """
+    runs = sorted(root.glob(f"runs/**/{BEST}"), key=lambda path: path.stat().st_mtime)
+    if runs:
+        return runs[-1]
+    if STARTER.is_file():
+        return STARTER
+    raise CheckpointError(
+        f"Found no {BEST} under runs/ and no {STARTER}. Fetch the project again, or pass "
+        "--weights FILE."
+    )
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One radiograph, ready for the network.
+
+    Attributes:
+        radiograph: what was read.
+        verdict: whether the gate takes it for an upright frontal chest radiograph.
+        pixels: uint8 (size, size), cropped and resized: what the network sees.
+    """
+
+    radiograph: Radiograph
+    verdict: Verdict
+    pixels: np.ndarray
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """The network's answer for one picture.
+    """The network's answer for one radiograph.
 
     Attributes:
         probabilities: label to calibrated probability in [0, 1], in the network's order.
         heatmaps: float32 (D, h, w), at least 0, in the network's own logits, before calibration:
             see `Explanation.heatmaps`.
-        pixels: uint8 (H, W), the picture in its own size.
-        item: uint8 (size, size), what the network saw.
+        pixels: uint8 (size, size), what the network saw.
     """
 
     probabilities: dict[str, float]
     heatmaps: np.ndarray
     pixels: np.ndarray
-    item: np.ndarray
 
     def heatmap(self, label: str) -> np.ndarray:
         """The heatmap of one class, float32 (h, w).
@@ -51,8 +84,28 @@ class Prediction:
         return self.heatmaps[_index(list(self.probabilities), label)]
 
 
+@dataclass(frozen=True)
+class FileResult:
+    """The result for one file of many.
+
+    Attributes:
+        path: the file.
+        input: what was read, None where the file cannot be read.
+        prediction: the network's answer, None where there is none.
+        error: why the file could not be read, empty where it could.
+    """
+
+    path: Path
+    input: ModelInput | None = None
+    prediction: Prediction | None = None
+    error: str = ""
+
+
 class Predictor:
-    """A network that answers for pictures. Holds no state between calls; threads may share it.
+    """A network that answers for radiographs. Threads may share it.
+
+    `read` turns a file into an input, `predict` answers for inputs, `stream` does both for many
+    files.
 
     Attributes:
         metadata: what the weights file says of itself.
@@ -90,51 +143,61 @@ class Predictor:
             name: (thresholds.get(name) or {}).get("youden") for name in self.classes
         }
 
-    def item(self, source: Path | bytes) -> np.ndarray:
-        """The bytes that the network sees: uint8 (size, size), the same as in a data set.
-
-        Raises:
-            ImageError: the picture cannot be read.
-        """
-        return self.item_of(read_radiograph(source).as_uint8())
-
-    def item_of(self, pixels: np.ndarray) -> np.ndarray:
-        """The same of a picture that is read already, uint8 (H, W), bone white."""
-        return item_pixels(pixels, self.metadata.preprocessing)
-
-    def predict(self, sources: Sequence[Path | bytes]) -> list[Prediction]:
-        """Probabilities and heatmaps for pictures, computed as one batch.
-
-        Raises:
-            ImageError: a picture cannot be read.
-        """
-        return self.predict_pixels([read_radiograph(source).as_uint8() for source in sources])
-
-    def predict_pixels(self, pictures: Sequence[np.ndarray]) -> list[Prediction]:
-        """The same for pictures that are read already, each uint8 (H, W), bone white."""
-        items = [self.item_of(pixels) for pixels in pictures]
-        return self.predict_items(items, pictures)
-
-    def predict_items(
-        self, items: Sequence[np.ndarray], pictures: Sequence[np.ndarray]
-    ) -> list[Prediction]:
-        """The same where `item` was called before, or its answer was turned or inverted.
+    def read(
+        self, source: Path | bytes | Radiograph, *, max_pixels: int = MAX_PIXELS
+    ) -> ModelInput:
+        """Read one radiograph, judge it, and cut it to the network's input.
 
         Args:
-            items: what the network sees of each, uint8 (size, size).
-            pictures: what an overlay shows of each, uint8 (H, W).
+            source: a file, its bytes, or a radiograph that was read already.
+            max_pixels: a larger image is refused before it is decoded.
+
+        Raises:
+            ImageError: it cannot be read; the message can be shown to a visitor.
         """
-        if not items:
+        read = source
+        if not isinstance(source, Radiograph):
+            read = read_radiograph(source, max_pixels=max_pixels)
+        pixels = item_pixels(read.as_uint8(), self.metadata.preprocessing)
+        return ModelInput(read, judge(read), pixels)
+
+    def predict(self, inputs: Sequence[ModelInput]) -> list[Prediction]:
+        """Probabilities and heatmaps of some radiographs, computed as one batch."""
+        if not inputs:
             return []
-        logits, heatmaps = self._engine(np.stack(items))
+        logits, heatmaps = self._engine(np.stack([one.pixels for one in inputs]))
         answers = sigmoid(logits)
         for column, name in enumerate(self.classes):
             if name in self._calibrations:
                 answers[:, column] = self._calibrations[name](answers[:, column])
         return [
-            Prediction(dict(zip(self.classes, map(float, answer), strict=True)), heat, pixels, item)
-            for answer, heat, pixels, item in zip(answers, heatmaps, pictures, items, strict=True)
+            Prediction(dict(zip(self.classes, map(float, answer), strict=True)), heat, one.pixels)
+            for answer, heat, one in zip(answers, heatmaps, inputs, strict=True)
         ]
+
+    def stream(self, paths: Sequence[Path], batch_size: int = 16) -> Iterator[FileResult]:
+        """Yield the result of every file, in order; the next batch is read while one is computed.
+
+        At most two batches are in memory. A file that cannot be read has an `error` and stops
+        nothing.
+
+        Args:
+            paths: of the files.
+            batch_size: radiographs that the network sees at once.
+        """
+        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+        with ThreadPoolExecutor(cores()) as pool:
+
+            def reading(batch: Sequence[Path]) -> list[Future[FileResult]]:
+                return [pool.submit(self._read_file, path) for path in batch]
+
+            waiting = reading(batches[0]) if batches else []
+            for number in range(len(batches)):
+                results = [future.result() for future in waiting]
+                waiting = reading(batches[number + 1]) if number + 1 < len(batches) else []
+                answers = iter(self.predict([one.input for one in results if one.input]))
+                for one in results:
+                    yield replace(one, prediction=next(answers)) if one.input else one
 
     def heatmap(self, prediction: Prediction, label: str, method: str = CLOSED_FORM) -> np.ndarray:
         """The heatmap of one class by any method, float32 (h, w).
@@ -150,13 +213,15 @@ class Predictor:
         from chexnet.grad_cam import package_heatmap
 
         index, network = _index(self.classes, label), self._torch()
-        inputs = network.inputs(np.stack([prediction.item]))
+        inputs = network.inputs(np.stack([prediction.pixels]))
         return package_heatmap(network.model, inputs, index, method).numpy()
 
-    def overlay(self, prediction: Prediction, label: str, **look: Any) -> np.ndarray:
-        """The closed form's heatmap over the picture, uint8 (H', W', 3); `look` as in `overlay`."""
+    def overlay(
+        self, radiograph: Radiograph, prediction: Prediction, label: str, **settings: Any
+    ) -> np.ndarray:
+        """The closed form's heatmap over the radiograph, uint8 (H', W', 3); see `overlay`."""
         crop = self.metadata.preprocessing.crop
-        return overlay(prediction.pixels, prediction.heatmap(label), crop, **look)
+        return overlay(radiograph.as_uint8(), prediction.heatmap(label), crop, **settings)
 
     def findings_over_threshold(self, prediction: Prediction) -> list[str]:
         """Findings whose probability reaches their threshold, the most probable first."""
@@ -168,6 +233,12 @@ class Predictor:
             and value >= self.thresholds[name]
         ]
         return sorted(chosen, key=lambda name: -prediction.probabilities[name])
+
+    def _read_file(self, path: Path) -> FileResult:
+        try:
+            return FileResult(path, self.read(path))
+        except ImageError as error:
+            return FileResult(path, error=str(error))
 
     def _torch(self) -> TorchEngine:
         """The network in PyTorch, which the package's methods need; loaded when first asked for."""
@@ -193,54 +264,3 @@ def _index(classes: list[str], label: str) -> int:
     if label not in classes:
         raise ConfigError(f"Found finding {label!r}, expected one of {', '.join(classes)}.")
     return classes.index(label)
-
-
-class FileResult(NamedTuple):
-    """What came of one file.
-
-    Attributes:
-        path: the file.
-        answer: the prediction, or the reason why there is none.
-        doubt: the gate's, empty where it has none.
-    """
-
-    path: Path
-    answer: Prediction | str
-    doubt: str
-
-
-class _Read(NamedTuple):
-    pixels: np.ndarray
-    item: np.ndarray
-    doubt: str
-
-
-def looked_at(predictor: Predictor, paths: Sequence[Path], batch_size: int) -> Iterator[FileResult]:
-    """Yield every file's answer, in order; at most two batches are in memory."""
-    batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
-    with ThreadPoolExecutor(cores()) as pool:
-
-        def reading(batch: Sequence[Path]) -> list[Future]:
-            return [pool.submit(_read, predictor, path) for path in batch]
-
-        waiting = reading(batches[0]) if batches else []
-        for number, batch in enumerate(batches):
-            read = [future.result() for future in waiting]
-            waiting = reading(batches[number + 1]) if number + 1 < len(batches) else []
-            good = [one for one in read if isinstance(one, _Read)]
-            items, pictures = [one.item for one in good], [one.pixels for one in good]
-            answers = iter(predictor.predict_items(items, pictures))
-            for path, one in zip(batch, read, strict=True):
-                if isinstance(one, _Read):
-                    yield FileResult(path, next(answers), one.doubt)
-                else:
-                    yield FileResult(path, one, "")
-
-
-def _read(predictor: Predictor, path: Path) -> _Read | str:
-    try:
-        radiograph = read_radiograph(path)
-    except ImageError as error:
-        return str(error)
-    pixels = radiograph.as_uint8()
-    return _Read(pixels, predictor.item_of(pixels), judge(radiograph).message)

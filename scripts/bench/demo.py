@@ -39,7 +39,11 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
     paths = list(setting.pictures(setting.clients).values())
     predictor = Predictor(setting.network, "cpu", engine="torch")
     batches = [paths[start : start + 8] for start in range(0, len(paths), 8)]
-    expected = [one for batch in batches for one in predictor.predict(batch)]
+    expected = [
+        one
+        for batch in batches
+        for one in predictor.predict([predictor.read(path) for path in batch])
+    ]
     refuse_alike(expected)
     size = predictor.metadata.preprocessing.size
     with served(setting.network, setting.out / "demo.log") as url:

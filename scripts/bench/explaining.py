@@ -8,8 +8,7 @@ import torch
 from chexnet.explain import explain
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.inference.engine import open_engine
-from chexnet.inference.gate import judge
-from chexnet.inference.predictor import Predictor, looked_at
+from chexnet.inference.predictor import Predictor
 from chexnet.model import load_weights
 from chexnet.transforms import item_pixels, normalise
 from scripts.bench.rows import CostRow, Row, Skipped, in_turn, missing
@@ -97,14 +96,12 @@ def _served(
     predictor = Predictor(setting.network, "cpu", "onnx")
 
     def folder() -> None:
-        for _ in looked_at(predictor, paths, FOLDER_BATCH):
+        for _ in predictor.stream(paths, FOLDER_BATCH):
             pass
 
     def one_by_one() -> None:
         for path in paths:
-            radiograph = read_radiograph(path)
-            judge(radiograph)
-            predictor.predict_pixels([radiograph.as_uint8()])
+            predictor.predict([predictor.read(path)])
 
     mine, theirs = in_turn(folder, one_by_one, setting.repeats)
     yield Row(

@@ -60,8 +60,8 @@ def test_the_predictor_sees_the_same_bytes(packed, trained, phantoms):
 
     predictor = Predictor(trained / "best_chexnet_params.pth", engine="torch")
     path = read_folder(phantoms).paths[packed[0].images[3]]
-    assert np.array_equal(predictor.item(path), packed[1][3][0][0].numpy())
-    assert np.array_equal(predictor.item(path.read_bytes()), packed[1][3][0][0].numpy())
+    assert np.array_equal(predictor.read(path).pixels, packed[1][3][0][0].numpy())
+    assert np.array_equal(predictor.read(path.read_bytes()).pixels, packed[1][3][0][0].numpy())
 
 
 def test_a_transform_gives_what_a_user_of_torchvision_expects(phantoms):

@@ -54,14 +54,14 @@ def run_demo(base: Path, weights: Path) -> None:
         from chexnet.inference.predictor import Predictor
         from demo.server import serve
 
-        predict = Predictor.predict_items
+        predict = Predictor.predict
 
         def held(self, *arguments):
             while (base / "hold").exists():
                 time.sleep(0.01)
             return predict(self, *arguments)
 
-        Predictor.predict_items = held
+        Predictor.predict = held
         with serve(folder, weights, device="cpu") as running:
             ready = base / "ready.tmp"
             ready.write_text(f"{running.url}\n{folder}")

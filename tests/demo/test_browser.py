@@ -11,6 +11,7 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.examples import EXAMPLES
+from tests.conftest import answers
 from tests.demo.conftest import INPUT
 from tests.malformed import encoded
 
@@ -64,7 +65,7 @@ def test_a_png_becomes_bars_in_order_and_a_heatmap(visit, phantom, trained):
     drop(page, encoded(phantom), "a.png")
     page.wait_for_selector(".cx-bar")
     predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
-    [prediction] = predictor.predict([encoded(phantom)])
+    [prediction] = answers(predictor, [encoded(phantom)])
     values = {n: p for n, p in prediction.probabilities.items() if n in FINDINGS}
     order = sorted(values, key=lambda name: -values[name])
     bars = page.locator(".cx-bar")

@@ -12,6 +12,7 @@ import pytest
 from chexnet.inference.predictor import Predictor
 from demo import security
 from demo.components import ENDINGS
+from tests.conftest import answers
 from tests.demo.conftest import Served, Web, file_data, files, png
 from tests.malformed import malformed, originals
 
@@ -74,8 +75,8 @@ def survives(served: Served, web: Web, trained, count: int, seed: int) -> Counte
     assert "Traceback" not in served.log.read_text()[said_before:]
     # The same process still answers, and rightly.
     kind, said = web.ask("predict", file_data(web.upload(png(3))))
-    [right] = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch").predict(
-        [png(3)]
+    [right] = answers(
+        Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch"), [png(3)]
     )
     assert kind == "complete"
     assert json.loads(said)[-1]["probabilities"] == pytest.approx(right.probabilities, abs=1e-4)

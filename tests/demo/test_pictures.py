@@ -10,7 +10,7 @@ from PIL import Image
 from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.overlay import TOP, overlay
-from demo.pictures import DisplaySettings, gradient, png, reduced, top_of, windowed
+from demo.pictures import DisplaySettings, gradient, png, top_of, windowed
 from demo.rendering import bars, percent
 
 RNG = np.random.default_rng(3)
@@ -42,7 +42,7 @@ def test_a_narrow_window_over_16_bits_shows_every_shade():
     pixels = np.tile(np.linspace(1000, 5095, 700).round().astype(np.uint16), (64, 1))
     facts = Facts("PNG", "I;16", 16)
     look = DisplaySettings(level=0.5, window=0.1)
-    fine = windowed(reduced(Radiograph(pixels, 1000, 5095, facts)), look)
+    fine = windowed(Radiograph(pixels, 1000, 5095, facts).reduced(768).pixels, look)
     assert fine.dtype == np.uint8
     expected = np.clip((np.linspace(0, 1, 700) - 0.5) / 0.1 + 0.5, 0, 1) * 255
     assert np.abs(fine[0] - expected).max() < 1
@@ -52,12 +52,12 @@ def test_a_narrow_window_over_16_bits_shows_every_shade():
 
 def test_the_display_picture_is_small_and_spans_its_type():
     pixels = RNG.integers(300, 3000, (1500, 900), dtype=np.uint16)
-    shown = reduced(Radiograph(pixels, 300, 2999, Facts("PNG", "I;16", 16)))
+    shown = Radiograph(pixels, 300, 2999, Facts("PNG", "I;16", 16)).reduced(768).pixels
     assert shown.dtype == np.uint16
     assert shown.shape == (768, 461)
     assert shown.nbytes < 1.2e6
     small = pixels[:700, :700]
-    shown = reduced(Radiograph(small, 300, 2999, Facts("PNG", "I;16", 16)))
+    shown = Radiograph(small, 300, 2999, Facts("PNG", "I;16", 16)).reduced(768).pixels
     assert (shown.min(), shown.max()) == (0, 65535)
     plain = windowed(shown, DisplaySettings())
     assert np.abs(plain - (small - 300.0) / 2699 * 255).max() <= 0.51

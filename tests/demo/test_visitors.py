@@ -23,6 +23,7 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from demo import security
 from demo.service import Batcher
+from tests.conftest import answers
 from tests.demo.conftest import file_data, files, png
 from tests.processes import start, wait
 
@@ -39,7 +40,7 @@ def close(found: dict, expected: dict) -> bool:
 
 
 def right(predictor, seed: int) -> dict:
-    return predictor.predict([png(seed)])[0].probabilities
+    return answers(predictor, [png(seed)])[0].probabilities
 
 
 def answer(said: str) -> dict:
@@ -61,13 +62,16 @@ def test_gradio_client_gets_probabilities_and_then_any_heatmap(served, predictor
     first = client.predict(handle_file(path), api_name="/predict")
     assert close(first["probabilities"], right(predictor, 5))
     assert first["trained_on"] == "phantoms"
-    prediction = predictor.predict([png(5)])[0]
+    read = predictor.read(png(5))
+    [prediction] = predictor.predict([read])
     for name in [n for n in predictor.classes if n in FINDINGS][:3]:
         other = client.predict(finding=name, api_name="/heatmap")
         np.testing.assert_allclose(other["heatmap"], prediction.heatmap(name), atol=1e-3)
         picture = base64.b64decode(other["overlay"].removeprefix("data:image/png;base64,"))
         shown = np.asarray(Image.open(BytesIO(picture)))
-        np.testing.assert_allclose(shown, predictor.overlay(prediction, name), atol=2)
+        np.testing.assert_allclose(
+            shown, predictor.overlay(read.radiograph, prediction, name), atol=2
+        )
 
 
 def test_the_readmes_example_names_three_findings_and_saves_a_heatmap(served, predictor, tmp_path):
@@ -107,7 +111,7 @@ def test_two_sessions_never_see_each_others_picture(web, predictor):
         web.ask("predict", file_data(web.upload(png(seed))), session=session)
     for session, seed in reversed(sessions.items()):
         _, said = web.ask("heatmap", "Mass", *look, session=session)
-        expected = predictor.predict([png(seed)])[0].heatmap("Mass")
+        expected = answers(predictor, [png(seed)])[0].heatmap("Mass")
         np.testing.assert_allclose(answer(said)["heatmap"], expected, atol=1e-3)
 
 
@@ -131,10 +135,10 @@ def test_sixty_four_wait_the_next_is_told_and_each_gets_his_own(served, web, pre
     finally:
         served.hold.unlink()
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda event: web.wait("predict", event), events))
-    assert [kind for kind, _ in answers] == ["complete"] * security.ADMITTED
-    expected = predictor.predict([png(seed) for seed in range(security.ADMITTED)])
-    for (_, said), one in zip(answers, expected, strict=True):
+        received = list(pool.map(lambda event: web.wait("predict", event), events))
+    assert [kind for kind, _ in received] == ["complete"] * security.ADMITTED
+    expected = answers(predictor, [png(seed) for seed in range(security.ADMITTED)])
+    for (_, said), one in zip(received, expected, strict=True):
         assert close(answer(said)["probabilities"], one.probabilities)
     assert files(served.folder) == []
     assert web.ask("predict", file_data(web.upload(png())))[0] == "complete", "places came back"

@@ -5,23 +5,23 @@ import os
 import pytest
 
 from chexnet.errors import CheckpointError
+from chexnet.inference import predictor as command
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
-from demo import __main__ as command
 from demo import rendering
 
 
 def test_the_newest_run_is_opened(tmp_path):
     for age, name in ((30, "old"), (10, "deep/new"), (20, "middle")):
-        path = tmp_path / "runs" / name / command.NAME
+        path = tmp_path / "runs" / name / command.BEST
         path.parent.mkdir(parents=True)
         path.touch()
         os.utime(path, (1e9 - age, 1e9 - age))
-    assert command.find_weights(tmp_path) == tmp_path / "runs/deep/new" / command.NAME
+    assert command.default_weights(tmp_path) == tmp_path / "runs/deep/new" / command.BEST
 
 
 def test_without_a_run_the_starter_weights_are_opened(tmp_path):
-    found = command.find_weights(tmp_path)
+    found = command.default_weights(tmp_path)
     assert found.name == "starter.pth"
     assert found.is_file()
 
@@ -29,7 +29,7 @@ def test_without_a_run_the_starter_weights_are_opened(tmp_path):
 def test_missing_starter_weights_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "STARTER", tmp_path / "starter.pth")
     with pytest.raises(CheckpointError, match=r"starter\.pth"):
-        command.find_weights(tmp_path)
+        command.default_weights(tmp_path)
 
 
 def card_of(drawn: int, images: int, **validation) -> Metadata:

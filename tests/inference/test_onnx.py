@@ -22,7 +22,7 @@ from chexnet.inference.onnx_runtime import OnnxEngine
 from chexnet.inference.predictor import Predictor
 from chexnet.model import load_weights, save_weights
 from scripts.export import app
-from tests.conftest import ROOT
+from tests.conftest import ROOT, answers
 
 BEST = "best_chexnet_params.pth"
 
@@ -52,10 +52,12 @@ def test_every_answer_is_that_of_pytorch(both, pictures):
     assert fast.engine.startswith("ONNX Runtime")
     assert slow.engine.startswith("PyTorch")
     for count in (5, 1):
-        for one, other in zip(fast.predict(pictures[:count]), slow.predict(pictures), strict=False):
+        for one, other in zip(
+            answers(fast, pictures[:count]), answers(slow, pictures), strict=False
+        ):
             assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
             np.testing.assert_allclose(one.heatmaps, other.heatmaps, atol=1e-4)
-            assert np.array_equal(one.item, other.item)
+            assert np.array_equal(one.pixels, other.pixels)
             assert fast.findings_over_threshold(one) == slow.findings_over_threshold(other)
 
 
@@ -94,19 +96,19 @@ def test_methods_of_the_package_need_the_weights_file(trained, exported, picture
     pytest.importorskip("pytorch_grad_cam")
     fast = Predictor(trained / BEST, "cpu", "onnx")
     slow = Predictor(trained / BEST, "cpu", "torch")
-    [answer] = fast.predict(pictures[:1])
+    [answer] = answers(fast, pictures[:1])
     name = fast.classes[0]
-    expected = slow.heatmap(slow.predict(pictures[:1])[0], name, "HiResCAM")
+    expected = slow.heatmap(answers(slow, pictures[:1])[0], name, "HiResCAM")
     np.testing.assert_allclose(fast.heatmap(answer, name, "HiResCAM"), expected, atol=1e-4)
     alone = Predictor(exported)
     with pytest.raises(ConfigError, match="Pass the weights file"):
-        alone.heatmap(alone.predict(pictures[:1])[0], name, "HiResCAM")
+        alone.heatmap(answers(alone, pictures[:1])[0], name, "HiResCAM")
 
 
 def test_torch_is_not_imported_to_answer(exported, pictures):
     code = (
         "import sys; from pathlib import Path; from chexnet.inference.predictor import Predictor; "
-        f"p = Predictor(Path({str(exported)!r})); p.predict([Path({str(pictures[0])!r})]); "
+        f"p = Predictor(Path({str(exported)!r})); p.predict([p.read(Path({str(pictures[0])!r}))]); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
@@ -198,7 +200,7 @@ def test_another_method_never_comes_of_other_weights(trained, tmp_path, exported
     weights = tmp_path / "w.pth"
     weights.write_bytes((trained / BEST).read_bytes())
     predictor = Predictor(weights, "cpu", "onnx")
-    [answer] = predictor.predict(pictures[:1])
+    [answer] = answers(predictor, pictures[:1])
     model, metadata = load_weights(weights)
     save_weights(weights, model, replace(metadata, provenance=metadata.provenance | {"epoch": 99}))
     with pytest.raises(ConfigError, match="written anew since it was opened"):
@@ -260,7 +262,7 @@ def test_damaged_weights_are_refused_as_without_onnx(cache, tmp_path):
 
 
 def test_the_readme_serves_the_file_without_pytorch(both, exported, pictures, tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
     [recipe] = re.findall(r"```python\n(import json\n.*?onnxruntime.*?)```", readme, re.DOTALL)
     recipe = recipe.replace("chexnet.onnx", str(exported)).replace(
         "radiograph.png", str(pictures[0])
@@ -271,7 +273,7 @@ def test_the_readme_serves_the_file_without_pytorch(both, exported, pictures, tm
         [sys.executable, "-c", blocked + recipe], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    [expected] = both[1].predict(pictures[:1])
+    [expected] = answers(both[1], pictures[:1])
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == pytest.approx(expected.probabilities, abs=1e-4)
     maps = np.load(tmp_path / "maps.npy")

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.scoring import score_weights
 from chexnet.evaluation.thresholds import validation_choices
 from chexnet.inference.predictor import Predictor
+from tests.conftest import ROOT, answers
 from tests.scripts.test_commands import run
 
 
@@ -31,19 +35,19 @@ def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
         phantoms, trained / "best_chexnet_params.pth", "test", device="cpu", workers=0
     )
     paths = read_folder(phantoms).paths
-    answers = predictor.predict([paths[name] for name in scored.scores.images[:4]])
+    found = answers(predictor, [paths[name] for name in scored.scores.images[:4]])
     calibrated = calibrate(scored.scores, validation_choices(predictor.metadata).calibrations)
-    for answer, expected in zip(answers, calibrated.probabilities[:4], strict=True):
+    for answer, expected in zip(found, calibrated.probabilities[:4], strict=True):
         assert list(answer.probabilities) == scored.scores.classes
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_bytes_and_paths_alone_and_together_get_the_same_answer(predictor, pictures):
-    together = predictor.predict(pictures)
+    together = answers(predictor, pictures)
     for path, expected in zip(pictures, together, strict=True):
-        alone = predictor.predict([path.read_bytes()])[0]
+        alone = answers(predictor, [path.read_bytes()])[0]
         assert alone.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
-        assert np.array_equal(alone.item, expected.item)
+        assert np.array_equal(alone.pixels, expected.pixels)
         assert np.allclose(alone.heatmaps, expected.heatmaps, atol=1e-4)
     assert predictor.predict([]) == []
 
@@ -56,7 +60,7 @@ def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures
         one = {"slope": 0.5, "bias": bias, "positives": 30, "pooled": False}
         content["validation"]["calibration"] = {name: one}
         save_sealed(tmp_path / f"{bias}.pth", content)
-        raw[bias] = Predictor(tmp_path / f"{bias}.pth", "cpu", "torch").predict(pictures[:1])[0]
+        raw[bias] = answers(Predictor(tmp_path / f"{bias}.pth", "cpu", "torch"), pictures[:1])[0]
     low, high = (logit(raw[bias].probabilities[name]) for bias in (0.0, 2.0))
     assert high - low == pytest.approx(2.0, abs=1e-6)
     cells = raw[0.0].heatmaps
@@ -64,7 +68,7 @@ def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures
 
 
 def test_a_heatmap_belongs_to_its_class(predictor, pictures):
-    answer = predictor.predict(pictures[:1])[0]
+    answer = answers(predictor, pictures[:1])[0]
     for index, name in enumerate(predictor.classes):
         assert np.array_equal(answer.heatmap(name), answer.heatmaps[index])
         assert answer.heatmap(name).shape == (2, 2)
@@ -74,7 +78,7 @@ def test_a_heatmap_belongs_to_its_class(predictor, pictures):
 
 def test_other_methods_are_had_by_name(predictor, pictures):
     pytest.importorskip("pytorch_grad_cam")
-    answer = predictor.predict(pictures[:1])[0]
+    answer = answers(predictor, pictures[:1])[0]
     heat = predictor.heatmap(answer, predictor.classes[0], "Grad-CAM++")
     assert heat.shape == (2, 2)
     assert 0 <= heat.min() <= heat.max() <= 1
@@ -83,7 +87,7 @@ def test_other_methods_are_had_by_name(predictor, pictures):
 
 
 def test_findings_over_their_threshold_come_the_most_probable_first(predictor, pictures):
-    answer = predictor.predict(pictures[:1])[0]
+    answer = answers(predictor, pictures[:1])[0]
     found = predictor.findings_over_threshold(answer)
     values = [answer.probabilities[name] for name in found]
     assert values == sorted(values, reverse=True)
@@ -95,7 +99,7 @@ def test_findings_over_their_threshold_come_the_most_probable_first(predictor, p
 
 def test_a_picture_that_cannot_be_read_says_why(predictor):
     with pytest.raises(ImageError):
-        predictor.predict([b"no picture"])
+        predictor.read(b"no picture")
 
 
 def test_the_command_shows_a_table_json_and_overlays(trained, pictures, tmp_path):
@@ -124,10 +128,49 @@ def test_the_command_shows_a_table_json_and_overlays(trained, pictures, tmp_path
 def test_threads_share_a_predictor(predictor, pictures):
     from concurrent.futures import ThreadPoolExecutor
 
-    expected = predictor.predict(pictures)
+    expected = answers(predictor, pictures)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda path: predictor.predict([path])[0], pictures * 3))
-    for answer, wanted in zip(answers, expected * 3, strict=True):
+        found = list(pool.map(lambda path: answers(predictor, [path])[0], pictures * 3))
+    for answer, wanted in zip(found, expected * 3, strict=True):
         assert answer.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
     assert not any(p.requires_grad for p in predictor._engine.model.parameters())
     assert torch.is_grad_enabled()
+
+
+def test_without_weights_the_command_says_which_it_took_and_json_stays_pure(pictures, tmp_path):
+    command = [sys.executable, "-m", "scripts.predict", str(pictures[0]), "--json"]
+    done = subprocess.run(
+        [*command, "--engine", "torch"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "starter.pth" in done.stderr
+    assert len(json.loads(done.stdout)["probabilities"]) == 15
+
+
+def test_many_files_come_in_order_and_a_broken_one_stops_nothing(predictor, pictures, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    paths = [*pictures[:3], broken, *pictures[3:]]
+    results = list(predictor.stream(paths, batch_size=2))
+    assert [one.path for one in results] == paths
+    assert [bool(one.error) for one in results] == [path == broken for path in paths]
+    expected = iter(answers(predictor, pictures))
+    for one in results:
+        if one.path != broken:
+            wanted = next(expected).probabilities
+            assert one.prediction.probabilities == pytest.approx(wanted, abs=1e-5)
+    assert list(predictor.stream([])) == []
+
+
+def test_a_radiograph_that_was_read_goes_through_the_same_door(predictor, pictures):
+    read = predictor.read(pictures[0])
+    again = predictor.read(read.radiograph)
+    assert np.array_equal(read.pixels, again.pixels)
+    assert read.verdict == again.verdict
+    turned = predictor.read(read.radiograph.corrected(1, inverted=True))
+    upright = 255 - np.rot90(read.pixels).astype(int)
+    assert np.abs(turned.pixels - upright).max() <= 2  # resizing rounds rows and columns in turn

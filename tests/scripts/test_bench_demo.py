@@ -12,6 +12,7 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from scripts.bench import demo as demo_rows
 from scripts.bench.tutorial import Tutorial
+from tests.conftest import answers
 from tests.scripts.test_bench import CLIENTS, tiny
 
 
@@ -20,7 +21,7 @@ def asked(phantoms, tmp_path_factory):
     """Expected answers of three pictures, and the same as a demo sends them."""
     setting = tiny(phantoms, tmp_path_factory.mktemp("network"))
     paths = list(setting.pictures(CLIENTS).values())
-    expected = Predictor(setting.network, "cpu", engine="torch").predict(paths)
+    expected = answers(Predictor(setting.network, "cpu", engine="torch"), paths)
 
     def sent(prediction, finding: str) -> dict:
         return {
