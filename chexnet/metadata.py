@@ -30,6 +30,8 @@ class Metadata:
     preprocessing: Preprocessing
     provenance: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
+    trust: dict[str, Any] | None = None
+    mean_contributions: Any = None
 
     @property
     def trained_on(self) -> str:

@@ -1,5 +1,9 @@
 """A heatmap laid over its radiograph."""
 
+import json
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -8,12 +12,22 @@ from chexnet.transforms import PercentCenterCrop
 COLOURS = ("inferno", "cividis", "viridis", "magma")
 """Perceptually uniform maps of Matplotlib that colour-blind readers can use."""
 
+COLORMAPS = Path(__file__).with_name("colormaps.json")
+"""Their colours, and those of a two-sided map: read here and by the demo's page."""
+
 TOP = 8.0
 """Heat, in logits, that has the brightest colour of the absolute scale: a finding of bias -4 would
 have probability 0.98 if every cell looked like that."""
 
 MAX_SIDE = 768
 """Side of an overlay in pixels: what a page shows, and quick to compress."""
+
+
+@cache
+def _colours(name: str) -> np.ndarray:
+    """A map's 256 colours, float64 (256, 3) in 0..255."""
+    tables = json.loads(COLORMAPS.read_text(encoding="utf-8"))
+    return np.array(tables["one_sided"][name], float)
 
 
 def enlarge(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -78,8 +92,6 @@ def overlay(
     Returns:
         uint8 (H', W', 3), at most 768 pixels a side.
     """
-    from matplotlib import colormaps  # takes half a second to import
-
     image = Image.fromarray(pixels)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     gray = np.asarray(image)
@@ -87,7 +99,7 @@ def overlay(
     # One look-up of 256 strengths x 256 grays: 5 ms at 768 x 768, where arithmetic took 30.
     steps = np.linspace(0, 1, 256)
     share = (opacity * steps**0.5)[:, None, None]
-    colour = colormaps[colours](steps)[:, None, :3] * 255
+    colour = _colours(colours)[:, None]
     mixed = np.arange(256)[None, :, None] * (1 - share) + colour * share
     table = mixed.round().astype(np.uint8).reshape(-1, 3)
     place = (strength * 255).astype(np.uint16)

@@ -1,12 +1,11 @@
-"""Gradio's components, made safe: an upload that is never opened, pictures that are never files."""
+"""Gradio's components, made safe: an upload that is never opened."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import component_meta
-from gradio.data_classes import FileData, ImageData
+from gradio.data_classes import FileData
 
 from chexnet.errors import ChexnetError
 from demo import security
@@ -55,30 +54,6 @@ class Upload(gr.File):
 def own_html(value: str, js: str | None = None, **options: Any) -> gr.HTML:
     """HTML of our own making, in our own style."""
     return gr.HTML(value, js_on_load=js, apply_default_css=False, **options)
-
-
-class Pair(gr.ImageSlider):
-    """Two pictures with a slider, sent as `data:` URLs: a file could be fetched by others."""
-
-    is_template = True
-
-    def get_config(self) -> dict[str, Any]:  # type: ignore[override]
-        """The page's settings of an image slider."""
-        return super().get_config(gr.ImageSlider)
-
-    def preprocess(self, payload: Any) -> None:  # type: ignore[override]
-        """Nothing is taken from a request."""
-
-    def postprocess(self, value: tuple[bytes, bytes] | None) -> Any:  # type: ignore[override]
-        """Two PNG files as bytes."""
-        if value is None:
-            return None
-        return self.data_model(root=tuple(ImageData(url=data_url(png)) for png in value))
-
-
-def data_url(png: bytes) -> str:
-    """A PNG as a URL that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def user_error(error: Exception) -> gr.Error:

@@ -1,25 +1,22 @@
-"""The answers to what a visitor does; holds no visitor's data itself."""
+"""What happens when a visitor does something; holds no visitor's data itself."""
 
 import asyncio
 import functools
+import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from chexnet.errors import ConfigError
+from chexnet.errors import ChexnetError, ConfigError
 from chexnet.explain import CLOSED_FORM
-from chexnet.labels import spoken
-from demo import downloads, rendering
-from demo.components import data_url, user_error
+from demo import answer
+from demo.components import user_error
 from demo.examples import by_name
-from demo.pictures import DisplaySettings, png, windowed, with_heat
-from demo.service import Analysis, Service
-
-HEATMAP, COMPARE, PLAIN = "Heatmap", "Compare", "Radiograph"
-VIEWS = (HEATMAP, COMPARE, PLAIN)
+from demo.pictures import DisplaySettings, png, with_heat
+from demo.service import EXPIRED, Analysis, Service
 
 
 @dataclass(frozen=True)
@@ -27,23 +24,16 @@ class PageState:
     """One visitor's page: what is kept between clicks.
 
     Attributes:
-        seen: the picture and what the network said.
-        finding: whose heatmap is shown.
-        anyway: the visitor asked for the result although the gate objected.
+        analysis: the picture and the network's answer.
+        open: the result may be seen: the gate did not object, or the visitor went on.
     """
 
-    seen: Analysis
-    finding: str
-    anyway: bool = False
+    analysis: Analysis
+    open: bool
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PageState":
         """Itself: Gradio copies states, and nothing in it is changed."""
         return self
-
-    @property
-    def open(self) -> bool:
-        """Whether the result may be seen."""
-        return self.seen.verdict.fine or self.anyway
 
 
 def guarded(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -66,174 +56,89 @@ def guarded(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
 
 
 class Handlers:
-    """The page's answers. Holds the desk and no visitor's data."""
+    """The page's and the named API's answers."""
 
-    def __init__(self, desk: Service, weights: str) -> None:
-        """Answer through `desk`."""
-        self.desk, self.weights = desk, weights
-        self.predictor = desk.predictor
-        self.crop = desk.predictor.metadata.preprocessing.crop
+    def __init__(self, service: Service) -> None:
+        """Answer through `service`."""
+        self.service, self.predictor = service, service.predictor
 
-    async def show(
-        self, shown: PageState, method: str, view: str, *look: Any
-    ) -> tuple[PageState, str, str, str, Any]:
-        """State, verdict, bars, viewer and pair."""
-        how = DisplaySettings(*look)
-        heat = None
-        if shown.open:
-            heat = await self.desk.heat(shown.seen, shown.finding, method)
-        # In a thread, so that nobody else waits for the drawing.
-        return await asyncio.to_thread(self._draw, shown, heat, method, view, how)
-
-    def _draw(
-        self,
-        shown: PageState,
-        heat: np.ndarray | None,
-        method: str,
-        view: str,
-        how: DisplaySettings,
-    ) -> tuple[PageState, str, str, str, Any]:
-        seen = shown.seen
-        verdict = rendering.verdict(seen, shown.anyway)
-        plain = windowed(seen.radiograph.pixels, how)
-        if heat is None:
-            picture = rendering.viewer(png(plain), seen, None, None, how, method)
-            return shown, verdict, rendering.EMPTY_BARS, picture, _hidden()
-        bars = rendering.bars(
-            seen.prediction.probabilities, self.predictor.thresholds, shown.finding
-        )
-        if view == PLAIN:
-            picture = rendering.viewer(png(plain), seen, None, None, how, method)
-            return shown, verdict, bars, picture, _hidden()
-        over = png(with_heat(seen.radiograph.pixels, heat, self.crop, how, method))
-        if view == COMPARE:
-            caption = rendering.caption_only(heat, seen, shown.finding, how, method)
-            return shown, verdict, bars, caption, gr.update(value=(png(plain), over), visible=True)
-        picture = rendering.viewer(over, seen, shown.finding, heat, how, method)
-        return shown, verdict, bars, picture, _hidden()
-
-    async def look(self, path: Any, method: str, view: str, *look: Any) -> tuple:
+    async def upload(self, path: Any) -> tuple[PageState, str, None]:
         """A new picture."""
-        seen = await self.desk.look(path)
-        shown = PageState(seen, self.desk.first(seen))
-        return (*await self.show(shown, method, view, *look), None)
+        return (*await self._show(await self.service.analyse(path)), None)
 
-    async def example(self, event: gr.EventData, method: str, view: str, *look: Any) -> tuple:
+    async def example(self, event: gr.EventData) -> tuple[PageState, str]:
         """One of the examples."""
         example = by_name(getattr(event, "example", None))
         if example is None:
             raise ConfigError("There is no such example.")
-        seen = await self.desk.analyse_example(example.path)
-        shown = PageState(seen, self.desk.first(seen))
-        return await self.show(shown, method, view, *look)
+        return await self._show(await self.service.analyse_example(example.path))
 
-    async def again(self, shown: PageState | None, method: str, view: str, *look: Any) -> tuple:
-        """The same picture after a control was moved; before any picture, nothing."""
-        if shown is None:
-            return (gr.skip(),) * 5
-        self.desk.check(shown.seen, shown.finding, method)
-        return await self.show(shown, method, view, *look)
+    async def act(self, event: gr.EventData, state: PageState | None) -> tuple[Any, str]:
+        """A button of the gate, or another heatmap method of the viewer."""
+        action = getattr(event, "action", None)
+        if action == "method":
+            return gr.skip(), await self._method(event, state)
+        self.service.check(state.analysis if state else None, self.service.findings[0])
+        if action == "correct":
+            return await self._show(await self.service.correct(state.analysis))
+        if state.analysis.radiograph is None:
+            raise ConfigError(EXPIRED)
+        return await self._show(state.analysis, anyway=True)
 
-    async def choose(
-        self, event: gr.EventData, shown: PageState | None, method: str, view: str, *look: Any
-    ) -> tuple:
-        """Another finding."""
-        finding = getattr(event, "finding", None)
-        seen = shown.seen if shown else None
-        self.desk.check(seen, finding, method)
-        return await self.show(PageState(seen, finding, shown.anyway), method, view, *look)
+    async def _show(self, analysis: Analysis, anyway: bool = False) -> tuple[PageState, str]:
+        """Send everything that the browser can show, and keep no more than it may ask for."""
+        # In a thread, so that nobody else waits for the encoding.
+        content = await asyncio.to_thread(
+            answer.page_answer, analysis, self.predictor, anyway=anyway
+        )
+        may_see = analysis.verdict.fine or anyway
+        kept = analysis.without_radiograph() if may_see else analysis
+        return PageState(kept, may_see), _message("answer", content)
 
-    async def act(
-        self, event: gr.EventData, shown: PageState | None, method: str, view: str, *look: Any
-    ) -> tuple:
-        """A button of the verdict."""
-        self.desk.check(shown.seen if shown else None, self.desk.findings[0], method)
-        if getattr(event, "act", None) == "correct":
-            seen = await self.desk.correct(shown.seen)
-            shown = PageState(seen, self.desk.first(seen))
-        else:
-            shown = PageState(shown.seen, shown.finding, True)
-        return await self.show(shown, method, view, *look)
+    async def _method(self, event: gr.EventData, state: PageState | None) -> str:
+        finding, method = getattr(event, "finding", None), getattr(event, "method", None)
+        analysis = state.analysis if state else None
+        try:
+            self.service.check(analysis, finding, method)
+            if not state.open:
+                raise ConfigError(EXPIRED)
+            heat = await self.service.heatmap(analysis, finding, method)
+        except ChexnetError as error:
+            return _message("problem", {"text": str(error), "id": getattr(event, "id", None)})
+        cells = {"cells": list(heat.shape), "data": answer.floats(heat)}
+        return _message("map", {"finding": finding, "method": method, "id": analysis.id, **cells})
 
     async def predict(self, path: Any) -> tuple[PageState, dict[str, Any]]:
-        """Endpoint: probabilities and the first heatmap of a picture."""
+        """Endpoint: probabilities, evidence and the first heatmap of a picture."""
         if path is None:
             raise user_error(ConfigError("Found no picture, expected one."))
-        seen = await self.desk.look(path)
-        shown = PageState(seen, self.desk.first(seen), True)
-        return shown, self.result(seen) | await self._heatmap(shown, CLOSED_FORM, DisplaySettings())
+        analysis = await self.service.analyse(path)
+        finding = self.service.first(analysis)
+        heat = await self._heatmap(analysis, finding, CLOSED_FORM, DisplaySettings())
+        return PageState(analysis, True), answer.result(analysis, self.predictor) | heat
 
     async def heatmap(
-        self, shown: PageState | None, finding: Any, method: str, *look: Any
+        self, state: PageState | None, finding: Any, method: str, *settings: Any
     ) -> dict[str, Any]:
         """Endpoint: another heatmap of the picture that `predict` was given."""
-        self.desk.check(shown.seen if shown else None, finding, method)
-        return await self._heatmap(PageState(shown.seen, finding), method, DisplaySettings(*look))
-
-    async def download(
-        self, event: gr.EventData, shown: PageState | None, method: str, view: str, *look: Any
-    ) -> str:
-        """A file to take home, as the page's script wants it."""
-        del view
-        kind, how = getattr(event, "kind", None), DisplaySettings(*look)
-        self.desk.check(shown.seen if shown else None, shown and shown.finding, method)
-        if kind not in downloads.KINDS or not shown.open:
-            raise ConfigError("There is nothing to take home yet.")
-        heat = await self.desk.heat(shown.seen, shown.finding, method)
-        return await asyncio.to_thread(self._pack, kind, shown, heat, how, method)
-
-    def _pack(
-        self, kind: str, shown: PageState, heat: np.ndarray, how: DisplaySettings, method: str
-    ) -> str:
-        seen = shown.seen
-        if kind == "json":
-            data = downloads.as_json(self.result(seen))
-            return downloads.delivery("chexnet.json", "application/json", data)
-        over = png(with_heat(seen.radiograph.pixels, heat, self.crop, how, method))
-        name = spoken(shown.finding)
-        if kind == "overlay":
-            return downloads.delivery(f"chexnet_{shown.finding}.png", "image/png", over)
-        said = f"{method} heatmap of {name}"
-        if not heat.any():
-            said = f"Nothing in this picture speaks for {name}"
-        plain = png(windowed(seen.radiograph.pixels, how))
-        scale = downloads.legend_of(heat, how, method)
-        data = downloads.report(self.result(seen), self.weights, plain, over, said, scale)
-        return downloads.delivery("chexnet_report.html", "text/html", data)
-
-    def result(self, seen: Analysis) -> dict[str, Any]:
-        """The answer as plain values; nothing of it says whose picture it was."""
-        prediction = seen.prediction
-        return {
-            "notice": rendering.NOT_FOR_DIAGNOSIS,
-            "trained_on": self.predictor.metadata.trained_on,
-            "probabilities": prediction.probabilities,
-            "thresholds": self.predictor.thresholds,
-            "over_threshold": self.predictor.findings_over_threshold(prediction),
-            "gate": {
-                "kind": seen.verdict.kind,
-                "fine": seen.verdict.fine,
-                "message": seen.verdict.message,
-            },
-        }
+        analysis = state.analysis if state else None
+        self.service.check(analysis, finding, method)
+        if analysis.radiograph is None or not state.open:
+            raise ConfigError(EXPIRED)
+        return await self._heatmap(analysis, finding, method, DisplaySettings(*settings))
 
     async def _heatmap(
-        self, shown: PageState, method: str, look: DisplaySettings
+        self, analysis: Analysis, finding: str, method: str, settings: DisplaySettings
     ) -> dict[str, Any]:
-        heat = await self.desk.heat(shown.seen, shown.finding, method)
-        pixels = shown.seen.radiograph.pixels
-        over = await asyncio.to_thread(
-            lambda: png(with_heat(pixels, heat, self.crop, look, method))
+        heat = await self.service.heatmap(analysis, finding, method)
+        crop = self.predictor.metadata.preprocessing.crop
+        pixels = analysis.radiograph.pixels
+        overlay = await asyncio.to_thread(
+            lambda: png(with_heat(pixels, heat, crop, settings, method))
         )
-        return {
-            "finding": shown.finding,
-            "method": method,
-            "speaks_for_it": bool(heat.any()),
-            "unit": "logits" if method == CLOSED_FORM else "none",
-            "heatmap": heat.tolist(),
-            "overlay": data_url(over),
-        }
+        return answer.heatmap_result(finding, method, heat, overlay)
 
 
-def _hidden() -> Any:
-    return gr.update(value=None, visible=False)
+def _message(kind: str, content: dict[str, Any]) -> str:
+    """A message for the page's script; the time makes two equal ones two messages."""
+    return json.dumps({"kind": kind, "at": time.monotonic_ns(), "content": content})

@@ -3,6 +3,7 @@
 Shapes: h w cells of a heatmap, H W pixels.
 """
 
+import base64
 import math
 import struct
 import zlib
@@ -110,9 +111,6 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def gradient(colours: str, opacity: float) -> str:
-    """The heat from none to most over middle gray, as `overlay` mixes it: a CSS gradient."""
-    gray = np.full((1, 17), 128, np.uint8)
-    heat = np.linspace(0, 1, 17, dtype=np.float32)[None]
-    mixed = overlay(gray, heat, 100, opacity=opacity, colours=colours, top=1)[0]
-    return f"linear-gradient(90deg, {', '.join(f'rgb({r} {g} {b})' for r, g, b in mixed)})"
+def data_url(png_file: bytes) -> str:
+    """A PNG file as a URL that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png_file).decode()}"

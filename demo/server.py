@@ -13,7 +13,7 @@ from fastapi.middleware import Middleware
 from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
 from demo import security
-from demo.layout import build, look_of_page
+from demo.layout import build, page_settings
 from demo.middleware import RequestFilter
 from demo.service import Service
 
@@ -25,12 +25,12 @@ class Running:
     Attributes:
         url: its address, the public one where there is one.
         notes: lines that whoever started it should read.
-        desk: what answers.
+        service: what answers.
         blocks: Gradio's own object.
     """
 
     url: str
-    desk: Service
+    service: Service
     blocks: gr.Blocks
     notes: list[str] = field(default_factory=list)
 
@@ -63,8 +63,8 @@ def serve(
         CheckpointError: the weights cannot be read.
         ConfigError: the port is taken or the address is not this machine's.
     """
-    desk = Service(Predictor(weights, device, on_export=on_export), folder)
-    blocks = build(desk, _shown_name(weights))
+    service = Service(Predictor(weights, device, on_export=on_export), folder)
+    blocks = build(service, _shown_name(weights))
     wall = Middleware(
         RequestFilter,
         folder=folder,
@@ -87,15 +87,15 @@ def serve(
                     "middleware": [wall],
                 },
                 **security.launch_settings(),
-                **look_of_page(),
+                **page_settings(),
             )
     except OSError as error:
-        desk.close()
+        service.close()
         raise ConfigError(
             f"Could not listen at {host}, port {port or '7860 to 7959'}. Another program may use "
             "it: pass another --port."
         ) from error
-    running = Running(share_url or local_url, desk, blocks)
+    running = Running(share_url or local_url, service, blocks)
     if share and not share_url:
         running.notes.append(
             "The public link could not be made; the page is served on this machine only. For the "
@@ -105,7 +105,7 @@ def serve(
         yield running
     finally:
         blocks.close(verbose=False)
-        desk.close()
+        service.close()
 
 
 def _shown_name(weights: Path) -> str:

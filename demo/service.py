@@ -1,10 +1,11 @@
-"""From an upload to what the page shows, without Gradio: one door to the network.
+"""From an upload to an analysis, without Gradio: the demo's only way to the network.
 
 Shapes: D classes, h w cells of a heatmap, H W pixels.
 """
 
 import asyncio
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from chexnet.overlay import MAX_SIDE
 from demo import security
 
 BATCH = 8
-"""Pictures that the network sees at once when many wait; more take no less time each on a CPU."""
+"""Radiographs in one batch when many wait; larger batches take no less time each on a CPU."""
 READERS = 2
 """Pictures decoded at once: the largest takes 0.3 GB while it is."""
 
@@ -34,27 +35,35 @@ EXPIRED = "This picture is no longer kept. Please upload it again."
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is kept of one picture, in memory only, for `security.KEPT_SECONDS`. At most about 1 MB.
+    """What is kept of one picture, in memory only, for `security.KEPT_SECONDS`.
 
     Attributes:
-        prediction: the network's answer; it holds no picture but the network's input.
-        radiograph: at most 768 pixels a side: what the page shows.
-        verdict: what the gate said.
+        prediction: the network's answer and its input: about 70 kB.
+        verdict: of the gate.
+        facts: what was read beside the pixels.
         shape: height and width of the picture as it was uploaded.
+        radiograph: at most 768 pixels a side, about 1 MB; None where nothing needs it any more.
+        id: unguessable; tells an answer to this picture from one to another.
         since: when it was read, in seconds of `time.monotonic`.
         maps: heatmaps by other methods that were asked for already.
     """
 
     prediction: Prediction
-    radiograph: Radiograph
     verdict: Verdict
+    facts: Facts
     shape: tuple[int, int]
+    radiograph: Radiograph | None
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
     since: float = field(default_factory=time.monotonic)
     maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Analysis":
         """Itself: Gradio copies states, and nothing in it is changed."""
         return self
+
+    def without_radiograph(self) -> "Analysis":
+        """The same, once the browser has the picture."""
+        return replace(self, radiograph=None)
 
 
 class Batcher:
@@ -65,7 +74,9 @@ class Batcher:
     ) -> None:
         """Start the thread; `run` answers for a list of inputs."""
         self._run, self._size = run, size
-        self._waiting: queue.SimpleQueue[tuple[ModelInput, Future] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[ModelInput, Future[Prediction]] | None] = (
+            queue.SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._work, name="network", daemon=True)
         self._thread.start()
 
@@ -134,7 +145,7 @@ class Service:
         self._readers.shutdown()
         self._batcher.close()
 
-    async def look(self, path: Path) -> Analysis:
+    async def analyse(self, path: Path) -> Analysis:
         """Read an upload, remove it, and ask the network.
 
         Raises:
@@ -150,42 +161,51 @@ class Service:
         """The same of a file of ours, which stays."""
         with self.admission.one():
             loop = asyncio.get_running_loop()
-            read = await loop.run_in_executor(self._readers, self._read, path)
-            return await self._predict(*read)
-
-    async def correct(self, seen: Analysis) -> Analysis:
-        """Turn and invert a picture as its verdict says, and ask the network again."""
-        verdict = seen.verdict
-        with self.admission.one():
-            upright = seen.radiograph.corrected(verdict.turns, verdict.inverted)
-            read = await asyncio.to_thread(self.predictor.read, upright)
-            shape = seen.shape[::-1] if verdict.turns % 2 else seen.shape
+            read, shape = await loop.run_in_executor(self._readers, self._read, path)
             return await self._predict(read, shape)
 
-    async def heat(self, seen: Analysis, finding: str, method: str = CLOSED_FORM) -> np.ndarray:
+    async def correct(self, analysis: Analysis) -> Analysis:
+        """Turn and invert a picture as its verdict says, and ask the network again.
+
+        Raises:
+            ConfigError: the picture is no longer kept.
+        """
+        verdict = analysis.verdict
+        if analysis.radiograph is None:
+            raise ConfigError(EXPIRED)
+        with self.admission.one():
+            upright = analysis.radiograph.corrected(verdict.turns, verdict.inverted)
+            read = await asyncio.to_thread(self.predictor.read, upright)
+            shape = analysis.shape[::-1] if verdict.turns % 2 else analysis.shape
+            return await self._predict(read, shape)
+
+    async def heatmap(
+        self, analysis: Analysis, finding: str, method: str = CLOSED_FORM
+    ) -> np.ndarray:
         """The heatmap of one finding, float32 (h, w).
 
         Raises:
             ConfigError: unknown finding or method, or the picture is no longer kept.
             Busy: a method that needs the network again, and too many are waiting.
         """
-        self.check(seen, finding, method)
+        self.check(analysis, finding, method)
         if method == CLOSED_FORM:
-            return seen.prediction.heatmap(finding)
-        if (finding, method) not in seen.maps:
+            return analysis.prediction.heatmap(finding)
+        if (finding, method) not in analysis.maps:
             with self.admission.one():
-                seen.maps[finding, method] = await asyncio.to_thread(
-                    self.predictor.heatmap, seen.prediction, finding, method
+                analysis.maps[finding, method] = await asyncio.to_thread(
+                    self.predictor.heatmap, analysis.prediction, finding, method
                 )
-        return seen.maps[finding, method]
+        return analysis.maps[finding, method]
 
-    def check(self, seen: object, finding: object, method: object = CLOSED_FORM) -> None:
+    def check(self, analysis: object, finding: object, method: object = CLOSED_FORM) -> None:
         """Refuse what a page would not ask.
 
         Raises:
-            ConfigError: see `heat`; the message repeats nothing of the request.
+            ConfigError: see `heatmap`; the message repeats nothing of the request.
         """
-        if not isinstance(seen, Analysis) or time.monotonic() - seen.since > security.KEPT_SECONDS:
+        kept = isinstance(analysis, Analysis)
+        if not kept or time.monotonic() - analysis.since > security.KEPT_SECONDS:
             raise ConfigError(EXPIRED)
         if finding not in self.findings:
             raise ConfigError(f"Expected one of these findings: {', '.join(self.findings)}.")
@@ -193,20 +213,20 @@ class Service:
         if method not in methods:
             raise ConfigError(f"Expected one of these methods: {', '.join(methods)}.")
 
-    def first(self, seen: Analysis) -> str:
+    def first(self, analysis: Analysis) -> str:
         """The finding whose heatmap is shown first: the most probable."""
-        return max(self.findings, key=seen.prediction.probabilities.__getitem__)
+        return max(self.findings, key=analysis.prediction.probabilities.__getitem__)
 
     def _read(self, path: Path) -> tuple[ModelInput, tuple[int, int]]:
-        """What is kept of a picture: its input, and the radiograph at display size."""
+        """A picture's input, with the radiograph at display size, and its own shape."""
         read = self.predictor.read(path.read_bytes(), max_pixels=security.MAX_PIXELS)
-        return replace(
-            read, radiograph=read.radiograph.reduced(MAX_SIDE)
-        ), read.radiograph.pixels.shape
+        shape = read.radiograph.pixels.shape
+        return replace(read, radiograph=read.radiograph.reduced(MAX_SIDE)), shape
 
     async def _predict(self, read: ModelInput, shape: tuple[int, int]) -> Analysis:
         prediction = await asyncio.wrap_future(self._batcher.submit(read))
-        return Analysis(prediction, read.radiograph, read.verdict, shape)
+        radiograph = read.radiograph
+        return Analysis(prediction, read.verdict, radiograph.facts, shape, radiograph)
 
     def _warm(self) -> None:
         ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))

@@ -40,13 +40,15 @@ class Engine(Protocol):
     Attributes:
         name: for a reader.
         metadata: what its file says of itself.
+        bias: float32 (D,), of the classifier: a logit is its bias and its contributions.
     """
 
     name: str
     metadata: Metadata
+    bias: np.ndarray
 
     def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items uint8 (B, size, size) -> logits (B, D), heatmaps (B, D, h, w), float32."""
+        """Items uint8 (B, size, size) -> logits (B, D), contributions (B, D, h, w), float32."""
 
 
 class TorchEngine:
@@ -69,12 +71,13 @@ class TorchEngine:
 
         model, self.metadata = load_weights(weights)
         self.model = model.to(pick_device(device)).requires_grad_(False)
+        self.bias = model.classifier.bias.detach().float().cpu().numpy()
         self.name = f"PyTorch {torch.__version__.partition('+')[0]}"
 
     def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items uint8 (B, size, size) -> logits (B, D), heatmaps (B, D, h, w), float32."""
+        """Items uint8 (B, size, size) -> logits (B, D), contributions (B, D, h, w), float32."""
         explained = explain(self.model, self.inputs(items))
-        return explained.logits.cpu().numpy(), explained.heatmaps.cpu().numpy()
+        return explained.logits.cpu().numpy(), explained.contributions.cpu().numpy()
 
     def inputs(self, items: np.ndarray) -> "torch.Tensor":
         """What the network takes: normalised, (B, 3, size, size), on its device."""

@@ -1,4 +1,4 @@
-"""Writes a network as one ONNX graph: stored pixels in, logits and heatmaps of all classes out.
+"""Writes a network as one ONNX graph: stored pixels in, logits and contributions out.
 
 Shapes: B batch, D classes, H W pixels, h w cells.
 """
@@ -32,8 +32,8 @@ def export(weights: Path, out: Path) -> None:
     """Write the weights as ONNX; nothing is written that answers otherwise than PyTorch.
 
     Input `pixels`, uint8 (B, 1, H, W) after crop and resize: normalisation is part of the graph,
-    so that nobody can guess it wrong. Outputs `logits` (B, D) and `heatmaps` (B, D, h, w), float32;
-    see `chexnet.explain`. B is free. For what the file says of itself see
+    so that nobody can guess it wrong. Outputs `logits` (B, D) and `contributions`
+    (B, D, h, w), float32; see `chexnet.explain`. B is free. For what the file says of itself see
     `onnx_runtime.as_metadata`.
 
     Args:
@@ -64,7 +64,7 @@ def export(weights: Path, out: Path) -> None:
                 (example,),
                 dynamo=True,
                 input_names=["pixels"],
-                output_names=["logits", "heatmaps"],
+                output_names=["logits", "contributions"],
                 dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
             )
     except Exception as error:  # the exporter's errors have no class in common
@@ -72,7 +72,7 @@ def export(weights: Path, out: Path) -> None:
             f"PyTorch could not export {weights} ({type(error).__name__}). Use the weights file."
         ) from error
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, as_metadata(metadata))
+    onnx.helper.set_model_props(proto, as_metadata(metadata, model.classifier.bias.numpy()))
     with replacing(out) as temporary:
         onnx.save(proto, temporary)
         _compare(model, metadata.preprocessing, temporary)
@@ -93,10 +93,11 @@ class _Graph(nn.Module):
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         images = pixels.float() * self.scale + self.shift
         activation = self.model.activation(images)
-        weight = self.model.classifier.weight
-        # The closed form of every class's Grad-CAM is a 1 x 1 convolution, see chexnet.explain.
-        heatmaps = torch.relu(F.conv2d(activation, weight[:, :, None, None]))
-        return self.model.classifier(activation.mean(dim=(2, 3))), heatmaps
+        cells = activation.shape[-2] * activation.shape[-1]
+        # What each cell adds to each logit is a 1 x 1 convolution, see chexnet.explain.
+        weight = self.model.classifier.weight[:, :, None, None] / cells
+        contributions = F.conv2d(activation, weight)
+        return self.model.classifier(activation.mean(dim=(2, 3))), contributions
 
 
 def _compare(model: DenseNet121, preprocessing: Preprocessing, path: Path) -> None:
@@ -106,9 +107,10 @@ def _compare(model: DenseNet121, preprocessing: Preprocessing, path: Path) -> No
     expected = explain(model, inputs)
     engine = OnnxEngine(path)
     for count in (len(items), 1):  # the batch is free
-        logits, heatmaps = engine(items[:count])
+        logits, contributions = engine(items[:count])
         probability = np.abs(sigmoid(logits) - sigmoid(expected.logits.numpy()[:count])).max()
-        cell = np.abs(heatmaps - expected.heatmaps.numpy()[:count]).max()
+        cells = contributions.shape[-2] * contributions.shape[-1]  # to the scale of a heatmap
+        cell = cells * np.abs(contributions - expected.contributions.numpy()[:count]).max()
         if not max(probability, cell) <= TOLERANCE:  # NaN as well
             raise ExportError(
                 "ONNX Runtime differs from PyTorch: found "

@@ -13,8 +13,11 @@ from chexnet.errors import CheckpointError, ConfigError
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
 
-VERSION = 1
+VERSION = 2
+"""1 gave heatmaps, cut off at 0; 2 gives signed contributions, and the bias."""
 FORMAT = f"chexnet onnx {VERSION}"
+CARRIED = ("trust", "mean_contributions")
+"""Further fields of `Metadata` that a reader of heatmaps needs."""
 
 
 class OnnxEngine:
@@ -23,6 +26,7 @@ class OnnxEngine:
     Attributes:
         name: of the engine, for a reader.
         metadata: what the file says of itself.
+        bias: float32 (D,), of the classifier.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,21 +54,23 @@ class OnnxEngine:
             )
         except Exception as error:  # its errors have no class in common
             raise CheckpointError(f"{path} is damaged or no ONNX file. Export it again.") from error
-        self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, path)
+        about = self._session.get_modelmeta().custom_metadata_map
+        self.metadata, self.bias = read_metadata(about, path)
         self.name = f"ONNX Runtime {onnxruntime.__version__}"
 
     def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items uint8 (B, size, size) -> logits (B, D), heatmaps (B, D, h, w), float32."""
-        logits, heatmaps = self._session.run(["logits", "heatmaps"], {"pixels": items[:, None]})
-        return logits, heatmaps
+        """Items uint8 (B, size, size) -> logits (B, D), contributions (B, D, h, w), float32."""
+        names = ["logits", "contributions"]
+        logits, contributions = self._session.run(names, {"pixels": items[:, None]})
+        return logits, contributions
 
 
-def as_metadata(metadata: Metadata) -> dict[str, str]:
-    """A card as an ONNX file's metadata: one JSON text a name.
+def as_metadata(metadata: Metadata, bias: np.ndarray) -> dict[str, str]:
+    """What a weights file says of itself as an ONNX file's metadata: one JSON text a name.
 
     The hashes of what was trained on stay behind; who scores a network uses its weights file.
     """
-    told = {k: v for k, v in metadata.provenance.items() if not k.startswith("trained_")}
+    provenance = {k: v for k, v in metadata.provenance.items() if not k.startswith("trained_")}
     processing = metadata.preprocessing
     content = {
         "format": FORMAT,
@@ -76,14 +82,16 @@ def as_metadata(metadata: Metadata) -> dict[str, str]:
             "mean": processing.mean,
             "std": processing.std,
         },
-        "provenance": told,
+        "provenance": provenance,
+        "bias": dict(zip(metadata.classes, bias.tolist(), strict=True)),
+        **_carried(metadata),
         **metadata.validation,
     }
     return {name: json.dumps(value) for name, value in content.items()}
 
 
-def read_metadata(metadata: dict[str, str], path: Path) -> Metadata:
-    """What `as_metadata` wrote.
+def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.ndarray]:
+    """What `as_metadata` wrote: metadata and bias.
 
     Raises:
         CheckpointError: an ONNX file of somebody else.
@@ -94,6 +102,8 @@ def read_metadata(metadata: dict[str, str], path: Path) -> Metadata:
         del content["notice"]
         classes, processing = content.pop("classes"), content.pop("preprocessing")
         provenance = content.pop("provenance")
+        bias = content.pop("bias", {})
+        carried = {name: content.pop(name) for name in CARRIED if name in content}
         preprocessing = Preprocessing(
             processing["crop"],
             processing["size"],
@@ -107,9 +117,13 @@ def read_metadata(metadata: dict[str, str], path: Path) -> Metadata:
         ) from error
     if found != FORMAT:
         raise CheckpointError(
-            f"{path}: found format {found!r}, expected {FORMAT!r}. Export the weights again."
+            f"{path}: found format {found!r}, expected {FORMAT!r}. Export the weights again: "
+            "python -m scripts.export WEIGHTS.pth OUT.onnx"
         )
-    return Metadata({name: n for n, name in enumerate(classes)}, preprocessing, provenance, content)
+    about = Metadata(
+        {name: n for n, name in enumerate(classes)}, preprocessing, provenance, content, **carried
+    )
+    return about, np.array([bias[name] for name in classes], np.float32)
 
 
 def cores() -> int:
@@ -120,3 +134,12 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _carried(metadata: Metadata) -> dict[str, object]:
+    found = {name: getattr(metadata, name) for name in CARRIED}
+    return {
+        name: value.tolist() if hasattr(value, "tolist") else value
+        for name, value in found.items()
+        if value is not None
+    }

@@ -66,14 +66,22 @@ class Prediction:
 
     Attributes:
         probabilities: label to calibrated probability in [0, 1], in the network's order.
-        heatmaps: float32 (D, h, w), at least 0, in the network's own logits, before calibration:
-            see `Explanation.heatmaps`.
+        logits: label to logit, before calibration.
+        contributions: float32 (D, h, w), signed: what each cell adds to each logit. Their sum over
+            the cells and the class's bias (`Predictor.bias`) are the logit.
         pixels: uint8 (size, size), what the network saw.
     """
 
     probabilities: dict[str, float]
-    heatmaps: np.ndarray
+    logits: dict[str, float]
+    contributions: np.ndarray
     pixels: np.ndarray
+
+    @property
+    def heatmaps(self) -> np.ndarray:
+        """Grad-CAM of every class, float32 (D, h, w), at least 0; see `Explanation.heatmaps`."""
+        cells = self.contributions.shape[-2] * self.contributions.shape[-1]
+        return np.maximum(self.contributions, 0) * cells
 
     def heatmap(self, label: str) -> np.ndarray:
         """The heatmap of one class, float32 (h, w).
@@ -81,7 +89,8 @@ class Prediction:
         Raises:
             ConfigError: the network has no such class.
         """
-        return self.heatmaps[_index(list(self.probabilities), label)]
+        cells = self.contributions[_index(list(self.probabilities), label)]
+        return np.maximum(cells, 0) * cells.size
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,8 @@ class Predictor:
         engine: what computes, for a reader.
         methods: heatmap methods that it has.
         classes: labels in the network's order.
+        bias: label to the classifier's bias, in logits. It is no base rate.
+        calibrations: label to calibration; empty where the weights file has none.
         thresholds: label to the calibrated probability at which validation was best (Youden),
             None where validation had too few such images.
     """
@@ -136,8 +147,9 @@ class Predictor:
         self.methods = (CLOSED_FORM,) if weights.suffix == ".onnx" else METHODS
         self.metadata, self.engine = self._engine.metadata, self._engine.name
         self.classes = list(self.metadata.classes)
+        self.bias = self._named(self._engine.bias)
         chosen = validation_choices(self.metadata)
-        self._calibrations = chosen.calibrations if chosen else {}
+        self.calibrations = chosen.calibrations if chosen else {}
         thresholds = chosen.thresholds if chosen else {}
         self.thresholds: dict[str, float | None] = {
             name: (thresholds.get(name) or {}).get("youden") for name in self.classes
@@ -165,14 +177,16 @@ class Predictor:
         """Probabilities and heatmaps of some radiographs, computed as one batch."""
         if not inputs:
             return []
-        logits, heatmaps = self._engine(np.stack([one.pixels for one in inputs]))
+        logits, contributions = self._engine(np.stack([one.pixels for one in inputs]))
         answers = sigmoid(logits)
         for column, name in enumerate(self.classes):
-            if name in self._calibrations:
-                answers[:, column] = self._calibrations[name](answers[:, column])
+            if name in self.calibrations:
+                answers[:, column] = self.calibrations[name](answers[:, column])
         return [
-            Prediction(dict(zip(self.classes, map(float, answer), strict=True)), heat, one.pixels)
-            for answer, heat, one in zip(answers, heatmaps, inputs, strict=True)
+            Prediction(self._named(answer), self._named(logit), cells, one.pixels)
+            for answer, logit, cells, one in zip(
+                answers, logits, contributions, inputs, strict=True
+            )
         ]
 
     def stream(self, paths: Sequence[Path], batch_size: int = 16) -> Iterator[FileResult]:
@@ -233,6 +247,9 @@ class Predictor:
             and value >= self.thresholds[name]
         ]
         return sorted(chosen, key=lambda name: -prediction.probabilities[name])
+
+    def _named(self, values: np.ndarray) -> dict[str, float]:
+        return dict(zip(self.classes, map(float, values), strict=True))
 
     def _read_file(self, path: Path) -> FileResult:
         try:

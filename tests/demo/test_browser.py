@@ -11,11 +11,15 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.examples import EXAMPLES
-from tests.conftest import answers
 from tests.demo.conftest import INPUT
 from tests.malformed import encoded
 
-PICTURE = ".cx-frame img"
+ROW = "#cx-findings [data-finding]"
+CANVAS = """() => {
+  const canvas = document.querySelector('#cx-viewer canvas');
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return {width: canvas.width, height: canvas.height, pixels: [...data]};
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +32,12 @@ def drop(page, data: bytes, name: str) -> None:
     page.set_input_files(INPUT, {"name": name, "mimeType": kind, "buffer": data})
 
 
-def shown(page) -> str:
-    return page.get_attribute(PICTURE, "src")
-
-
-def changed(page, before: str) -> None:
-    """Wait until another picture is shown."""
-    page.wait_for_function(
-        "old => document.querySelector('.cx-frame img')?.src !== old", arg=before
-    )
+def drawn(page) -> np.ndarray:
+    """What the canvas shows, uint8 (H, W, 3), once it is drawn."""
+    page.evaluate("chexnet.page.settled()")
+    found = page.evaluate(CANVAS)
+    shape = (found["height"], found["width"], 4)
+    return np.array(found["pixels"], np.uint8).reshape(shape)[..., :3]
 
 
 def dicom_of(pixels: np.ndarray) -> bytes:
@@ -60,57 +61,97 @@ def dicom_of(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def test_a_png_becomes_bars_in_order_and_a_heatmap(visit, phantom, trained):
+def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, trained):
     page = visit()
     drop(page, encoded(phantom), "a.png")
-    page.wait_for_selector(".cx-bar")
+    page.wait_for_selector(ROW)
     predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
-    [prediction] = answers(predictor, [encoded(phantom)])
+    read = predictor.read(encoded(phantom))
+    [prediction] = predictor.predict([read])
     values = {n: p for n, p in prediction.probabilities.items() if n in FINDINGS}
     order = sorted(values, key=lambda name: -values[name])
-    bars = page.locator(".cx-bar")
-    assert [bar.get_attribute("data-finding") for bar in bars.all()] == order
-    assert page.locator(".cx-bar .cx-mark").count() == sum(
-        predictor.thresholds[name] is not None for name in order
-    )
-    assert page.locator(".cx-none").inner_text().startswith("No Finding")
-    assert "Other" not in page.locator(".cx-bars").inner_text()
-    assert page.get_attribute(PICTURE, "alt")
-    assert page.get_attribute(f"[data-finding={order[0]}]", "aria-pressed") == "true"
+    rows = [row.get_attribute("data-finding") for row in page.locator(ROW).all()]
+    assert [name for name in rows if name in FINDINGS] == order
+    assert "Other" not in rows
+    assert page.get_attribute(f"[data-finding={order[0]}]", "aria-selected") == "true"
+    expected = predictor.overlay(read.radiograph, prediction, order[0])
+    assert np.abs(drawn(page).astype(int) - expected).max() <= 2
 
 
-def test_another_finding_and_another_method_show_another_picture(visit, phantom):
+def test_after_an_answer_nothing_that_a_visitor_does_to_a_picture_sends_a_request(visit, phantom):
     page = visit()
     drop(page, encoded(phantom), "a.png")
-    page.wait_for_selector(".cx-bar")
-    pictures = [shown(page)]
-    last = page.locator(".cx-bar").last
-    name = last.get_attribute("data-finding")
-    last.click()
-    page.wait_for_selector(f"[data-finding={name}][aria-pressed=true]")
+    page.wait_for_selector(ROW)
+    page.wait_for_timeout(500)  # what belongs to the answer has come
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for row in page.locator(ROW).all():
+        row.click()
+    for name, value in (("colours", "viridis"), ("scale", "stretched"), ("scale", "signed")):
+        page.select_option(f"[data-set={name}]", value)
+    page.select_option("[data-set=scale]", "absolute")
+    for name in ("opacity", "level", "window"):
+        page.locator(f"[data-set={name}]").fill("0.7")
+    for tool in ("in", "out", "fit", "invert", "frame", "reset"):
+        page.click(f"[data-tool={tool}]")
+    page.hover("#cx-viewer canvas")
+    page.mouse.wheel(0, -300)
+    for view in ("compare", "plain", "heatmap"):
+        page.check(f"[name=cx-view][value={view}]", force=True)
+    drawn(page)
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == []
+
+
+def test_another_method_asks_the_server_and_shows_its_map(visit, phantom):
+    page = visit()
+    drop(page, encoded(phantom), "a.png")
+    page.wait_for_selector(ROW)
+    before = drawn(page)
+    page.select_option("[data-set=method]", "EigenCAM")
+    page.wait_for_function("document.querySelector('[data-part=high]').textContent === '1'")
     page.wait_for_function(
-        "name => document.querySelector('.cx-frame img').alt.includes(name)"
-        " || document.querySelector('figcaption').innerText.includes(name)",
-        arg=name.replace("_", " "),
+        "() => document.querySelector('[data-part=unit]').textContent.includes('no unit')"
     )
-    page.get_by_text("How it is shown").click()
-    pictures.append(shown(page))
-    page.get_by_label("Heatmap method").click()
-    page.get_by_role("option", name="Grad-CAM++").click()
-    page.wait_for_function("document.querySelector('figcaption').innerText.includes('Grad-CAM++')")
-    pictures.append(shown(page))
-    page.get_by_label("Invert (bones dark)").check()
-    changed(page, pictures[-1])
-    pictures.append(shown(page))
-    assert len(set(pictures[1:])) == 3
+    page.wait_for_timeout(1500)
+    assert not np.array_equal(drawn(page), before)
 
 
-def test_a_dicom_is_shown_as_our_own_png_and_its_patient_is_not(visit, phantom):
+def test_the_picture_and_all_findings_are_on_one_screen(visit, phantom):
+    wide = np.repeat(phantom, 3, axis=1)
+    for width, height in ((1280, 720), (1366, 768), (1920, 1080)):
+        page = visit(viewport={"width": width, "height": height})
+        for pixels in (phantom, wide):
+            page.evaluate("chexnet.page.clear()")
+            drop(page, encoded(pixels), "a.png")
+            page.wait_for_function("chexnet.page.state.answer !== null")
+            if page.is_visible("[data-act=anyway]"):
+                page.click("[data-act=anyway]")
+            page.wait_for_selector(ROW)
+            drawn(page)
+            places = page.evaluate("""() => {
+              const boxes = ['#cx-viewer .cx-stage', '#cx-viewer canvas',
+                ...[...document.querySelectorAll('#cx-findings [data-finding]')].map(
+                  (row) => `[data-finding="${row.dataset.finding}"]`)];
+              return boxes.map((name) => {
+                const box = document.querySelector(name).getBoundingClientRect();
+                return [name, box.top, box.left, box.bottom, box.right];
+              });
+            }""")
+            for name, top, left, bottom, right in places:
+                assert top >= 0, (name, width, height)
+                assert left >= 0, (name, width, height)
+                assert bottom <= height, (name, width, height, bottom)
+                assert right <= width, (name, width, height)
+            stage = places[0]
+            assert stage[3] - stage[1] >= 0.6 * height
+
+
+def test_a_dicom_is_shown_in_all_its_shades_and_its_patient_is_not(visit, phantom):
     page = visit()
     drop(page, dicom_of(phantom), "DOE_JANE.dcm")
-    page.wait_for_selector(".cx-bar")
-    assert "DICOM" in page.locator("figcaption").inner_text()
-    assert shown(page).startswith("data:image/png")
+    page.wait_for_selector(ROW)
+    assert "DICOM" in page.locator("[data-part=facts]").inner_text()
+    assert page.evaluate("chexnet.page.state.answer.preview.bits") == 16
     assert "DOE_" not in page.content()
 
 
@@ -122,10 +163,12 @@ def test_a_photograph_is_named_and_the_visitor_may_go_on(visit):
     page = visit()
     drop(page, encoded(pixels.astype(np.uint8)), "holiday.png")
     page.wait_for_selector("[data-act=anyway]")
-    assert page.locator(".cx-bar").count() == 0
+    assert page.locator(ROW).count() == 0
+    answer = page.evaluate("Object.keys(chexnet.page.state.answer)")
+    assert not {"probability", "logit", "contributions"} & set(answer)
     page.click("[data-act=anyway]")
-    page.wait_for_selector(".cx-bar")
-    assert "PageState all the same" in page.locator(".cx-gate").inner_text()
+    page.wait_for_selector(ROW)
+    assert "Shown all the same" in page.locator(".cx-gate").inner_text()
 
 
 def test_an_inverted_picture_is_set_right_with_one_click(visit):
@@ -133,8 +176,8 @@ def test_an_inverted_picture_is_set_right_with_one_click(visit):
     page = visit()
     drop(page, encoded(pixels), "inverted.png")
     page.click("[data-act=correct]")
-    page.wait_for_selector(".cx-bar")
-    assert page.locator(".cx-gate").count() == 0
+    page.wait_for_selector(ROW)
+    assert not page.locator(".cx-gate").is_visible()
 
 
 def test_a_file_that_is_no_picture_is_refused_in_words(visit):
@@ -144,19 +187,20 @@ def test_a_file_that_is_no_picture_is_refused_in_words(visit):
     assert "Traceback" not in page.content()
 
 
-def test_the_report_holds_the_pictures_and_no_name(visit, phantom, tmp_path):
+def test_what_is_taken_home_holds_the_pictures_and_no_name(visit, phantom, tmp_path):
     page = visit()
     drop(page, encoded(phantom), "DOE_JANE.png")
-    page.wait_for_selector(".cx-bar")
-    kinds = {"report": ".html", "overlay": ".png", "json": ".json"}
-    for kind, ending in kinds.items():
+    page.wait_for_selector(ROW)
+    files = {}
+    for kind in ("png", "json", "html"):
         with page.expect_download() as download:
-            page.click(f"[data-kind={kind}]")
+            page.click(f"[data-save={kind}]")
         path = tmp_path / download.value.suggested_filename
         download.value.save_as(path)
-        assert path.suffix == ending
-        assert b"DOE_" not in path.read_bytes()
-    report = (tmp_path / "chexnet_report.html").read_text()
+        assert path.suffix == f".{kind}"
+        files[kind] = path.read_bytes()
+        assert b"DOE_" not in files[kind]
+    report = files["html"].decode()
     assert report.count("data:image/png;base64,") == 2
     assert "Not for diagnosis" in report
     assert "drawn phantoms" in report
@@ -168,33 +212,25 @@ def test_two_visitors_side_by_side_never_mix(visit, phantom):
     pictures = [encoded(phantom), encoded(phantom[:, ::-1].copy())]
     for page, picture in zip(pages, pictures, strict=True):
         drop(page, picture, "a.png")
-    for page in pages:
-        page.wait_for_selector(".cx-bar")
-        page.get_by_label("Radiograph", exact=True).check()
-        page.wait_for_function(
-            "document.querySelector('.cx-frame img').alt.startsWith('The radiograph as')"
-        )
     for page, picture in zip(pages, pictures, strict=True):
-        found = page.evaluate(
-            "async () => [...new Uint8Array(await (await fetch("
-            "document.querySelector('.cx-frame img').src)).arrayBuffer())]"
-        )
-        mine = np.asarray(Image.open(BytesIO(bytes(found))))
-        np.testing.assert_array_equal(mine, np.asarray(Image.open(BytesIO(picture))))
+        page.wait_for_selector(ROW)
+        page.check("[name=cx-view][value=plain]", force=True)
+        expected = np.asarray(Image.open(BytesIO(picture)))
+        np.testing.assert_array_equal(drawn(page)[..., 0], expected)
 
 
 def test_everything_is_done_with_the_keyboard_alone(visit):
     page = visit()
     page.locator("[data-example=mass]").focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector(".cx-bar")
-    page.locator(".cx-bar").nth(2).focus()
-    name = page.locator(".cx-bar").nth(2).get_attribute("data-finding")
-    page.keyboard.press("Enter")
+    page.wait_for_selector(ROW)
+    page.locator("#cx-findings [aria-selected=true]").focus()
+    second = page.locator(ROW).nth(1).get_attribute("data-finding")
+    page.keyboard.press("ArrowDown")
     page.wait_for_function(
         "name => document.activeElement?.dataset?.finding === name"
-        " && document.activeElement.getAttribute('aria-pressed') === 'true'",
-        arg=name,
+        " && document.activeElement.getAttribute('aria-selected') === 'true'",
+        arg=second,
     )
 
 
@@ -208,32 +244,53 @@ def test_a_pasted_picture_is_read(visit, phantom):
         }""",
         list(encoded(phantom)),
     )
-    page.wait_for_selector(".cx-bar")
+    page.wait_for_selector(ROW)
 
 
-def test_a_slider_compares_the_radiograph_with_its_heatmap(visit):
+def test_a_picture_dropped_anywhere_is_read(visit, phantom):
     page = visit()
-    page.click("[data-example=effusion]")
-    page.wait_for_selector(".cx-bar")
-    page.get_by_label("Compare").check()
-    page.wait_for_selector("#cx-pair img")
-    assert all(
-        image.get_attribute("src").startswith("data:image/png")
-        for image in page.locator("#cx-pair img").all()
+    page.evaluate(
+        """bytes => {
+          const given = new DataTransfer();
+          given.items.add(new File([new Uint8Array(bytes)], 'a.png', {type: 'image/png'}));
+          document.querySelector('#cx-viewer').dispatchEvent(
+            new DragEvent('drop', {dataTransfer: given, bubbles: true, cancelable: true}));
+        }""",
+        list(encoded(phantom)),
     )
+    page.wait_for_selector(ROW)
 
 
 def test_a_page_without_a_result_offers_nothing_to_take_home(visit):
     page = visit()
-    assert not page.get_by_text("Take the result home").is_visible()
+    assert not page.locator("[data-save=html]").is_visible()
     page.click("[data-example=effusion]")
-    page.get_by_text("Take the result home").wait_for()
+    page.wait_for_selector("[data-save=html]")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(visit, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = visit(color_scheme=scheme)
+    page.click("[data-example=effusion]")
+    page.wait_for_selector(ROW)
+    page.wait_for_timeout(500)
+    for tab in ("Radiograph", "Model"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        found = axe.Axe().run(page).response["violations"]
+        serious = [
+            (one["id"], [node["html"][:120] for node in one["nodes"]][:3])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
 
 
 def test_what_the_browser_keeps_holds_nothing_of_the_picture(visit, phantom):
     page = visit()
     drop(page, encoded(phantom), "DOE_JANE.png")
-    page.wait_for_selector(".cx-bar")
+    page.wait_for_selector(ROW)
     kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert "DOE_" not in kept
     assert "image" not in kept

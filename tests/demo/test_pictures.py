@@ -1,6 +1,5 @@
 """What is drawn: the PNG that we write ourselves, windows, and the scale of the heat."""
 
-import re
 from io import BytesIO
 
 import numpy as np
@@ -9,9 +8,8 @@ from PIL import Image
 
 from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import Facts, Radiograph
-from chexnet.overlay import TOP, overlay
-from demo.pictures import DisplaySettings, gradient, png, top_of, windowed
-from demo.rendering import bars, percent
+from chexnet.overlay import TOP
+from demo.pictures import DisplaySettings, png, top_of, windowed
 
 RNG = np.random.default_rng(3)
 
@@ -63,14 +61,6 @@ def test_the_display_picture_is_small_and_spans_its_type():
     assert np.abs(plain - (small - 300.0) / 2699 * 255).max() <= 0.51
 
 
-def test_the_legend_mixes_its_colours_as_the_picture_does():
-    stops = re.findall(r"rgb\((\d+) (\d+) (\d+)\)", gradient("viridis", 0.5))
-    assert stops[0] == ("128",) * 3, "no heat leaves the radiograph as it is"
-    heat = np.full((4, 4), TOP, np.float32)
-    brightest = overlay(np.full((64, 64), 128, np.uint8), heat, 100, colours="viridis")[32, 32]
-    np.testing.assert_array_equal(np.array(stops[-1], int), brightest)
-
-
 def test_the_absolute_scale_is_the_same_for_every_map_and_the_stretched_is_its_own():
     heat = np.array([[0.0, 2.0]], np.float32)
     assert top_of(heat, DisplaySettings(), "Grad-CAM") == TOP
@@ -86,21 +76,3 @@ def test_the_absolute_scale_is_the_same_for_every_map_and_the_stretched_is_its_o
 def test_a_look_that_no_control_gives_is_refused(wrong):
     with pytest.raises(ConfigError, match="Expected"):
         DisplaySettings(**wrong)
-
-
-def test_bars_tell_what_is_above_its_threshold_and_what_has_none():
-    html = bars({"Mass": 0.6, "Nodule": 0.2, "Hernia": 0.1, "Other": 0.9}, {"Mass": 0.5,
-                "Nodule": 0.5, "Hernia": None, "Other": 0.1}, "Nodule")  # fmt: skip
-    mass, nodule, hernia = html.split("<button")[1:]
-    assert "cx-over" in mass
-    assert "above its threshold of 50 %" in mass
-    assert "below its threshold" in nodule
-    assert 'aria-pressed="true"' in nodule
-    assert "cx-mark" not in hernia
-    assert "Other" not in html
-
-
-def test_small_probabilities_are_not_rounded_to_nothing():
-    assert [percent(x) for x in (0.00001, 0.004, 0.0999, 0.63)] == [
-        "< 0.1 %", "0.4 %", "10.0 %", "63 %",
-    ]  # fmt: skip
