@@ -35,8 +35,8 @@ def performance_warning(config: TrainConfig, device: torch.device) -> str | None
     return "This CPU has no bfloat16: without --bf16 on, training is about ten times as fast."
 
 
-class Stepper:
-    """Network, averaged network and optimiser.
+class TrainStep:
+    """One optimiser step, with the network, its average and the optimiser that it changes.
 
     Attributes:
         model: the network, unwrapped.
@@ -100,8 +100,8 @@ class Stepper:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def step(self, batch: Batch, count: int, epoch: int, epoch_progress: float) -> torch.Tensor:
-        """One optimiser step on this rank's share of a batch.
+    def __call__(self, batch: Batch, count: int, epoch: int, epoch_progress: float) -> torch.Tensor:
+        """Take one step on this rank's share of a batch.
 
         Args:
             batch: the share, see `rank_shares`.
