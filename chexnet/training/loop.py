@@ -184,7 +184,7 @@ def _log_epoch(state: TrainState, summary: Summary, seconds: float) -> None:
         "mean_auroc_rows": summary.all_classes.value,
         "seconds": round(seconds, 1),
         "waiting_share": round(state.waited / seconds, 4),
-        "split": state.facts["split"] + (f" {LEAKY}" if state.facts["leaky"] else ""),
+        "split": state.facts.split + (f" {LEAKY}" if state.facts.leaky else ""),
     }
     pairs = zip(summary.classes, summary.auroc, strict=True)
     state.log.epoch(row | {f"auroc_{name}": value for name, value in pairs})

@@ -20,7 +20,7 @@ from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError
 from chexnet.files import sweep
 from chexnet.labels import class_to_index
-from chexnet.metadata import Metadata
+from chexnet.metadata import DataFacts, Metadata
 from chexnet.model import build
 from chexnet.training.log import EPOCHS, STEPS, RunLog
 from chexnet.training.step import TrainStep
@@ -61,7 +61,7 @@ class TrainState:
 
     Attributes:
         config: of the run.
-        facts: of its data, see `DataModule.facts`; leaky also where the start had seen them.
+        facts: of its data; leaky also where the start had seen them.
         train: the images that it trains on.
         val: the images that choose the best epoch.
         workers: processes that read them, 0 for none.
@@ -75,7 +75,7 @@ class TrainState:
     """
 
     config: TrainConfig
-    facts: dict[str, Any]
+    facts: DataFacts
     train: AnyDataSet
     val: AnyDataSet
     workers: int
@@ -112,11 +112,11 @@ def start_or_resume(
         origin, leaky = content["origin"], content["leaky"]
         trained = content["trained_images"].numpy(), content["trained_patients"].numpy()
     else:
-        origin, trained = start.origin, _trained(datamodule, start.metadata)
-        leaky = datamodule.facts["leaky"]
+        origin, trained = start.origin, _trained(config, datamodule, start.metadata)
+        leaky = datamodule.facts.leaky
         if start.metadata:  # its training may have seen what is validation or test here
             leaky = _has_seen(trained, datamodule, allow_leak=config.allow_leak) or leaky
-    facts = datamodule.facts | {"leaky": leaky}
+    facts = dataclasses.replace(datamodule.facts, leaky=leaky)
     _check_ranks_agree(facts, config, progress)
     if restart and distributed.is_main():
         clear_run(config.out)
@@ -141,14 +141,21 @@ def start_or_resume(
     )
 
 
-def _trained(datamodule: DataModule, metadata: Metadata | None) -> tuple[np.ndarray, np.ndarray]:
+def _trained(
+    config: TrainConfig, datamodule: DataModule, metadata: Metadata | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of the images and of the patients that are trained on here, or were before."""
     table = datamodule.folder.table.iloc[datamodule.rows("train")]
-    hashes = name_hashes(table["image"]), name_hashes(table["patient"])
+    images, patients = name_hashes(table["image"]), name_hashes(table["patient"])
     if metadata is None:
-        return hashes
-    before = (metadata.provenance[f"trained_{of}"].numpy() for of in ("images", "patients"))
-    return tuple(np.union1d(now, then) for now, then in zip(hashes, before, strict=True))
+        return images, patients
+    if metadata.trained_hashes is None:
+        raise CheckpointError(
+            f"--init: {config.init} does not say what it was trained on, so nobody could score "
+            "honestly what comes of it. Pass weights that python -m scripts.train wrote."
+        )
+    images_before, patients_before = metadata.trained_hashes
+    return np.union1d(images, images_before), np.union1d(patients, patients_before)
 
 
 def _has_seen(
@@ -160,7 +167,7 @@ def _has_seen(
     return any([refuse_trained(table, rows, *trained, allow_leak=allow_leak) for rows in parts])
 
 
-def _check_ranks_agree(facts: dict[str, Any], config: TrainConfig, progress: Progress) -> None:
+def _check_ranks_agree(facts: DataFacts, config: TrainConfig, progress: Progress) -> None:
     """Every rank must be about to do the same, or they would wait for each other for ever."""
     about = {"data": facts, "config": config.arithmetic(), "position": progress}
     wrong = distributed.differing({name: repr(value) for name, value in about.items()})
@@ -182,13 +189,13 @@ def write_checkpoint(state: TrainState) -> None:
     content = {
         "config": state.config.arithmetic(),
         "processes": distributed.world(),
-        "fingerprints": state.facts["fingerprints"],
+        "fingerprints": state.facts.fingerprints,
         "at": dataclasses.asdict(state.progress),
         "state": {
             "origin": state.origin,
             "trained_images": torch.from_numpy(state.trained[0].copy()),
             "trained_patients": torch.from_numpy(state.trained[1].copy()),
-            "leaky": state.facts["leaky"],
+            "leaky": state.facts.leaky,
             **state.train_step.state(),
         },
     }
@@ -196,7 +203,7 @@ def write_checkpoint(state: TrainState) -> None:
 
 
 def read_checkpoint(
-    out: Path, config: TrainConfig, facts: dict[str, Any]
+    out: Path, config: TrainConfig, facts: DataFacts
 ) -> tuple[Progress, dict[str, Any]] | None:
     """Read `last.pth` if there is one.
 
@@ -220,7 +227,7 @@ def read_checkpoint(
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
     found["processes"], expected["processes"] = distributed.world(), saved["processes"]
     for part in ("train", "val"):
-        found[f"{part} images"] = facts["fingerprints"][part]
+        found[f"{part} images"] = facts.fingerprints[part]
         expected[f"{part} images"] = saved["fingerprints"][part]
     wrong = [key for key in found if found[key] != expected.get(key)]
     if wrong:
