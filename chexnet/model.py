@@ -53,7 +53,8 @@ class DenseNet121(nn.Module):
         """
         pooled = self.activation(images).mean(dim=(2, 3), dtype=self.classifier.weight.dtype)
         with torch.autocast(images.device.type, enabled=False):
-            return self.classifier(pooled)
+            logits: torch.Tensor = self.classifier(pooled)
+        return logits
 
 
 @dataclass(frozen=True)
