@@ -57,8 +57,7 @@ def load_sealed(path: Path) -> dict[str, Any]:
         CheckpointError: missing, damaged, hostile or of another program.
     """
     content = load_plain(path)
-    seal = content.pop(SEAL, None) if isinstance(content, dict) else None
-    if not isinstance(seal, str):
+    if not isinstance(content, dict) or not isinstance(seal := content.pop(SEAL, None), str):
         raise CheckpointError(
             f"{path} is no file of this project: it has no seal. {_way_out(path)}"
         )

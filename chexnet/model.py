@@ -21,6 +21,8 @@ from chexnet.transforms import Preprocessing
 
 CHANNELS = 1024
 FORMAT = "chexnet weights 1"
+OPTIONAL = ("trust", "validation_scores", "seen")
+"""Attributes of `Metadata`, dicts, that a weights file holds only where they are not None."""
 
 # torchvision's published DenseNet files write `norm.1` where the module has `norm1`.
 _OLD_KEY = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
@@ -51,7 +53,8 @@ class DenseNet121(nn.Module):
         """
         pooled = self.activation(images).mean(dim=(2, 3), dtype=self.classifier.weight.dtype)
         with torch.autocast(images.device.type, enabled=False):
-            return self.classifier(pooled)
+            logits: torch.Tensor = self.classifier(pooled)
+        return logits
 
 
 @dataclass(frozen=True)
@@ -114,17 +117,18 @@ def save_weights(path: Path, model: DenseNet121, metadata: Metadata, *, half: bo
     if half:
         parameters = {name for name, _ in model.named_parameters()}
         state = {name: v.half() if name in parameters else v for name, v in state.items()}
-    save_sealed(
-        path,
-        {
-            "format": FORMAT,
-            "classes": dict(metadata.classes),
-            "preprocessing": _plain(dataclasses.asdict(metadata.preprocessing)),
-            "provenance": metadata.provenance,
-            "validation": metadata.validation,
-            "state_dict": state,
-        },
-    )
+    content = {
+        "format": FORMAT,
+        "classes": dict(metadata.classes),
+        "preprocessing": _plain(dataclasses.asdict(metadata.preprocessing)),
+        "provenance": metadata.provenance,
+        "validation": metadata.validation,
+        "state_dict": state,
+    }
+    content |= {k: getattr(metadata, k) for k in OPTIONAL if getattr(metadata, k) is not None}
+    if metadata.mean_contributions is not None:
+        content["mean_contributions"] = torch.from_numpy(metadata.mean_contributions.copy())
+    save_sealed(path, content)
 
 
 def load_weights(path: Path) -> tuple[DenseNet121, Metadata]:
@@ -155,8 +159,17 @@ def load_weights(path: Path) -> tuple[DenseNet121, Metadata]:
         )
     except (RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} holds no DenseNet-121 of this project.") from error
-    metadata = Metadata(classes, preprocessing, content["provenance"], content["validation"])
-    return model.eval(), metadata
+    optional = {name: content[name] for name in OPTIONAL if name in content}
+    means = content.get("mean_contributions")
+    if not all(isinstance(value, dict) for value in optional.values()) or not (
+        means is None or (isinstance(means, torch.Tensor) and means.shape[:1] == (len(classes),))
+    ):
+        raise CheckpointError(f"{path} holds metadata of another shape than this project writes.")
+    if means is not None:
+        optional["mean_contributions"] = means.numpy()
+    return model.eval(), Metadata(
+        classes, preprocessing, content["provenance"], content["validation"], **optional
+    )
 
 
 def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Start:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chexnet.errors import ChexnetError
 
@@ -22,7 +22,7 @@ def process_map(
     workers: int = 0,
     *,
     start: Callable[..., None] | None = None,
-    start_args: tuple = (),
+    start_args: tuple[Any, ...] = (),
 ) -> Iterator[Result]:
     """Yield `function(job)` of every job, in order, computed by several processes.
 
@@ -56,7 +56,7 @@ def process_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(start: Callable[..., None] | None, start_args: tuple) -> None:
+def _start(start: Callable[..., None] | None, start_args: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     end_with_parent()
     if start is not None:

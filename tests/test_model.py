@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torchvision.models import densenet121
@@ -80,6 +83,47 @@ def test_a_weights_file_gives_back_network_and_card(weights):
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert not model.training
     assert metadata == Metadata(CLASSES, Preprocessing(90, 64), {"n": 1}, {})
+
+
+def test_optional_metadata_is_stored_where_there_is_some_and_given_back(weights, tmp_path):
+    model, bare = load_weights(weights)
+    assert set(load_sealed(weights)) == {
+        *("format", "classes", "preprocessing", "provenance", "validation", "state_dict")
+    }
+    assert bare.trust is bare.validation_scores is bare.seen is bare.mean_contributions is None
+    means = np.random.default_rng(0).normal(size=(3, 2, 2)).astype(np.float32)
+    full = replace(
+        bare,
+        trust={"Mass": 0.5},
+        validation_scores={"logits": torch.ones(2, 3)},
+        seen={"images": torch.arange(4)},
+        mean_contributions=means,
+    )
+    save_weights(tmp_path / "full.pth", model, full)
+    _, found = load_weights(tmp_path / "full.pth")
+    assert found.trust == {"Mass": 0.5}
+    assert torch.equal(found.validation_scores["logits"], torch.ones(2, 3))
+    assert torch.equal(found.seen["images"], torch.arange(4))
+    assert np.array_equal(found.mean_contributions, means)
+
+
+def test_changed_optional_metadata_is_noticed_by_the_seal(weights, tmp_path):
+    model, bare = load_weights(weights)
+    save_weights(weights, model, replace(bare, mean_contributions=np.zeros((3, 2, 2), np.float32)))
+    content = torch.load(weights, weights_only=True)
+    content["mean_contributions"][0, 0, 0] = 1.0
+    torch.save(content, weights)
+    with pytest.raises(CheckpointError, match="does not match its seal"):
+        load_weights(weights)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"trust": [1]}, {"mean_contributions": 3}, {"mean_contributions": torch.zeros(2, 2)}]
+)
+def test_optional_metadata_of_another_shape_is_refused(weights, wrong):
+    save_sealed(weights, {**load_sealed(weights), **wrong})
+    with pytest.raises(CheckpointError, match="another shape"):
+        load_weights(weights)
 
 
 def test_weights_of_other_classes_are_refused_by_name(weights):

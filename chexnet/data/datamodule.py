@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Fold, Split, fingerprint, make_split
 from chexnet.errors import DataError
+from chexnet.metadata import DataFacts
 from chexnet.phantom.patients import FIRST_NUMBER
 from chexnet.transforms import Preprocessing
 
@@ -62,25 +62,24 @@ class DataModule:
         return open_data_set(self.folder, rows, classes, self.preprocessing, self.pack)
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What every report says of its data, as plain values."""
-        return {
-            "table": self.folder.table_name,
-            "label_version": self.folder.version,
-            "split": self.split.scheme,
-            "split_seed": self.split.seed,
-            "fold": list(self.split.fold) if self.split.fold else None,
-            "leaky": self.split.leaky,
-            "phantoms": bool(self._drawn.any()),
-            "images_in_table": len(self.folder.table),
-            "images_present": len(self.folder.paths),
-            "images_unreadable": len(self.unreadable),
-            "fingerprints": {
-                part: fingerprint(self.folder.table, self.rows(part)) for part in self.split.rows
-            },
-            "images": {part: len(self.rows(part)) for part in self.split.rows},
-            "drawn": {part: int(self._drawn[self.rows(part)].sum()) for part in self.split.rows},
-        }
+    def facts(self) -> DataFacts:
+        """What every report says of its data."""
+        parts = {part: self.rows(part) for part in self.split.rows}
+        return DataFacts(
+            table=self.folder.table_name,
+            label_version=self.folder.version,
+            split=self.split.scheme,
+            split_seed=self.split.seed,
+            fold=self.split.fold,
+            leaky=self.split.leaky,
+            phantoms=bool(self._drawn.any()),
+            images_in_table=len(self.folder.table),
+            images_present=len(self.folder.paths),
+            images_unreadable=len(self.unreadable),
+            fingerprints={p: fingerprint(self.folder.table, rows) for p, rows in parts.items()},
+            images={part: len(rows) for part, rows in parts.items()},
+            drawn={part: int(self._drawn[rows].sum()) for part, rows in parts.items()},
+        )
 
     @cached_property
     def _drawn(self) -> np.ndarray:

@@ -36,7 +36,7 @@ def targets_of(labels: Sequence[Sequence[str]], classes: Mapping[str, int]) -> n
     return targets
 
 
-class ChestXRayDataSet(Dataset):
+class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
     """NIH's radiographs, read from their files.
 
     Attributes:
@@ -51,7 +51,7 @@ class ChestXRayDataSet(Dataset):
         root: Path | str | NIHFolder,
         transform: Callable[[Image.Image], Any] | None = None,
         *,
-        rows: Sequence[int] | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
         classes: Mapping[str, int] | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> None:
@@ -102,7 +102,7 @@ class ChestXRayDataSet(Dataset):
         return torch.from_numpy(item_pixels(image, self.preprocessing).copy())[None]
 
 
-class PackedDataSet(Dataset):
+class PackedDataSet(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
     """The same items, read from a pack. Attributes as in `ChestXRayDataSet`."""
 
     def __init__(self, files: ChestXRayDataSet, pack: Pack) -> None:
@@ -149,7 +149,7 @@ AnyDataSet = ChestXRayDataSet | PackedDataSet
 
 def open_data_set(
     folder: NIHFolder,
-    rows: Sequence[int],
+    rows: Sequence[int] | np.ndarray,
     classes: Mapping[str, int],
     preprocessing: Preprocessing,
     pack: Pack | None,
@@ -169,7 +169,7 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     return keyed_generator("order", seed, epoch).permutation(count)
 
 
-class _Batches(Dataset):
+class _Batches(Dataset[Batch | ImageError]):
     """A data set whose item is a whole batch, so that a worker reads one at a time."""
 
     def __init__(self, data: AnyDataSet, batches: Sequence[np.ndarray]) -> None:

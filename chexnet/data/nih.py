@@ -126,7 +126,7 @@ def read_table(source: Path) -> pd.DataFrame:
         ("an image that stands twice", table["image"].duplicated()),
     ):
         if rows.any():
-            first = int(rows.idxmax())
+            first = int(rows.to_numpy().argmax())
             raise DataError(
                 f"{source}, line {first + 2} ({table['image'][first] or 'no name'}): {problem}. "
                 "Expected one row an image; fetch the table again from NIH."

@@ -12,9 +12,11 @@ the images in flight; the next call goes on from there.
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -152,7 +154,7 @@ def _fill(
     def due(row: int) -> bool:
         if names[row] not in paths:
             return False
-        return state[row] != DONE or paths[names[row]].stat().st_size != lengths[row]
+        return bool(state[row] != DONE or paths[names[row]].stat().st_size != lengths[row])
 
     todo = [row for row in range(len(names)) if due(row)]
     finished, total, unreadable = len(paths) - len(todo), len(paths), {}
@@ -221,21 +223,23 @@ def _pack_chunk(jobs: Sequence[tuple[int, Path]]) -> list[tuple[int, int, str]]:
 
 
 def _map(
-    folder: Path, count: int, preprocessing: Preprocessing, mode: str
+    folder: Path, count: int, preprocessing: Preprocessing, mode: Literal["r", "r+"]
 ) -> tuple[np.memmap, np.memmap, np.memmap]:
-    maps = []
-    for name, dtype, shape in (
-        ("pixels.u8", np.uint8, (count, preprocessing.size, preprocessing.size)),
-        ("state.u8", np.uint8, (count,)),
-        ("bytes.i64", np.int64, (count,)),
-    ):
-        path, needed = folder / name, int(np.prod(shape)) * np.dtype(dtype).itemsize
+    """Pixels uint8 (images, H, W), state uint8 (images,), lengths of the files int64 (images,)."""
+
+    def one(name: str, dtype: type[np.generic], *shape: int) -> np.memmap:
+        path, needed = folder / name, math.prod(shape) * np.dtype(dtype).itemsize
         if mode == "r+":
             _grow(path, needed)
         if not path.exists() or path.stat().st_size < needed or not needed:
             raise DataError(f"The pack {folder} is damaged ({name}). Remove it and prepare again.")
-        maps.append(np.memmap(path, dtype, mode, shape=shape))
-    return tuple(maps)
+        return np.memmap(path, dtype, mode, shape=shape)
+
+    return (
+        one("pixels.u8", np.uint8, count, preprocessing.size, preprocessing.size),
+        one("state.u8", np.uint8, count),
+        one("bytes.i64", np.int64, count),
+    )
 
 
 def _grow(path: Path, needed: int) -> None:
@@ -247,10 +251,10 @@ def _grow(path: Path, needed: int) -> None:
         file.truncate(needed)
 
 
-def _read_header(folder: Path, preprocessing: Preprocessing) -> dict:
+def _read_header(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
     path = folder / "pack.json"
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = {key: header[key] for key in ("format", "crop", "size")}
         header["names"], header["skip_unreadable"]
     except FileNotFoundError as error:

@@ -118,7 +118,7 @@ def name_hashes(names: Iterable[str]) -> np.ndarray:
 
 def refuse_trained(
     table: pd.DataFrame,
-    rows: Sequence[int],
+    rows: Sequence[int] | np.ndarray,
     trained_images: np.ndarray,
     trained_patients: np.ndarray,
     *,

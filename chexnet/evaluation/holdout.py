@@ -101,7 +101,7 @@ def open_holdout(
     leaky = refuse_trained(
         folder.table, datamodule.rows(part), images, patients, allow_leak=allow_leak
     )
-    facts = datamodule.facts | {
+    facts = datamodule.facts.as_dict() | {
         "part": part,
         "weights": {
             "file": weights.name,

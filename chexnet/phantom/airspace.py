@@ -17,7 +17,9 @@ from chexnet.phantom.anatomy import CM
 from chexnet.phantom.chest import Box, Chest, smoothstep
 
 
-def _spot(chest: Chest, rng: np.random.Generator, low: float, high: float):
+def _spot(
+    chest: Chest, rng: np.random.Generator, low: float, high: float
+) -> tuple[int, float, float]:
     """A place inside a lung, clear of heart and mediastinum: (side, u, v).
 
     `low` and `high` are heights as shares of the way from the apex to the dome.
@@ -272,14 +274,22 @@ def mass(chest: Chest, severity: float, rng: np.random.Generator) -> list[Box]:
 
 def _window(chest: Chest, u: float, v: float, reach: float) -> tuple[slice, slice]:
     """Rows and columns of the picture that hold a disc in the body."""
-    x, y = chest.pose.picture(np.float64(u), np.float64(v))
+    x, y = chest.pose.picture(np.array(u), np.array(v))
     r, n = reach * chest.pose.scale, chest.size
     rows = slice(int(np.clip((y - r) * n, 0, n)), int(np.clip((y + r) * n + 2, 0, n)))
     columns = slice(int(np.clip((x - r) * n, 0, n)), int(np.clip((x + r) * n + 2, 0, n)))
     return rows, columns
 
 
-def _ball(chest, u, v, radius, strength, ragged, rng) -> list[Box]:
+def _ball(
+    chest: Chest,
+    u: float,
+    v: float,
+    radius: float,
+    strength: float,
+    ragged: float,
+    rng: np.random.Generator,
+) -> list[Box]:
     """A ball of soft tissue whose border waves by `ragged` of its radius."""
     waves, phases = rng.normal(0, ragged, 5) / np.arange(1, 6) ** 0.5, rng.uniform(0, 2 * np.pi, 5)
     rows, columns = _window(chest, u, v, radius * 1.6)

@@ -133,10 +133,11 @@ def at_visit(base: Anatomy, view: str, rng: np.random.Generator) -> tuple[Anatom
     """
     frontal = view == "PA"
     breath = float(np.clip(rng.normal(0 if frontal else -0.025, 0.02), -0.07, 0.035))
+    depth = 1.0 if frontal else 0.9
     anatomy = replace(
         base,
         dome=(base.dome[0] + breath, base.dome[1] + breath),
-        sulcus=tuple(s * (1.0 if frontal else 0.9) for s in base.sulcus),
+        sulcus=(base.sulcus[0] * depth, base.sulcus[1] * depth),
         heart_ratio=base.heart_ratio * (1.0 if frontal else 1.04) * (1 - 0.6 * breath),
         gas=float(np.clip(base.gas * (1.0 if frontal else 0.6) + rng.normal(0, 0.15), 0, 1)),
         scapula=float(np.clip(base.scapula + (0 if frontal else 0.65), 0, 1)),

@@ -7,6 +7,7 @@ middle of the trunk is about 3, a lung takes away about 1.7 and air outside the 
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
 from chexnet.phantom.anatomy import Anatomy, Pose
@@ -22,7 +23,8 @@ _STEPS = 2048  # rows of the tables along v in [-0.5, 1.5]
 def smoothstep(x: np.ndarray) -> np.ndarray:
     """Rise from 0 (x <= 0) to 1 (x >= 1) with level ends."""
     x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+    risen: np.ndarray = x * x * (3 - 2 * x)
+    return risen
 
 
 class Chest:
@@ -153,7 +155,7 @@ class Chest:
         picture = Image.new("L", (CANVAS, CANVAS), 0)
         return picture, ImageDraw.Draw(picture)
 
-    def points(self, u: np.ndarray, v: np.ndarray) -> list[tuple[float, float]]:
+    def points(self, u: ArrayLike, v: ArrayLike) -> list[tuple[float, float]]:
         """Canvas coordinates of places in the body."""
         x, y = self.pose.picture(np.asarray(u), np.asarray(v))
         return list(zip((x * CANVAS).tolist(), (y * CANVAS).tolist(), strict=True))
@@ -209,7 +211,8 @@ class Chest:
     def attenuation(self) -> np.ndarray:
         """Put the layers together."""
         lung = self.vessels - LUNG * self.air
-        return self.solid + lung * (1 - self.fill) + self.extra
+        together: np.ndarray = self.solid + lung * (1 - self.fill) + self.extra
+        return together
 
 
 LUNG = 1.75

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,6 +37,9 @@ ORIGINAL = (2500, 2500, 0.16, 0.16)
 _BATCH = 8  # patients a task
 _SPLIT = 4  # purpose of the stream that puts a patient on one of the two lists
 _TEXT = "phantom boxes"
+
+BoxRow = tuple[Any, ...]
+"""(finding, x, y, width, height) of one box, or the same behind its image's name."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def draw_phantoms(
         for start in range(0, patients, _BATCH)
     ]
     done = drawn = 0
-    boxes: list[tuple] = []
+    boxes: list[BoxRow] = []
     for rows, fresh, count in process_map(_draw_patients, tasks, workers):
         boxes, done, drawn = boxes + rows, done + count, drawn + fresh
         if on_progress:
@@ -145,7 +149,9 @@ def image_folder(patient: int, patients: int) -> str:
     return f"images_{patient * FOLDERS // max(patients, FOLDERS) + 1:03d}"
 
 
-def _draw_patients(task: tuple[Path, int, int, int, int, int]) -> tuple[list[tuple], int, int]:
+def _draw_patients(
+    task: tuple[Path, int, int, int, int, int],
+) -> tuple[list[BoxRow], int, int]:
     """Draw some patients; returns rows of boxes, images drawn now, and images in all."""
     out, seed, size, patients, start, stop = task
     rows, drawn, count = [], 0, 0
@@ -165,7 +171,7 @@ def _draw_patients(task: tuple[Path, int, int, int, int, int]) -> tuple[list[tup
     return rows, drawn, count
 
 
-def _png(pixels: np.ndarray, boxes: list[tuple]) -> bytes:
+def _png(pixels: np.ndarray, boxes: list[BoxRow]) -> bytes:
     """A PNG that carries its boxes as text, so that a resumed run need not draw it again."""
     text, png = PngInfo(), io.BytesIO()
     text.add_text(_TEXT, json.dumps(boxes))
@@ -173,7 +179,7 @@ def _png(pixels: np.ndarray, boxes: list[tuple]) -> bytes:
     return png.getvalue()
 
 
-def _read_boxes(path: Path) -> list[tuple]:
+def _read_boxes(path: Path) -> list[BoxRow]:
     try:
         with Image.open(path) as picture:
             return [tuple(box) for box in json.loads(picture.info[_TEXT])]
@@ -188,9 +194,11 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _write_tables(out: Path, patients: int, seed: int, boxes: list[tuple]) -> Counter[str]:
+def _write_tables(out: Path, patients: int, seed: int, boxes: list[BoxRow]) -> Counter[str]:
     """Write the label table, the boxes and the lists; returns how often each label stands."""
-    rows, names, counts = [], {TRAIN_VAL: [], TEST: []}, Counter()
+    rows: list[list[Any]] = []
+    names: dict[str, list[str]] = {TRAIN_VAL: [], TEST: []}
+    counts: Counter[str] = Counter()
     for patient in range(patients):
         who = person(seed, patient)
         chosen = names[TEST if stream(seed, patient, _SPLIT).random() < TEST_SHARE else TRAIN_VAL]
@@ -209,7 +217,7 @@ def _write_tables(out: Path, patients: int, seed: int, boxes: list[tuple]) -> Co
     return counts
 
 
-def _csv(header: str, rows: list[list]) -> bytes:
+def _csv(header: str, rows: list[list[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return f"{header}\n{text.getvalue()}".encode()

@@ -52,4 +52,6 @@ def reshape(anatomy: Anatomy, findings: Mapping[str, float], side: int) -> Anato
     if severity := findings.get("Atelectasis"):
         dome[side] -= 0.008 + 0.03 * severity
         sulcus[side] += 0.006 + 0.02 * severity
-    return replace(anatomy, dome=tuple(dome), sulcus=tuple(sulcus), heart_ratio=ratio)
+    return replace(
+        anatomy, dome=(dome[0], dome[1]), sulcus=(sulcus[0], sulcus[1]), heart_ratio=ratio
+    )

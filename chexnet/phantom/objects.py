@@ -6,6 +6,7 @@ the drain has not seen the sign.
 """
 
 import numpy as np
+from PIL.ImageDraw import ImageDraw as Pen
 
 from chexnet.phantom.chest import CANVAS, Chest
 
@@ -35,13 +36,13 @@ def _curve(chest: Chest, u: list[float], v: list[float]) -> list[tuple[float, fl
     return chest.points(np.array(u) @ weights, np.array(v) @ weights)
 
 
-def _disc(chest: Chest, pen, u: float, v: float, radius: float, tone: int) -> None:
+def _disc(chest: Chest, pen: Pen, u: float, v: float, radius: float, tone: int) -> None:
     ((x, y),) = chest.points([u], [v])
     r = radius * CANVAS
     pen.ellipse([x - r, y - r, x + r, y + r], fill=tone)
 
 
-def _electrodes(chest: Chest, pen, rng: np.random.Generator) -> None:
+def _electrodes(chest: Chest, pen: Pen, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(2, 5))):
         sign = 1 if rng.random() < 0.5 else -1
         u, v = sign * rng.uniform(0.15, 0.38), rng.uniform(0.2, 0.75)
@@ -53,19 +54,19 @@ def _electrodes(chest: Chest, pen, rng: np.random.Generator) -> None:
         _disc(chest, pen, u, v, 0.003, 220)
 
 
-def _catheter(chest: Chest, pen, rng: np.random.Generator) -> None:
+def _catheter(chest: Chest, pen: Pen, rng: np.random.Generator) -> None:
     sign = 1 if rng.random() < 0.4 else -1
     end = rng.uniform(0.36, 0.44)
     path = _curve(chest, [sign * 0.24, sign * 0.02, -0.06, -0.045], [0.22, 0.16, 0.24, end])
     pen.line(path, fill=120, width=5)
 
 
-def _breathing_tube(chest: Chest, pen) -> None:
+def _breathing_tube(chest: Chest, pen: Pen) -> None:
     for off, tone, width in ((0.009, 70, 3), (-0.009, 70, 3), (0.006, 140, 3)):
         pen.line(_curve(chest, [off - 0.006] * 4, [-0.1, 0.05, 0.15, 0.29]), fill=tone, width=width)
 
 
-def _pacemaker(chest: Chest, pen, rng: np.random.Generator) -> None:
+def _pacemaker(chest: Chest, pen: Pen, rng: np.random.Generator) -> None:
     sign = 1 if rng.random() < 0.75 else -1
     u, v, r = sign * rng.uniform(0.22, 0.28), rng.uniform(0.24, 0.30), rng.uniform(0.032, 0.042)
     turn = np.linspace(0, 2 * np.pi, 40)

@@ -136,7 +136,8 @@ def visits(seed: int, patient: int) -> list[Visit]:
     story = stream(seed, patient, 2)
     views = stream(seed, patient, 3)
     healthy = story.random() < HEALTHY
-    age, findings, out = who.age, {}, []
+    age, out = who.age, []
+    findings: dict[str, float] = {}
     for follow_up in range(who.visits):
         findings = _next(findings, healthy, first=follow_up == 0, rng=story)
         if follow_up:

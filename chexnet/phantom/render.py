@@ -9,7 +9,9 @@ from scipy.ndimage import gaussian_filter
 from chexnet.phantom.chest import Chest, smoothstep
 
 
-def expose(chest: Chest, view: str, rng: np.random.Generator, noise: np.random.Generator):
+def expose(
+    chest: Chest, view: str, rng: np.random.Generator, noise: np.random.Generator
+) -> np.ndarray:
     """Render one chest.
 
     Brightness is a logistic function of log exposure, as in the characteristic curve of film
@@ -61,7 +63,8 @@ def _collimate(bright: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     columns = smoothstep((line - cut[2]) / 0.004) * smoothstep((1 - cut[3] - line) / 0.004)
     level = rng.uniform(0.0, 0.05)
     shade = (rows[:, None] * columns[None, :]).astype(np.float32)
-    return bright * shade + level * (1 - shade)
+    cut_off: np.ndarray = bright * shade + level * (1 - shade)
+    return cut_off
 
 
 def _mark(pixels: np.ndarray, view: str, rng: np.random.Generator) -> np.ndarray:

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from chexnet.evaluation.summary import Summary
+from chexnet.metadata import DataFacts
 
 
 class Callbacks:
     """What `fit` tells while it works; every method does nothing until it is overridden."""
 
-    def opened(self, facts: dict[str, Any]) -> None:
-        """The data are open; see `DataModule.facts`."""
+    def opened(self, facts: DataFacts) -> None:
+        """The data are open."""
 
     def note(self, text: str) -> None:
         """A sentence that the user should read."""

@@ -11,7 +11,7 @@ from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.metrics import Scores, operating_curve
 from chexnet.evaluation.summary import as_dict, summarise
 from chexnet.evaluation.thresholds import fit_on
-from chexnet.metadata import Metadata, surroundings
+from chexnet.metadata import DataFacts, Metadata, surroundings
 from chexnet.transforms import Preprocessing
 
 
@@ -20,7 +20,7 @@ def describe(
     scores: Scores,
     *,
     trained: tuple[np.ndarray, np.ndarray],
-    facts: dict[str, Any],
+    facts: DataFacts,
     config: dict[str, Any],
     origin: str,
     epoch: int,
@@ -47,7 +47,7 @@ def describe(
         classes={name: index for index, name in enumerate(scores.classes)},
         preprocessing=preprocessing,
         provenance={
-            "data": facts,
+            "data": facts.as_dict(),
             "trained_images": torch.from_numpy(trained[0].copy()),
             "trained_patients": torch.from_numpy(trained[1].copy()),
             "config": config,

@@ -1,6 +1,7 @@
 """A run's log: `steps.csv` (a row a step), `epochs.csv` (a row an epoch), and `curves.png`."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class RunLog:
                 writer.writeheader()
             writer.writerows(rows)
 
-    def _cut(self, name: str, keep) -> None:
+    def _cut(self, name: str, keep: Callable[[dict[str, str]], bool]) -> None:
         path = self.folder / name
         if not path.exists():
             return

@@ -6,7 +6,6 @@ Shapes: B batch, D classes, H W pixels.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -14,31 +13,28 @@ import torch
 from chexnet import distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datamodule import DataModule, open_datamodule
-from chexnet.data.datasets import Batch, batch_loader, default_workers, epoch_order
-from chexnet.data.splits import LEAKY, name_hashes, refuse_trained
-from chexnet.errors import ChexnetError, ConfigError
+from chexnet.data.datasets import Batch, batch_loader, epoch_order
+from chexnet.data.splits import LEAKY
+from chexnet.errors import ChexnetError
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
-from chexnet.labels import class_to_index
-from chexnet.metadata import Metadata
-from chexnet.model import build, save_weights
+from chexnet.model import save_weights
 from chexnet.training.callbacks import Callbacks, FitResult
 from chexnet.training.describe import describe
-from chexnet.training.log import EPOCHS, STEPS, RunLog
 from chexnet.training.optim import learning_rate
 from chexnet.training.state import (
+    BEST,
     Progress,
-    clear_run,
-    read_checkpoint,
+    TrainState,
     run_folder,
+    start_or_resume,
     write_checkpoint,
 )
-from chexnet.training.step import Stepper, performance_warning, rank_shares
+from chexnet.training.step import performance_warning, rank_shares
 from chexnet.transforms import Preprocessing
 
-BEST = "best_chexnet_params.pth"
-REPORT_EVERY = 20
+READ_EVERY = 20
 """Steps between two readings of the loss on CUDA; reading it makes the GPU wait."""
 
 
@@ -55,7 +51,7 @@ def fit(
 
     Args:
         config: the run.
-        callbacks: is callbacks what happens (on the first process).
+        callbacks: told what happens (on the first process).
         stop: asked after each step; when True, a checkpoint is written and `fit` returns.
         restart: begin again; the old run is removed once the new one is ready to begin.
 
@@ -65,242 +61,133 @@ def fit(
     callbacks = callbacks if callbacks and distributed.is_main() else Callbacks()
     device = distributed.pick_device(config.device)
     with distributed.process_group(device), run_folder(config.out):
-        datamodule = open_datamodule(
-            config.data,
-            Preprocessing(config.crop, config.size),
-            labels=config.labels,
-            split=config.split,
-            seed=config.seed,
-            fold=(config.fold, config.folds) if config.folds else None,
-            allow_leak=config.allow_leak,
-            packs=config.packs,
-        )
+        datamodule = _open_data(config)
         callbacks.opened(datamodule.facts)
         for text in filter(None, [*datamodule.notes, performance_warning(config, device)]):
             callbacks.note(text)
-        return _Run(config, datamodule, device, callbacks, stop, restart).run()
+        state = start_or_resume(config, datamodule, device, restart=restart)
+        progress, train_step, steps = state.progress, state.train_step, state.steps
+        if progress.epoch >= config.epochs:
+            return _result(state, "was finished")
+        callbacks.note(_starting_note(state))
+
+        while progress.epoch < config.epochs:
+            callbacks.epoch_started(progress.epoch + 1, config.epochs, progress.step, steps)
+            began, state.waited = time.perf_counter(), 0.0
+            train_step.begin_epoch()
+            losses: list[torch.Tensor] = []  # on the device, not read yet
+            read_every = READ_EVERY if device.type == "cuda" else 1
+
+            for batch, size in _batches_left(state):
+                losses.append(train_step(batch, size, progress.epoch, progress.epochs_done(steps)))
+                progress.step += 1
+                stopping = distributed.any_rank(stop())
+                saving = progress.step % config.save_every == 0 and progress.step < steps
+                if saving or stopping or len(losses) >= read_every:
+                    _record(losses, state, callbacks)
+                if saving or stopping:
+                    write_checkpoint(state)
+                if stopping:
+                    return _result(state, "stopped")
+            _record(losses, state, callbacks)
+
+            scores = _evaluate(state, callbacks, stop)
+            if scores is None:  # asked to stop
+                write_checkpoint(state)
+                return _result(state, "stopped")
+            summary, seconds = summarise(scores), time.perf_counter() - began
+            _log_epoch(state, summary, seconds)
+            best = _is_better(summary, progress)
+            if best:
+                _keep_best(state, scores, summary)
+            progress.end_epoch()
+            write_checkpoint(state)
+            callbacks.epoch_ended(progress.epoch, summary, best)
+        return _result(state, "finished")
 
 
-class _Run:
-    """The loop and what it holds."""
+def _open_data(config: TrainConfig) -> DataModule:
+    return open_datamodule(
+        config.data,
+        Preprocessing(config.crop, config.size),
+        labels=config.labels,
+        split=config.split,
+        seed=config.seed,
+        fold=(config.fold, config.folds) if config.folds else None,
+        allow_leak=config.allow_leak,
+        packs=config.packs,
+    )
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        datamodule: DataModule,
-        device: torch.device,
-        callbacks: Callbacks,
-        stop: Callable[[], bool],
-        restart: bool,
-    ) -> None:
-        self.config, self.datamodule, self.device = config, datamodule, device
-        self.callbacks, self.stop = callbacks, stop
-        self.facts = dict(datamodule.facts)
-        self.classes = class_to_index(datamodule.folder.table["labels"])
-        self.train = datamodule.data_set("train", self.classes)
-        self.val = datamodule.data_set("val", self.classes)
-        self.workers = config.workers if config.workers >= 0 else default_workers(self.train)
-        self.steps = -(-len(self.train) // config.batch_size)
-        self.log = RunLog(config.out)
-        self.waited = 0.0  # seconds of this epoch without a batch to compute on
 
-        saved = None if restart else read_checkpoint(config.out, config, self.facts)
-        self.progress, state = saved or (Progress(), None)
-        start = build(self.classes, "none" if state else config.init, config.seed)
-        self.origin, self.trained = start.origin, _trained(datamodule, start.metadata)
-        if state:
-            self.origin = state["origin"]
-            self.trained = tuple(state[f"trained_{of}"].numpy() for of in ("images", "patients"))
-            self.facts["leaky"] = state["leaky"]
-        elif start.metadata:
-            for part in ("val", "test"):
-                leaky = refuse_trained(
-                    datamodule.folder.table,
-                    datamodule.rows(part),
-                    *self.trained,
-                    allow_leak=config.allow_leak,
-                )
-                self.facts["leaky"] = self.facts["leaky"] or leaky
-        self._check_ranks_agree()
-        if restart and distributed.is_main():
-            clear_run(config.out, (BEST, STEPS, EPOCHS))
-        self.stepper = Stepper(start.model, config, self.train.preprocessing, device)
-        if state:
-            self.stepper.restore(state)
-        if distributed.is_main():
-            self.log.cut_back(self.progress.epoch, self.progress.step)
+def _starting_note(state: TrainState) -> str:
+    epoch, step = state.progress.epoch, state.progress.step
+    where = f"epoch {epoch + 1}, step {step}" if epoch or step else "new run"
+    return f"Starting from {state.origin}; {where}; {state.steps:,} steps an epoch."
 
-    def _check_ranks_agree(self) -> None:
-        """Every rank must be about to do the same, or they would wait for each other for ever."""
-        facts = {
-            "data": self.facts,
-            "config": self.config.arithmetic(),
-            "position": asdict(self.progress),
-        }
-        wrong = distributed.differing({name: repr(value) for name, value in facts.items()})
-        if wrong:
-            raise ConfigError(
-                f"The processes differ in {' and '.join(wrong)}. All machines need the same data "
-                "and options, and --out on a disk that they share."
-            )
 
-    def run(self) -> FitResult:
-        if self.progress.epoch >= self.config.epochs:
-            return self._result("was finished")
-        where = (
-            f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
-            if self._has_begun()
-            else "new run"
-        )
-        self.callbacks.note(f"Starting from {self.origin}; {where}; {self.steps:,} steps an epoch.")
-        while self.progress.epoch < self.config.epochs:
-            self.callbacks.epoch_started(
-                self.progress.epoch + 1, self.config.epochs, self.progress.step, self.steps
-            )
-            began = time.perf_counter()
-            if not self._train_epoch():
-                return self._stopped()
-            scores = self._validate()
-            if scores is None:
-                return self._stopped()
-            self._close_epoch(scores, time.perf_counter() - began)
-        return self._result("finished")
-
-    def _train_epoch(self) -> bool:
-        """Train to the end of the epoch; False when it was asked to stop before."""
-        order = epoch_order(len(self.train), self.config.seed, self.progress.epoch)
-        size = self.config.batch_size
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
-        self.stepper.begin_epoch()
-        losses: list[torch.Tensor] = []
-        waiting = iter(self._timed_batches(batches[self.progress.step :]))
-        for batch, whole in zip(waiting, batches[self.progress.step :], strict=True):
-            epoch_progress = self.progress.epoch + self.progress.step / self.steps
-            losses.append(self.stepper.step(batch, len(whole), self.progress.epoch, epoch_progress))
-            self.progress.step += 1
-            ending = distributed.any_rank(self.stop())
-            saving = (
-                self.progress.step % self.config.save_every == 0 and self.progress.step < self.steps
-            )
-            wanted = REPORT_EVERY if self.device.type == "cuda" else 1
-            if saving or ending or len(losses) >= wanted:
-                self._report(losses)
-            if ending:
-                return False
-            if saving:
-                self._save()
-        self._report(losses)
-        return True
-
-    def _timed_batches(self, batches: list[np.ndarray]) -> Iterator[Batch]:
-        shares = rank_shares(batches)
-        loader = batch_loader(self.train, shares, self.workers, pin=self.device.type == "cuda")
+def _batches_left(state: TrainState) -> Iterator[tuple[Batch, int]]:
+    """This rank's share of each batch that the epoch still has, and the whole batch's size."""
+    config, progress = state.config, state.progress
+    order = epoch_order(len(state.train), config.seed, progress.epoch)
+    starts = range(progress.step * config.batch_size, len(order), config.batch_size)
+    batches = [order[start : start + config.batch_size] for start in starts]
+    pin = state.train_step.device.type == "cuda"
+    loader = batch_loader(state.train, rank_shares(batches), state.workers, pin=pin)
+    began = time.perf_counter()
+    for batch, whole in zip(loader, batches, strict=True):
+        state.waited += time.perf_counter() - began
+        yield batch, len(whole)
         began = time.perf_counter()
-        for batch in loader:
-            self.waited += time.perf_counter() - began
-            yield batch
-            began = time.perf_counter()
 
-    def _validate(self) -> Scores | None:
-        self.stepper.sync_buffers()
-        return score(
-            self.stepper.eval_model,
-            self.val,
-            workers=self.workers,
-            bf16=self.stepper.bf16,
-            on_progress=self.callbacks.validating,
-            stop=self.stop,
-        )
 
-    def _close_epoch(self, scores: Scores, seconds: float) -> None:
-        summary = summarise(scores)
-        mean_loss, waited = self.progress.loss_sum / self.steps, self.waited
-        better = _is_better(summary, self.progress)
-        if better:
-            self.progress.best, self.progress.best_loss = summary.findings.value, summary.loss
-        self.progress.epoch, self.progress.step, self.progress.loss_sum, self.waited = (
-            self.progress.epoch + 1,
-            0,
-            0.0,
-            0.0,
-        )
+def _record(losses: list[torch.Tensor], state: TrainState, callbacks: Callbacks) -> None:
+    """Read the losses of the last steps, add them up over the ranks, log them, and clear them."""
+    if not losses:
+        return
+    progress = state.progress
+    values = distributed.totals(torch.stack(losses).tolist())
+    for step, value in enumerate(values, start=progress.step - len(values) + 1):
+        if not math.isfinite(value):
+            raise ChexnetError(
+                f"The loss became {value} in epoch {progress.epoch + 1}, step {step}. "
+                "Lower --lr, or add --warmup-epochs; the last checkpoint is from before."
+            )
+        progress.loss_sum += value
         if distributed.is_main():
-            row = {
-                "epoch": self.progress.epoch,
-                "train_loss": mean_loss,
-                "val_loss": summary.loss,
-                "mean_auroc_findings": summary.findings.value,
-                "mean_auroc_rows": summary.all_classes.value,
-                "seconds": round(seconds, 1),
-                "waiting_share": round(waited / seconds, 4),
-                "split": self.facts["split"] + (f" {LEAKY}" if self.facts["leaky"] else ""),
-            }
-            pairs = zip(summary.classes, summary.auroc, strict=True)
-            self.log.epoch(row | {f"auroc_{name}": value for name, value in pairs})
-            if better:
-                metadata = describe(
-                    self.train.preprocessing,
-                    scores,
-                    trained=self.trained,
-                    facts=self.facts,
-                    config=self.config.arithmetic(),
-                    origin=self.origin,
-                    epoch=self.progress.epoch,
-                )
-                save_weights(self.config.out / BEST, self.stepper.eval_model, metadata)
-        self._save()
-        self.callbacks.epoch_ended(self.progress.epoch, summary, better)
-
-    def _save(self) -> None:
-        if not distributed.is_main():
-            return
-        self.log.flush()
-        state = {
-            "origin": self.origin,
-            "trained_images": torch.from_numpy(self.trained[0].copy()),
-            "trained_patients": torch.from_numpy(self.trained[1].copy()),
-            "leaky": self.facts["leaky"],
-            **self.stepper.state(),
-        }
-        write_checkpoint(self.config.out, self.config, self.facts, self.progress, state)
-
-    def _report(self, losses: list[torch.Tensor]) -> None:
-        if not losses:
-            return
-        values = distributed.totals(torch.stack(losses).tolist())
-        first = self.progress.step - len(values) + 1
-        for step, value in enumerate(values, start=first):
-            if not math.isfinite(value):
-                raise ChexnetError(
-                    f"The loss became {value} in epoch {self.progress.epoch + 1}, step {step}. "
-                    "Lower --lr, or add --warmup-epochs; the last checkpoint is from before."
-                )
-            self.progress.loss_sum += value
-            lr = learning_rate(self.progress.epoch + (step - 1) / self.steps, self.config)
-            if distributed.is_main():
-                self.log.step(self.progress.epoch + 1, step, value, lr)
-            self.callbacks.step(step, value)
-        losses.clear()
-
-    def _stopped(self) -> FitResult:
-        self._save()
-        return self._result("stopped")
-
-    def _result(self, state: str) -> FitResult:
-        return FitResult(self.config.out / BEST, self.progress.best, self.progress.epoch, state)
-
-    def _has_begun(self) -> bool:
-        return bool(self.progress.epoch or self.progress.step)
+            lr = learning_rate(progress.epoch + (step - 1) / state.steps, state.config)
+            state.log.step(progress.epoch + 1, step, value, lr)
+        callbacks.step(step, value)
+    losses.clear()
 
 
-def _trained(datamodule: DataModule, metadata: Metadata | None) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of the images and of the patients that are trained on here, or were before."""
-    table = datamodule.folder.table.iloc[datamodule.rows("train")]
-    hashes = name_hashes(table["image"]), name_hashes(table["patient"])
-    if metadata is None:
-        return hashes
-    before = (metadata.provenance[f"trained_{of}"].numpy() for of in ("images", "patients"))
-    return tuple(np.union1d(now, then) for now, then in zip(hashes, before, strict=True))
+def _evaluate(state: TrainState, callbacks: Callbacks, stop: Callable[[], bool]) -> Scores | None:
+    """Score the validation part, shared out over the ranks; None when asked to stop."""
+    state.train_step.sync_buffers()
+    return score(
+        state.train_step.eval_model,
+        state.val,
+        workers=state.workers,
+        bf16=state.train_step.bf16,
+        on_progress=callbacks.validating,
+        stop=stop,
+    )
+
+
+def _log_epoch(state: TrainState, summary: Summary, seconds: float) -> None:
+    if not distributed.is_main():
+        return
+    row = {
+        "epoch": state.progress.epoch + 1,
+        "train_loss": state.progress.loss_sum / state.steps,
+        "val_loss": summary.loss,
+        "mean_auroc_findings": summary.findings.value,
+        "mean_auroc_rows": summary.all_classes.value,
+        "seconds": round(seconds, 1),
+        "waiting_share": round(state.waited / seconds, 4),
+        "split": state.facts.split + (f" {LEAKY}" if state.facts.leaky else ""),
+    }
+    pairs = zip(summary.classes, summary.auroc, strict=True)
+    state.log.epoch(row | {f"auroc_{name}": value for name, value in pairs})
 
 
 def _is_better(summary: Summary, progress: Progress) -> bool:
@@ -308,3 +195,25 @@ def _is_better(summary: Summary, progress: Progress) -> bool:
         return summary.findings.value > progress.best
     # Without any AUROC (a tiny validation part) the loss has to choose.
     return bool(summary.findings.n_defined) or summary.loss < progress.best_loss
+
+
+def _keep_best(state: TrainState, scores: Scores, summary: Summary) -> None:
+    """Note the epoch's figures as the best, and write its weights."""
+    state.progress.best, state.progress.best_loss = summary.findings.value, summary.loss
+    if not distributed.is_main():
+        return
+    metadata = describe(
+        state.train.preprocessing,
+        scores,
+        trained=state.trained,
+        facts=state.facts,
+        config=state.config.arithmetic(),
+        origin=state.origin,
+        epoch=state.progress.epoch + 1,
+    )
+    save_weights(state.config.out / BEST, state.train_step.eval_model, metadata)
+
+
+def _result(state: TrainState, how: str) -> FitResult:
+    progress = state.progress
+    return FitResult(state.config.out / BEST, progress.best, progress.epoch, how)

@@ -8,6 +8,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from chexnet.config import TrainConfig
 
+Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW over all parameters; its fused form on CUDA."""
@@ -38,8 +40,9 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
     is not its random start (as in TensorFlow's ExponentialMovingAverage).
     """
 
-    def update(means: list[torch.Tensor], news: list[torch.Tensor], count: torch.Tensor) -> None:
-        kept = torch.clamp((1 + count) / (10 + count), max=decay)  # a tensor: no waiting for a GPU
+    def update(means: Tensors, news: Tensors, count: torch.Tensor | int) -> None:
+        # A tensor: no waiting for a GPU.
+        kept = torch.clamp(torch.as_tensor((1 + count) / (10 + count)), max=decay)
         torch._foreach_mul_(means, kept)
         torch._foreach_add_(means, torch._foreach_mul(news, 1 - kept))
 

@@ -1,21 +1,31 @@
-"""A run's checkpoint `last.pth`: everything that the next step depends on, and its refusals."""
+"""The state of a run: how it starts or goes on, its checkpoint `last.pth`, and its refusals."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from filelock import FileLock, Timeout
 
 from chexnet import distributed
 from chexnet.checkpoint import load_sealed, previous_of, save_sealed
 from chexnet.config import TrainConfig
-from chexnet.errors import CheckpointError, ChexnetError
+from chexnet.data.datamodule import DataModule
+from chexnet.data.datasets import AnyDataSet, default_workers
+from chexnet.data.splits import name_hashes, refuse_trained
+from chexnet.errors import CheckpointError, ChexnetError, ConfigError
 from chexnet.files import sweep
+from chexnet.labels import class_to_index
+from chexnet.metadata import DataFacts, Metadata
+from chexnet.model import build
+from chexnet.training.log import EPOCHS, STEPS, RunLog
+from chexnet.training.step import TrainStep
 
-LAST = "last.pth"
+BEST, LAST = "best_chexnet_params.pth", "last.pth"
 
 
 @dataclass
@@ -36,31 +46,164 @@ class Progress:
     best: float = float("nan")
     best_loss: float = float("inf")
 
+    def epochs_done(self, steps: int) -> float:
+        """Epochs done, with the fraction of this one, which has `steps` steps."""
+        return self.epoch + self.step / steps
 
-def write_checkpoint(
-    out: Path, config: TrainConfig, facts: dict[str, Any], progress: Progress, state: dict[str, Any]
-) -> None:
-    """Write `last.pth`, keeping the one before it as `previous.pth`.
+    def end_epoch(self) -> None:
+        """Stand at the beginning of the next epoch."""
+        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+
+
+@dataclass
+class TrainState:
+    """A run between two steps.
+
+    Attributes:
+        config: of the run.
+        facts: of its data; leaky also where the start had seen them.
+        train: the images that it trains on.
+        val: the images that choose the best epoch.
+        workers: processes that read them, 0 for none.
+        steps: optimiser steps of an epoch.
+        origin: a sentence on where its first weights came from.
+        trained: hashes of all images and of all patients that the network was ever trained on.
+        train_step: network, averaged network and optimiser.
+        progress: where it stands.
+        log: `steps.csv` and `epochs.csv`.
+        waited: seconds of this epoch without a batch to compute on.
+    """
+
+    config: TrainConfig
+    facts: DataFacts
+    train: AnyDataSet
+    val: AnyDataSet
+    workers: int
+    steps: int
+    origin: str
+    trained: tuple[np.ndarray, np.ndarray]
+    train_step: TrainStep
+    progress: Progress
+    log: RunLog
+    waited: float = 0.0
+
+
+def start_or_resume(
+    config: TrainConfig, datamodule: DataModule, device: torch.device, *, restart: bool = False
+) -> TrainState:
+    """The state of a new run, or of the one whose checkpoint stands in `config.out`.
 
     Args:
-        out: folder of the run.
-        config: of the run; only what decides its numbers is kept.
-        facts: of its data, see `DataModule.facts`.
-        progress: where it stands.
-        state: state dicts and other plain values, given back by `read_checkpoint`.
+        config: the run.
+        datamodule: its data.
+        device: to train on.
+        restart: begin again; the old run is removed when everything else has succeeded.
+
+    Raises:
+        ChexnetError: see `DataModule.data_set`, `read_checkpoint`, `build` and `refuse_trained`;
+            or the processes are not about to do the same.
     """
+    classes = class_to_index(datamodule.folder.table["labels"])
+    train, val = (datamodule.data_set(part, classes) for part in ("train", "val"))
+    saved = None if restart else read_checkpoint(config.out, config, datamodule.facts)
+    progress, content = saved or (Progress(), None)
+    start = build(classes, "none" if content else config.init, config.seed)
+    if content:
+        origin, leaky = content["origin"], content["leaky"]
+        trained = content["trained_images"].numpy(), content["trained_patients"].numpy()
+    else:
+        origin, trained = start.origin, _trained(config, datamodule, start.metadata)
+        leaky = datamodule.facts.leaky
+        if start.metadata:  # its training may have seen what is validation or test here
+            leaky = _has_seen(trained, datamodule, allow_leak=config.allow_leak) or leaky
+    facts = dataclasses.replace(datamodule.facts, leaky=leaky)
+    _check_ranks_agree(facts, config, progress)
+    if restart and distributed.is_main():
+        clear_run(config.out)
+    train_step = TrainStep(start.model, config, train.preprocessing, device)
+    if content:
+        train_step.restore(content)
+    log = RunLog(config.out)
+    if distributed.is_main():
+        log.cut_back(progress.epoch, progress.step)
+    return TrainState(
+        config=config,
+        facts=facts,
+        train=train,
+        val=val,
+        workers=config.workers if config.workers >= 0 else default_workers(train),
+        steps=-(-len(train) // config.batch_size),
+        origin=origin,
+        trained=trained,
+        train_step=train_step,
+        progress=progress,
+        log=log,
+    )
+
+
+def _trained(
+    config: TrainConfig, datamodule: DataModule, metadata: Metadata | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the images and of the patients that are trained on here, or were before."""
+    table = datamodule.folder.table.iloc[datamodule.rows("train")]
+    images, patients = name_hashes(table["image"]), name_hashes(table["patient"])
+    if metadata is None:
+        return images, patients
+    if metadata.trained_hashes is None:
+        raise CheckpointError(
+            f"--init: {config.init} does not say what it was trained on, so nobody could score "
+            "honestly what comes of it. Pass weights that python -m scripts.train wrote."
+        )
+    images_before, patients_before = metadata.trained_hashes
+    return np.union1d(images, images_before), np.union1d(patients, patients_before)
+
+
+def _has_seen(
+    trained: tuple[np.ndarray, np.ndarray], datamodule: DataModule, *, allow_leak: bool
+) -> bool:
+    """True when validation or test hold what was trained on; refused unless it is allowed."""
+    table = datamodule.folder.table
+    parts = (datamodule.rows(part) for part in ("val", "test"))
+    return any([refuse_trained(table, rows, *trained, allow_leak=allow_leak) for rows in parts])
+
+
+def _check_ranks_agree(facts: DataFacts, config: TrainConfig, progress: Progress) -> None:
+    """Every rank must be about to do the same, or they would wait for each other for ever."""
+    about = {"data": facts, "config": config.arithmetic(), "position": progress}
+    wrong = distributed.differing({name: repr(value) for name, value in about.items()})
+    if wrong:
+        raise ConfigError(
+            f"The processes differ in {' and '.join(wrong)}. All machines need the same data "
+            "and options, and --out on a disk that they share."
+        )
+
+
+def write_checkpoint(state: TrainState) -> None:
+    """Write `last.pth`, keeping the one before it as `previous.pth`; the first process does it.
+
+    Of the configuration only what decides the run's numbers is kept.
+    """
+    if not distributed.is_main():
+        return
+    state.log.flush()
     content = {
-        "config": config.arithmetic(),
+        "config": state.config.arithmetic(),
         "processes": distributed.world(),
-        "fingerprints": facts["fingerprints"],
-        "at": dataclasses.asdict(progress),
-        "state": state,
+        "fingerprints": state.facts.fingerprints,
+        "at": dataclasses.asdict(state.progress),
+        "state": {
+            "origin": state.origin,
+            "trained_images": torch.from_numpy(state.trained[0].copy()),
+            "trained_patients": torch.from_numpy(state.trained[1].copy()),
+            "leaky": state.facts.leaky,
+            **state.train_step.state(),
+        },
     }
-    save_sealed(out / LAST, content, keep_previous=True)
+    save_sealed(state.config.out / LAST, content, keep_previous=True)
 
 
 def read_checkpoint(
-    out: Path, config: TrainConfig, facts: dict[str, Any]
+    out: Path, config: TrainConfig, facts: DataFacts
 ) -> tuple[Progress, dict[str, Any]] | None:
     """Read `last.pth` if there is one.
 
@@ -84,7 +227,7 @@ def read_checkpoint(
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
     found["processes"], expected["processes"] = distributed.world(), saved["processes"]
     for part in ("train", "val"):
-        found[f"{part} images"] = facts["fingerprints"][part]
+        found[f"{part} images"] = facts.fingerprints[part]
         expected[f"{part} images"] = saved["fingerprints"][part]
     wrong = [key for key in found if found[key] != expected.get(key)]
     if wrong:
@@ -96,9 +239,9 @@ def read_checkpoint(
     return Progress(**saved["at"]), saved["state"]
 
 
-def clear_run(out: Path, names: Iterable[str]) -> None:
+def clear_run(out: Path) -> None:
     """Remove what an earlier run wrote into `out`, and nothing else."""
-    for name in (LAST, previous_of(out / LAST).name, *names):
+    for name in (LAST, previous_of(out / LAST).name, BEST, STEPS, EPOCHS):
         (out / name).unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ Shapes: B batch, D classes, H W pixels.
 """
 
 import contextlib
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -35,8 +36,8 @@ def performance_warning(config: TrainConfig, device: torch.device) -> str | None
     return "This CPU has no bfloat16: without --bf16 on, training is about ten times as fast."
 
 
-class Stepper:
-    """Network, averaged network and optimiser.
+class TrainStep:
+    """One optimiser step, with the network, its average and the optimiser that it changes.
 
     Attributes:
         model: the network, unwrapped.
@@ -55,23 +56,24 @@ class Stepper:
         """Move the network to its device and wrap it for several processes."""
         self.config, self.preprocessing, self.device = config, preprocessing, device
         self.bf16 = config.bf16 == "on" or (config.bf16 == "auto" and device.type == "cuda")
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = model.to(device).to(memory_format=torch.channels_last)
         if device.type == "cuda" and distributed.world() > 1 and not config.freeze_bn:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.average = averaged(self.model, config.ema_decay) if config.ema_decay else None
         self.optimizer = make_optimizer(self.model, config)
-        self._wrapped: nn.Module = self.model
+        self._parallel: nn.parallel.DistributedDataParallel | None = None
         if distributed.world() > 1:
-            self._wrapped = nn.parallel.DistributedDataParallel(
+            self._parallel = nn.parallel.DistributedDataParallel(
                 self.model, device_ids=[device.index] if device.type == "cuda" else None
             )
+        self._wrapped: nn.Module = self._parallel or self.model
 
     @property
     def eval_model(self) -> DenseNet121:
         """The network that is scored and kept: the average where there is one."""
-        return self.average.module if self.average else self.model
+        return cast(DenseNet121, self.average.module) if self.average else self.model
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         return {
             "model": dict(self.model.state_dict()),
@@ -79,7 +81,7 @@ class Stepper:
             "average": dict(self.average.state_dict()) if self.average else None,
         }
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -100,8 +102,8 @@ class Stepper:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def step(self, batch: Batch, count: int, epoch: int, epoch_progress: float) -> torch.Tensor:
-        """One optimiser step on this rank's share of a batch.
+    def __call__(self, batch: Batch, count: int, epoch: int, epoch_progress: float) -> torch.Tensor:
+        """Take one step on this rank's share of a batch.
 
         Args:
             batch: the share, see `rank_shares`.
@@ -151,8 +153,8 @@ class Stepper:
         inputs = normalise(pixels, self.preprocessing)
         return inputs.contiguous(memory_format=torch.channels_last)
 
-    def _autocast(self):
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def _no_sync(self):
-        return self._wrapped.no_sync() if distributed.world() > 1 else contextlib.nullcontext()
+    def _no_sync(self) -> contextlib.AbstractContextManager[None]:
+        return self._parallel.no_sync() if self._parallel else contextlib.nullcontext()

@@ -19,7 +19,7 @@ from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, PackedDataSet, batch_loader, default_workers
 from chexnet.errors import ChexnetError
 from chexnet.model import build
-from chexnet.training.step import Stepper
+from chexnet.training.step import TrainStep
 from scripts.bench.floors import floors
 from scripts.bench.rows import Row, Skipped, in_turn
 from scripts.bench.served import ROOT
@@ -46,12 +46,12 @@ def _held(
     setting: Setting, data: PackedDataSet, device: torch.device, batch: int, target: str
 ) -> Row:
     """The whole step from the pack, beside the same step on one batch held in memory."""
-    stepper = _stepper(setting, data, device, batch)
+    train_step = _train_step(setting, data, device, batch)
     read = _endless(data, batch, device)
     held = _on(next(read), device)
     mine, theirs = in_turn(
-        lambda: _steps(stepper, read, batch, setting.steps, device),
-        lambda: _steps(stepper, itertools.repeat(held), batch, setting.steps, device),
+        lambda: _steps(train_step, read, batch, setting.steps, device),
+        lambda: _steps(train_step, itertools.repeat(held), batch, setting.steps, device),
         setting.repeats,
     )
     return Row(
@@ -69,10 +69,10 @@ def _gpu(setting: Setting, data: PackedDataSet) -> Iterator[Row]:
     torch.cuda.reset_peak_memory_stats(device)
     yield _held(setting, data, device, LARGE, "at least 0.9x")
     peak = torch.cuda.max_memory_allocated(device) / 1e9
-    stepper = _stepper(setting, data, device, LARGE)
+    train_step = _train_step(setting, data, device, LARGE)
     ours, plain = _endless(data, LARGE, device), _plain_loop(setting, data, device)
     mine, theirs = in_turn(
-        lambda: _steps(stepper, ours, LARGE, setting.steps, device), plain, setting.repeats
+        lambda: _steps(train_step, ours, LARGE, setting.steps, device), plain, setting.repeats
     )
     yield Row(
         work=f"training, {_name(device)}, bfloat16, batch {LARGE}, {setting.size} px, "
@@ -86,13 +86,15 @@ def _gpu(setting: Setting, data: PackedDataSet) -> Iterator[Row]:
     )
 
 
-def _stepper(setting: Setting, data: PackedDataSet, device: torch.device, batch: int) -> Stepper:
+def _train_step(
+    setting: Setting, data: PackedDataSet, device: torch.device, batch: int
+) -> TrainStep:
     config = TrainConfig(
         data=setting.folder.root, init="none", size=setting.size, batch_size=batch, augment="strong"
     )
-    stepper = Stepper(build(data.classes, "none", 0).model, config, data.preprocessing, device)
-    stepper.begin_epoch()
-    return stepper
+    train_step = TrainStep(build(data.classes, "none", 0).model, config, data.preprocessing, device)
+    train_step.begin_epoch()
+    return train_step
 
 
 def _endless(data: PackedDataSet, batch: int, device: torch.device) -> Iterator[Batch]:
@@ -109,10 +111,10 @@ def _on(batch: Batch, device: torch.device) -> Batch:
 
 
 def _steps(
-    stepper: Stepper, batches: Iterator[Batch], size: int, count: int, device: torch.device
+    train_step: TrainStep, batches: Iterator[Batch], size: int, count: int, device: torch.device
 ) -> None:
     for batch in itertools.islice(batches, count):
-        stepper.step(batch, size, 0, 1.0)
+        train_step(batch, size, 0, 1.0)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -50,8 +50,8 @@ def store(
     kept = describe(
         metadata.preprocessing,
         scored.take(real),
-        trained=tuple(made[f"trained_{of}"].numpy() for of in ("images", "patients")),
-        facts=made["data"],
+        trained=metadata.trained_hashes,
+        facts=metadata.data,
         config=made["config"],
         origin=made["origin"],
         epoch=made["epoch"],

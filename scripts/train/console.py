@@ -19,6 +19,7 @@ from rich.progress import (
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.report.tables import facts_text, validation_text
 from chexnet.evaluation.summary import Summary
+from chexnet.metadata import DataFacts
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.log import plot_curves
 
@@ -85,9 +86,9 @@ class Console(Callbacks):
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def opened(self, facts: dict) -> None:
-        self.stamp = f"{LEAKY}. " if facts["leaky"] else ""
-        print(facts_text(facts), flush=True)
+    def opened(self, facts: DataFacts) -> None:
+        self.stamp = f"{LEAKY}. " if facts.leaky else ""
+        print(facts_text(facts.as_dict()), flush=True)
 
     def note(self, text: str) -> None:
         print(text, flush=True)

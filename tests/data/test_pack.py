@@ -147,8 +147,8 @@ def test_skipped_files_are_counted_in_every_report(with_bad_files, tmp_path):
     assert sorted(left_out) == bad
     datamodule = _open(root, tmp_path)
     facts = datamodule.facts
-    assert facts["images_unreadable"] == 2
-    assert sum(facts["images"].values()) == 10
+    assert facts.images_unreadable == 2
+    assert sum(facts.images.values()) == 10
 
 
 def test_a_mended_file_is_taken_in_by_the_next_call(with_bad_files, tmp_path):

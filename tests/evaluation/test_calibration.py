@@ -15,7 +15,7 @@ from chexnet.evaluation.calibration import (
 )
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.evaluation.thresholds import fit_on, validation_choices
-from chexnet.metadata import Metadata
+from chexnet.metadata import DataFacts, Metadata
 from chexnet.training.describe import describe
 from chexnet.transforms import Preprocessing
 
@@ -102,7 +102,7 @@ def test_bins_have_equal_mass_and_the_error_is_their_weighted_distance():
 
 def test_a_weights_file_carries_what_validation_chose():
     scores, nobody = simulated(500, 6)[0], np.zeros(0, np.int64)
-    told = {"facts": {}, "config": {}, "origin": "", "epoch": 1}
+    told = {"facts": DataFacts.from_dict({}), "config": {}, "origin": "", "epoch": 1}
     metadata = describe(Preprocessing(), scores, trained=(nobody, nobody), **told)
     carried, expected = validation_choices(metadata), fit_on(scores, "")
     assert carried.calibrations == expected.calibrations

@@ -1,5 +1,6 @@
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import torch
 from chexnet.checkpoint import load_sealed
 from chexnet.config import TrainConfig
 from chexnet.data.nih import read_folder
-from chexnet.errors import ChexnetError, DataError, LeakError
-from chexnet.model import load_weights
+from chexnet.errors import CheckpointError, ChexnetError, DataError, LeakError
+from chexnet.model import load_weights, save_weights
 from chexnet.training.loop import fit
 from chexnet.training.step import performance_warning
 from tests import jobs
@@ -108,6 +109,16 @@ def test_what_a_start_was_trained_on_is_not_forgotten(trained, tiny_options, tmp
     hashes = (set(metadata.provenance["trained_images"].tolist()) for metadata in (before, after))
     assert next(hashes) < next(hashes)
     assert after.provenance["data"]["leaky"]
+
+
+def test_a_start_that_does_not_say_what_it_was_trained_on_is_refused(
+    trained, tiny_options, tmp_path
+):
+    model, metadata = load_weights(trained / "best_chexnet_params.pth")
+    save_weights(tmp_path / "mute.pth", model, replace(metadata, provenance={}))
+    options = {**tiny_options, "init": str(tmp_path / "mute.pth")}
+    with pytest.raises(CheckpointError, match=r"--init: .*mute\.pth does not say"):
+        fit(TrainConfig(**options, out=tmp_path / "run"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_advice(tiny_options, tmp_path):
