@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts, bare_png, check_size, jpeg_segments
@@ -35,6 +36,8 @@ TURNS = {
 }
 MAX_PIXELS = 25_000_000
 GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
+# Pillow would keep 8 of their 16 bits (of a 12-bit picture, 16 shades); libpng keeps all.
+PNG16 = ("LA;16B", "RGB;16B", "RGBA;16B")
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,9 @@ def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
         check_size(*image.size, max_pixels)
         _check(image, kind)
         if kind == "PNG" and _is_plain(image, data):
-            return as_radiograph(_decode_plain(data), Facts(kind, image.mode, 8))
+            return as_radiograph(_decode_png(data), Facts(kind, image.mode, 8))
+        if kind == "PNG" and _stored(image) in PNG16:
+            return _read_png16(image, data)
         mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
         inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
         turn = TURNS.get(image.getexif().get(ORIENTATION))
@@ -201,33 +206,69 @@ def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
     return as_radiograph(pixels, facts)
 
 
-def _is_plain(image: Image.Image, data: bytes) -> bool:
+def _stored(image: ImageFile) -> str:
+    """How a pixel is stored, in Pillow's words: "RGB;16B". WebP says nothing."""
+    args = image.tile[0].args if image.tile else None
+    return str(args if isinstance(args, str) else args[0] if args else "")
+
+
+def _is_plain(image: ImageFile, data: bytes) -> bool:
     """Whether a PNG is 8 bits of gray and nothing else, as nearly all of NIH's are."""
-    stored = image.tile[0].args if image.tile else None
     more = "transparency" in image.info or "interlace" in image.info or b"eXIf" in data
-    return stored == "L" and not more
+    return _stored(image) == "L" and not more
 
 
-def _decode_plain(data: bytes) -> np.ndarray:
+def _decode_png(data: bytes) -> np.ndarray:
     # libpng, in four fifths of Pillow's time. Imported here: other kinds do without it.
     import imagecodecs
 
-    return imagecodecs.png_decode(data)
+    pixels: np.ndarray = imagecodecs.png_decode(data)
+    return pixels
 
 
-def _check(image: Image.Image, kind: str) -> None:
+def _read_png16(image: ImageFile, data: bytes) -> Radiograph:
+    """Read a PNG of 16 bits in more than one channel, opened and checked but not decoded."""
+    mode = _stored(image).partition(";")[0]
+    # Without the chunk, Pillow would decode all pixels to look for it behind them.
+    turn = TURNS.get(image.getexif().get(ORIENTATION)) if b"eXIf" in data else None
+    pixels = _gray16(_decode_png(data))
+    if pixels.shape != image.size[::-1]:
+        raise ValueError("not the size that was checked")
+    if turn is not None:
+        pixels = np.array(Image.fromarray(pixels).transpose(turn))
+    return as_radiograph(pixels, Facts("PNG", mode, 16, turned=turn is not None))
+
+
+def _gray16(pixels: np.ndarray) -> np.ndarray:
+    """Reduce uint16 (H, W, 2 to 4 channels) to gray (H, W); transparent becomes black."""
+    if pixels.dtype != np.uint16 or pixels.ndim != 3:
+        raise ValueError("not what the header says")
+    opaque = pixels.shape[2] % 2 == 1  # no alpha, which is the last of 2 or 4 channels
+    gray = pixels[..., 0].copy()
+    for channel in range(1, pixels.shape[2] - (not opaque)):
+        if not np.array_equal(gray, pixels[..., channel]):
+            raise ImageError(f"has 16 bits in colour. {EXPORT}")
+    if opaque:
+        return gray
+    alpha = pixels[..., -1]
+    if not alpha.any():
+        raise ImageError(f"is fully transparent. {EXPORT}")
+    if alpha.min() < 65535:
+        for row, part in zip(gray, alpha, strict=True):  # row by row, to save memory
+            row[:] = (row.astype(np.uint32) * part + 32767) // 65535
+    return gray
+
+
+def _check(image: ImageFile, kind: str) -> None:
     """Refuse, by the header alone, what is no single picture in shades of gray or colours."""
-    args = image.tile[0].args if image.tile else None
-    # How a pixel is stored, in Pillow's words: "RGB;16B". WebP says nothing.
-    raw = str(args if isinstance(args, str) else args[0] if args else "")
+    raw = _stored(image)
     if image.format == "MPO" or getattr(image, "is_animated", False):
         raise ImageError(f"holds several pictures. {EXPORT}")
     if image.mode == "1" or raw.endswith(";1"):
         raise ImageError(f"has 1 bit a pixel, only black and white. {EXPORT}")
     if image.mode in ("I", "F"):
         raise ImageError(f"stores 32-bit or signed numbers. {EXPORT}")
-    if "16" in raw and image.mode not in GRAY16:
-        # Pillow keeps 8 of the 16 bits: of a 12-bit picture, 16 shades would be left.
+    if "16" in raw and image.mode not in GRAY16 and not (kind == "PNG" and raw in PNG16):
         raise ImageError(f"has 16 bits in colour or with transparency. {EXPORT}")
     if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
         # Without Adobe's mark nothing says whether 0 means no ink or full ink.
