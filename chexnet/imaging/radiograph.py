@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts, bare_png, check_size, jpeg_segments
@@ -59,8 +60,10 @@ class Radiograph:
 
     def brightness(self) -> np.ndarray:
         """Return the picture as float32 (H, W) in [0, 1]."""
-        scale = np.float32(self.high - self.low)
-        return (self.pixels.astype(np.float32) - np.float32(self.low)) / scale
+        bright = self.pixels.astype(np.float32)
+        bright -= np.float32(self.low)
+        bright /= np.float32(self.high - self.low)
+        return bright
 
     def as_uint8(self) -> np.ndarray:
         """Return the picture as uint8 (H, W): 8 bits are the same array, 16 are scaled to fit."""
@@ -71,7 +74,8 @@ class Radiograph:
         steps = np.arange(span + 1, dtype=np.int64)
         table = np.zeros(self.high + 1, np.uint8)
         table[self.low :] = (steps * 255 + span // 2) // span
-        return table[self.pixels]
+        scaled: np.ndarray = table[self.pixels]
+        return scaled
 
     def reduced(self, side: int) -> "Radiograph":
         """Return the picture with at most `side` pixels a side, in as many shades as it came with.
@@ -116,7 +120,6 @@ def read_radiograph(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Ra
         ImageError: the file is missing, damaged, no picture, or none that could be a radiograph.
             The message can be shown to a visitor.
     """
-    given = isinstance(source, bytes)
     try:
         with _quiet():
             return _read(source, max_pixels)
@@ -128,14 +131,16 @@ def read_radiograph(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Ra
         found = f"needs the package {error.name}. Run: pip install -r requirements.txt"
     except Exception as error:
         # What the operating system says about a name has a number; what decoders raise has none.
-        if given or not isinstance(error, OSError) or error.errno is None:
+        in_memory = isinstance(source, bytes)
+        if in_memory or not isinstance(error, OSError) or error.errno is None:
             found = f"is damaged, incomplete or of an unusual kind. {EXPORT}"
         elif isinstance(error, FileNotFoundError):
             found = "was not found. Check the name."
         else:
             found = "cannot be opened. Check that it is a file you may read."
     # Raised out here, so that the library's exception, which may quote the file, does not hang on.
-    raise ImageError(f"{'The picture' if given else Path(source).name} {found}")
+    named = "The picture" if isinstance(source, bytes) else Path(source).name
+    raise ImageError(f"{named} {found}")
 
 
 def _read(source: Path | bytes, max_pixels: int) -> Radiograph:
@@ -189,17 +194,17 @@ def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
         if kind == "PNG" and _stored(image) in PNG16:
             return _read_png16(image, data)
         mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
-        inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        inverted = isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
         image.load()
-        if turn is not None and kind != "TIFF":  # Pillow turns a TIFF while it loads
-            image = image.transpose(turn)
+        # Pillow turns a TIFF while it loads.
+        upright = image if turn is None or kind == "TIFF" else image.transpose(turn)
         colour = 0.0
         if mode not in ("L", "LA", *GRAY16):
-            small = (image.width // 4, image.height // 4)
-            sample = np.asarray(image.resize(small, Image.Resampling.NEAREST).convert("RGB"))
+            small = (upright.width // 4, upright.height // 4)
+            sample = np.asarray(upright.resize(small, Image.Resampling.NEAREST).convert("RGB"))
             colour = float((sample.max(axis=2) - sample.min(axis=2)).mean())
-        pixels = _gray(image)
+        pixels = _gray(upright)
     if inverted and bits == 16:  # Pillow turns over only 8 bits
         pixels = 65535 - pixels
     facts = Facts(kind, mode, bits, inverted=inverted, turned=turn is not None, colour=colour)
@@ -230,7 +235,7 @@ def _read_png16(image: ImageFile, data: bytes) -> Radiograph:
     """Read a PNG of 16 bits in more than one channel, opened and checked but not decoded."""
     mode = _stored(image).partition(";")[0]
     # Without the chunk, Pillow would decode all pixels to look for it behind them.
-    turn = TURNS.get(image.getexif().get(ORIENTATION)) if b"eXIf" in data else None
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1)) if b"eXIf" in data else None
     pixels = _gray16(_decode_png(data))
     if pixels.shape != image.size[::-1]:
         raise ValueError("not the size that was checked")
@@ -302,7 +307,8 @@ def _gray(image: Image.Image) -> np.ndarray:
     gray = np.array(image.getchannel("L") if image.mode == "LA" else image.convert("L"))
     if least == 255:
         return gray
-    return ((gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255).astype(np.uint8)
+    shown: np.ndarray = (gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255
+    return shown.astype(np.uint8)
 
 
 class _Quiet:
@@ -310,7 +316,7 @@ class _Quiet:
 
     lock = threading.Lock()
     depth = 0
-    caught: warnings.catch_warnings | None = None
+    caught = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
@@ -324,8 +330,7 @@ def _quiet() -> Iterator[None]:
         if _Quiet.depth == 0:
             for library in ("PIL", "imagecodecs"):
                 logging.getLogger(library).setLevel(SILENT)  # for good: their lines list tags
-            _Quiet.caught = warnings.catch_warnings()
-            _Quiet.caught.__enter__()
+            _Quiet.caught.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
         _Quiet.depth += 1
     try:
@@ -334,4 +339,4 @@ def _quiet() -> Iterator[None]:
         with _Quiet.lock:
             _Quiet.depth -= 1
             if _Quiet.depth == 0:
-                _Quiet.caught.__exit__(None, None, None)
+                _Quiet.caught.close()
