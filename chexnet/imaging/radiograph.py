@@ -190,7 +190,7 @@ def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
         check_size(*image.size, max_pixels)
         _check(image, kind)
         if kind == "PNG" and _is_plain(image, data):
-            return as_radiograph(_decode_png(data), Facts(kind, image.mode, 8))
+            return as_radiograph(_decode_png(image, data, np.uint8), Facts(kind, image.mode, 8))
         if kind == "PNG" and _stored(image) in PNG16:
             return _read_png16(image, data)
         mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
@@ -223,22 +223,30 @@ def _is_plain(image: ImageFile, data: bytes) -> bool:
     return _stored(image) == "L" and not more
 
 
-def _decode_png(data: bytes) -> np.ndarray:
+def _decode_png(image: ImageFile, data: bytes, kind: type[np.generic]) -> np.ndarray:
+    """Decode a PNG that has been opened and checked: (H, W), or (H, W, channels) where several."""
     # libpng, in four fifths of Pillow's time. Imported here: other kinds do without it.
     import imagecodecs
 
-    pixels: np.ndarray = imagecodecs.png_decode(data)
+    channels = len(_stored(image).partition(";")[0]) + ("transparency" in image.info)
+    shape = (image.height, image.width, channels)[: 2 if channels == 1 else 3]
+    pixels = np.empty(shape, kind)
+    try:
+        imagecodecs.png_decode(data, out=pixels)
+    except Exception:
+        # Where libpng gives up, imagecodecs (2026.3.6) never drops its hold of the array, and each
+        # damaged file would cost its whole size for good. So the memory is taken back by force.
+        pixels.resize(0, refcheck=False)
+        raise
     return pixels
 
 
 def _read_png16(image: ImageFile, data: bytes) -> Radiograph:
     """Read a PNG of 16 bits in more than one channel, opened and checked but not decoded."""
+    pixels = _gray16(_decode_png(image, data, np.uint16))
     mode = _stored(image).partition(";")[0]
     # Without the chunk, Pillow would decode all pixels to look for it behind them.
     turn = TURNS.get(image.getexif().get(ORIENTATION, 1)) if b"eXIf" in data else None
-    pixels = _gray16(_decode_png(data))
-    if pixels.shape != image.size[::-1]:
-        raise ValueError("not the size that was checked")
     if turn is not None:
         pixels = np.array(Image.fromarray(pixels).transpose(turn))
     return as_radiograph(pixels, Facts("PNG", mode, 16, turned=turn is not None))
@@ -246,8 +254,6 @@ def _read_png16(image: ImageFile, data: bytes) -> Radiograph:
 
 def _gray16(pixels: np.ndarray) -> np.ndarray:
     """Reduce uint16 (H, W, 2 to 4 channels) to gray (H, W); transparent becomes black."""
-    if pixels.dtype != np.uint16 or pixels.ndim != 3:
-        raise ValueError("not what the header says")
     opaque = pixels.shape[2] % 2 == 1  # no alpha, which is the last of 2 or 4 channels
     gray = pixels[..., 0].copy()
     for channel in range(1, pixels.shape[2] - (not opaque)):

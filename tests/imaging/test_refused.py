@@ -18,6 +18,8 @@ from chexnet.imaging.radiograph import read_radiograph
 from tests.imaging.test_radiograph import picture, refusal
 from tests.malformed import bombs, chunk, damaged, encoded, malformed, originals, png, ramp, smooth
 
+STATM = Path("/proc/self/statm")
+
 
 def frames(kind: str, **options) -> bytes:
     first, second = Image.fromarray(picture()), Image.fromarray(picture(seed=1))
@@ -216,6 +218,23 @@ def test_damaged_16_bit_pngs_of_several_channels_give_a_picture_or_a_reason_each
             assert found.pixels.ndim == 2
             assert found.low <= found.pixels.min() < found.pixels.max() <= found.high
     assert min(outcomes["read"], outcomes["refused"]) > 5, outcomes
+
+
+def resident() -> int:
+    """Memory that the process holds now, bytes."""
+    return int(STATM.read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="needs Linux's count of a process's memory")
+@pytest.mark.parametrize(("bits", "colour", "channels"), [(8, 0, 1), (16, 4, 2), (16, 6, 4)])
+def test_damaged_pngs_leave_no_memory_behind(bits, colour, channels):
+    rows = (b"\0" + b"\x10\x20\x30\x40" * (500 * channels * bits // 8)) * 2000
+    file = png(2000, 2000, bits, colour, rows[: len(rows) // 2])
+    assert "damaged" in refusal(file)
+    before = resident()
+    for _ in range(20):  # the decoder alone would keep 2 to 16 MB of each
+        assert "damaged" in refusal(file)
+    assert resident() - before < 20e6
 
 
 @pytest.mark.slow
