@@ -1,7 +1,7 @@
 """The pixels of a DICOM radiograph, as its window shows them, and nothing that names a patient.
 
-Shapes: H W are the picture's height and width. Only `images.py` calls this; it turns whatever is
-raised here into one `ImageError`.
+Shapes: H W are the picture's height and width. Only `radiograph.py` calls this; it turns whatever
+is raised here into one `ImageError`.
 """
 
 import logging
@@ -11,7 +11,9 @@ import numpy as np
 from pydicom import Dataset, dcmread, uid
 from pydicom.encaps import get_frame
 from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.pixels import get_decoder, pixel_array
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.pixels.utils import pixel_array
 
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts, check_size, jpeg_segments
@@ -165,7 +167,9 @@ def _size_jpeg(frame: bytes) -> tuple[int, int, int]:
     raise ValueError("no frame header")
 
 
-def _shown(stored: np.ndarray, data: Dataset, bits: int, signed: bool) -> tuple:
+def _shown(
+    stored: np.ndarray, data: Dataset, bits: int, signed: bool
+) -> tuple[np.ndarray, int, int]:
     """Turn stored values into what a viewer shows: modality, then window, then MONOCHROME1.
 
     Every step is a function of one value, so it is applied to the few values that occur, not to
@@ -179,13 +183,14 @@ def _shown(stored: np.ndarray, data: Dataset, bits: int, signed: bool) -> tuple:
         raise ValueError("values beyond the bits that the header names")
     steps = np.arange(first, last + 1)
     values = _modality(steps, data)
-    shown, low, high = _windowed(values, data)
-    if low is None and bits >= 8 and np.all(np.diff(values) > 0):
+    shown, span = _windowed(values, data)
+    low: float
+    high: float
+    if span is None and bits >= 8 and np.all(np.diff(values) > 0):
         table = steps - base  # nothing but an offset and a scale, which brightness does not see
         low, high = (0, top) if bits == 8 else (first - base, last - base)
     else:
-        if low is None:
-            low, high = shown.min(), shown.max()
+        low, high = span or (shown.min(), shown.max())
         if low == high or shown.min() == shown.max():
             raise ImageError(f"is blank as its window shows it. {EXPORT}")
         top = max(top, 255)
@@ -198,47 +203,44 @@ def _shown(stored: np.ndarray, data: Dataset, bits: int, signed: bool) -> tuple:
     return np.take(table, index), int(low), int(high)
 
 
+# Slope and window are pydicom's. Its LUTs are not used (3.0.2): it counts the places of a table in
+# the type of the entries (one of 8 bits for a 12-bit picture comes out wrong without a word), cuts
+# fractions off, and fails on modality LUTs of 10 to 15 bits and on entries of one byte.
+
+
 def _modality(values: np.ndarray, data: Dataset) -> np.ndarray:
     """Apply the modality LUT or the rescale slope and intercept (PS3.3 C.11.1)."""
     if data.get("ModalityLUTSequence"):
         return _look_up(values, data.ModalityLUTSequence[0])[0]
-    slope, intercept = data.get("RescaleSlope"), data.get("RescaleIntercept")
-    if slope is None or intercept is None:
-        return values
-    return values * float(slope) + float(intercept)
+    if data.get("RescaleSlope") is None or data.get("RescaleIntercept") is None:
+        return values  # pydicom would multiply by a tag that is there and empty
+    return apply_modality_lut(values, data)
 
 
-def _windowed(values: np.ndarray, data: Dataset) -> tuple:
+def _windowed(values: np.ndarray, data: Dataset) -> tuple[np.ndarray, tuple[int, int] | None]:
     """Apply the first VOI LUT or window (PS3.3 C.11.2); the range is None where there is none."""
     if data.get("VOILUTSequence"):
-        shown, low, high = _look_up(values, data.VOILUTSequence[0])
-        return shown, low, high
+        return _look_up(values, data.VOILUTSequence[0])
     if data.get("WindowCenter") is None or data.get("WindowWidth") is None:
-        return values, None, None
-    center, width = (
-        float(element.value[0] if element.VM > 1 else element.value)
-        for element in (data["WindowCenter"], data["WindowWidth"])
-    )
-    function = (data.get("VOILUTFunction") or "LINEAR").upper()
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - center) / width)), 0, 1
-    if function == "LINEAR":
-        center, width = center - 0.5, width - 1
-    elif function != "LINEAR_EXACT":
-        raise ValueError("unknown VOI LUT function")
-    if width < 0 or (width == 0 and function != "LINEAR"):
-        raise ValueError("window without width")
-    if width == 0:  # the standard's window of width 1 is a threshold
-        return (values > center).astype(float), 0, 1
-    return np.clip((values - center) / width + 0.5, 0, 1), 0, 1
+        return values, None
+    # One unsigned bit makes pydicom's window run from 0 to 1. By the file's own tags it would run
+    # over the rescaled range, and downwards where the slope is negative.
+    window = Dataset()
+    window.PhotometricInterpretation, window.PixelRepresentation = "MONOCHROME2", 0
+    window.BitsStored = 1
+    for name in ("WindowCenter", "WindowWidth", "VOILUTFunction"):
+        if data.get(name) not in (None, ""):
+            window[name] = data[name]
+    return apply_voi_lut(values, window), (0, 1)
 
 
-def _look_up(values: np.ndarray, item: Dataset) -> tuple[np.ndarray, int, int]:
+def _look_up(values: np.ndarray, item: Dataset) -> tuple[np.ndarray, tuple[int, int]]:
     """Map values through a LUT of the file; its range is that of its entries."""
     count, first, _ = item.LUTDescriptor
     entries = item.LUTData
     if isinstance(entries, bytes):
-        entries = np.frombuffer(entries, np.uint8 if len(entries) == count else "<u2")
+        order = "<" if item.original_encoding[1] else ">"
+        entries = np.frombuffer(entries, "u1" if len(entries) == count else f"{order}u2")
     entries = np.asarray(entries, np.int64)[: count or 2**16]
     shown = entries[np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)]
-    return shown, int(entries.min()), int(entries.max())
+    return shown, (int(entries.min()), int(entries.max()))

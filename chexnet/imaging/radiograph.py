@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts, bare_png, check_size, jpeg_segments
@@ -35,6 +37,8 @@ TURNS = {
 }
 MAX_PIXELS = 25_000_000
 GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
+# Pillow would keep 8 of their 16 bits (of a 12-bit picture, 16 shades); libpng keeps all.
+PNG16 = ("LA;16B", "RGB;16B", "RGBA;16B")
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,10 @@ class Radiograph:
 
     def brightness(self) -> np.ndarray:
         """Return the picture as float32 (H, W) in [0, 1]."""
-        scale = np.float32(self.high - self.low)
-        return (self.pixels.astype(np.float32) - np.float32(self.low)) / scale
+        bright = self.pixels.astype(np.float32)
+        bright -= np.float32(self.low)
+        bright /= np.float32(self.high - self.low)
+        return bright
 
     def as_uint8(self) -> np.ndarray:
         """Return the picture as uint8 (H, W): 8 bits are the same array, 16 are scaled to fit."""
@@ -68,7 +74,8 @@ class Radiograph:
         steps = np.arange(span + 1, dtype=np.int64)
         table = np.zeros(self.high + 1, np.uint8)
         table[self.low :] = (steps * 255 + span // 2) // span
-        return table[self.pixels]
+        scaled: np.ndarray = table[self.pixels]
+        return scaled
 
     def reduced(self, side: int) -> "Radiograph":
         """Return the picture with at most `side` pixels a side, in as many shades as it came with.
@@ -113,7 +120,6 @@ def read_radiograph(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Ra
         ImageError: the file is missing, damaged, no picture, or none that could be a radiograph.
             The message can be shown to a visitor.
     """
-    given = isinstance(source, bytes)
     try:
         with _quiet():
             return _read(source, max_pixels)
@@ -125,14 +131,16 @@ def read_radiograph(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Ra
         found = f"needs the package {error.name}. Run: pip install -r requirements.txt"
     except Exception as error:
         # What the operating system says about a name has a number; what decoders raise has none.
-        if given or not isinstance(error, OSError) or error.errno is None:
+        in_memory = isinstance(source, bytes)
+        if in_memory or not isinstance(error, OSError) or error.errno is None:
             found = f"is damaged, incomplete or of an unusual kind. {EXPORT}"
         elif isinstance(error, FileNotFoundError):
             found = "was not found. Check the name."
         else:
             found = "cannot be opened. Check that it is a file you may read."
     # Raised out here, so that the library's exception, which may quote the file, does not hang on.
-    raise ImageError(f"{'The picture' if given else Path(source).name} {found}")
+    named = "The picture" if isinstance(source, bytes) else Path(source).name
+    raise ImageError(f"{named} {found}")
 
 
 def _read(source: Path | bytes, max_pixels: int) -> Radiograph:
@@ -182,52 +190,96 @@ def _read_picture(data: bytes, kind: str, max_pixels: int) -> Radiograph:
         check_size(*image.size, max_pixels)
         _check(image, kind)
         if kind == "PNG" and _is_plain(image, data):
-            return as_radiograph(_decode_plain(data), Facts(kind, image.mode, 8))
+            return as_radiograph(_decode_png(image, data, np.uint8), Facts(kind, image.mode, 8))
+        if kind == "PNG" and _stored(image) in PNG16:
+            return _read_png16(image, data)
         mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
-        inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        inverted = isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
         image.load()
-        if turn is not None and kind != "TIFF":  # Pillow turns a TIFF while it loads
-            image = image.transpose(turn)
+        # Pillow turns a TIFF while it loads.
+        upright = image if turn is None or kind == "TIFF" else image.transpose(turn)
         colour = 0.0
         if mode not in ("L", "LA", *GRAY16):
-            small = (image.width // 4, image.height // 4)
-            sample = np.asarray(image.resize(small, Image.Resampling.NEAREST).convert("RGB"))
+            small = (upright.width // 4, upright.height // 4)
+            sample = np.asarray(upright.resize(small, Image.Resampling.NEAREST).convert("RGB"))
             colour = float((sample.max(axis=2) - sample.min(axis=2)).mean())
-        pixels = _gray(image)
+        pixels = _gray(upright)
     if inverted and bits == 16:  # Pillow turns over only 8 bits
         pixels = 65535 - pixels
     facts = Facts(kind, mode, bits, inverted=inverted, turned=turn is not None, colour=colour)
     return as_radiograph(pixels, facts)
 
 
-def _is_plain(image: Image.Image, data: bytes) -> bool:
+def _stored(image: ImageFile) -> str:
+    """How a pixel is stored, in Pillow's words: "RGB;16B". WebP says nothing."""
+    args = image.tile[0].args if image.tile else None
+    return str(args if isinstance(args, str) else args[0] if args else "")
+
+
+def _is_plain(image: ImageFile, data: bytes) -> bool:
     """Whether a PNG is 8 bits of gray and nothing else, as nearly all of NIH's are."""
-    stored = image.tile[0].args if image.tile else None
     more = "transparency" in image.info or "interlace" in image.info or b"eXIf" in data
-    return stored == "L" and not more
+    return _stored(image) == "L" and not more
 
 
-def _decode_plain(data: bytes) -> np.ndarray:
+def _decode_png(image: ImageFile, data: bytes, kind: type[np.generic]) -> np.ndarray:
+    """Decode a PNG that has been opened and checked: (H, W), or (H, W, channels) where several."""
     # libpng, in four fifths of Pillow's time. Imported here: other kinds do without it.
     import imagecodecs
 
-    return imagecodecs.png_decode(data)
+    channels = len(_stored(image).partition(";")[0]) + ("transparency" in image.info)
+    shape = (image.height, image.width, channels)[: 2 if channels == 1 else 3]
+    pixels = np.empty(shape, kind)
+    try:
+        imagecodecs.png_decode(data, out=pixels)
+    except Exception:
+        # Where libpng gives up, imagecodecs (2026.3.6) never drops its hold of the array, and each
+        # damaged file would cost its whole size for good. So the memory is taken back by force.
+        pixels.resize(0, refcheck=False)
+        raise
+    return pixels
 
 
-def _check(image: Image.Image, kind: str) -> None:
+def _read_png16(image: ImageFile, data: bytes) -> Radiograph:
+    """Read a PNG of 16 bits in more than one channel, opened and checked but not decoded."""
+    pixels = _gray16(_decode_png(image, data, np.uint16))
+    mode = _stored(image).partition(";")[0]
+    # Without the chunk, Pillow would decode all pixels to look for it behind them.
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1)) if b"eXIf" in data else None
+    if turn is not None:
+        pixels = np.array(Image.fromarray(pixels).transpose(turn))
+    return as_radiograph(pixels, Facts("PNG", mode, 16, turned=turn is not None))
+
+
+def _gray16(pixels: np.ndarray) -> np.ndarray:
+    """Reduce uint16 (H, W, 2 to 4 channels) to gray (H, W); transparent becomes black."""
+    opaque = pixels.shape[2] % 2 == 1  # no alpha, which is the last of 2 or 4 channels
+    gray = pixels[..., 0].copy()
+    for channel in range(1, pixels.shape[2] - (not opaque)):
+        if not np.array_equal(gray, pixels[..., channel]):
+            raise ImageError(f"has 16 bits in colour. {EXPORT}")
+    if opaque:
+        return gray
+    alpha = pixels[..., -1]
+    if not alpha.any():
+        raise ImageError(f"is fully transparent. {EXPORT}")
+    if alpha.min() < 65535:
+        for row, part in zip(gray, alpha, strict=True):  # row by row, to save memory
+            row[:] = (row.astype(np.uint32) * part + 32767) // 65535
+    return gray
+
+
+def _check(image: ImageFile, kind: str) -> None:
     """Refuse, by the header alone, what is no single picture in shades of gray or colours."""
-    args = image.tile[0].args if image.tile else None
-    # How a pixel is stored, in Pillow's words: "RGB;16B". WebP says nothing.
-    raw = str(args if isinstance(args, str) else args[0] if args else "")
+    raw = _stored(image)
     if image.format == "MPO" or getattr(image, "is_animated", False):
         raise ImageError(f"holds several pictures. {EXPORT}")
     if image.mode == "1" or raw.endswith(";1"):
         raise ImageError(f"has 1 bit a pixel, only black and white. {EXPORT}")
     if image.mode in ("I", "F"):
         raise ImageError(f"stores 32-bit or signed numbers. {EXPORT}")
-    if "16" in raw and image.mode not in GRAY16:
-        # Pillow keeps 8 of the 16 bits: of a 12-bit picture, 16 shades would be left.
+    if "16" in raw and image.mode not in GRAY16 and not (kind == "PNG" and raw in PNG16):
         raise ImageError(f"has 16 bits in colour or with transparency. {EXPORT}")
     if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
         # Without Adobe's mark nothing says whether 0 means no ink or full ink.
@@ -261,7 +313,8 @@ def _gray(image: Image.Image) -> np.ndarray:
     gray = np.array(image.getchannel("L") if image.mode == "LA" else image.convert("L"))
     if least == 255:
         return gray
-    return ((gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255).astype(np.uint8)
+    shown: np.ndarray = (gray.astype(np.uint16) * np.asarray(alpha) + 127) // 255
+    return shown.astype(np.uint8)
 
 
 class _Quiet:
@@ -269,7 +322,7 @@ class _Quiet:
 
     lock = threading.Lock()
     depth = 0
-    caught: warnings.catch_warnings | None = None
+    caught = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
@@ -283,8 +336,7 @@ def _quiet() -> Iterator[None]:
         if _Quiet.depth == 0:
             for library in ("PIL", "imagecodecs"):
                 logging.getLogger(library).setLevel(SILENT)  # for good: their lines list tags
-            _Quiet.caught = warnings.catch_warnings()
-            _Quiet.caught.__enter__()
+            _Quiet.caught.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
         _Quiet.depth += 1
     try:
@@ -293,4 +345,4 @@ def _quiet() -> Iterator[None]:
         with _Quiet.lock:
             _Quiet.depth -= 1
             if _Quiet.depth == 0:
-                _Quiet.caught.__exit__(None, None, None)
+                _Quiet.caught.close()

@@ -97,9 +97,24 @@ def test_monochrome1_is_inverted_after_the_window_and_within_its_range():
     assert found.brightness()[0, 0] == 1
 
 
+def windowed(value: float, center: float, width: float, function: str) -> float:
+    """One value in a window from 0 to 1, as PS3.3 C.11.2.1.2.1 and C.11.2.1.3 write it."""
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (value - center) / width))
+    if function == "LINEAR":
+        if value <= center - 0.5 - (width - 1) / 2:
+            return 0
+        if value > center - 0.5 + (width - 1) / 2:
+            return 1
+        return (value - (center - 0.5)) / (width - 1) + 0.5
+    if value <= center - width / 2:
+        return 0
+    return 1 if value > center + width / 2 else (value - center) / width + 0.5
+
+
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.parametrize("top", [255, 4095])
-def test_each_kind_of_window_equals_pydicoms(function, top):
+def test_each_kind_of_window_equals_the_standards_formula_and_pydicoms(function, top):
     pixels = ramp(top, np.uint8 if top == 255 else np.uint16)
     center, width = top * 0.4, top * 0.6
     data = dataset(
@@ -110,7 +125,77 @@ def test_each_kind_of_window_equals_pydicoms(function, top):
         VOILUTFunction=function,
     )
     found = read_radiograph(written(data))
+    expected = np.vectorize(windowed, otypes=[float])(pixels, center, width, function)
+    assert np.abs(found.brightness() - expected).max() <= 0.501 / top
     assert np.abs(found.brightness() - apply_voi_lut(pixels, data) / top).max() <= 0.501 / top
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_window_after_a_negative_slope_shows_its_lowest_values_dark(signed):
+    """pydicom's own range runs downwards there, and would turn the picture over once more."""
+    pixels = ramp(4095).astype(np.int16) - 2048 if signed else ramp(4095)
+    window = {"WindowCenter": 1000, "WindowWidth": 1500}
+    found = read_radiograph(dicom(pixels, 12, RescaleSlope=-1, RescaleIntercept=2000, **window))
+    expected = np.vectorize(windowed, otypes=[float])(2000.0 - pixels, 1000, 1500, "LINEAR")
+    assert np.abs(found.brightness() - expected).max() <= 0.501 / 4095
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize("width", [0, -3])
+def test_a_window_without_a_width_is_refused(function, width):
+    tags = {"WindowCenter": 1000, "WindowWidth": width, "VOILUTFunction": function}
+    with pytest.raises(ImageError, match="damaged"):
+        read_radiograph(dicom(ramp(4095), 12, **tags))
+
+
+def test_empty_tags_of_window_and_slope_are_as_if_they_were_not_there():
+    tags = {"WindowCenter": "", "WindowWidth": 5, "RescaleSlope": "", "RescaleIntercept": 7}
+    found = read_radiograph(dicom(ramp(4095), 12, **tags))
+    assert np.array_equal(found.pixels, ramp(4095))
+    tags = {"WindowCenter": 0, "WindowWidth": 4096, "VOILUTFunction": ""}
+    half = read_radiograph(dicom(ramp(4095), 12, **tags)).brightness()
+    assert (half.min(), half.max()) == (np.float32(np.rint(0.5001 * 4095) / 4095), 1)
+
+
+def lut(entries: list[int], bits: int, first: int = 0, words: str | None = None) -> Dataset:
+    """A look-up table, its entries as numbers (US) or as bytes (OW) of the type `words`."""
+    item = Dataset()
+    item.LUTDescriptor = [len(entries), first, bits]
+    item.LUTData = entries if words is None else np.array(entries, words).tobytes()
+    item["LUTDescriptor"].VR = "US"
+    item["LUTData"].VR = "US" if words is None else "OW"
+    return item
+
+
+@pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("words", [None, "<u2", ">u2"], ids=["numbers", "words", "big-endian"])
+def test_a_look_up_table_of_any_depth_is_applied_entry_by_entry(name, bits, words):
+    equals_its_entries(name, bits, words)
+
+
+@pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_look_up_table_of_bytes_is_applied_entry_by_entry(name):
+    equals_its_entries(name, 8, "u1")
+
+
+def equals_its_entries(name: str, bits: int, words: str | None) -> None:
+    entries = [round((2**bits - 1) * (i / 999) ** 2) for i in range(1000)]
+    item = lut(entries, bits, 500, words)
+    if name == "ModalityLUTSequence":
+        item.ModalityLUTType = "US"
+    syntax = ExplicitVRBigEndian if words == ">u2" else ExplicitVRLittleEndian
+    found = read_radiograph(dicom(ramp(2000), 12, syntax, **{name: [item]}))
+    shown = np.array(entries)[np.clip(ramp(2000).astype(int) - 500, 0, 999)]
+    assert np.abs(found.brightness() - shown / (2**bits - 1)).max() <= 0.501 / 4095
+
+
+def test_a_look_up_table_rounds_the_fractions_that_a_slope_leaves():
+    item = lut(list(range(0, 4000, 40)), 12)
+    tags = {"RescaleSlope": 0.1, "RescaleIntercept": 0}
+    found = read_radiograph(dicom(ramp(990), 12, VOILUTSequence=[item], **tags))
+    shown = np.rint(ramp(990) * 0.1) * 40
+    assert np.abs(found.brightness() - shown / 3960).max() <= 0.501 / 4095
 
 
 @pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])

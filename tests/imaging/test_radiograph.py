@@ -5,6 +5,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from imagecodecs import png_encode
 from PIL import Image, ImageOps
 
 from chexnet.errors import ImageError
@@ -135,6 +136,56 @@ def test_transparency_becomes_black():
     assert np.abs(read_radiograph(encoded(image)).pixels - expected).max() <= 0.51
 
 
+def png16(pixels: np.ndarray, alpha: np.ndarray | None, channels: int) -> bytes:
+    """uint16 (H, W) as a PNG of 16 bits: LA, RGB or RGBA by the number of channels."""
+    colours = [pixels] * (channels - (alpha is not None))
+    return png_encode(np.dstack(colours if alpha is None else [*colours, alpha]))
+
+
+OPAQUE = np.full((96, 80), 65535, np.uint16)
+
+
+@pytest.mark.parametrize(("mode", "alpha"), [("LA", OPAQUE), ("RGB", None), ("RGBA", OPAQUE)])
+def test_gray_in_several_channels_of_16_bits_keeps_its_integers(mode, alpha, capfd):
+    found = read_radiograph(png16(ramp(4095), alpha, len(mode)))
+    plain = read_radiograph(encoded(ramp(4095)))
+    assert np.array_equal(found.pixels, ramp(4095))
+    assert (found.low, found.high) == (plain.low, plain.high) == (0, 4095)
+    assert np.array_equal(found.as_uint8(), plain.as_uint8())
+    assert (found.facts.format, found.facts.mode, found.facts.bits) == ("PNG", mode, 16)
+    assert found.facts.colour == 0
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_of_16_bits_becomes_black(channels):
+    alpha = np.random.default_rng(0).integers(0, 65536, (96, 80), dtype=np.uint16)
+    found = read_radiograph(png16(ramp(65535), alpha, channels))
+    assert np.abs(found.pixels - ramp(65535) * (alpha / 65535)).max() <= 0.5
+
+
+def test_one_transparent_colour_of_16_bits_becomes_black():
+    pixels = np.dstack([ramp(4095) + np.uint16(1)] * 3)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    found = read_radiograph(png(80, 96, 16, 2, rows, chunk(b"tRNS", b"\x10\0" * 3)))
+    assert np.array_equal(found.pixels, np.where(pixels[..., 0] == 4096, 0, pixels[..., 0]))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_16_bit_png_with_alpha_is_turned_as_noted(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    note = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    file = png16(ramp(4095), OPAQUE, 2)
+    found = read_radiograph(file[:33] + note + file[33:])
+    behind = read_radiograph(file[:-12] + note + file[-12:])
+    expected = read_radiograph(encoded(Image.fromarray(ramp(4095)), exif=exif))
+    assert np.array_equal(found.pixels, expected.pixels)
+    assert found.facts.turned == (orientation > 1)
+    assert np.array_equal(behind.pixels, found.pixels)
+    assert behind.facts == found.facts
+
+
 def test_a_damaged_colour_profile_is_ignored():
     plain = picture(96, 80)
     rows = b"".join(b"\0" + row.tobytes() for row in plain)
@@ -161,15 +212,19 @@ def test_a_decoders_warnings_are_kept_to_itself(caplog, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_interlaced_png_is_put_together():
+@pytest.mark.parametrize("bits", [8, 16])
+def test_an_interlaced_png_is_put_together(bits, capfd):
+    stored = picture() if bits == 8 else np.dstack([ramp(65535), OPAQUE]).astype(">u2")
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4))
     passes += ((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7: first x and y, steps
-    parts = [picture()[y::down, x::right] for x, y, right, down in passes]
+    parts = [stored[y::down, x::right] for x, y, right, down in passes]
     rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part)
-    plain = png(80, 96, 8, 0, rows)
+    plain = png(80, 96, bits, 0 if bits == 8 else 4, rows)
     header = plain[16:28] + b"\1"
     file = plain[:8] + chunk(b"IHDR", header) + plain[33:]
-    assert np.array_equal(read_radiograph(file).pixels, picture())
+    expected = picture() if bits == 8 else ramp(65535)
+    assert np.array_equal(read_radiograph(file).pixels, expected)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_names_ending_is_not_trusted(tmp_path):

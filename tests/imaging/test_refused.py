@@ -1,5 +1,6 @@
 """Files that are no radiograph, damaged ones and hostile ones: a reason each, and at once."""
 
+import random
 import re
 import resource
 import time
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imagecodecs import png_encode
 from PIL import Image
 
 from chexnet.errors import ImageError
 from chexnet.imaging.radiograph import read_radiograph
 from tests.imaging.test_radiograph import picture, refusal
-from tests.malformed import bombs, chunk, encoded, malformed, originals, png, smooth
+from tests.malformed import bombs, chunk, damaged, encoded, malformed, originals, png, ramp, smooth
+
+STATM = Path("/proc/self/statm")
 
 
 def frames(kind: str, **options) -> bytes:
@@ -26,6 +30,12 @@ RAW = b"".join(b"\0" + b"\x10\x20" * 160 for _ in range(96))
 
 
 RAW_RGB = (b"\0" + b"\x01\x02\x03" * 160) * 96
+
+
+RAW_RGBA = (b"\0" + b"\x01\x02\x01\x03\x01\x02\xff\xff" * 80) * 96
+
+
+RAW_UNSEEN = (b"\0" + b"\x01\x02\0\0\x03\x04\0\0" * 40) * 96
 
 
 STRIPES = (b"\0" + b"\x5a" * 10) * 96
@@ -54,7 +64,9 @@ REFUSED = {
     "transparent": (encoded(Image.fromarray(UNSEEN)), "transparent"),
     "float": (encoded(Image.fromarray(picture().astype(np.float32)), "TIFF"), "32-bit"),
     "32 bit": (encoded(Image.fromarray(picture().astype(np.int32)), "TIFF"), "32-bit"),
-    "16 bit gray with alpha": (png(80, 96, 16, 4, RAW), "16 bits in colour"),
+    "blank 16 bit with alpha": (png(80, 96, 16, 4, RAW), "blank"),
+    "transparent 16 bit": (png(80, 96, 16, 4, RAW_UNSEEN), "transparent"),
+    "16 bit colour with alpha": (png(80, 96, 16, 6, RAW_RGBA), "16 bits in colour"),
     "16 bit colour": (png(80, 96, 16, 2, RAW_RGB), "16 bits in colour"),
 }
 
@@ -103,10 +115,11 @@ def undecoded(*args):
     pytest.fail("was decoded")
 
 
-def test_a_png_with_two_headers_is_refused_before_the_larger_one_costs_anything():
-    small = png(80, 96, 8, 0, RAW)
+@pytest.mark.parametrize(("bits", "colour"), [(8, 0), (16, 4)])
+def test_a_png_with_two_headers_is_refused_before_the_larger_one_costs_anything(bits, colour):
+    small = png(80, 96, bits, colour, RAW)
     size = (20_000).to_bytes(4, "big") * 2
-    two = small[:8] + chunk(b"IHDR", size + bytes((8, 0, 0, 0, 0))) + small[8:]
+    two = small[:8] + chunk(b"IHDR", size + bytes((bits, colour, 0, 0, 0))) + small[8:]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "damaged" in refusal(two)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 50_000
@@ -189,6 +202,39 @@ def test_500_malformed_files_give_a_picture_or_a_reason_each():
     assert worst < 0.5
     assert memory < 300
     assert {outcome for _, outcome in kinds} == {"read", "refused"}
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_damaged_16_bit_pngs_of_several_channels_give_a_picture_or_a_reason_each(channels):
+    file = png_encode(np.dstack([ramp(65535)] * channels))
+    rng, outcomes = random.Random(channels), Counter()
+    for _ in range(200):
+        try:
+            found = read_radiograph(damaged(file, rng))
+        except ImageError:
+            outcomes["refused"] += 1
+        else:
+            outcomes["read"] += 1
+            assert found.pixels.ndim == 2
+            assert found.low <= found.pixels.min() < found.pixels.max() <= found.high
+    assert min(outcomes["read"], outcomes["refused"]) > 5, outcomes
+
+
+def resident() -> int:
+    """Memory that the process holds now, bytes."""
+    return int(STATM.read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="needs Linux's count of a process's memory")
+@pytest.mark.parametrize(("bits", "colour", "channels"), [(8, 0, 1), (16, 4, 2), (16, 6, 4)])
+def test_damaged_pngs_leave_no_memory_behind(bits, colour, channels):
+    rows = (b"\0" + b"\x10\x20\x30\x40" * (500 * channels * bits // 8)) * 2000
+    file = png(2000, 2000, bits, colour, rows[: len(rows) // 2])
+    assert "damaged" in refusal(file)
+    before = resident()
+    for _ in range(20):  # the decoder alone would keep 2 to 16 MB of each
+        assert "damaged" in refusal(file)
+    assert resident() - before < 20e6
 
 
 @pytest.mark.slow
