@@ -59,7 +59,8 @@ class _Subject(nn.Module):
         self.last = nn.ReLU()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.last(self.features(images)).mean(dim=(2, 3)))
+        logits: torch.Tensor = self.classifier(self.last(self.features(images)).mean(dim=(2, 3)))
+        return logits
 
 
 def _raw_map(cam: Any, image: torch.Tensor, index: int) -> torch.Tensor:
@@ -92,4 +93,5 @@ def _package_class(method: str) -> Callable[..., Any]:
         raise ConfigError(
             f"{method} needs the grad-cam package. Install it, or use {CLOSED_FORM}."
         ) from error
-    return getattr(pytorch_grad_cam, PACKAGE[method])
+    cam_class: Callable[..., Any] = getattr(pytorch_grad_cam, PACKAGE[method])
+    return cam_class

@@ -71,6 +71,8 @@ def export(weights: Path, out: Path) -> None:
         raise ExportError(
             f"PyTorch could not export {weights} ({type(error).__name__}). Use the weights file."
         ) from error
+    if program is None:
+        raise ExportError(f"PyTorch could not export {weights}. Use the weights file.")
     proto = program.model_proto
     onnx.helper.set_model_props(proto, as_metadata(metadata, model.classifier.bias.numpy()))
     with replacing(out) as temporary:
@@ -80,6 +82,9 @@ def export(weights: Path, out: Path) -> None:
 
 class _Graph(nn.Module):
     """What is exported."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, model: DenseNet121, preprocessing: Preprocessing) -> None:
         super().__init__()

@@ -81,7 +81,8 @@ class Prediction:
     def heatmaps(self) -> np.ndarray:
         """Grad-CAM of every class, float32 (D, h, w), at least 0; see `Explanation.heatmaps`."""
         cells = self.contributions.shape[-2] * self.contributions.shape[-1]
-        return np.maximum(self.contributions, 0) * cells
+        heatmaps: np.ndarray = np.maximum(self.contributions, 0) * cells
+        return heatmaps
 
     def heatmap(self, label: str) -> np.ndarray:
         """The heatmap of one class, float32 (h, w).
@@ -90,7 +91,8 @@ class Prediction:
             ConfigError: the network has no such class.
         """
         cells = self.contributions[_index(list(self.probabilities), label)]
-        return np.maximum(cells, 0) * cells.size
+        heat: np.ndarray = np.maximum(cells, 0) * cells.size
+        return heat
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,9 @@ class Predictor:
         Raises:
             ImageError: it cannot be read; the message can be shown to a visitor.
         """
-        read = source
-        if not isinstance(source, Radiograph):
+        if isinstance(source, Radiograph):
+            read = source
+        else:
             read = read_radiograph(source, max_pixels=max_pixels)
         pixels = item_pixels(read.as_uint8(), self.metadata.preprocessing)
         return ModelInput(read, judge(read), pixels)
@@ -239,13 +242,11 @@ class Predictor:
 
     def findings_over_threshold(self, prediction: Prediction) -> list[str]:
         """Findings whose probability reaches their threshold, the most probable first."""
-        chosen = [
-            name
-            for name, value in prediction.probabilities.items()
-            if name in FINDINGS
-            and self.thresholds[name] is not None
-            and value >= self.thresholds[name]
-        ]
+        chosen = []
+        for name, value in prediction.probabilities.items():
+            threshold = self.thresholds[name]
+            if name in FINDINGS and threshold is not None and value >= threshold:
+                chosen.append(name)
         return sorted(chosen, key=lambda name: -prediction.probabilities[name])
 
     def _named(self, values: np.ndarray) -> dict[str, float]:
