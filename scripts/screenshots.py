@@ -11,9 +11,9 @@ from scripts.cli import Weights, new_app, run
 
 app = new_app()
 
-LOOKS = {
-    "desktop": {"viewport": {"width": 1360, "height": 1120}},
-    "dark": {"viewport": {"width": 1360, "height": 1120}, "color_scheme": "dark"},
+SIZES = {
+    "desktop": {"viewport": {"width": 1366, "height": 768}},
+    "dark": {"viewport": {"width": 1280, "height": 720}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True},
 }
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -39,13 +39,14 @@ def screenshots(
 
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         with serve(folder, weights) as running:
-            for name, look in LOOKS.items():
-                page = browser.new_context(**look).new_page()
+            for name, options in SIZES.items():
+                page = browser.new_context(**options).new_page()
                 page.goto(running.url)
                 page.click(f"[data-example={example}]")
-                page.wait_for_selector(".cx-bar")
-                page.wait_for_timeout(800)  # until the last bar has grown
-                page.screenshot(path=out / f"demo-{name}.png", full_page=name != "phone")
+                page.wait_for_selector("#cx-findings [data-finding]")
+                page.evaluate("chexnet.page.settled()")
+                page.wait_for_timeout(500)
+                page.screenshot(path=out / f"demo-{name}.png")
                 if name == "desktop":
                     page.get_by_role("tab", name="Model").click()
                     page.wait_for_timeout(400)

@@ -104,6 +104,8 @@ def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.nd
         provenance = content.pop("provenance")
         bias = content.pop("bias", {})
         carried = {name: content.pop(name) for name in CARRIED if name in content}
+        if "mean_contributions" in carried:
+            carried["mean_contributions"] = np.array(carried["mean_contributions"], np.float32)
         preprocessing = Preprocessing(
             processing["crop"],
             processing["size"],

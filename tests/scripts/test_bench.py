@@ -69,7 +69,7 @@ def ran(phantoms, trained, tmp_path_factory):
 def rows(ran) -> dict[str, dict]:
     """Its rows, by work and what stands beside it."""
     content = json.loads((ran[0] / "bench.json").read_text())
-    assert content["skipped"] == {}
+    assert set(content["skipped"]) <= {"viewer in Chromium"}, "where there is no Chromium"
     return {f"{row['work']} / {row['beside']}": row for row in content["rows"]}
 
 
