@@ -214,7 +214,7 @@ def _finish(
         shares: what the user gave as prevalence.
         both_labels: report each of NIH's tables.
         beside: folder of the weights, None for a CSV.
-        replicates: bootstrap bootstrap.
+        replicates: bootstrap draws.
         seed: of the bootstrap.
         report: gives the pictures of a report; None where none is wanted.
     """

@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Interval, Intervals, bootstrap_auroc
+from chexnet.evaluation.bootstrap import (
+    Interval,
+    Intervals,
+    PatientBootstrap,
+    bootstrap_auroc,
+)
 from chexnet.evaluation.metrics import (
     Mean,
     Scores,
@@ -50,6 +55,7 @@ class Summary:
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     """Compute the figures; with `replicates`, also their intervals by patient bootstrap."""
     values = auroc(scores.probabilities, scores.targets)
+    bootstrap = PatientBootstrap(scores.patients, replicates, seed)
     return Summary(
         classes=scores.classes,
         images=len(scores.images),
@@ -60,7 +66,7 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         findings=mean_of(values, scores.classes, findings_only=True),
         all_classes=mean_of(values, scores.classes, findings_only=False),
         loss=log_loss(scores.probabilities, scores.targets),
-        intervals=bootstrap_auroc(scores, replicates, seed) if replicates else None,
+        intervals=bootstrap_auroc(scores, bootstrap) if replicates else None,
         replicates=replicates,
     )
 
