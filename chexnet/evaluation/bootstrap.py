@@ -9,6 +9,7 @@ and 14 classes a matter of half a millisecond.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -41,9 +42,23 @@ class Interval:
         """False where the interval is `n/a`."""
         return not np.isnan(self.low)
 
+    def as_dict(self) -> dict[str, float | int | None]:
+        """The same for JSON, in every file; None for NaN."""
+        low, high = (self.low, self.high) if self.known else (None, None)
+        return {"low": low, "high": high, "draws_left_out": self.left_out}
+
 
 NO_INTERVAL = Interval(float("nan"), float("nan"))
 """Where there were too few patients for one."""
+
+
+def read_interval(found: Interval | Mapping[str, Any] | Sequence[float] | None) -> Interval:
+    """An interval of a JSON file: `Interval.as_dict`, or `[low, high]` and None of older files."""
+    if isinstance(found, Interval):
+        return found
+    if isinstance(found, Mapping):
+        found = None if found["low"] is None else (found["low"], found["high"])
+    return Interval(float(found[0]), float(found[1])) if found else NO_INTERVAL
 
 
 def interval_of(values: np.ndarray) -> Interval:

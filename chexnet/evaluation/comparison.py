@@ -25,7 +25,7 @@ from chexnet.evaluation.bootstrap import (
     row_means,
 )
 from chexnet.evaluation.metrics import Scores, auroc
-from chexnet.evaluation.summary import bounds, number
+from chexnet.evaluation.summary import number
 from chexnet.labels import FINDINGS
 
 MEAN = "Mean of the findings"
@@ -128,7 +128,7 @@ def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
             "a": number(one.first),
             "b": number(one.second),
             "difference": number(one.value),
-            "interval": bounds(one.interval),
+            "interval": one.interval.as_dict(),
             "p": number(one.p),
             "classes": one.n_classes,
         }
