@@ -71,7 +71,8 @@ def test_figures_of_boxes_are_read_from_new_and_old_files():
     assert "| Mass | 9 | 0.500 | n/a |" in new
 
 
-def test_help_names_no_folder_of_this_machine(here):
+def test_help_names_no_folder_of_this_machine(here, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     done = here("starter", "--help")
     assert done.returncode == 0, done.stderr
     assert "[default: weights/real_images.txt]" in done.stdout
