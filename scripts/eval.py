@@ -19,6 +19,7 @@ from scripts.cli import (
     progress_bar,
     run,
 )
+from scripts.compare import compare_files
 
 if TYPE_CHECKING:
     from chexnet.evaluation.report.page import ReportImages
@@ -49,7 +50,7 @@ def evaluate(
         typer.Option(help="With --predictions: CSV of the val part, to choose thresholds on."),
     ] = None,
     compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Compare two CSVs of the same images.")
+        tuple[Path, Path] | None, typer.Option(help="Moved: python -m scripts.compare A.csv B.csv.")
     ] = None,
     split: Annotated[
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
@@ -103,7 +104,11 @@ def evaluate(
         "partial": partial,
     }
     if compare:
-        _compare(data, compare, split.value, place, replicates, seed, of_csv)
+        typer.echo(
+            "--compare is now python -m scripts.compare A.csv B.csv --data DIR; it works here too.",
+            err=True,
+        )
+        compare_files(data, compare, split.value, place, replicates or 1000, seed, of_csv)
         return
     if predictions:
         from chexnet.evaluation.scoring import score_predictions_with_validation
@@ -160,39 +165,6 @@ def evaluate(
         )
 
 
-def _compare(
-    data: Path,
-    files: tuple[Path, Path],
-    part: str,
-    place: Path,
-    replicates: int,
-    seed: int,
-    options: dict,
-) -> None:
-    """Compare two CSVs, print the table and write comparison.json."""
-    import json
-
-    from chexnet.evaluation.comparison import as_dict, compare
-    from chexnet.evaluation.report.tables import comparison_text, facts_text
-    from chexnet.evaluation.scoring import score_predictions
-    from chexnet.files import write_text
-    from chexnet.metadata import surroundings
-
-    first, second = (score_predictions(data, path, part, **options) for path in files)
-    found = compare(first.scores, second.scores, replicates or 1000, seed)
-    print(facts_text(first.facts))
-    print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(found)}")
-    content = {
-        "a": files[0].name,
-        "b": files[1].name,
-        "facts": first.facts,
-        "differences": as_dict(found),
-        "made": surroundings(),
-    }
-    write_text(place / "comparison.json", json.dumps(content, indent=2))
-    print(f"\nWritten to {place}: comparison.json")
-
-
 def _finish(
     scored: "Scored",
     data: Path,
@@ -214,7 +186,7 @@ def _finish(
         shares: what the user gave as prevalence.
         both_labels: report each of NIH's tables.
         beside: folder of the weights, None for a CSV.
-        replicates: bootstrap bootstrap.
+        replicates: bootstrap draws.
         seed: of the bootstrap.
         report: gives the pictures of a report; None where none is wanted.
     """

@@ -1,11 +1,14 @@
 """What a leaking split is worth, without a pixel: python -m scripts.leakage --data DIR."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.cli import Data, Out, Seed, new_app, run
+
+if TYPE_CHECKING:
+    from chexnet.evaluation.summary import Summary
 
 app = new_app()
 
@@ -75,10 +78,13 @@ def leakage(
     print(f"\nWritten to {out}: leakage.json, leakage.png")
 
 
-def _auroc(memory) -> str:
-    interval = memory.intervals.findings if memory.intervals else None
-    known = f" ({interval.low:.3f}-{interval.high:.3f})" if interval and interval.known else ""
-    return f"{memory.findings.value:.3f}{known}"
+def _auroc(memory: "Summary") -> str:
+    from chexnet.evaluation.report.tables import format_interval, format_value
+
+    value = format_value(memory.findings.value)
+    if not memory.intervals or not memory.intervals.findings.known:
+        return value
+    return f"{value} ({format_interval(memory.intervals.findings)})"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from chexnet.evaluation.calibration import (
 )
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
-from chexnet.evaluation.summary import Summary, bounds, number, summarise
+from chexnet.evaluation.summary import Summary, number, summarise
 from chexnet.evaluation.summary import as_dict as figures
 from chexnet.evaluation.thresholds import RULES, OperatingPoint, ValidationChoices, operating_points
 
@@ -140,8 +140,8 @@ def as_dict(found: Assessment) -> dict[str, Any]:
                 "brier_before": one.brier[0],
                 "brier_after": one.brier[1],
                 "pooled": one.pooled,
-                "ece_after_interval": bounds(one.error_interval),
-                "brier_after_interval": bounds(one.brier_interval),
+                "ece_after_interval": one.error_interval.as_dict(),
+                "brier_after_interval": one.brier_interval.as_dict(),
             }
             for name, one in found.reliability.items()
         },
@@ -153,7 +153,7 @@ def as_dict(found: Assessment) -> dict[str, Any]:
                     **{
                         measure: {"value": number(value)}
                         | (
-                            {"interval": bounds(point.intervals[measure])}
+                            {"interval": point.intervals[measure].as_dict()}
                             if point.intervals
                             else {}
                         )
@@ -176,6 +176,6 @@ def as_dict(found: Assessment) -> dict[str, Any]:
             "worse": gap.worse,
             "mean_auroc_difference": gap.value,
             "findings": gap.n_findings,
-            "interval": bounds(gap.interval),
+            "interval": gap.interval.as_dict(),
         },
     }

@@ -8,6 +8,8 @@ and 14 classes a matter of half a millisecond.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -40,9 +42,23 @@ class Interval:
         """False where the interval is `n/a`."""
         return not np.isnan(self.low)
 
+    def as_dict(self) -> dict[str, float | int | None]:
+        """The same for JSON, in every file; None for NaN."""
+        low, high = (self.low, self.high) if self.known else (None, None)
+        return {"low": low, "high": high, "draws_left_out": self.left_out}
+
 
 NO_INTERVAL = Interval(float("nan"), float("nan"))
 """Where there were too few patients for one."""
+
+
+def read_interval(found: Interval | Mapping[str, Any] | Sequence[float] | None) -> Interval:
+    """An interval of a JSON file: `Interval.as_dict`, or `[low, high]` and None of older files."""
+    if isinstance(found, Interval):
+        return found
+    if isinstance(found, Mapping):
+        found = None if found["low"] is None else (found["low"], found["high"])
+    return Interval(float(found[0]), float(found[1])) if found else NO_INTERVAL
 
 
 def interval_of(values: np.ndarray) -> Interval:
@@ -54,20 +70,82 @@ def interval_of(values: np.ndarray) -> Interval:
     return Interval(float(low), float(high), int(len(values) - len(kept)))
 
 
-class PatientBootstrap:
-    """The draws of a bootstrap over patients, made once for all figures of the same images.
+BLOCK = 64
+"""Draws that are worked on at once: 0.7 MB of weights for the patients of NIH's test list."""
 
-    A draw of patients is a multinomial weight for each of them, so the counts behind a figure are,
-    for all draws at once, one product of matrices.
+
+class PatientBootstrap:
+    """The draws of a bootstrap over patients: one for every figure of the same images.
+
+    A draw takes as many patients as there are, with repetition, and so weights each by how often
+    it was taken. Draw k of a seed is the same for every figure, so that figures can be compared
+    draw by draw; it depends on the seed, on k and on the number of patients alone.
+
+    Shapes: N images, U units (patients), R replicates, K draws of a block.
+
+    Attributes:
+        unit: number of the unit of each image, int (N,).
+        units: U.
+        replicates: R.
     """
 
-    def __init__(self, patients: list[str], replicates: int = REPLICATES, seed: int = 0) -> None:
-        """Draw `replicates` times from the patients of N images; 0 times for no interval at all."""
-        self._unit = np.unique(patients, return_inverse=True)[1]
-        self._count = int(self._unit.max()) + 1
-        random = keyed_generator("bootstrap", seed, "counts")
-        even = np.full(self._count, 1 / self._count)
-        self._weights = random.multinomial(self._count, even, size=replicates).astype(np.float32)
+    def __init__(
+        self,
+        patients: Sequence[str],
+        replicates: int = REPLICATES,
+        seed: int = 0,
+        *,
+        by_image: bool = False,
+    ) -> None:
+        """Prepare draws of the patients of N images.
+
+        Args:
+            patients: patient of each image, at least one.
+            replicates: draws; 0 for no interval at all.
+            seed: of the draws.
+            by_image: draw images instead of patients; too narrow, kept for comparison.
+        """
+        owner = np.unique(patients, return_inverse=True)[1]
+        self.unit: np.ndarray = np.arange(len(owner)) if by_image else owner
+        self.units = int(self.unit.max()) + 1
+        self.replicates = replicates
+        self._seed = seed
+
+    @cached_property
+    def blocks(self) -> list[np.ndarray]:
+        """The weights, drawn once: int32 (U, K), K = 64 but for the last block."""
+        return [
+            np.stack([self._draw(k) for k in range(start, min(start + BLOCK, self.replicates))], 1)
+            for start in range(0, self.replicates, BLOCK)
+        ]
+
+    @cached_property
+    def _matrix(self) -> np.ndarray:
+        """All weights, float32 (U, R); one product is many times as quick as one a block."""
+        empty = np.empty((self.units, 0), np.float32)
+        return np.concatenate([empty, *self.blocks], axis=1, dtype=np.float32)
+
+    def _draw(self, number: int) -> np.ndarray:
+        """One draw's weights, int32 (U,)."""
+        random = keyed_generator("bootstrap", self._seed, number)
+        drawn = random.integers(0, self.units, self.units)
+        return np.bincount(drawn, minlength=self.units).astype(np.int32)
+
+    def replicate(self, figures: Sequence[Callable[[np.ndarray], np.ndarray]]) -> np.ndarray:
+        """Figures under each draw.
+
+        Args:
+            figures: functions of weights, int32 (U, K), to values, float64 (K,).
+
+        Returns:
+            float64 (R, figures).
+        """
+        values = np.empty((self.replicates, len(figures)))
+        for number, weights in enumerate(self.blocks):
+            rows = slice(number * BLOCK, (number + 1) * BLOCK)
+            for column, figure in enumerate(figures):
+                values[rows, column] = figure(weights)
+        return values
 
     def intervals(
         self, counts: np.ndarray, formulas: Mapping[str, Callable[[np.ndarray], np.ndarray]]
@@ -75,17 +153,16 @@ class PatientBootstrap:
         """95 % intervals of figures that are functions of counts.
 
         Args:
-            counts: (K, N), what each image adds to each of K counts.
-            formulas: name to a function of counts (K, ...) to values (...), NaN for none.
+            counts: (C, N), what each image adds to each of C counts.
+            formulas: name to a function of counts (C, ...) to values (...), NaN for none.
 
         Returns:
             Name to interval; `n/a` with fewer than 5 patients.
         """
-        if self._count < MIN_PATIENTS:
-            return {name: NO_INTERVAL for name in formulas}
-        each = np.stack([np.bincount(self._unit, row, self._count) for row in counts])
-        drawn = self._weights @ each.T.astype(np.float32)
-        values = drawn.T.astype(np.float64)
+        if self.units < MIN_PATIENTS:
+            return dict.fromkeys(formulas, NO_INTERVAL)
+        each = np.stack([np.bincount(self.unit, row, self.units) for row in counts])  # (C, U)
+        values = (each.astype(np.float32) @ self._matrix).astype(np.float64)  # (C, R)
         return {name: interval_of(formula(values)) for name, formula in formulas.items()}
 
     def mean(self, values: np.ndarray) -> Interval:
@@ -98,7 +175,7 @@ class PatientBootstrap:
         for where all are hits, or none."""
         found = self.mean(hits)
         if found.known and np.min(hits) == np.max(hits):
-            return clopper_pearson_extreme(bool(hits[0]), self._count)
+            return clopper_pearson_extreme(bool(hits[0]), self.units)
         return found
 
 
@@ -111,10 +188,6 @@ def clopper_pearson_extreme(hit: bool, patients: int) -> Interval:
     return Interval(least, 1.0) if hit else Interval(0.0, 1 - least)
 
 
-BLOCK = 64
-"""Draws that are held at once: 0.7 MB of weights for the patients of NIH's test list."""
-
-
 @dataclass(frozen=True)
 class Intervals:
     """The intervals of each class's AUROC, of both means, and of each average precision."""
@@ -125,8 +198,8 @@ class Intervals:
     average_precision: dict[str, Interval]
 
 
-class _RankedClass:
-    """One class's scores, sorted once.
+class RankedAuroc:
+    """One class's scores, sorted once, for the AUROC under many weightings.
 
     With n_j the weight of negatives below a score, ties counted half, the weighted AUROC is
     sum_i p_i n_i / (sum p * sum n): the Mann-Whitney form. Weights are counts, so that everything
@@ -137,6 +210,7 @@ class _RankedClass:
     def __init__(
         self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray, units: int
     ) -> None:
+        """Sort the scores (N,) of images with a target (N,), each of a unit (N,) under `units`."""
         positive = targets == 1
         order = np.argsort(scores[~positive], kind="stable")
         negatives = scores[~positive][order]
@@ -150,8 +224,8 @@ class _RankedClass:
         self._below, self._upto = np.searchsorted(borders, below), np.searchsorted(borders, upto)
         self._positive_unit = unit[positive]
 
-    def values(self, weights: np.ndarray) -> np.ndarray:
-        """The AUROC under each of K weightings of the units, int32 (units, K) -> float64 (K,)."""
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The AUROC under each of K weightings, int32 (units, K) -> float64 (K,), NaN for none."""
         # int32 holds the sum of any data set's weights, and is twice as quick as int64.
         cumulative = np.zeros((self._between.shape[0] + 1, weights.shape[1]), np.int32)
         np.cumsum(self._between @ weights, axis=0, out=cumulative[1:])
@@ -160,33 +234,50 @@ class _RankedClass:
         won = cumulative[self._below]
         won += cumulative[self._upto]
         won = np.einsum("pk,pk->k", won, positive, dtype=np.int64)
-        return np.divide(won, 2 * pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+        return _divide(won, 2 * pairs)
 
 
-def exact_auroc(scores: np.ndarray, targets: np.ndarray) -> float:
-    """AUROC of one class in float64, ties counted half; NaN without positives or negatives."""
-    unit = np.arange(len(scores))
-    weights = np.ones((len(scores), 1), np.int32)
-    return float(_RankedClass(scores, targets, unit, len(scores)).values(weights)[0])
+class RankedPrecision:
+    """One class's scores, the greatest first, for the average precision under many weightings.
+
+    sum over distinct scores of precision times the gain in recall (scikit-learn's definition), with
+    a weight for each image.
+    """
+
+    def __init__(self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> None:
+        """Sort the scores (N,) of images with a target (N,), each of a unit (N,)."""
+        order = np.argsort(-scores, kind="stable")
+        self._unit, self._positive = unit[order], targets[order] == 1
+        falling = scores[order]
+        self._ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The figure under each of K weightings of the units, int32 (units, K) -> float64 (K,)."""
+        return np.array([self._value(one) for one in weights.T.copy()])
+
+    def _value(self, weights: np.ndarray) -> float:
+        each = weights[self._unit]
+        found = np.cumsum(each * self._positive)[self._ends]
+        if not found[-1]:
+            return float("nan")
+        shown = np.cumsum(each)[self._ends]
+        gained = np.diff(found, prepend=0)
+        return float((gained * found / np.maximum(shown, 1)).sum() / found[-1])
 
 
-def bootstrap_auroc(
-    scores: Scores, replicates: int = REPLICATES, seed: int = 0, *, by_image: bool = False
-) -> Intervals:
-    """95 % intervals of every class's AUROC and of the means.
+def bootstrap_auroc(scores: Scores, bootstrap: PatientBootstrap) -> Intervals:
+    """95 % intervals of every class's AUROC and average precision, and of the means.
 
     Args:
         scores: at least two patients.
-        replicates: number of bootstrap.
-        seed: of the bootstrap.
-        by_image: draw images instead of patients; too narrow, kept for comparison.
+        bootstrap: of these images' patients.
 
     Returns:
         `n/a` (NaN) for a class with fewer than 5 positive or negative patients. A replicate's mean
         is over the classes that have an AUROC in the data; a replicate in which one of them has
         no positive or no negative is averaged over the others, and counted.
     """
-    values = replicate_aurocs(scores, replicates, seed, by_image=by_image)
+    values = replicate_aurocs(scores, bootstrap)
     has_value = np.array([0 < t.sum() < len(t) for t in scores.targets.T])
     classes = {
         name: interval_of(values[:, column]) if enough_patients(scores, column) else NO_INTERVAL
@@ -197,112 +288,46 @@ def bootstrap_auroc(
         classes,
         _mean_interval(values, has_value & is_finding),
         _mean_interval(values, has_value),
-        _precision_intervals(scores, replicates, seed, by_image),
+        _precision_intervals(scores, bootstrap),
     )
 
 
 def replicate_aurocs(
-    scores: Scores,
-    replicates: int,
-    seed: int,
-    *,
-    by_image: bool = False,
-    groups: Sequence[np.ndarray] | None = None,
+    scores: Scores, bootstrap: PatientBootstrap, *, groups: Sequence[np.ndarray] | None = None
 ) -> np.ndarray:
     """The AUROC of every class in every replicate.
 
     Args:
         scores: N images.
-        replicates: R bootstrap.
-        seed: of the bootstrap.
-        by_image: draw images instead of patients.
+        bootstrap: of these images' patients; the same one for scores that are compared.
         groups: masks (N,); each draw is then scored once for each group's images alone, so that
             two groups can be compared although patients stand in both.
 
     Returns:
         float64 (R, D), or (R, groups, D); NaN where there is no AUROC.
     """
-    unit = _units(scores, by_image)
-    units = int(unit.max()) + 1  # of all: a group may lack some of them
+    unit, units = bootstrap.unit, bootstrap.units  # of all: a group may lack some of them
     masks = [np.ones(len(unit), bool)] if groups is None else groups
     ranked = [
-        [
-            _RankedClass(given[mask], truth[mask], unit[mask], units)
-            for given, truth in zip(scores.probabilities.T, scores.targets.T, strict=True)
-        ]
+        RankedAuroc(given[mask], truth[mask], unit[mask], units)
         for mask in masks
+        for given, truth in zip(scores.probabilities.T, scores.targets.T, strict=True)
     ]
-
-    figures = [one.values for group in ranked for one in group]
-    values = _replicated(figures, unit, replicates, seed)
-    return values if groups is None else values.reshape(replicates, len(masks), len(scores.classes))
-
-
-def _replicated(
-    figures: Sequence[Callable[[np.ndarray], np.ndarray]],
-    unit: np.ndarray,
-    replicates: int,
-    seed: int,
-) -> np.ndarray:
-    """The figures under each draw of units, which gives every unit a weight: (R, figures)."""
-    count = int(unit.max()) + 1
-    values = np.empty((replicates, len(figures)))
-    for start in range(0, replicates, BLOCK):
-        block = range(start, min(start + BLOCK, replicates))
-        drawn_units = [
-            keyed_generator("bootstrap", seed, number).integers(0, count, count) for number in block
-        ]
-        counts = [np.bincount(drawn, minlength=count) for drawn in drawn_units]
-        weights = np.stack(counts, axis=1).astype(np.int32)
-        for column, figure in enumerate(figures):
-            values[start : start + BLOCK, column] = figure(weights)
-    return values
+    values = bootstrap.replicate(ranked)
+    if groups is None:
+        return values
+    return values.reshape(bootstrap.replicates, len(masks), len(scores.classes))
 
 
-class _RankedPrecision:
-    """One class's scores for average precision, sorted once, the greatest first.
-
-    sum over distinct scores of precision times the gain in recall (scikit-learn's definition), with
-    a weight for each image.
-    """
-
-    def __init__(self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> None:
-        order = np.argsort(-scores, kind="stable")
-        self.unit, self.positive = unit[order], targets[order] == 1
-        falling = scores[order]
-        self.ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
-
-    def values(self, weights: np.ndarray) -> np.ndarray:
-        """The figure under each of K weightings of the units, int32 (units, K) -> float64 (K,)."""
-        return np.array([self._value(one) for one in weights.T.copy()])
-
-    def _value(self, weights: np.ndarray) -> float:
-        each = weights[self.unit]
-        found = np.cumsum(each * self.positive)[self.ends]
-        if not found[-1]:
-            return float("nan")
-        shown = np.cumsum(each)[self.ends]
-        gained = np.diff(found, prepend=0)
-        return float((gained * found / np.maximum(shown, 1)).sum() / found[-1])
-
-
-def _precision_intervals(
-    scores: Scores, replicates: int, seed: int, by_image: bool
-) -> dict[str, Interval]:
-    unit = _units(scores, by_image)
+def _precision_intervals(scores: Scores, bootstrap: PatientBootstrap) -> dict[str, Interval]:
     columns = [c for c in range(len(scores.classes)) if enough_patients(scores, c)]
     ranked = [
-        _RankedPrecision(scores.probabilities[:, c], scores.targets[:, c], unit) for c in columns
+        RankedPrecision(scores.probabilities[:, c], scores.targets[:, c], bootstrap.unit)
+        for c in columns
     ]
-    values = _replicated([one.values for one in ranked], unit, replicates, seed)
+    values = bootstrap.replicate(ranked)
     found = dict.fromkeys(scores.classes, NO_INTERVAL)
     return found | {scores.classes[c]: interval_of(values[:, i]) for i, c in enumerate(columns)}
-
-
-def _units(scores: Scores, by_image: bool) -> np.ndarray:
-    if by_image:
-        return np.arange(len(scores.images))
-    return np.unique(scores.patients, return_inverse=True)[1]
 
 
 def enough_patients(scores: Scores, column: int) -> bool:
@@ -317,10 +342,16 @@ def row_means(values: np.ndarray) -> np.ndarray:
     have = ~np.isnan(values)
     count = have.sum(axis=1)
     sums = np.where(have, values, 0).sum(axis=1)
-    return np.divide(sums, count, out=np.full(len(values), np.nan), where=count > 0)
+    return _divide(sums, count)
 
 
 def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:
     picked = values[:, chosen]
     fewer = int(np.isnan(picked).any(axis=1).sum())
     return replace(interval_of(row_means(picked)), left_out=fewer)
+
+
+def _divide(values: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """NaN where the divisor (K,) is 0."""
+    divided = np.full(len(by), np.nan)
+    return np.divide(values, by, out=divided, where=by > 0)

@@ -18,13 +18,14 @@ from chexnet.evaluation.bootstrap import (
     NO_INTERVAL,
     REPLICATES,
     Interval,
+    PatientBootstrap,
     enough_patients,
     interval_of,
     replicate_aurocs,
     row_means,
 )
 from chexnet.evaluation.metrics import Scores, auroc
-from chexnet.evaluation.summary import bounds, number
+from chexnet.evaluation.summary import number
 from chexnet.labels import FINDINGS
 
 MEAN = "Mean of the findings"
@@ -62,14 +63,15 @@ def compare(
     Args:
         first: A.
         second: B, of the same images in any order.
-        replicates: bootstrap bootstrap.
+        replicates: bootstrap draws.
         seed: of the bootstrap.
 
     Raises:
         DataError: other images, or no class in common.
     """
     first, second = _aligned(first, second)
-    drawn = replicate_aurocs(first, replicates, seed) - replicate_aurocs(second, replicates, seed)
+    bootstrap = PatientBootstrap(first.patients, replicates, seed)
+    drawn = replicate_aurocs(first, bootstrap) - replicate_aurocs(second, bootstrap)
     values = [auroc(one.probabilities, one.targets) for one in (first, second)]
     found = {}
     for column, name in enumerate(first.classes):
@@ -126,7 +128,7 @@ def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
             "a": number(one.first),
             "b": number(one.second),
             "difference": number(one.value),
-            "interval": bounds(one.interval),
+            "interval": one.interval.as_dict(),
             "p": number(one.p),
             "classes": one.n_classes,
         }

@@ -51,7 +51,7 @@ def leakage(
         scheme: see `make_split`.
         part: `val` or `test`; everything outside of it is what a patient is remembered by.
         seed: of the split and of the intervals.
-        replicates: bootstrap bootstrap.
+        replicates: bootstrap draws.
 
     Raises:
         DataError: see `make_split`.

@@ -147,12 +147,12 @@ def as_dict(tables: dict[str, dict[str, BoxFigures]]) -> dict[str, Any]:
                 "targets": row.count,
                 "patients": row.patients,
                 "peak_in_box": row.hits,
-                "interval": _bounds(row.interval),
+                "interval": row.interval.as_dict(),
                 "gain_over_average_box": row.gain,
-                "gain_interval": _bounds(row.gain_interval),
+                "gain_interval": row.gain_interval.as_dict(),
                 **{
                     kind: {
-                        str(least): {"share": share, "interval": _bounds(interval)}
+                        str(least): {"share": share, "interval": interval.as_dict()}
                         for least, (share, interval) in shares.items()
                     }
                     for kind, shares in (("iou", row.iou), ("iobb", row.iobb))
@@ -162,7 +162,3 @@ def as_dict(tables: dict[str, dict[str, BoxFigures]]) -> dict[str, Any]:
         }
         for size, rows in tables.items()
     }
-
-
-def _bounds(interval: Interval) -> list[float] | None:
-    return [interval.low, interval.high] if interval.known else None

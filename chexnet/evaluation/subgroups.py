@@ -13,6 +13,7 @@ import pandas as pd
 from chexnet.evaluation.bootstrap import (
     REPLICATES,
     Interval,
+    PatientBootstrap,
     enough_patients,
     interval_of,
     replicate_aurocs,
@@ -88,11 +89,12 @@ def by_group(
     Args:
         scores: of N images.
         groups: see `membership`; an attribute with one group alone is left out.
-        replicates: bootstrap bootstrap.
+        replicates: bootstrap draws.
         seed: of the bootstrap.
     """
+    bootstrap = PatientBootstrap(scores.patients, replicates, seed)
     found: dict[str, dict[str, Summary]] = {}
-    gaps = []
+    gaps: list[Gap] = []
     for attribute, column in groups.items():
         masks = {str(name): column == name for name in np.unique(column)}
         if len(masks) < 2:
@@ -101,7 +103,7 @@ def by_group(
         found[attribute] = {
             name: summarise(part, replicates=replicates, seed=seed) for name, part in parts.items()
         }
-        gaps += _gaps(attribute, scores, masks, parts, found[attribute], replicates, seed)
+        gaps += _gaps(attribute, scores, masks, parts, found[attribute], bootstrap)
     return Subgroups(found, max(gaps, key=lambda gap: gap.value, default=None))
 
 
@@ -111,8 +113,7 @@ def _gaps(
     masks: dict[str, np.ndarray],
     parts: dict[str, Scores],
     figures: dict[str, Summary],
-    replicates: int,
-    seed: int,
+    bootstrap: PatientBootstrap,
 ) -> list[Gap]:
     """Each pair of groups, over the findings with enough patients in both."""
     names = [name for name in masks if name != UNKNOWN]
@@ -132,18 +133,14 @@ def _gaps(
             columns = sorted(known[first] & known[second])
             if 2 * len(columns) < wanted or not columns:
                 continue
-            if drawn is None and replicates:
-                drawn = replicate_aurocs(
-                    scores, replicates, seed, groups=[masks[name] for name in names]
-                )
+            if drawn is None:
+                drawn = replicate_aurocs(scores, bootstrap, groups=[masks[name] for name in names])
             difference = float(
                 (figures[first].auroc[columns] - figures[second].auroc[columns]).mean()
             )
             better, worse = (first, second) if difference >= 0 else (second, first)
-            values = np.empty(0)
-            if drawn is not None:
-                pair = [drawn[:, names.index(name)][:, columns] for name in (better, worse)]
-                values = (pair[0] - pair[1]).mean(axis=1)
+            pair = [drawn[:, names.index(name)][:, columns] for name in (better, worse)]
+            values = (pair[0] - pair[1]).mean(axis=1)
             gaps.append(
                 Gap(attribute, better, worse, abs(difference), len(columns), interval_of(values))
             )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Interval, Intervals, bootstrap_auroc
+from chexnet.evaluation.bootstrap import Intervals, PatientBootstrap, bootstrap_auroc
 from chexnet.evaluation.metrics import (
     Mean,
     Scores,
@@ -50,6 +50,7 @@ class Summary:
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     """Compute the figures; with `replicates`, also their intervals by patient bootstrap."""
     values = auroc(scores.probabilities, scores.targets)
+    bootstrap = PatientBootstrap(scores.patients, replicates, seed)
     return Summary(
         classes=scores.classes,
         images=len(scores.images),
@@ -60,7 +61,7 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         findings=mean_of(values, scores.classes, findings_only=True),
         all_classes=mean_of(values, scores.classes, findings_only=False),
         loss=log_loss(scores.probabilities, scores.targets),
-        intervals=bootstrap_auroc(scores, replicates, seed) if replicates else None,
+        intervals=bootstrap_auroc(scores, bootstrap) if replicates else None,
         replicates=replicates,
     )
 
@@ -76,8 +77,8 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         }
         | (
             {
-                "interval": bounds(intervals.classes[name]),
-                "average_precision_interval": bounds(intervals.average_precision[name]),
+                "interval": intervals.classes[name].as_dict(),
+                "average_precision_interval": intervals.average_precision[name].as_dict(),
             }
             if intervals
             else {}
@@ -86,17 +87,16 @@ def as_dict(summary: Summary) -> dict[str, Any]:
     }
     # The keys are those of files that exist already.
     means = {"findings": summary.findings, "rows": summary.all_classes}
-    mean_intervals = {
-        "findings": intervals.findings if intervals else None,
-        "rows": intervals.all_classes if intervals else None,
-    }
+    mean_intervals = (
+        {"findings": intervals.findings, "rows": intervals.all_classes} if intervals else {}
+    )
     return {
         "images": summary.images,
         "patients": summary.patients,
         "classes": per_class,
         "mean_auroc": {
             key: {"value": number(mean.value), "of": mean.n_defined, "all": mean.n_classes}
-            | ({"interval": bounds(mean_intervals[key])} if intervals else {})
+            | ({"interval": mean_intervals[key].as_dict()} if intervals else {})
             for key, mean in means.items()
         },
         "loss": summary.loss,
@@ -106,12 +106,3 @@ def as_dict(summary: Summary) -> dict[str, Any]:
 def number(value: float) -> float | None:
     """A plain number; None for NaN."""
     return None if np.isnan(value) else float(value)
-
-
-def bounds(interval: Interval) -> dict[str, Any]:
-    """An interval as plain values."""
-    return {
-        "low": number(interval.low),
-        "high": number(interval.high),
-        "draws_left_out": interval.left_out,
-    }

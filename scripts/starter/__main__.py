@@ -13,10 +13,9 @@ app = new_app()
 
 SEEDS = {"first": 1, "mixed": 3, "unseen": 2}
 """Seeds of the phantoms; no two share a patient, and the demo's examples have another."""
-IMAGES = Path(__file__).parents[2] / "weights" / "real_images.txt"
 BEST = "best_chexnet_params.pth"
 
-# Phantoms alone first, at half the size, where a pass is three times as quick. Nothing is
+# Phantoms alone first, at half the size, where an epoch is three times as quick. Nothing is
 # pre-trained, so the learning rate is ten times the plain recipe's. The mixture then has the strong
 # recipe, at half the size and at the whole.
 PHANTOMS = (
@@ -32,7 +31,7 @@ def starter(
     nih: Annotated[Path, typer.Option(help="Folder of NIH's download, or of a part of it.")],
     images: Annotated[
         Path, typer.Option(help="List of the radiographs to train on, one name a line.")
-    ] = IMAGES,
+    ] = Path("weights/real_images.txt"),
     out: Out = Path("runs/starter"),
     weights: Annotated[Path, typer.Option(help="File of the starter weights.")] = Path(
         "weights/starter.pth"
@@ -43,7 +42,7 @@ def starter(
     size: Annotated[int, typer.Option(min=128, help="Side of the input in pixels.")] = 256,
     epochs: Annotated[
         tuple[int, int, int],
-        typer.Option(help="Passes: phantoms and mixture at half the size, mixture at the whole."),
+        typer.Option(help="Epochs: phantoms and mixture at half the size, mixture at the whole."),
     ] = (10, 12, 4),
     bf16: Annotated[str, typer.Option(help="bfloat16: auto (on CUDA), on or off.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

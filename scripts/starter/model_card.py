@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from chexnet.evaluation.report.tables import format_interval, format_value
 from chexnet.labels import FINDINGS, spoken
 from chexnet.metadata import better_than_guessing
 from chexnet.model import load_weights
@@ -69,12 +70,12 @@ def _student(scored: dict[str, Any]) -> str:
     others = [name for name in measured if name not in surely]
     unknown = [name for name in FINDINGS if name not in measured]
     mean = scored["mean_auroc"]["findings"]
-    low, high = mean["interval"]["low"], mean["interval"]["high"]
     text = (
         f"On {scored['images']} real radiographs that it never saw, the mean AUROC of "
-        f"{mean['of']} findings was {mean['value']:.3f} (95 % interval {low:.3f}-{high:.3f}); 0.5 "
-        f"is guessing, 1 is perfect. It was surely better than guessing on {_listed(surely)}. For "
-        f"{_listed(others)} that is not shown by so few pictures"
+        f"{mean['of']} findings was {format_value(mean['value'])} (95 % interval "
+        f"{format_interval(mean['interval'])}); 0.5 is guessing, 1 is perfect. It was surely "
+        f"better than guessing on {_listed(surely)}. For {_listed(others)} "
+        "that is not shown by so few pictures"
         + (f", and nothing can be said of {_listed(unknown)}: no such picture." if unknown else ".")
     )
     return f"## What that means for a student\n\n{_filled(text)}\n"
@@ -94,16 +95,16 @@ def _what(weights: Path, about: Any, runs: list[Path], made_by: str) -> str:
     text = (
         f"`{weights.name}`: DenseNet-121 for pictures of {size} x {size} pixels (heatmaps of "
         f"{size // 32} x {size // 32} cells), {weights.stat().st_size / 1e6:.1f} MB; parameters in "
-        f"half precision, BatchNorm's statistics in single. First {spent[0][0]} passes over drawn "
+        f"half precision, BatchNorm's statistics in single. First {spent[0][0]} epochs over drawn "
         f"phantoms at {size // 2} px ({spent[0][1]:.0f} minutes). Then, with the strong recipe, "
         f"over {images['train'] - drawn['train']:,} real radiographs of NIH's train_val list and "
-        f"{drawn['train']:,} other phantoms: {spent[1][0]} passes at {size // 2} px "
+        f"{drawn['train']:,} other phantoms: {spent[1][0]} epochs at {size // 2} px "
         f"({spent[1][1]:.0f} minutes) and {spent[2][0]} at {size} px ({spent[2][1]:.0f} minutes). "
         f"{images['val']:,} pictures of other patients, {images['val'] - drawn['val']:,} of them "
-        f"real, chose the best pass, and with {images['test']:,} more phantoms the thresholds; the "
-        f"{figures['images']:,} real ones alone the calibration (mean AUROC on them "
-        f"{_number(figures['mean_auroc']['findings']['value'])}"
-        f", which chose the pass and is therefore a little too good). {made['date'][:10]}, torch "
+        f"real, chose the best epoch, and with {images['test']:,} more phantoms the thresholds; "
+        f"the {figures['images']:,} real ones alone the calibration (mean AUROC on them "
+        f"{format_value(figures['mean_auroc']['findings']['value'])}"
+        f", which chose the epoch and is therefore a little too good). {made['date'][:10]}, torch "
         f"{made['torch']}, {machine}, shared with other work. No test image was looked at before "
         "the weights were stored."
     )
@@ -149,13 +150,13 @@ def _auroc(kind: str, scored: dict[str, Any]) -> str:
         one = scored["classes"].get(name)
         if one:
             lines.append(
-                f"| {spoken(name)} | {one['positives']} | {_number(one['auroc'])} | "
-                f"{_bounds(one['interval'])} |"
+                f"| {spoken(name)} | {one['positives']} | {format_value(one['auroc'])} | "
+                f"{format_interval(one['interval'])} |"
             )
     mean = scored["mean_auroc"]["findings"]
     lines.append(
-        f"| **Mean of {mean['of']} of {mean['all']} findings** | | **{_number(mean['value'])}** | "
-        f"{_bounds(mean['interval'])} |\n"
+        f"| **Mean of {mean['of']} of {mean['all']} findings** | | "
+        f"**{format_value(mean['value'])}** | {format_interval(mean['interval'])} |\n"
     )
     return "\n".join(lines)
 
@@ -190,12 +191,11 @@ def _pointing(title: str, located: dict[str, Any], *, each: bool = False) -> str
         "are smaller than a cell of the map is counted apart."
     )
     whole = located["boxes"]["all"]["All"]
-    shown = "n/a" if whole["interval"] is None else "{:.3f}-{:.3f}".format(*whole["interval"])
     hits = whole["peak_in_box"]
     together = (
-        f"All {whole['targets']:,} boxed findings together: {hits['heatmap']:.3f} ({shown}); the "
-        f"average box's centre {hits['average box']:.3f}, a random point "
-        f"{hits['random point']:.3f}."
+        f"All {whole['targets']:,} boxed findings together: {hits['heatmap']:.3f} "
+        f"({format_interval(whole['interval'])}); the average box's centre "
+        f"{hits['average box']:.3f}, a random point {hits['random point']:.3f}."
     )
     lines = [f"### {title}\n"] + ([_filled(text) + "\n"] if not each else [])
     lines.append(f"{_filled(together)}\n")
@@ -211,12 +211,11 @@ def _pointing(title: str, located: dict[str, Any], *, each: bool = False) -> str
         ]
         for name in [*sorted(set(rows) - {"All"}), "All"]:
             row, bold = rows[name], "**" if name == "All" else ""
-            hits, low_high = row["peak_in_box"], row["interval"]
-            shown = "n/a" if low_high is None else "-".join(f"{v:.3f}" for v in low_high)
+            hits = row["peak_in_box"]
             lines.append(
                 f"| {bold}{spoken(name)}{bold} | {row['targets']} | "
-                f"{bold}{hits['heatmap']:.3f}{bold} | {shown} | {hits['average box']:.3f} | "
-                f"{hits['random point']:.3f} |"
+                f"{bold}{hits['heatmap']:.3f}{bold} | {format_interval(row['interval'])} | "
+                f"{hits['average box']:.3f} | {hits['random point']:.3f} |"
             )
         lines.append("")
     return "\n".join(lines)
@@ -235,13 +234,3 @@ network (see the README one folder up), and open the demo on it: `python -m demo
 
 def _filled(text: str) -> str:
     return textwrap.fill(text, 100, break_on_hyphens=False)
-
-
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
-
-
-def _bounds(found: dict[str, Any]) -> str:
-    if found["low"] is None:
-        return "n/a"
-    return f"{found['low']:.3f}-{found['high']:.3f}"

@@ -4,12 +4,17 @@ from sklearn.metrics import roc_auc_score
 
 from chexnet.evaluation.bootstrap import (
     PatientBootstrap,
+    RankedAuroc,
+    RankedPrecision,
     bootstrap_auroc,
-    exact_auroc,
     replicate_aurocs,
 )
 from chexnet.evaluation.metrics import Scores
 from chexnet.rng import keyed_generator
+
+
+def bootstrap_of(scores: Scores, replicates: int, seed: int = 0) -> PatientBootstrap:
+    return PatientBootstrap(scores.patients, replicates, seed)
 
 
 def clustered(patients: int, seed: int, *, images_each: int = 4, classes=("Mass",)) -> Scores:
@@ -31,6 +36,13 @@ def clustered(patients: int, seed: int, *, images_each: int = 4, classes=("Mass"
 TRUE_AUROC = 0.7602
 
 
+def unweighted(given: np.ndarray, targets: np.ndarray) -> float:
+    """The bootstrap's own AUROC in a draw that takes every image once."""
+    count = len(given)
+    [value] = RankedAuroc(given, targets, np.arange(count), count)(np.ones((count, 1), np.int32))
+    return value
+
+
 @pytest.mark.parametrize("digits", [None, 1])
 def test_the_bootstraps_own_auroc_is_scikit_learns(digits):
     random = np.random.default_rng(1)
@@ -39,16 +51,16 @@ def test_the_bootstraps_own_auroc_is_scikit_learns(digits):
         if targets.all() or not targets.any():
             continue
         given = random.random(200) if digits is None else random.random(200).round(digits)
-        assert exact_auroc(given, targets) == pytest.approx(roc_auc_score(targets, given), abs=1e-9)
+        assert unweighted(given, targets) == pytest.approx(roc_auc_score(targets, given), abs=1e-9)
 
 
 def test_without_positives_there_is_no_auroc():
-    assert np.isnan(exact_auroc(np.array([0.1, 0.4]), np.array([0, 0])))
+    assert np.isnan(unweighted(np.array([0.1, 0.4]), np.array([0, 0])))
 
 
 def test_a_replicate_equals_drawing_the_patients_images_by_hand():
     scores = clustered(30, seed=2, classes=("Mass", "Edema"))
-    values = replicate_aurocs(scores, replicates=5, seed=4)
+    values = replicate_aurocs(scores, bootstrap_of(scores, 5, 4))
     unique = sorted(set(scores.patients))
     rows = {name: [i for i, p in enumerate(scores.patients) if p == name] for name in unique}
     for number in range(5):
@@ -66,7 +78,7 @@ def test_a_groups_replicates_are_those_of_its_images_whoever_it_lacks():
     last = np.array(scores.patients) == sorted(set(scores.patients))[-1]
     negative = scores.targets[:, 0] == 0
     masks = [~last, np.zeros(len(last), bool), negative, ~negative]
-    values = replicate_aurocs(scores, 5, 4, groups=masks)
+    values = replicate_aurocs(scores, bootstrap_of(scores, 5, 4), groups=masks)
     unique = sorted(set(scores.patients))
     for number in range(5):
         drawn = keyed_generator("bootstrap", 4, number).integers(0, 30, 30)
@@ -79,9 +91,35 @@ def test_a_groups_replicates_are_those_of_its_images_whoever_it_lacks():
     assert np.isnan(values[:, 2:, 0]).all()  # no positive, no negative
 
 
+def test_counts_are_drawn_with_the_patients_of_the_same_draw():
+    """Each draw's intervals and AUROCs are of the same images, whoever asks first."""
+    scores = clustered(30, seed=2)
+    bootstrap = bootstrap_of(scores, 70, 4)  # more than a block
+    hits = (scores.probabilities[:, 0] >= 0.5).astype(float)
+    unique = sorted(set(scores.patients))
+    rows = {name: [i for i, p in enumerate(scores.patients) if p == name] for name in unique}
+    means = []
+    for number in range(70):
+        drawn = keyed_generator("bootstrap", 4, number).integers(0, 30, 30)
+        means.append(hits[[row for patient in drawn for row in rows[unique[patient]]]].mean())
+    found = bootstrap.mean(hits)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+    assert [block.shape for block in bootstrap.blocks] == [(30, 64), (30, 6)]
+    assert {int(block.sum(axis=0).min()) for block in bootstrap.blocks} == {30}
+
+
+def test_no_draws_give_no_interval():
+    scores = clustered(30, seed=2)
+    none = bootstrap_of(scores, 0)
+    assert not none.mean(np.ones(len(scores.images))).known
+    assert replicate_aurocs(scores, none).shape == (0, 1)
+
+
 def test_intervals_are_a_function_of_the_seed():
     scores = clustered(40, seed=0)
-    first, again, other = (bootstrap_auroc(scores, 200, seed) for seed in (1, 1, 2))
+    first, again, other = (
+        bootstrap_auroc(scores, bootstrap_of(scores, 200, seed)) for seed in (1, 1, 2)
+    )
     assert first == again
     assert first != other
 
@@ -96,8 +134,8 @@ def coverage(studies: int, replicates: int) -> tuple[float, float]:
     for number in range(studies):
         scores = clustered(100, seed=number)
         for by_image in hits:
-            interval = bootstrap_auroc(scores, replicates, number, by_image=by_image)
-            one = interval.classes["Mass"]
+            draws = PatientBootstrap(scores.patients, replicates, number, by_image=by_image)
+            one = bootstrap_auroc(scores, draws).classes["Mass"]
             hits[by_image] += one.low <= TRUE_AUROC <= one.high
     return hits[False] / studies, hits[True] / studies
 
@@ -121,7 +159,7 @@ def test_under_five_positive_patients_there_is_no_interval():
     scores = clustered(40, seed=3, classes=("Mass", "Edema"))
     keep = [str(p) for p in range(4)]
     scores.targets[:, 1] = np.isin(scores.patients, keep)
-    intervals = bootstrap_auroc(scores, 100)
+    intervals = bootstrap_auroc(scores, bootstrap_of(scores, 100))
     assert intervals.classes["Mass"].known
     assert not intervals.classes["Edema"].known
 
@@ -129,16 +167,16 @@ def test_under_five_positive_patients_there_is_no_interval():
 def test_draws_without_a_positive_are_left_out_and_counted():
     scores = clustered(40, seed=3)
     scores.targets[:, 0] = np.isin(scores.patients, [str(p) for p in range(5)])
-    interval = bootstrap_auroc(scores, 400).classes["Mass"]
-    values = replicate_aurocs(scores, 400, 0)[:, 0]
+    interval = bootstrap_auroc(scores, bootstrap_of(scores, 400)).classes["Mass"]
+    values = replicate_aurocs(scores, bootstrap_of(scores, 400))[:, 0]
     assert interval.left_out == np.isnan(values).sum() > 0
     assert interval.low == pytest.approx(np.nanpercentile(values, 2.5))
 
 
 def test_the_means_interval_is_over_the_findings_alone():
     scores = clustered(60, seed=5, classes=("Mass", "Edema", "No Finding"))
-    values = replicate_aurocs(scores, 200, 0)
-    intervals = bootstrap_auroc(scores, 200)
+    values = replicate_aurocs(scores, bootstrap_of(scores, 200))
+    intervals = bootstrap_auroc(scores, bootstrap_of(scores, 200))
     findings = np.percentile(values[:, :2].mean(axis=1), [2.5, 97.5])
     rows = np.percentile(values.mean(axis=1), [2.5, 97.5])
     assert (intervals.findings.low, intervals.findings.high) == pytest.approx(tuple(findings))
@@ -169,14 +207,12 @@ def test_a_share_of_all_or_nothing_keeps_its_doubt():
 def test_a_weighted_average_precision_is_scikit_learns():
     from sklearn.metrics import average_precision_score
 
-    from chexnet.evaluation.bootstrap import _RankedPrecision
-
     random = np.random.default_rng(4)
     for digits in (None, 1):
         given = random.random(150) if digits is None else random.random(150).round(digits)
         targets = (random.random(150) < 0.3).astype(np.int8)
         weights = random.integers(0, 4, (150, 3))
-        found = _RankedPrecision(given, targets, np.arange(150)).values(weights)
+        found = RankedPrecision(given, targets, np.arange(150))(weights)
         expected = [average_precision_score(targets, given, sample_weight=w) for w in weights.T]
         assert found == pytest.approx(expected, abs=1e-9)
 
@@ -186,5 +222,5 @@ def test_average_precision_has_an_interval_round_it():
 
     scores = clustered(80, seed=5)
     [value] = average_precision(scores.probabilities, scores.targets)
-    interval = bootstrap_auroc(scores, 200).average_precision["Mass"]
+    interval = bootstrap_auroc(scores, bootstrap_of(scores, 200)).average_precision["Mass"]
     assert interval.low < value < interval.high

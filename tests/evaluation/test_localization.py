@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,13 @@ from chexnet.evaluation.localization import (
     peak,
     pointing,
 )
-from chexnet.evaluation.localization_summary import LARGE, SMALL, score_maps, summarise_maps
+from chexnet.evaluation.localization_summary import (
+    LARGE,
+    SMALL,
+    as_dict,
+    score_maps,
+    summarise_maps,
+)
 from chexnet.evaluation.report.tables import localization_text
 
 
@@ -127,6 +135,9 @@ def test_maps_that_point_right_are_told_from_controls_that_do_not():
     assert whole.gain_interval.low <= whole.gain <= whole.gain_interval.high
     assert tables[SMALL]["Mass"].count == 20
     assert "smaller than a cell" in localization_text(tables)
+    stored = json.loads(json.dumps(as_dict(tables), allow_nan=False))[LARGE]["All"]
+    assert set(stored["interval"]) == {"low", "high", "draws_left_out"}
+    assert stored["iou"]["0.1"]["interval"] == whole.iou[0.1][1].as_dict()
 
 
 def random_place(image: str) -> np.ndarray:

@@ -161,12 +161,38 @@ def test_thresholds_are_not_chosen_on_the_patients_they_are_scored_on(
     assert not (tmp_path / "eval-test").exists()
 
 
-def test_two_files_are_compared(folder, tmp_path, shown):
+def test_two_files_are_compared_and_the_old_option_says_where_it_went(folder, tmp_path, here):
     files = (folder / "test-a.csv", folder / "test-b.csv")
-    shown("eval", "--data", folder, "--compare", *files, "--out", tmp_path)
-    found = json.loads((tmp_path / "eval-test" / "comparison.json").read_text())["differences"]
-    assert found["Mass"]["difference"] > 0.1
-    assert found["Mass"]["p"] < 0.01
+    options = ("--data", folder, "--replicates", 200)
+    done = here("compare", *files, *options, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    rows = [line for line in done.stdout.splitlines() if line.startswith("Mass")]
+    assert len(rows) == 1
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    mass = found["differences"]["Mass"]
+    assert (found["a"], found["b"]) == ("test-a.csv", "test-b.csv")
+    assert mass["difference"] > 0.1
+    assert mass["p"] < 0.01
+    assert set(mass["interval"]) == {"low", "high", "draws_left_out"}
+
+    old = here("eval", *options, "--compare", *files, "--out", tmp_path)
+    assert old.returncode == 0, old.stderr
+    [line] = old.stderr.splitlines()
+    assert "python -m scripts.compare A.csv B.csv" in line
+    again = json.loads((tmp_path / "eval-test" / "comparison.json").read_text())
+    assert again["differences"] == found["differences"]
+    assert again["facts"] == found["facts"]
+
+
+def test_images_outside_the_part_are_compared_only_when_asked(folder, tmp_path, refused, shown):
+    files = (folder / "val-a.csv", folder / "val-b.csv")
+    options = ("--data", folder, "--out", tmp_path, "--replicates", 20)
+    assert "are not in the test part" in refused("compare", *files, *options)
+    assert not (tmp_path / "comparison.json").exists()
+    shown("compare", *files, *options, "--split", "val")
+    assert "Scored: all." in shown("compare", *files, *options, "--split", "all")
+    assert "LEAKY" in shown("compare", *files, *options, "--allow-leak", "--partial")
 
 
 def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, tmp_path, shown):

@@ -13,6 +13,7 @@ from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
 from chexnet.inference.predictor import Predictor
 from chexnet.phantom.dataset import draw_phantoms
+from scripts.starter.model_card import _pointing
 from tests.conftest import NIH, ROOT, needs_nih
 
 WEIGHTS = ROOT / "weights" / "starter.pth"
@@ -47,6 +48,34 @@ def test_the_card_says_first_what_was_seen_and_how_to_make_it_again():
     names = (WEIGHTS.parent / "real_images.txt").read_text().split()
     assert len(names) == len(set(names)) == 1585
     assert all(name.endswith(".png") for name in names)
+
+
+def test_figures_of_boxes_are_read_from_new_and_old_files():
+    """Until localization.json had intervals as the other files have, they were `[low, high]`."""
+    hits = dict.fromkeys(("heatmap", "average box", "random point", "untrained"), 0.5)
+
+    def shown(whole: object, one: object) -> str:
+        boxes = {
+            "all": {"All": {"targets": 9, "peak_in_box": hits, "interval": whole}},
+            "at least a cell": {
+                "All": {"targets": 9, "peak_in_box": hits, "interval": whole},
+                "Mass": {"targets": 9, "peak_in_box": hits, "interval": one},
+            },
+        }
+        return _pointing("Phantoms", {"boxes": boxes, "method": "m", "cells": "8 x 8"}, each=True)
+
+    none = {"low": None, "high": None, "draws_left_out": 0}
+    new = shown({"low": 0.25, "high": 0.75, "draws_left_out": 0}, none)
+    assert new == shown([0.25, 0.75], None)
+    assert "(0.250-0.750)" in new
+    assert "| Mass | 9 | 0.500 | n/a |" in new
+
+
+def test_help_names_no_folder_of_this_machine(here, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    done = here("starter", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "[default: weights/real_images.txt]" in done.stdout
 
 
 @needs_nih

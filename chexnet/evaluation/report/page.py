@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ from chexnet.data.splits import LEAKY
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.bootstrap import Interval
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
@@ -37,7 +37,7 @@ from chexnet.evaluation.report.cases import (
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.published import PUBLISHED, Published, interval_relation, same_split
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.tables import facts_text, format_interval, format_value
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
 from chexnet.files import write_text
@@ -195,16 +195,6 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _figure(value: float, digits: int = 3) -> str:
-    return "n/a" if np.isnan(value) else f"{value:.{digits}f}"
-
-
-def _span(interval: Interval | None, digits: int = 3) -> str:
-    if interval is None or not interval.known:
-        return "n/a"
-    return f"{interval.low:.{digits}f}\u2013{interval.high:.{digits}f}"
-
-
 def _markdown(value: Any) -> str:
     """Text that stays text in Markdown, also within a table."""
     flat = " ".join(str(value).split())
@@ -219,7 +209,11 @@ def _environment(**options: Any) -> Environment:
         lstrip_blocks=True,
         **options,
     )
-    environment.filters |= {"figure": _figure, "span": _span, "spoken": spoken}
+    environment.filters |= {
+        "figure": format_value,
+        "span": partial(format_interval, between="\u2013"),
+        "spoken": spoken,
+    }
     environment.globals |= {"interval_relation": interval_relation, "same_split": _same_split}
     return environment
 

@@ -1,21 +1,57 @@
-"""Figures as the commands show them: tables of text."""
+"""Figures as text: how a number and an interval look, and the tables that the commands show."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.bootstrap import Interval, Intervals
-from chexnet.evaluation.comparison import Difference
-from chexnet.evaluation.localization_summary import BoxFigures
-from chexnet.evaluation.summary import Summary
+from chexnet.evaluation.bootstrap import Interval, Intervals, read_interval
 from chexnet.evaluation.thresholds import MEASURES, RULES
+
+if TYPE_CHECKING:  # they import torch and pandas, which a page that only formats does without
+    from chexnet.evaluation.assessment import Assessment
+    from chexnet.evaluation.comparison import Difference
+    from chexnet.evaluation.localization_summary import BoxFigures
+    from chexnet.evaluation.summary import Summary
 
 NAME_WIDTH = 22
 """Width of the name column; the longest label has 18 letters."""
 NAME_WIDTH_BOXES = 24
+
+
+def format_value(value: float | None, digits: int = 3, *, signed: bool = False) -> str:
+    """A figure with so many digits after the point, `n/a` for None and NaN."""
+    if value is None or np.isnan(value):
+        return "n/a"
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def format_interval(
+    interval: Interval | Mapping[str, Any] | Sequence[float] | None,
+    digits: int = 3,
+    *,
+    between: str = "-",
+    signed: bool = False,
+) -> str:
+    """An interval, for example `0.812-0.901`, or `n/a` where there is none.
+
+    Args:
+        interval: as computed, or as it stands in a JSON file, see `read_interval`.
+        digits: after the point.
+        between: what stands between the ends.
+        signed: show the sign of both.
+    """
+    found = read_interval(interval)
+    if not found.known:
+        return "n/a"
+    return between.join(format_value(end, digits, signed=signed) for end in (found.low, found.high))
+
+
+# The commands' tables show four digits, pages and cards three.
+_value = partial(format_value, digits=4)
+_interval = partial(format_interval, digits=4)
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
@@ -50,18 +86,18 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def validation_text(summary: Summary) -> str:
+def validation_text(summary: "Summary") -> str:
     """What training shows after each epoch: one row a class in alphabetical order, then means."""
     lines = ["Validation AUROC per class:"]
     for name, value in sorted(zip(summary.classes, summary.auroc, strict=True)):
-        lines.append(f"{name:<{NAME_WIDTH}}: {_figure(value)}")
+        lines.append(f"{name:<{NAME_WIDTH}}: {_value(value)}")
     lines.append(f"Mean AUROC: {summary.all_classes}")
     lines.append(f"Val Loss  : {summary.loss:.4f}")
     lines.append(f"Mean AUROC of the {summary.findings.n_classes} findings: {summary.findings}")
     return "\n".join(lines)
 
 
-def evaluation_text(summary: Summary, stamp: str = "") -> str:
+def evaluation_text(summary: "Summary", stamp: str = "") -> str:
     """The table that evaluation shows: positives, AUROC with interval and average precision."""
     intervals = summary.intervals
     lines = [f"{stamp} figures"] if stamp else []
@@ -70,10 +106,10 @@ def evaluation_text(summary: Summary, stamp: str = "") -> str:
         summary.classes, summary.positives, summary.auroc, summary.average_precision, strict=True
     )
     for name, positives, value, precision in sorted(rows):
-        interval = _range(intervals.classes[name] if intervals else None)
+        shown = _interval(intervals.classes[name] if intervals else None)
         lines.append(
-            f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_figure(value):>6}  {interval:<15}  "
-            f"{_figure(precision):>6}"
+            f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_value(value):>6}  {shown:<15}  "
+            f"{_value(precision):>6}"
         )
     for label, mean, interval in (
         (
@@ -83,10 +119,10 @@ def evaluation_text(summary: Summary, stamp: str = "") -> str:
         ),
         ("Mean of all rows", summary.all_classes, intervals.all_classes if intervals else None),
     ):
-        text = _range(interval)
+        shown = _interval(interval)
         note = str(mean).partition(" ")[2]
         lines.append(
-            f"{label:<{NAME_WIDTH}}  {'':>6}  {_figure(mean.value):>6}  {text:<15}  {note}".rstrip()
+            f"{label:<{NAME_WIDTH}}  {'':>6}  {_value(mean.value):>6}  {shown:<15}  {note}".rstrip()
         )
     lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {summary.loss:.4f}")
     lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
@@ -106,17 +142,7 @@ def _footnote(intervals: Intervals, replicates: int) -> str:
     return text + "."
 
 
-def _figure(value: float) -> str:
-    return "n/a" if np.isnan(value) else f"{value:.4f}"
-
-
-def _range(interval: Interval | None, digits: int = 4) -> str:
-    if interval is None or not interval.known:
-        return "n/a"
-    return f"{interval.low:.{digits}f}-{interval.high:.{digits}f}"
-
-
-def assessment_text(found: Assessment, stamp: str = "") -> str:
+def assessment_text(found: "Assessment", stamp: str = "") -> str:
     """AUROC, calibration, operating points at Youden's threshold, and subgroups."""
     parts = [evaluation_text(found.summary, stamp), _calibration(found)]
     if found.operating:
@@ -125,25 +151,24 @@ def assessment_text(found: Assessment, stamp: str = "") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def comparison_text(found: dict[str, Difference]) -> str:
+def comparison_text(found: "dict[str, Difference]") -> str:
     """One row a class, the mean last."""
     lines = [
         f"{'A less B':<{NAME_WIDTH}}  {'A':>6}  {'B':>6}  {'A-B':>7}  {'95 % interval':<17}  p"
     ]
     for name, one in found.items():
-        interval = f"{one.interval.low:+.4f} {one.interval.high:+.4f}"
-        shown = f"{interval:<17}  {one.p:.3f}" if one.interval.known else f"{'n/a':<17}  n/a"
-        values = (
-            f"{one.first:>6.4f}  {one.second:>6.4f}  {one.value:>+7.4f}"
-            if not np.isnan(one.first)
-            else f"{'n/a':>6}  {'n/a':>6}  {'n/a':>7}"
+        first, second = (_value(value) for value in (one.first, one.second))
+        value = _value(one.value, signed=True)
+        interval = _interval(one.interval, between=" ", signed=True)
+        lines.append(
+            f"{name:<{NAME_WIDTH}}  {first:>6}  {second:>6}  {value:>7}  {interval:<17}  "
+            f"{format_value(one.p)}"
         )
-        lines.append(f"{name:<{NAME_WIDTH}}  {values}  {shown}")
     lines.append("Both scored under the same draws of patients; p two-sided.")
     return "\n".join(lines)
 
 
-def _calibration(found: Assessment) -> str:
+def _calibration(found: "Assessment") -> str:
     if not found.chosen:
         return (
             "Calibration and thresholds: none. They are chosen on validation images, and here are "
@@ -162,7 +187,7 @@ def _calibration(found: Assessment) -> str:
     return "\n".join(lines)
 
 
-def _operating(found: Assessment, rule: str = "youden") -> str:
+def _operating(found: "Assessment", rule: str = "youden") -> str:
     points = found.operating[rule]
     given = sorted(found.prevalence.items())
     lines = [
@@ -170,7 +195,7 @@ def _operating(found: Assessment, rule: str = "youden") -> str:
         f"{'':<{NAME_WIDTH}}  {'threshold':>9}  " + "  ".join(f"{m:>11}" for m in MEASURES),
     ]
     for name, point in sorted(points.items()):
-        values = "  ".join(f"{_figure(point.values[m]):>11}" for m in MEASURES)
+        values = "  ".join(f"{_value(point.values[m]):>11}" for m in MEASURES)
         lines.append(f"{name:<{NAME_WIDTH}}  {point.threshold:>9.4f}  {values}")
     without = sorted(set(found.reliability) - set(points))
     if without:
@@ -181,14 +206,14 @@ def _operating(found: Assessment, rule: str = "youden") -> str:
     return "\n".join(lines)
 
 
-def _subgroups(found: Assessment) -> str:
+def _subgroups(found: "Assessment") -> str:
     lines = ["Mean AUROC of the findings by group:"]
     for attribute, groups in found.subgroups.groups.items():
         for name, summary in groups.items():
             interval = summary.intervals.findings if summary.intervals else None
             lines.append(
                 f"{attribute + ' ' + name:<{NAME_WIDTH}}  n {summary.images:>6,}  "
-                f"{_figure(summary.findings.value)} ({_range(interval)})  of "
+                f"{_value(summary.findings.value)} ({_interval(interval)})  of "
                 f"{summary.findings.n_defined} findings"
             )
     if len(lines) == 1:
@@ -199,13 +224,13 @@ def _subgroups(found: Assessment) -> str:
         "gap is named."
         if gap is None
         else f"Largest gap: {gap.attribute} {gap.better} over {gap.worse} by {gap.value:.4f} "
-        f"({_range(gap.interval)}), over {gap.n_findings} findings that both have; "
+        f"({_interval(gap.interval)}), over {gap.n_findings} findings that both have; "
         "picked as the largest."
     )
     return "\n".join(lines)
 
 
-def localization_text(tables: dict[str, dict[str, BoxFigures]]) -> str:
+def localization_text(tables: "dict[str, dict[str, BoxFigures]]") -> str:
     """The tables that the command shows."""
     lines = []
     for size, rows in tables.items():
@@ -217,7 +242,7 @@ def localization_text(tables: dict[str, dict[str, BoxFigures]]) -> str:
             f"{'random point':>14}{'untrained':>11}{'IoU>0.1':>9}{'IoBB>0.5':>10}",
         ]
         for name, row in rows.items():
-            found = f"{row.hits['heatmap']:.3f} ({_range(row.interval, 3)})"
+            found = f"{row.hits['heatmap']:.3f} ({format_interval(row.interval)})"
             lines.append(
                 f"{name:<{NAME_WIDTH_BOXES}}{row.count:>5}  {found:<22}"
                 f"{row.hits['average box']:>12.3f}{row.hits['random point']:>14.3f}"
@@ -226,7 +251,7 @@ def localization_text(tables: dict[str, dict[str, BoxFigures]]) -> str:
         whole = rows["All"]
         lines += [
             f"Peak in box, less the average box's centre: {whole.gain:+.3f} "
-            f"({_range(whole.gain_interval, 3)})",
+            f"({format_interval(whole.gain_interval)})",
             "",
         ]
     return "\n".join(lines).rstrip()

@@ -1,0 +1,71 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from chexnet.evaluation.bootstrap import NO_INTERVAL, Interval, read_interval
+from chexnet.evaluation.comparison import Difference
+from chexnet.evaluation.report.tables import comparison_text, format_interval, format_value
+from tests.conftest import ROOT
+
+
+def test_a_figure_is_shown_with_its_digits_and_a_missing_one_as_not_available():
+    assert format_value(0.81256) == "0.813"
+    assert format_value(0.81256, 4) == "0.8126"
+    assert format_value(-0.02, 2, signed=True) == "-0.02"
+    assert format_value(0.02, 2, signed=True) == "+0.02"
+    assert format_value(None) == format_value(float("nan")) == "n/a"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Interval(0.25, 0.75, 3),
+        Interval(0.25, 0.75, 3).as_dict(),
+        json.loads(json.dumps(Interval(0.25, 0.75).as_dict())),
+        [0.25, 0.75],
+    ],
+)
+def test_an_interval_is_shown_alike_however_a_file_holds_it(found):
+    assert format_interval(found) == "0.250-0.750"
+    assert format_interval(found, 2, between=" to ") == "0.25 to 0.75"
+    assert format_interval(found, 1, between=" ", signed=True) == "+0.2 +0.8"
+    assert (read_interval(found).low, read_interval(found).high) == (0.25, 0.75)
+
+
+@pytest.mark.parametrize("found", [None, NO_INTERVAL, NO_INTERVAL.as_dict()])
+def test_no_interval_is_shown_as_not_available(found):
+    assert format_interval(found) == "n/a"
+    assert not read_interval(found).known
+
+
+def test_an_interval_has_no_nan_in_json():
+    assert NO_INTERVAL.as_dict() == {"low": None, "high": None, "draws_left_out": 0}
+    assert Interval(0.5, 0.75, 2).as_dict() == {"low": 0.5, "high": 0.75, "draws_left_out": 2}
+
+
+def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
+    nan = float("nan")
+    found = {
+        "Mass": Difference(0.75, 0.5, Interval(0.125, 0.375), 0.0125),
+        "Hernia": Difference(nan, nan, NO_INTERVAL, nan),
+        "Edema": Difference(0.5, 0.625, NO_INTERVAL, nan),
+    }
+    rows = [line.split() for line in comparison_text(found).splitlines()[1:-1]]
+    assert rows == [
+        ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "+0.3750", "0.013"],
+        ["Hernia", "n/a", "n/a", "n/a", "n/a", "n/a"],
+        ["Edema", "0.5000", "0.6250", "-0.1250", "n/a", "n/a"],
+    ]
+
+
+def test_numbers_are_formatted_without_torch():
+    code = "import sys, chexnet.evaluation.report.tables; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_numpy_figure_is_shown_as_a_plain_one():
+    assert format_value(np.float64(0.5)) == "0.500"
