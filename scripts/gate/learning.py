@@ -17,7 +17,7 @@ from scripts.gate import making
 from scripts.gate.pictures import Pictures
 
 BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 44, "slice": 30, "text": 20}
-BATCH |= {"piece": 22}
+BATCH |= {"side view": 36, "piece": 22}
 PIECES, PIECE_SEED = 2500, 4
 
 
@@ -137,7 +137,7 @@ def train(
         + [1] * BATCH["turned"]
         + [
             KINDS.index(name)
-            for name in ("photograph", "slice", "text")
+            for name in KINDS[2:]
             for _ in range(BATCH[name])
         ]
         + [1] * BATCH["piece"]
