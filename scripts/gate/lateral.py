@@ -83,7 +83,7 @@ def side_view(random: np.random.Generator) -> np.ndarray:
 def _body(random: np.random.Generator) -> Body:
     size = random.normal(1, 0.08)
     long, deep = size * random.uniform(22, 31), size * random.uniform(14, 23)
-    high, across = long * random.uniform(1.05, 1.55), deep * random.uniform(1.3, 2.1)
+    high, across = long * random.uniform(1.05, 1.55), deep * random.uniform(1.15, 2.0)
     top, left = -high * random.uniform(0.02, 0.2), -across * random.uniform(0.4, 0.6)
     steps = (np.arange(FINE_SIDE) + 0.5) / FINE_SIDE
     x, y = (left + across * steps)[None], (top + high * steps)[:, None]
@@ -91,7 +91,9 @@ def _body(random: np.random.Generator) -> Body:
     stoop, lean = random.uniform(0.5, 4), random.normal(0, 0.06)
     spine = -0.42 * deep - stoop * (1 - ((t - random.uniform(0.35, 0.55)) / 0.6) ** 2)
     spine = np.maximum(spine, -0.42 * deep - 4) + lean * (y - long / 2)
-    back = spine - random.uniform(3.5, 7) - random.uniform(0, 2) * np.exp(-(((t - 0.3) / 0.25) ** 2))
+    back = (
+        spine - random.uniform(3.5, 7) - random.uniform(0, 2) * np.exp(-(((t - 0.3) / 0.25) ** 2))
+    )
     inlet = random.uniform(0.25, 0.45)
     rising = np.clip(t / random.uniform(0.6, 0.95), 0, 1) ** random.uniform(0.4, 0.8)
     rising = gaussian_filter(rising, (random.uniform(4, 10), 0))
@@ -139,7 +141,9 @@ def _lungs(body: Body, random: np.random.Generator) -> np.ndarray:
     middle += body.ball(hx, hy, a, b, heart * random.uniform(8, 12), tilt)
     arch = body.row(body.spine, 0.3 * long) + random.uniform(3, 6)
     middle += body.ball(arch, long * random.uniform(0.15, 0.27), 3, 2.6, random.uniform(1, 6))
-    middle += body.ball(arch + 2, 0.42 * long, *random.uniform(2, 3.4, 2), random.uniform(2, 7))  # the hila
+    middle += body.ball(
+        arch + 2, 0.42 * long, *random.uniform(2, 3.4, 2), random.uniform(2, 7)
+    )  # the hila
     aorta = np.abs(x - body.spine - random.uniform(1.5, 3)) / 1.3
     middle += random.uniform(0, 3) * np.sqrt(np.clip(1 - aorta**2, 0, None)) * (t > 0.2)
     middle += random.uniform(1, 6) * np.exp(-(((t - 0.02) / 0.13) ** 2))  # what fills the inlet
@@ -163,14 +167,13 @@ def _lungs(body: Body, random: np.random.Generator) -> np.ndarray:
         place = random.uniform(-0.1, 0.25) * deep, (domes.max() + random.uniform(0.07, 0.2)) * long
         air = air + body.ball(*place, random.uniform(1.5, 5), random.uniform(1, 3), 8)
     hilum = arch + 2, 0.42 * long
-    for _ in range(random.integers(5, 30)):  # vessels
-        angle, reach = random.uniform(0, 2 * np.pi), random.uniform(0.1, 0.4) * long
-        along = np.linspace(0, 1, 60)
-        bend = angle + random.normal(0, 0.5) * along
-        px = hilum[0] + np.cos(bend) * along * reach
-        vessel = body.tube(px, hilum[1] + np.sin(bend) * along * reach, 0.4, 0.3 * reach / 60)
-        air = air - vessel * (air > 2) * (1 - 0.5 * random.random())
-    return np.clip(air, 0, None)
+    count = random.integers(5, 30)  # vessels
+    angle, bend = random.uniform(0, 2 * np.pi, (count, 1)), random.normal(0, 0.5, (count, 1))
+    reach, along = random.uniform(0.1, 0.4, (count, 1)) * long, np.linspace(0, 1, 60)
+    angle = angle + bend * along
+    vx, vy = hilum[0] + np.cos(angle) * along * reach, hilum[1] + np.sin(angle) * along * reach
+    amount = random.uniform(0.15, 0.3, (count, 1)) * reach / 60
+    return np.clip(air - body.tube(vx, vy, 0.4, amount) * (air > 2), 0, None)
 
 
 def _spine(body: Body, random: np.random.Generator) -> np.ndarray:
@@ -191,7 +194,7 @@ def _spine(body: Body, random: np.random.Generator) -> np.ndarray:
 
 def _ribs(body: Body, random: np.random.Generator) -> np.ndarray:
     """Ribs of both sides, one nearer to the plate and so smaller than the other; breast bone."""
-    out, strong = 0.0, random.uniform(0.1, 1.1)
+    points, strong = [], random.uniform(0.1, 1.1)
     shift = random.normal(0, 1.5, 2)  # the body is rarely turned by just a quarter
     slope, bulge = random.uniform(0.25, 0.5), random.uniform(1.5, 3)
     for side, larger in enumerate((1, random.uniform(1.02, 1.12))):
@@ -205,10 +208,12 @@ def _ribs(body: Body, random: np.random.Generator) -> np.ndarray:
             half = 0.5 * body.row(body.wide, y)
             run = np.hypot(half * np.cos(angle), 0.5 * (before - behind) * np.sin(angle))
             amount = strong * 0.8 * run * (angle[1] - angle[0])
-            out = out + body.tube(x, y * larger - 0.5 * (larger - 1) * body.long, 0.6, amount)
+            points.append((x, y * larger - 0.5 * (larger - 1) * body.long, amount))
+    x, y, amount = np.stack(points, axis=1)
+    ribs = body.tube(x, y, 0.6, amount)
     along = np.linspace(0.08, random.uniform(0.55, 0.75), 200) * body.long
     x = body.row(body.breast_bone, along) + 0.5
-    return out + body.tube(x, along, random.uniform(0.5, 0.9), random.uniform(0.5, 3) * 0.1)
+    return ribs + body.tube(x, along, random.uniform(0.5, 0.9), random.uniform(0.5, 3) * 0.1)
 
 
 def _shoulders(body: Body, random: np.random.Generator) -> np.ndarray:
@@ -262,11 +267,11 @@ def _exposed(water: np.ndarray, random: np.random.Generator) -> np.ndarray:
     dark = np.percentile(shown[water > 4], random.uniform(0, 6)) if (water > 4).any() else 0
     low = shown.min() + random.uniform(0, 1) * (dark - shown.min())
     high = np.percentile(shown, random.uniform(92, 100))
-    shown = np.clip((shown - low) / max(high - low, 1e-3), 0, 1)
-    if random.random() < 0.75:  # tones are made alike over the body, not in the air around it
+    shown = np.clip((shown - low) / max(high - low, 1e-3), 0, 1) ** random.uniform(0.7, 1.9)
+    if random.random() < 0.6:  # tones are made alike over the body, not in the air around it
         inside, wide = (water > 2).astype(float), random.uniform(10, 30)
         around = gaussian_filter(inside * shown, wide) / (gaussian_filter(inside, wide) + 0.01)
-        shown = shown - random.uniform(0.2, 0.9) * inside * (around - around.mean())
+        shown = shown - random.uniform(0.2, 0.8) * inside * (around - around.mean())
         shown = gaussian_filter(shown, 0.5)
     shown = shown + random.uniform(0, 1.5) * (shown - gaussian_filter(shown, random.uniform(1, 3)))
     low, high = np.percentile(shown, (0.5, 99.5))
@@ -274,7 +279,11 @@ def _exposed(water: np.ndarray, random: np.random.Generator) -> np.ndarray:
     if random.random() < 0.5:
         steep = random.uniform(2, 6)
         shown = 1 / (1 + np.exp(-steep * (shown - random.uniform(0.35, 0.65))))
-    shown = shown + random.uniform(0, 0.1) * (spectrum(random, random.uniform(0.5, 1.5), FINE_SIDE) - 0.5)
+    shown = shown + random.uniform(0, 0.1) * (
+        spectrum(random, random.uniform(0.5, 1.5), FINE_SIDE) - 0.5
+    )
+    if random.random() < 0.3:
+        shown = gaussian_filter(shown, random.uniform(0.5, 2))
     low, high = shown.min(), shown.max()
     shown = (shown - low) / (high - low)
     if random.random() < 0.3:  # collimated
