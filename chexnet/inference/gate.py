@@ -33,7 +33,7 @@ SURE = 0.75
 """Probability from which the message names what the picture is instead of a radiograph. The rule:
 the smallest of 0.40, 0.45, ... at which under 5 % of photographs that were not learned from are
 named something else. Of 29 photographs of other Python packages and 20 random parts of each
-(n = 609) 6.2 % are at 0.70 and 4.4 % at 0.75; `scripts.gate --check --others` counts them."""
+(n = 609) 5.6 % are at 0.70 and 4.6 % at 0.75; `scripts.gate --check --others` counts them."""
 KINDS = ("radiograph", "other view", "photograph", "slice", "text", "side view")
 """What the network tells apart, in the order of its outputs."""
 PARAMETERS = Path(__file__).with_name("gate.npz")

@@ -16,8 +16,8 @@ from chexnet.inference.gate import KINDS, THUMBNAIL
 from scripts.gate import making
 from scripts.gate.pictures import Pictures
 
-BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 44, "slice": 30, "text": 20}
-BATCH |= {"side view": 56, "piece": 22}
+BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 54, "slice": 30, "text": 20}
+BATCH |= {"side view": 52, "piece": 22}
 PIECES, PIECE_SEED = 2500, 4
 
 
