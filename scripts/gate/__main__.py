@@ -38,6 +38,8 @@ def gate(
             print(f"{name}: {share}")
         with progress_bar("Phantoms") as on_progress:
             found = dict(checking.phantoms(2000, on_progress))
+        with progress_bar("Drawings", "kinds") as on_progress:
+            found |= dict(checking.drawn(700, on_progress))
         for name, share in found.items():
             print(f"{name}: {share}", flush=True)
     with progress_bar("Pictures", "parts") as on_progress:

@@ -23,8 +23,9 @@ from chexnet.inference.gate import (
 )
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
+from scripts.gate import making
+from scripts.gate.lateral import side_view
 from scripts.gate.learning import train
-from scripts.gate.making import crop
 from scripts.gate.pictures import MISLAID, PHANTOM_SEED, Pictures
 
 FOLDS = 3
@@ -112,25 +113,47 @@ def phantoms(count: int, on_progress: Progress) -> Iterator[tuple[str, Share]]:
         yield f"phantoms {name}, {'flagged' if name == 'upright' else 'told so'}", share
 
 
+def drawn(count: int, on_progress: Progress) -> Iterator[tuple[str, Share]]:
+    """Judge drawn slices and side views of other seeds than those learned from."""
+    makers = {"slice": (making.slice_, 9002), "side view": (side_view, 9006)}
+    for done, (kind, (make, seed)) in enumerate(makers.items()):
+        caught, named = Share(), Share()
+        for picture in making.many(count, seed, make):
+            radiograph = _radiograph(picture)
+            caught.add(judge(radiograph).kind == ELSE)
+            named.add(called(radiograph) == kind)
+        on_progress(done + 1, len(makers))
+        yield f"drawn, {kind}, caught", caught
+        yield f"drawn, {kind}, named so", named
+
+
+def called(radiograph: Radiograph) -> str:
+    """Name in the gate's message; empty for none and for a radiograph, also a turned one."""
+    return name_of(outputs(radiograph)) if judge(radiograph).kind == ELSE else ""
+
+
 def others(folder: Path) -> Iterator[tuple[str, Share]]:
     """Judge pictures that are no radiographs, one group for each folder under `folder`.
 
     Yields:
-        Of each group how many are caught, and how many are let through, with their names; of the
-        groups named after a kind also how many are named otherwise (`wrong_names`).
+        Of each group how many are caught, how many are let through, with their names, and how
+        many are called a side view; of the groups named after a kind also how many are named
+        otherwise (`wrong_names`).
     """
     groups = sorted(path for path in folder.iterdir() if path.is_dir())
     if not groups:
         raise DataError(f"Found no folder in {folder}; expected one for each kind of picture.")
     for group in groups:
-        caught, missed = Share(), Share()
+        caught, missed, side = Share(), Share(), Share()
         radiographs = [(path.name, read_radiograph(path)) for path in sorted(group.iterdir())]
         for name, radiograph in radiographs:
             kind = judge(radiograph).kind
             caught.add(kind == ELSE)
             missed.add(kind == FINE, name)
+            side.add(called(radiograph) == "side view")
         yield f"{group.name}, caught", caught
         yield f"{group.name}, let through", missed
+        yield f"{group.name}, called a side view", side
         if group.name in KINDS:
             yield from wrong_names([radiograph for _, radiograph in radiographs], group.name)
 
@@ -146,7 +169,7 @@ def wrong_names(radiographs: list[Radiograph], kind: str) -> Iterator[tuple[str,
         views.append(outputs(radiograph))
         if kind == "photograph":
             pixels = radiograph.as_uint8()
-            parts = (np.ascontiguousarray(crop(pixels, random, 0.4)) for _ in range(20))
+            parts = (np.ascontiguousarray(making.crop(pixels, random, 0.4)) for _ in range(20))
             views += [outputs(_radiograph(part)) for part in parts]
     for sure in np.arange(40, 100, 5) / 100:
         share = Share()

@@ -16,8 +16,8 @@ from chexnet.inference.gate import KINDS, THUMBNAIL
 from scripts.gate import making
 from scripts.gate.pictures import Pictures
 
-BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 44, "slice": 30, "text": 20}
-BATCH |= {"piece": 22}
+BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 54, "slice": 30, "text": 20}
+BATCH |= {"side view": 52, "piece": 22}
 PIECES, PIECE_SEED = 2500, 4
 
 
@@ -106,6 +106,39 @@ def augmented(
     return x.clamp(0, 1)
 
 
+def on_plates(drawn: torch.Tensor, real: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Give drawn radiographs the tones and the grain of real ones, each to a random degree.
+
+    A drawing is smooth and its tones are guessed; neither may be what tells it from a radiograph.
+
+    Args:
+        drawn: (B, 1, H, W) in [0, 1].
+        real: at least as many radiographs of the same size.
+        random: where the random numbers come from.
+
+    Returns:
+        (B, 1, H, W) in [0, 1].
+    """
+    count = len(drawn)
+
+    def some() -> torch.Tensor:
+        return real[torch.randperm(len(real), generator=random)[:count]]
+
+    def share(often: float) -> torch.Tensor:
+        on = torch.rand(count, 1, 1, 1, generator=random) < often
+        return torch.rand(count, 1, 1, 1, generator=random) * on
+
+    flat = drawn.flatten(1)
+    # Pixels of one tone, as in the air, share the lowest of their ranks: they stay of one tone.
+    ranks = torch.searchsorted(flat.sort(dim=1).values, flat)
+    toned = some().flatten(1).sort(dim=1).values.gather(1, ranks).view_as(drawn)
+    drawn = drawn + share(0.5) * (toned - drawn)
+    plates = some()
+    grain = plates - functional.avg_pool2d(plates, 5, 1, 2, count_include_pad=False)
+    shift = [int(n) for n in torch.randint(0, drawn.shape[-1], (2,), generator=random)]
+    return (drawn + 1.2 * share(0.7) * grain.roll(shift, (2, 3))).clamp(0, 1)
+
+
 def _stretch(x: torch.Tensor) -> torch.Tensor:
     # Of every other row and column: sorting all would take half of the time.
     flat = x[:, :, ::2, ::2].flatten(1).sort(dim=1).values
@@ -135,11 +168,7 @@ def train(
     labels = torch.tensor(
         [0] * (BATCH["radiograph"] + BATCH["phantom"])
         + [1] * BATCH["turned"]
-        + [
-            KINDS.index(name)
-            for name in ("photograph", "slice", "text")
-            for _ in range(BATCH[name])
-        ]
+        + [KINDS.index(name) for name in KINDS[2:] for _ in range(BATCH[name])]
         + [1] * BATCH["piece"]
     )
     net.train()
@@ -160,11 +189,12 @@ def train(
                 for one, view in zip(turned, views, strict=True)
             ]
         )
-        rest = [
-            augmented(some(others[name], BATCH[name]), random, turn=8, zoom=(0.6, 1.1))
+        rest = {
+            name: augmented(some(others[name], BATCH[name]), random, turn=8, zoom=(0.6, 1.1))
             for name in (*KINDS[2:], "piece")
-        ]
-        odd = torch.cat(rest)
+        }
+        rest["side view"] = on_plates(rest["side view"], x[: BATCH["radiograph"]], random)
+        odd = torch.cat(list(rest.values()))
         # Anything else stays so when it is inverted.
         flip = torch.rand(len(odd), 1, 1, 1, generator=random) < 0.25
         x = torch.cat([kept, turned, torch.where(flip, 1 - odd, odd)])

@@ -17,6 +17,7 @@ from chexnet.parallel import process_map
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
 from scripts.gate import making
+from scripts.gate.lateral import side_view
 
 PHANTOM_SEED, PHANTOMS = 990, 240
 MISLAID = ("00003490_011.png", "00017625_000.png", "00017999_000.png")
@@ -72,9 +73,9 @@ def collect(data: Path, on_progress: Callable[[int, int], None]) -> Pictures:
         raise DataError(f"Found no train_val_list.txt in {data}; the gate learns from it alone.")
     paths = [folder.paths[name] for name in sorted(folder.lists["train_val"] & set(folder.paths))]
     radiographs = [_small(path) for path in paths]
-    on_progress(1, 7)
+    on_progress(1, 8)
     phantoms = list(process_map(_phantom, list(range(PHANTOMS)), 1))
-    on_progress(2, 7)
+    on_progress(2, 8)
     root = Path(samples.__file__).parent
     photographs = [making.gray(next(root.glob(f"{name}.*"))) for name in making.PHOTOGRAPHS]
     faces = np.load(root / "lfw_subset.npy")[:100]  # the first 100 are faces of 25 x 25 pixels
@@ -85,11 +86,12 @@ def collect(data: Path, on_progress: Callable[[int, int], None]) -> Pictures:
         "slice": (3000, 2, making.slice_),
         "text": (2500, 3, lambda random: making.writing(fonts, random)),
         "limb": (700, 5, making.limb),
+        "side view": (4000, 6, side_view),
     }
     others = {}
     for done, (name, (count, seed, make)) in enumerate(parts.items(), start=3):
         others[name] = making.many(count, seed, make)
-        on_progress(done, 7)
+        on_progress(done, 8)
     face = np.stack([np.rint(255 * making.resized(face)) for face in faces]).astype(np.uint8)
     others["photograph"] = np.concatenate([others["photograph"], face, others.pop("scene")])
     return Pictures(np.stack(radiographs), paths, np.stack(phantoms), others)

@@ -30,8 +30,10 @@ from chexnet.inference.gate import (
 )
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
+from scripts.gate import making
 from scripts.gate.check import Share, cross_validate
-from scripts.gate.learning import Net
+from scripts.gate.lateral import side_view
+from scripts.gate.learning import Net, on_plates
 from scripts.gate.pictures import MISLAID, Pictures
 from tests.conftest import SHARED
 
@@ -172,6 +174,74 @@ def test_drawn_ct_slices_are_caught_and_named():
     assert np.mean(["slice" in verdict.message for verdict in found]) > 0.5
 
 
+def lateral(seed: int) -> np.ndarray:
+    """A chest from its side in flat grays: plainer than those the gate learned from."""
+    random = np.random.default_rng(seed)
+    canvas = Image.new("L", (256, 256), 0)
+    draw = ImageDraw.Draw(canvas)
+    flesh, air = int(random.uniform(90, 130)), int(random.uniform(35, 65))
+    back, front = random.normal(40, 8), random.normal(215, 8)
+    body = [(75, -5), (back, 60), (back - 8, 140), (back, 260), (front, 260), (front + 5, 170)]
+    draw.polygon([*body, (185, 75), (130, -5)], fill=flesh)
+    lung = [(95, 45), (back + 30, 80), (back + 25, 150), (back + 32, 215), (front - 20, 190)]
+    draw.polygon([*lung, (front - 12, 150), (165, 80), (125, 45)], fill=air)
+    heart = random.normal(160, 6)
+    draw.ellipse((front - 90, heart - 38, front - 12, heart + 40), fill=flesh + 10)
+    dome = random.normal(188, 6)
+    draw.ellipse((back + 25, dome, front - 8, dome + 150), fill=flesh + 40)
+    draw.ellipse((60, -40, 200, random.normal(48, 6)), fill=flesh + 70)  # raised arms
+    bone = int(random.uniform(140, 180))
+    for y in range(10, 256, 18):
+        draw.rectangle((back + 21, y, back + 39, y + 14), fill=bone)
+    draw.line([(170, 75), (front - 10, 165)], fill=flesh + 60, width=4)
+    noisy = gaussian_filter(np.asarray(canvas, float), random.uniform(1.5, 3))
+    noisy = noisy + random.normal(0, 6, noisy.shape)
+    facing = noisy[:, ::-1] if random.random() < 0.5 else noisy
+    return np.clip(facing, 0, 255).astype(np.uint8)
+
+
+def test_a_side_view_is_named_whichever_way_it_faces():
+    for pixels in (lateral(0), lateral(0)[:, ::-1], lateral(1), lateral(1)[:, ::-1]):
+        verdict = judge(as_radiograph(pixels))
+        assert verdict.kind == ELSE
+        assert verdict.message.startswith(
+            "This seems to be a side view (lateral), not a frontal radiograph."
+        )
+
+
+@pytest.mark.parametrize("draw", ["plainer ones", "ones like those learned from"])
+def test_nine_drawn_side_views_in_ten_that_were_not_learned_from_are_named(draw):
+    if draw == "plainer ones":
+        pictures = [lateral(seed) for seed in range(100)]
+    else:
+        pictures = list(making.many(100, 9106, side_view))
+    found = verdicts(pictures)
+    assert share(found, {ELSE}) >= 0.9
+    assert np.mean(["side view" in verdict.message for verdict in found]) >= 0.9
+
+
+def test_a_drawn_side_view_depends_on_its_numbers_alone():
+    first, second = making.many(2, 7, side_view)
+    assert first.shape == (96, 96)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(making.many(1, 7, side_view)[0], first)
+
+
+def test_a_drawing_gets_tones_and_grain_of_radiographs_to_a_random_degree():
+    ramp = torch.linspace(0, 1, 64).expand(40, 1, 64, 64)
+    real = torch.full((50, 1, 64, 64), 0.25)  # of one tone, without grain
+    plates = on_plates(ramp, real, torch.Generator().manual_seed(0))
+    range_left = (plates.amax((1, 2, 3)) - plates.amin((1, 2, 3))).numpy()
+    assert (range_left <= 1 + 1e-6).all()
+    assert 0.3 < np.mean(range_left > 1 - 1e-6) < 0.7  # half keep their own
+    assert range_left.min() < 0.5
+    noise = torch.rand(50, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    flat = on_plates(torch.full((40, 1, 64, 64), 0.5), noise, torch.Generator().manual_seed(0))
+    assert flat.min() >= 0
+    assert flat.max() <= 1
+    assert flat.std((1, 2, 3)).max() > 0.1
+
+
 def test_real_ct_and_mr_slices_are_caught():
     pydicom = pytest.importorskip("pydicom")
     from pydicom.data import get_testdata_file
@@ -281,10 +351,11 @@ def test_the_likeliest_kind_is_named_and_none_where_the_network_is_unsure():
     def named(*chances: float) -> str:
         return name_of(np.log([chances]), 0.3)
 
-    assert named(0.02, 0.03, 0.35, 0.55, 0.05) == "slice"
-    assert named(0.05, 0.05, 0.1, 0.1, 0.7) == "text"
-    assert named(0.3, 0.2, 0.2, 0.1, 0.2) == "everyday"
-    assert named(0.5, 0.3, 0.1, 0.05, 0.05) == ""
+    assert named(0.02, 0.02, 0.35, 0.55, 0.05, 0.01) == "slice"
+    assert named(0.05, 0.05, 0.05, 0.1, 0.7, 0.05) == "text"
+    assert named(0.1, 0.05, 0.05, 0.1, 0.05, 0.65) == "side view"
+    assert named(0.25, 0.2, 0.2, 0.1, 0.2, 0.05) == "everyday"
+    assert named(0.5, 0.25, 0.1, 0.05, 0.05, 0.05) == ""
 
 
 def test_cross_validation_judges_by_networks_that_have_not_seen_the_patient(tmp_path, monkeypatch):
@@ -356,6 +427,20 @@ def test_real_odd_pictures_are_told_so(files, count, kind):
     found = [judge(read_radiograph(path)) for path in sorted(ODD.glob(files))]
     assert len(found) == count
     assert share(found, {kind}) >= 0.9
+
+
+@with_odd
+def test_eight_of_nine_real_side_views_are_named():
+    found = [judge(read_radiograph(path)) for path in sorted((ODD / "lateral").glob("*.png"))]
+    assert len(found) == 9
+    assert sum("side view" in verdict.message for verdict in found) >= 8
+
+
+@with_odd
+def test_no_radiograph_of_another_hospital_is_flagged():
+    files = sorted((ODD / "other_hospitals").iterdir())
+    assert len(files) == 40
+    assert [path.name for path in files if not judge(read_radiograph(path)).fine] == []
 
 
 @with_odd
