@@ -121,13 +121,21 @@ def save_weights(path: Path, model: DenseNet121, metadata: Metadata, *, half: bo
         "format": FORMAT,
         "classes": dict(metadata.classes),
         "preprocessing": _plain(dataclasses.asdict(metadata.preprocessing)),
-        "provenance": metadata.provenance,
-        "validation": metadata.validation,
         "state_dict": state,
     }
-    content |= {k: getattr(metadata, k) for k in OPTIONAL if getattr(metadata, k) is not None}
-    if metadata.mean_contributions is not None:
-        content["mean_contributions"] = torch.from_numpy(metadata.mean_contributions.copy())
+    _describe(content, metadata)
+    save_sealed(path, content)
+
+
+def update_metadata(path: Path, metadata: Metadata) -> None:
+    """Write another description into a weights file, atomically; its tensors stay as they are.
+
+    Raises:
+        CheckpointError: see `load_weights`.
+    """
+    load_weights(path)  # refuses what is no weights file
+    content = load_sealed(path)
+    _describe(content, metadata)
     save_sealed(path, content)
 
 
@@ -203,3 +211,10 @@ def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Star
 
 def _plain(value: Any) -> Any:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+
+
+def _describe(content: dict[str, Any], metadata: Metadata) -> None:
+    content["provenance"], content["validation"] = metadata.provenance, metadata.validation
+    content |= {k: getattr(metadata, k) for k in OPTIONAL if getattr(metadata, k) is not None}
+    if metadata.mean_contributions is not None:
+        content["mean_contributions"] = torch.from_numpy(metadata.mean_contributions.copy())

@@ -45,6 +45,10 @@ def localize(
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     allow_leak: AllowLeak = False,
+    keep: Annotated[
+        bool,
+        typer.Option("--store", help="Also write these figures into --weights, for the demo."),
+    ] = False,
 ) -> None:
     """Do heatmaps point where BBox_List_2017.csv says? Beside controls that know less.
 
@@ -57,7 +61,12 @@ def localize(
     from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
-    from chexnet.evaluation.localization_summary import as_dict, score_maps, summarise_maps
+    from chexnet.evaluation.localization_summary import (
+        as_dict,
+        score_maps,
+        summarise_maps,
+        trust_of,
+    )
     from chexnet.evaluation.report.tables import facts_text, localization_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
@@ -93,6 +102,8 @@ def localize(
     write_text(place, json.dumps(content, indent=2))
     drawn = _write_overlays(holdout, boxed, ours, place.parent / "overlays", overlays)
     print(f"\nWritten to {place.parent}: localization.json, {drawn} overlays")
+    if keep:
+        _store(weights, holdout, trust_of(tables, _source(holdout)), method)
 
 
 def _write_overlays(
@@ -120,6 +131,39 @@ def _write_overlays(
         with replacing(folder / f"{target.label}_{Path(target.image).stem}.png") as temporary:
             Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
     return sum(done.values())
+
+
+def _source(holdout: "Holdout") -> str:
+    facts = holdout.facts
+    return f"{holdout.part} part of {facts['table']}, {facts['split']} split"
+
+
+def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
+    """Keep the figures, and the mean map of the validation images where they are here."""
+    from dataclasses import replace
+
+    from chexnet.errors import ChexnetError, ConfigError
+    from chexnet.evaluation.holdout import open_holdout
+    from chexnet.evaluation.localization import mean_contributions
+    from chexnet.explain import CLOSED_FORM
+    from chexnet.model import update_metadata
+
+    if method != CLOSED_FORM or holdout.facts["leaky"]:
+        raise ConfigError(
+            f"--store keeps figures of {CLOSED_FORM} on images that the network never saw; found "
+            f"{method}{', leaky figures' if holdout.facts['leaky'] else ''}. Nothing was stored."
+        )
+    kind = "phantoms" if holdout.facts["phantoms"] else "radiographs"
+    metadata = holdout.metadata
+    means = metadata.mean_contributions
+    try:
+        val = open_holdout(holdout.datamodule.folder.root, weights, "val").data_set
+        means = mean_contributions(holdout.model, metadata.preprocessing, val)
+    except ChexnetError:  # other data than it was validated on: the old means stay
+        print("The validation images of these weights are not here; no mean map was measured.")
+    stored = {**(metadata.trust or {}), kind: trust}
+    update_metadata(weights, replace(metadata, trust=stored, mean_contributions=means))
+    print(f"Stored in {weights}: how often its heatmaps point into a box ({kind}).")
 
 
 def _cells(maps: dict) -> str:

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from scipy import ndimage
 
-from chexnet.data.datasets import batch_loader, open_data_set
+from chexnet.data.datasets import AnyDataSet, batch_loader, open_data_set
 from chexnet.data.nih import FRAME, read_boxes
 from chexnet.errors import DataError
 from chexnet.evaluation.holdout import Holdout
@@ -31,7 +31,7 @@ from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
 from chexnet.overlay import enlarge
-from chexnet.transforms import PercentCenterCrop, normalise
+from chexnet.transforms import PercentCenterCrop, Preprocessing, normalise
 
 SIDE = 256
 """Pixels a side to which a map is resized; the pixel's centre is the point that counts."""
@@ -242,6 +242,28 @@ def maps_of(
         if on_progress:
             on_progress(done, len(data))
     return maps
+
+
+def mean_contributions(
+    model: DenseNet121, preprocessing: Preprocessing, data: AnyDataSet
+) -> np.ndarray:
+    """What each cell adds to each logit, averaged over some images: float32 (D, h, w).
+
+    Args:
+        model: in eval mode.
+        preprocessing: of its input.
+        data: at least one image.
+    """
+    device = next(model.parameters()).device
+    order = np.arange(len(data))
+    batches = [order[start : start + BATCH] for start in range(0, len(data), BATCH)]
+    total: np.ndarray | None = None
+    for images, _, _ in batch_loader(data, batches, workers=0):
+        found = explain(model, normalise(images.to(device), preprocessing)).contributions
+        part = found.double().sum(dim=0).cpu().numpy()
+        total = part if total is None else total + part
+    assert total is not None  # there is at least one image
+    return (total / len(data)).astype(np.float32)
 
 
 def _by_package(model: DenseNet121, image: torch.Tensor, index: int, method: str) -> np.ndarray:

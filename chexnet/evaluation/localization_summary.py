@@ -16,8 +16,11 @@ from chexnet.evaluation.localization import (
     centre_points,
     pointing,
 )
+from chexnet.evaluation.summary import bounds
 
 CONTROLS = ("average box", "random point", "untrained")
+MIN_BOXES = 5
+"""Boxed findings under which a finding has no figure of its own beside its heatmaps."""
 ALL, LARGE, SMALL = "all", "at least a cell", "smaller than a cell"
 
 
@@ -162,3 +165,29 @@ def as_dict(tables: dict[str, dict[str, BoxFigures]]) -> dict[str, Any]:
         }
         for size, rows in tables.items()
     }
+
+
+def trust_of(tables: dict[str, dict[str, BoxFigures]], source: str) -> dict[str, Any]:
+    """What a weights file keeps of these figures, for whoever sees one of its heatmaps.
+
+    Args:
+        tables: of `summarise_maps`.
+        source: of the pictures, for a reader.
+
+    Returns:
+        `source`, `all`, and `findings` with those of at least `MIN_BOXES` boxed findings; each with
+        `count`, `patients`, `peak_in_box`, its `interval`, and `average_box`, shares in [0, 1].
+    """
+    rows = {
+        name: {
+            "count": row.count,
+            "patients": row.patients,
+            "peak_in_box": row.hits["heatmap"],
+            "average_box": row.hits["average box"],
+            "interval": bounds(row.interval),
+        }
+        for name, row in tables[ALL].items()
+    }
+    whole = rows.pop("All")
+    findings = {name: row for name, row in rows.items() if row["count"] >= MIN_BOXES}
+    return {"source": source, "all": whole, "findings": findings}

@@ -91,6 +91,7 @@ def starter(
             _step(
                 *(command, "--data", data, "--weights", weights, "--split", part),
                 *("--packs", packs, "--out", out / kind, "--device", device),
+                *(("--store",) if command == "localize" else ()),
             )
     report(weights, {kind: out / kind / f"eval-{part}" for kind, (_, part) in scored.items()})
     made_by = (

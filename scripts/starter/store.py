@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from chexnet.data.datasets import open_data_set
 from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.localization import mean_contributions
 from chexnet.evaluation.metrics import joined
 from chexnet.evaluation.scoring import score_weights
 from chexnet.evaluation.thresholds import choose_thresholds, validation_choices
-from chexnet.model import load_weights, save_weights
+from chexnet.model import load_weights, save_weights, update_metadata
 from chexnet.phantom.patients import FIRST_NUMBER
 from chexnet.training.describe import describe
 
@@ -57,8 +60,24 @@ def store(
         epoch=made["epoch"],
     )
     calibrated = calibrate(scored, validation_choices(kept).calibrations)
-    thresholds = {"thresholds": choose_thresholds(calibrated)}
-    save_weights(target, model, replace(kept, validation=kept.validation | thresholds), half=True)
+    drawn = len(scored.images) - len(real)
+    chosen = {
+        "thresholds": choose_thresholds(calibrated),
+        "thresholds_source": f"{len(real):,} real and {drawn:,} drawn images together",
+    }
+    holdout = open_holdout(mixture, target, "val", packs=packs)
+    rows = holdout.datamodule.rows("val")
+    owners = holdout.datamodule.folder.table["patient"].to_numpy()[rows].astype(int)
+    data = open_data_set(
+        holdout.datamodule.folder,
+        rows[owners < FIRST_NUMBER],
+        metadata.classes,
+        metadata.preprocessing,
+        holdout.datamodule.pack,
+    )
+    means = mean_contributions(holdout.model, metadata.preprocessing, data)
+    described = replace(kept, validation=kept.validation | chosen, mean_contributions=means)
+    save_weights(target, model, described, half=True)
 
 
 def report(weights: Path, scorings: dict[str, Path]) -> None:
@@ -68,11 +87,11 @@ def report(weights: Path, scorings: dict[str, Path]) -> None:
         weights: the stored file.
         scorings: `radiographs` and `phantoms` to the folder of a scoring.
     """
-    model, metadata = load_weights(weights)
+    _, metadata = load_weights(weights)
     reported = {}
-    for kind, place in scorings.items():
-        found = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
+    for kind, folder in scorings.items():
+        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         names = ("images", "patients", "classes", "mean_auroc")
         reported[kind] = {name: found[name] for name in names}
-    told = replace(metadata, validation=metadata.validation | {"reported": reported})
-    save_weights(weights, model, told, half=True)
+    validation = metadata.validation | {"reported": reported}
+    update_metadata(weights, replace(metadata, validation=validation))
