@@ -57,7 +57,7 @@ class TrainConfig:
     folds: Annotated[int, "Validate on one of this many parts of the patients; 0: a tenth."] = 0
     fold: Annotated[int, "Which of the --folds parts validates, from 1."] = 1
     init: Annotated[str, "Start from: imagenet, none (random) or a weights file."] = "imagenet"
-    epochs: Annotated[int, "Passes over the training images."] = 10
+    epochs: Annotated[int, "Epochs over the training images."] = 10
     batch_size: Annotated[int, "Images an optimiser step, over all processes together."] = 12
     accumulate: Annotated[int, "Parts in which a batch is computed, to save memory."] = 1
     lr: Annotated[float, "AdamW's (highest) learning rate."] = 1e-4

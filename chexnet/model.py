@@ -104,7 +104,7 @@ def build(classes: dict[str, int], init: str, seed: int) -> Start:
 
 
 def save_weights(path: Path, model: DenseNet121, metadata: Metadata, *, half: bool = False) -> None:
-    """Write the weights file: tensors, card and seal, atomically.
+    """Write the weights file: tensors, metadata and seal, atomically.
 
     Args:
         path: of the file.

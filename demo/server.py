@@ -65,7 +65,7 @@ def serve(
     """
     service = Service(Predictor(weights, device, on_export=on_export), folder)
     blocks = build(service, _shown_name(weights))
-    wall = Middleware(
+    request_filter = Middleware(
         RequestFilter,
         folder=folder,
         local=host in security.LOOPBACK,
@@ -84,7 +84,7 @@ def serve(
                     "openapi_url": None,
                     "docs_url": None,
                     "redoc_url": None,
-                    "middleware": [wall],
+                    "middleware": [request_filter],
                 },
                 **security.launch_settings(),
                 **page_settings(),

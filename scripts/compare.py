@@ -46,7 +46,7 @@ def compare_files(
     data: Path,
     files: tuple[Path, Path],
     part: str,
-    place: Path,
+    results: Path,
     replicates: int,
     seed: int,
     options: dict[str, Any],
@@ -57,7 +57,7 @@ def compare_files(
         data: folder of the label table.
         files: A and B.
         part: `val`, `test` or `all`.
-        place: folder to write into.
+        results: folder to write into.
         replicates: bootstrap draws.
         seed: of the bootstrap.
         options: further arguments of `score_predictions`.
@@ -82,8 +82,8 @@ def compare_files(
         "differences": as_dict(found),
         "made": surroundings(),
     }
-    write_text(place / "comparison.json", json.dumps(content, indent=2))
-    print(f"\nWritten to {place}: comparison.json")
+    write_text(results / "comparison.json", json.dumps(content, indent=2))
+    print(f"\nWritten to {results}: comparison.json")
 
 
 if __name__ == "__main__":

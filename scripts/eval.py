@@ -94,7 +94,7 @@ def evaluate(
         raise typer.BadParameter("--validation goes with --predictions")
     from chexnet import distributed
 
-    place = out / f"eval-{split.value}"
+    results = out / f"eval-{split.value}"
     both = labels.lower() == "both"
     of_csv = {
         "labels": "auto" if both else labels,
@@ -108,7 +108,7 @@ def evaluate(
             "--compare is now python -m scripts.compare A.csv B.csv --data DIR; it works here too.",
             err=True,
         )
-        compare_files(data, compare, split.value, place, replicates or 1000, seed, of_csv)
+        compare_files(data, compare, split.value, results, replicates or 1000, seed, of_csv)
         return
     if predictions:
         from chexnet.evaluation.scoring import score_predictions_with_validation
@@ -155,7 +155,7 @@ def evaluate(
         _finish(
             scored,
             data,
-            place,
+            results,
             shares=prevalence or [],
             both_labels=both,
             beside=weights[0].parent if weights else None,
@@ -168,7 +168,7 @@ def evaluate(
 def _finish(
     scored: "Scored",
     data: Path,
-    place: Path,
+    results: Path,
     *,
     shares: Sequence[str],
     both_labels: bool,
@@ -182,7 +182,7 @@ def _finish(
     Args:
         scored: the scores.
         data: folder of the label tables.
-        place: folder of the files.
+        results: folder of the files.
         shares: what the user gave as prevalence.
         both_labels: report each of NIH's tables.
         beside: folder of the weights, None for a CSV.
@@ -233,15 +233,15 @@ def _finish(
         )
         content["test_scorings"] = record
     stamped = f".{stamp}" if stamp else ""
-    write_predictions(place / f"predictions{stamped}.csv", scored.scores)
-    write_text(place / "metrics.json", json.dumps(content, indent=2))
-    plot_auroc(found.summary, place / "auroc.png", stamp)
-    plot_roc(scored.scores, found.summary, place / "roc.png", stamp)
+    write_predictions(results / f"predictions{stamped}.csv", scored.scores)
+    write_text(results / "metrics.json", json.dumps(content, indent=2))
+    plot_auroc(found.summary, results / "auroc.png", stamp)
+    plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        write_report(scored, found, place, record if beside else None, report())
+        write_report(scored, found, results, record if beside else None, report())
         written += ", report.html, model_card.md"
-    print(f"\nWritten to {place}: {written}")
+    print(f"\nWritten to {results}: {written}")
 
 
 def _prevalence(shares: Sequence[str]) -> dict[str, float]:

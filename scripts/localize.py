@@ -90,7 +90,7 @@ def localize(
     print(facts_text(holdout.facts))
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
     print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
-    place = out / f"localize-{split.value}" / "localization.json"
+    path = out / f"localize-{split.value}" / "localization.json"
     content = {
         "stamp": stamp,
         "method": method,
@@ -99,9 +99,9 @@ def localize(
         "facts": holdout.facts,
         "made": surroundings(),
     }
-    write_text(place, json.dumps(content, indent=2))
-    drawn = _write_overlays(holdout, boxed, ours, place.parent / "overlays", overlays)
-    print(f"\nWritten to {place.parent}: localization.json, {drawn} overlays")
+    write_text(path, json.dumps(content, indent=2))
+    drawn = _write_overlays(holdout, boxed, ours, path.parent / "overlays", overlays)
+    print(f"\nWritten to {path.parent}: localization.json, {drawn} overlays")
     if keep:
         _store(weights, holdout, trust_of(tables, _source(holdout)), method)
 

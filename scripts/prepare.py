@@ -31,11 +31,11 @@ def prepare(
 
     folder = read_folder(data)
     preprocessing = Preprocessing(crop, size)
-    place = packing.pack_folder(packs, data, preprocessing)
+    pack_dir = packing.pack_folder(packs, data, preprocessing)
     with progress_bar("Packing") as on_progress:
         left_out = packing.prepare(
             folder.paths,
-            place,
+            pack_dir,
             preprocessing,
             workers=workers,
             skip_unreadable=skip_unreadable,
@@ -45,7 +45,7 @@ def prepare(
         print(f"Left out: {name}: {reason}")
     print(
         f"{len(folder.paths) - len(left_out):,} of {len(folder.table):,} images of "
-        f"{folder.table_name} are packed at {size}x{size} in {place}"
+        f"{folder.table_name} are packed at {size}x{size} in {pack_dir}"
         f"{f'; {len(left_out)} unreadable ones are left out' if left_out else ''}."
     )
     other = f" --size {size}" * (size != 256) + f" --crop {crop}" * (crop != 90)

@@ -131,26 +131,26 @@ def open_datamodule(
 def _find_pack(
     folder: NIHFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
 ) -> Pack | None:
-    place = pack_folder(packs, folder.root, preprocessing)
-    if not (place / "pack.json").exists():
+    pack_dir = pack_folder(packs, folder.root, preprocessing)
+    if not (pack_dir / "pack.json").exists():
         return None
-    pack = Pack(place, preprocessing)
+    pack = Pack(pack_dir, preprocessing)
     if pack.stale(folder.paths):
         raise DataError(
-            f"Files under {folder.root} have changed since {place} was made. "
+            f"Files under {folder.root} have changed since {pack_dir} was made. "
             "Run python -m scripts.prepare again; it decodes the changed ones."
         )
     unreadable = pack.unreadable(folder.paths)
     if unreadable and not pack.skip_unreadable:
         raise DataError(
-            f"{len(unreadable):,} images could not be read when {place} was made, "
+            f"{len(unreadable):,} images could not be read when {pack_dir} was made, "
             f"{unreadable[0]} first. Fetch them again and run python -m scripts.prepare, "
             "or run it with --skip-unreadable to leave them out."
         )
     missing = pack.missing(folder.paths)
     if missing:
         notes.append(
-            f"The pack {place} lacks {missing:,} of {len(folder.paths):,} images, so the files "
+            f"The pack {pack_dir} lacks {missing:,} of {len(folder.paths):,} images, so the files "
             "themselves are read. Run python -m scripts.prepare to finish it."
         )
         return None

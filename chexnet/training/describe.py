@@ -1,4 +1,4 @@
-"""Writes the card of a network that was trained."""
+"""Describes a network that was trained: the metadata of its weights file."""
 
 from typing import Any
 
@@ -37,8 +37,8 @@ def describe(
         epoch: epochs that it has seen.
 
     Returns:
-        A card whose provenance carries the hashes, so that nobody scores the network on what it was
-        trained on by mistake.
+        Metadata whose provenance carries the hashes, so that nobody scores the network on what it
+        was trained on by mistake.
     """
     chosen = fit_on(scores, "its validation part")
     calibrated = calibrate(scores, chosen.calibrations)

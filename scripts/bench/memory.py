@@ -30,9 +30,9 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
         yield Skipped("memory", "it is read from /proc, which only Linux has")
         return
     yield from _opening(setting)
-    place = setting.out / "memory"
-    run = [_alone(_train, setting.folder.root, place, SIZE) for _ in range(RUNS)]
-    shutil.rmtree(place)  # the demo would open its weights as those of the newest run
+    pack_dir = setting.out / "memory"
+    run = [_alone(_train, setting.folder.root, pack_dir, SIZE) for _ in range(RUNS)]
+    shutil.rmtree(pack_dir)  # the demo would open its weights as those of the newest run
     yield LimitRow(
         work=f"training on the CPU, batch 12, {SIZE} px: the process's peak",
         unit="GB",
@@ -58,17 +58,17 @@ def rows(setting: Setting) -> Iterator[Row | Skipped]:
 
 
 def _opening(setting: Setting) -> Iterator[Row]:
-    place = setting.out / f"pack-of-{IMAGES}"
-    place.mkdir(parents=True, exist_ok=True)
+    pack_dir = setting.out / f"pack-of-{IMAGES}"
+    pack_dir.mkdir(parents=True, exist_ok=True)
     header = {"format": FORMAT, "crop": 90, "size": SIZE, "skip_unreadable": False}
     names = [f"{number:08d}_000.png" for number in range(IMAGES)]
-    (place / "pack.json").write_text(json.dumps(header | {"names": names}), encoding="utf-8")
+    (pack_dir / "pack.json").write_text(json.dumps(header | {"names": names}), encoding="utf-8")
     # A sparse file: the pixels take no room, and opening looks at none of them.
-    with (place / "pixels.u8").open("wb") as file:
+    with (pack_dir / "pixels.u8").open("wb") as file:
         file.truncate(IMAGES * SIZE * SIZE)
-    np.full(IMAGES, DONE, np.uint8).tofile(place / "state.u8")
-    np.zeros(IMAGES, np.int64).tofile(place / "bytes.i64")
-    runs = [_alone(_open, place, SIZE) for _ in range(setting.repeats)]
+    np.full(IMAGES, DONE, np.uint8).tofile(pack_dir / "state.u8")
+    np.zeros(IMAGES, np.int64).tofile(pack_dir / "bytes.i64")
+    runs = [_alone(_open, pack_dir, SIZE) for _ in range(setting.repeats)]
     for values, what, unit, limit in (
         ([seconds for seconds, _ in runs], "time", "s", 1.0),
         ([memory for _, memory in runs], "private memory", "MB", 100.0),
@@ -95,9 +95,9 @@ def _status(name: str) -> float:
     return int(re.search(rf"{name}:\s+(\d+)", STATUS.read_text())[1]) / 1000
 
 
-def _open(place: Path, size: int) -> tuple[float, float]:
+def _open(pack_dir: Path, size: int) -> tuple[float, float]:
     before, began = _status("RssAnon"), time.perf_counter()
-    pack = Pack(place, Preprocessing(size=size))
+    pack = Pack(pack_dir, Preprocessing(size=size))
     seconds = time.perf_counter() - began
     return seconds, _status("RssAnon") - before if pack.names else 0.0
 

@@ -37,14 +37,14 @@ def _packing(setting: Setting, paths: dict[str, Path]) -> Row | Skipped:
         return Skipped(work, reason)
     import cv2
 
-    place = setting.out / "packing"
+    pack_dir = setting.out / "packing"
     # So many that the flush to the disk, once in 512 pictures, has the share that it has of NIH.
     named = {f"{n}-{name}": path for n in range(AGAIN) for name, path in paths.items()}
     files = [np.frombuffer(path.read_bytes(), np.uint8) for path in named.values()]
 
     def ours() -> None:
-        shutil.rmtree(place, ignore_errors=True)
-        prepare(named, place, setting.preprocessing, workers=1)
+        shutil.rmtree(pack_dir, ignore_errors=True)
+        prepare(named, pack_dir, setting.preprocessing, workers=1)
 
     def decoder() -> None:
         for data in files:
@@ -56,7 +56,7 @@ def _packing(setting: Setting, paths: dict[str, Path]) -> Row | Skipped:
         mine, theirs = in_turn(ours, decoder, setting.repeats)
     finally:
         cv2.setNumThreads(threads)
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(pack_dir, ignore_errors=True)
     return Row(
         work=work,
         unit="ms an image",

@@ -83,11 +83,11 @@ class Setting:
     def packed(self) -> PackedDataSet:
         """The first pictures as a data set that is read from a pack, made when first asked for."""
         preprocessing, paths = self.preprocessing, self.pictures(self.images)
-        place = pack_folder(self.out / "packs", self.folder.root, preprocessing)
-        prepare(paths, place, preprocessing)
+        pack_dir = pack_folder(self.out / "packs", self.folder.root, preprocessing)
+        prepare(paths, pack_dir, preprocessing)
         chosen = np.flatnonzero(self.folder.table["image"].isin(paths))
         files = ChestXRayDataSet(self.folder, rows=chosen, preprocessing=preprocessing)
-        return PackedDataSet(files, Pack(place, preprocessing))
+        return PackedDataSet(files, Pack(pack_dir, preprocessing))
 
     @cached_property
     def network(self) -> Path:

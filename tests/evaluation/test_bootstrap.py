@@ -115,7 +115,7 @@ def test_no_draws_give_no_interval():
     assert replicate_aurocs(scores, none).shape == (0, 1)
 
 
-def test_intervals_are_a_function_of_the_seed():
+def test_bootstrap_are_a_function_of_the_seed():
     scores = clustered(40, seed=0)
     first, again, other = (
         bootstrap_auroc(scores, bootstrap_of(scores, 200, seed)) for seed in (1, 1, 2)
