@@ -437,10 +437,16 @@ def test_eight_of_nine_real_side_views_are_named():
 
 
 @with_odd
-def test_no_radiograph_of_another_hospital_is_flagged():
-    files = sorted((ODD / "other_hospitals").iterdir())
-    assert len(files) == 40
-    assert [path.name for path in files if not judge(read_radiograph(path)).fine] == []
+def test_radiographs_of_other_hospitals_pass_but_a_scout_and_the_side_view_among_them():
+    found = {
+        path.name: judge(read_radiograph(path)) for path in (ODD / "other_hospitals").iterdir()
+    }
+    assert len(found) == 40
+    # Filed with the frontal ones, yet it shows a chest from its side.
+    assert "side view" in found.pop("pneumocystis-jiroveci-pneumonia-4-L.png").message
+    flagged = {name for name, verdict in found.items() if not verdict.fine}
+    # A scout picture of a CT: arms up, a small chest in a broad black border.
+    assert flagged <= {"covid-19-pneumonia-8.png"}
 
 
 @with_odd
