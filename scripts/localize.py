@@ -77,7 +77,7 @@ def localize(
         lambda target: theirs[target.image, target.label],
     )
     tables = summarise_maps(scored, replicates, seed)
-    stamp = LEAKY if holdout.facts["leaky"] else ""
+    stamp = LEAKY if holdout.facts.leaky else ""
     print(facts_text(holdout.facts))
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
     print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
@@ -87,7 +87,7 @@ def localize(
         "method": method,
         "cells": _cells(ours),
         "boxes": as_dict(tables),
-        "facts": holdout.facts,
+        "facts": holdout.facts.as_dict(),
         "made": surroundings(),
     }
     write_text(place, json.dumps(content, indent=2))
