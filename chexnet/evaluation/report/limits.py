@@ -66,7 +66,7 @@ def _selected(facts: ScoringFacts) -> list[str]:
     """A sample that somebody selected is not the data set, and neither is a part of a part."""
     pairs = (
         (facts.images_present, facts.images_in_table, "the label table"),
-        (facts.images_in_part, facts.images_of_part, f"the {facts.part} part"),
+        (facts.images_of_part, facts.images_in_part, f"the {facts.part} part"),
     )
     return [
         f"Only {here:,} of the {whole:,} images of {of} were at hand. Which ones was "

@@ -17,6 +17,7 @@ from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import Scores, roc
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
+from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.page import model_card, report_html
 from chexnet.evaluation.report.plots import _corners
 from chexnet.evaluation.report.published import PUBLISHED
@@ -324,6 +325,23 @@ def test_the_limits_are_those_of_what_was_scored(undrawn):
     text = Reader(report_html(assessment, scores, whole)).text
     assert "images of the label table were at hand" not in text
     assert "The validation part chose the weights" in text
+
+
+def test_a_file_with_some_images_of_the_part_is_said_to_be_a_selection(undrawn):
+    facts = ScoringFacts(
+        table="t.csv",
+        label_version="2017",
+        split="official",
+        leaky=False,
+        part="test",
+        predictions="p.csv",
+        images_of_part=500,
+        images_in_part=25_596,
+    )
+    selected = "Only 500 of the 25,596 images of the test part were at hand"
+    assert any(selected in sentence for sentence in limits(undrawn[1], facts))
+    whole = replace(facts, images_of_part=25_596)
+    assert not any("at hand" in sentence for sentence in limits(undrawn[1], whole))
 
 
 def test_the_card_begins_with_what_it_is_not_for_and_keeps_its_order(scored):
