@@ -122,7 +122,7 @@ def _write_overlays(
     return sum(done.values())
 
 
-def _cells(maps: dict) -> str:
+def _cells(maps: "dict[tuple[str, str], np.ndarray]") -> str:
     height, width = next(iter(maps.values())).shape
     return f"{height} x {width}"
 

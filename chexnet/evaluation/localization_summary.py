@@ -44,7 +44,8 @@ class ScoredMaps:
         if size == ALL:
             return named
         small = np.array([target.area < self.cell for target in self.boxed], bool)
-        return named & (small if size == SMALL else ~small)
+        chosen: np.ndarray = named & (small if size == SMALL else ~small)
+        return chosen
 
 
 def score_maps(

@@ -154,11 +154,13 @@ def score_weights(
             flip=flip,
             on_progress=on_progress,
         )
+    if scores is None:
+        raise ChexnetError("Scoring was stopped before its end.")
     facts = replace(holdout.facts, tta="flip" if flip else "none")
     table = holdout.datamodule.folder.table
     # What was chosen without the mirror image does not fit the averages.
-    chosen = None if flip else validation_choices(holdout.metadata)
-    return Scored(scores, facts, holdout.datamodule.notes, table, chosen)
+    choices = None if flip else validation_choices(holdout.metadata)
+    return Scored(scores, facts, holdout.datamodule.notes, table, choices)
 
 
 def score_networks(

@@ -293,9 +293,17 @@ def write_report(
             {name: point.threshold for name, point in found.operating["youden"].items()},
             looks.pictures,
         )
-    about = {"notes": scored.notes, "made": surroundings(), "record": record}
+    made = surroundings()
     page = report_html(
-        found, scored.scores, scored.facts, pictures=looks.pictures, places=places, **about
+        found,
+        scored.scores,
+        scored.facts,
+        notes=scored.notes,
+        made=made,
+        record=record,
+        pictures=looks.pictures,
+        places=places,
     )
+    card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     write_text(folder / "report.html", page)
-    write_text(folder / "model_card.md", model_card(found, scored.facts, **about))
+    write_text(folder / "model_card.md", card)
