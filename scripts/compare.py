@@ -78,7 +78,7 @@ def compare_files(
     content = {
         "a": files[0].name,
         "b": files[1].name,
-        "facts": first.facts,
+        "facts": first.facts.as_dict(),
         "differences": as_dict(found),
         "made": surroundings(),
     }

@@ -203,7 +203,7 @@ def _finish(
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
-    stamp = LEAKY if scored.facts["leaky"] else ""
+    stamp = LEAKY if scored.facts.leaky else ""
     prevalence = _prevalence(shares)
     found = assess(
         scored.scores,
@@ -217,7 +217,8 @@ def _finish(
     for note in scored.notes:
         print(note)
     print(f"\n{assessment_text(found, stamp)}")
-    content = {"stamp": stamp, **as_dict(found), "facts": scored.facts, "made": surroundings()}
+    facts = scored.facts.as_dict()
+    content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
     if both_labels:
         content["labels"] = _both(scored, data, replicates, seed)
     record = []

@@ -86,7 +86,7 @@ def localize(
         lambda target: theirs[target.image, target.label],
     )
     tables = summarise_maps(scored, replicates, seed)
-    stamp = LEAKY if holdout.facts["leaky"] else ""
+    stamp = LEAKY if holdout.facts.leaky else ""
     print(facts_text(holdout.facts))
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
     print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
@@ -96,7 +96,7 @@ def localize(
         "method": method,
         "cells": _cells(ours),
         "boxes": as_dict(tables),
-        "facts": holdout.facts,
+        "facts": holdout.facts.as_dict(),
         "made": surroundings(),
     }
     write_text(path, json.dumps(content, indent=2))
@@ -135,31 +135,30 @@ def _write_overlays(
 
 def _source(holdout: "Holdout") -> str:
     facts = holdout.facts
-    return f"{holdout.part} part of {facts['table']}, {facts['split']} split"
+    return f"{holdout.part} part of {facts.table}, {facts.split} split"
 
 
 def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
     """Keep the figures, and the mean map of the validation images where they are here."""
     from dataclasses import replace
 
-    from chexnet.errors import ChexnetError, ConfigError
-    from chexnet.evaluation.holdout import open_holdout
+    from chexnet.errors import ConfigError
     from chexnet.evaluation.localization import mean_contributions
     from chexnet.explain import CLOSED_FORM
     from chexnet.model import update_metadata
 
-    if method != CLOSED_FORM or holdout.facts["leaky"]:
+    if method != CLOSED_FORM or holdout.facts.leaky:
         raise ConfigError(
             f"--store keeps figures of {CLOSED_FORM} on images that the network never saw; found "
-            f"{method}{', leaky figures' if holdout.facts['leaky'] else ''}. Nothing was stored."
+            f"{method}{', leaky figures' if holdout.facts.leaky else ''}. Nothing was stored."
         )
-    kind = "phantoms" if holdout.facts["phantoms"] else "radiographs"
+    kind = "phantoms" if holdout.datamodule.facts.phantoms else "radiographs"
     metadata = holdout.metadata
     means = metadata.mean_contributions
-    try:
-        val = open_holdout(holdout.datamodule.folder.root, weights, "val").data_set
-        means = mean_contributions(holdout.model, metadata.preprocessing, val)
-    except ChexnetError:  # other data than it was validated on: the old means stay
+    if holdout.datamodule.facts.fingerprints.get("val") == metadata.data.fingerprints.get("val"):
+        data = holdout.datamodule.data_set("val", metadata.classes)
+        means = mean_contributions(holdout.model, metadata.preprocessing, data)
+    else:  # the old means stay
         print("The validation images of these weights are not here; no mean map was measured.")
     stored = {**(metadata.trust or {}), kind: trust}
     update_metadata(weights, replace(metadata, trust=stored, mean_contributions=means))

@@ -118,8 +118,11 @@ def _reliability(
         used = chosen.calibrations.get(name) if chosen else None
         error, score = error_intervals(after, truth, bootstrap)
         found[name] = CalibrationFigures(
-            error=tuple(expected_calibration_error(p, truth) for p in (before, after)),
-            brier=tuple(brier(p, truth) for p in (before, after)),
+            error=(
+                expected_calibration_error(before, truth),
+                expected_calibration_error(after, truth),
+            ),
+            brier=(brier(before, truth), brier(after, truth)),
             pooled=bool(used and used.pooled),
             error_interval=error,
             brier_interval=score,

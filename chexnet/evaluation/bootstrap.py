@@ -354,4 +354,5 @@ def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:
 def _divide(values: np.ndarray, by: np.ndarray) -> np.ndarray:
     """NaN where the divisor (K,) is 0."""
     divided = np.full(len(by), np.nan)
-    return np.divide(values, by, out=divided, where=by > 0)
+    np.divide(values, by, out=divided, where=by > 0)
+    return divided

@@ -83,7 +83,7 @@ def compare(
         if name in FINDINGS and not np.isnan(values[0][column])
     ]
     if chosen:
-        means = [float(one[chosen].mean()) for one in values]
+        means = (float(values[0][chosen].mean()), float(values[1][chosen].mean()))
         known = any(enough_patients(first, column) for column in chosen)
         found[MEAN] = _difference(*means, row_means(drawn[:, chosen]), known, len(chosen))
     return found

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from chexnet.data.datasets import AnyDataSet
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.errors import CheckpointError
+from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, load_weights
 
@@ -25,14 +25,14 @@ class Holdout:
         metadata: what its weights file says of itself.
         datamodule: the data folder, divided.
         part: `val`, `test` or `all`.
-        facts: of data and weights, plain values for a report.
+        facts: of data and weights.
     """
 
     model: DenseNet121
     metadata: Metadata
     datamodule: DataModule
     part: str
-    facts: dict[str, Any]
+    facts: ScoringFacts
 
     @cached_property
     def data_set(self) -> AnyDataSet:
@@ -101,14 +101,15 @@ def open_holdout(
     leaky = refuse_trained(
         folder.table, datamodule.rows(part), images, patients, allow_leak=allow_leak
     )
-    facts = datamodule.facts.as_dict() | {
-        "part": part,
-        "weights": {
-            "file": weights.name,
-            "trained_on": trained_data["table"],
-            "train_fingerprint": trained_data["fingerprints"]["train"],
+    facts = ScoringFacts.of_data(
+        datamodule.facts,
+        leaky=bool(datamodule.split.leaky or leaky or (same_data and trained_data["leaky"])),
+        part=part,
+        weights=WeightsFacts(
+            file=weights.name,
+            trained_on=trained_data["table"],
+            train_fingerprint=trained_data["fingerprints"]["train"],
             **{key: trained[key] for key in ("epoch", "origin", "date", "code")},
-        },
-    }
-    facts["leaky"] = bool(facts["leaky"] or leaky or (same_data and trained_data["leaky"]))
+        ),
+    )
     return Holdout(model, metadata, datamodule, part, facts)

@@ -98,4 +98,5 @@ def memory_scores(
     count = np.bincount(known, minlength=patients)
     positives = np.stack([np.bincount(known, column, patients) for column in targets.T], axis=1)
     prevalence = targets.mean(axis=0, dtype=np.float64)
-    return (positives[asked] + prevalence) / (count[asked] + 1)[:, None]
+    scores: np.ndarray = (positives[asked] + prevalence) / (count[asked] + 1)[:, None]
+    return scores

@@ -129,14 +129,17 @@ def centre_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
 
     The average is over all boxes of that finding in other patients; None where there is none.
     """
-    centres = {}
+    centres: dict[str, list[tuple[str, np.ndarray]]] = {}
     for target in boxed:
         middle = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
         centres.setdefault(target.label, []).append((target.patient, middle))
 
     def centre(target: BoxedFinding) -> Point | None:
         others = [m for patient, m in centres[target.label] if patient != target.patient]
-        return tuple(np.concatenate(others).mean(axis=0)) if others else None
+        if not others:
+            return None
+        x, y = np.concatenate(others).mean(axis=0)
+        return float(x), float(y)
 
     return [centre(target) for target in boxed]
 
@@ -166,7 +169,8 @@ def _covered(boxes: np.ndarray) -> np.ndarray:
     middle = (np.arange(SIDE) + 0.5) / SIDE
     left, top, right, bottom = boxes.T[:, :, None]
     across, down = (left <= middle) & (middle < right), (top <= middle) & (middle < bottom)
-    return (down[:, :, None] & across[:, None, :]).any(axis=0)
+    covered: np.ndarray = (down[:, :, None] & across[:, None, :]).any(axis=0)
+    return covered
 
 
 BATCH = 16
@@ -229,13 +233,13 @@ def maps_of(
         named = [(i, data.images[index]) for i, index in enumerate(indices.tolist())]
         for number, (model, found) in enumerate(zip(models, maps, strict=True)):
             closed = number > 0 or method == CLOSED_FORM
-            heat = explain(model, inputs).heatmaps.cpu().numpy() if closed else None
+            heats = explain(model, inputs).heatmaps.cpu().numpy() if closed else None
             for i, name in named:
                 for label in wanted[name]:
                     index = metadata.classes[label]
                     found[name, label] = (
-                        heat[i, index].copy()
-                        if closed
+                        heats[i, index].copy()
+                        if heats is not None
                         else _by_package(model, inputs[i : i + 1], index, method)
                     )
         done += len(images)
@@ -267,4 +271,5 @@ def mean_contributions(
 
 
 def _by_package(model: DenseNet121, image: torch.Tensor, index: int, method: str) -> np.ndarray:
-    return package_heatmap(model, image, index, method).numpy()
+    heat: np.ndarray = package_heatmap(model, image, index, method).numpy()
+    return heat

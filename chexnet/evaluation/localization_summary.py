@@ -16,7 +16,6 @@ from chexnet.evaluation.localization import (
     centre_points,
     pointing,
 )
-from chexnet.evaluation.summary import bounds
 
 CONTROLS = ("average box", "random point", "untrained")
 MIN_BOXES = 5
@@ -47,7 +46,8 @@ class ScoredMaps:
         if size == ALL:
             return named
         small = np.array([target.area < self.cell for target in self.boxed], bool)
-        return named & (small if size == SMALL else ~small)
+        chosen: np.ndarray = named & (small if size == SMALL else ~small)
+        return chosen
 
 
 def score_maps(
@@ -178,13 +178,13 @@ def trust_of(tables: dict[str, dict[str, BoxFigures]], source: str) -> dict[str,
         `source`, `all`, and `findings` with those of at least `MIN_BOXES` boxed findings; each with
         `count`, `patients`, `peak_in_box`, its `interval`, and `average_box`, shares in [0, 1].
     """
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         name: {
             "count": row.count,
             "patients": row.patients,
             "peak_in_box": row.hits["heatmap"],
             "average_box": row.hits["average box"],
-            "interval": bounds(row.interval),
+            "interval": row.interval.as_dict(),
         }
         for name, row in tables[ALL].items()
     }

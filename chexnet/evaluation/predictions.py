@@ -72,7 +72,7 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
                 f"{path}, line {first + 2}: {names.iloc[first] or 'an image without a name'} "
                 f"{problem}. Expected one row an image with probabilities."
             )
-    chosen = known.loc[names]
+    chosen = known.loc[names.tolist()]
     targets = targets_of(chosen["labels"].tolist(), {name: i for i, name in enumerate(classes)})
     return Scores(
         images=names.tolist(),

@@ -15,6 +15,7 @@ from chexnet.data.datasets import AnyDataSet, batch_loader, default_workers
 from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
+from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.metrics import Scores, sigmoid
 from chexnet.evaluation.predictions import read_predictions
@@ -96,14 +97,14 @@ class Scored:
 
     Attributes:
         scores: as the network gave them, before calibration.
-        facts: what they are of, plain values.
+        facts: what they are of.
         notes: sentences that a user should read.
         table: see `NIHFolder.table`.
         chosen: calibration and thresholds that validation chose, None where there are none.
     """
 
     scores: Scores
-    facts: dict[str, Any]
+    facts: ScoringFacts
     notes: list[str]
     table: pd.DataFrame
     chosen: ValidationChoices | None = None
@@ -153,11 +154,13 @@ def score_weights(
             flip=flip,
             on_progress=on_progress,
         )
-    facts = holdout.facts | {"tta": "flip" if flip else "none"}
+    if scores is None:
+        raise ChexnetError("Scoring was stopped before its end.")
+    facts = replace(holdout.facts, tta="flip" if flip else "none")
     table = holdout.datamodule.folder.table
     # What was chosen without the mirror image does not fit the averages.
-    chosen = None if flip else validation_choices(holdout.metadata)
-    return Scored(scores, facts, holdout.datamodule.notes, table, chosen)
+    choices = None if flip else validation_choices(holdout.metadata)
+    return Scored(scores, facts, holdout.datamodule.notes, table, choices)
 
 
 def score_networks(
@@ -182,7 +185,7 @@ def score_networks(
     found = _average(scored)
     if found.chosen or part == "all":
         return found
-    if part == "test" and len({str(one.facts["fold"]) for one in scored}) > 1:
+    if part == "test" and len({str(one.facts.fold) for one in scored}) > 1:
         note = "Networks of several folds share no validation image: nothing is calibrated."
         return replace(found, notes=[*found.notes, note])
     if part == "val":
@@ -209,10 +212,11 @@ def _average(found: list[Scored]) -> Scored:
                 "of them has seen. Average networks that were trained on the same split."
             )
     mean = np.mean([one.scores.probabilities for one in found], axis=0)
-    facts = first.facts | {
-        "leaky": any(one.facts["leaky"] for one in found),
-        "ensemble": [one.facts["weights"] for one in found],
-    }
+    facts = replace(
+        first.facts,
+        leaky=any(one.facts.leaky for one in found),
+        ensemble=[one.facts.weights for one in found if one.facts.weights],
+    )
     notes = list(dict.fromkeys(note for one in found for note in one.notes))
     return replace(
         first,
@@ -253,18 +257,19 @@ def score_predictions(
     folder = read_folder(data, labels, need_images=False)
     scores = read_predictions(predictions, folder.table)
     notes = ["Nobody can tell from a file of predictions what its network was trained on."]
-    facts: dict[str, Any] = {
-        "table": folder.table_name,
-        "label_version": folder.version,
-        "part": part,
-        "predictions": predictions.name,
-        "leaky": False,
-    }
+    facts = ScoringFacts(
+        table=folder.table_name,
+        label_version=folder.version,
+        split="none",
+        leaky=False,
+        part=part,
+        predictions=predictions.name,
+    )
     if part == "all":
         notes.append(
             "Scored without a split (--split all): the figures may include training images."
         )
-        return Scored(scores, facts | {"split": "none"}, notes, folder.table)
+        return Scored(scores, facts, notes, folder.table)
     divided = make_split(folder, split, seed, allow_leak=allow_leak)
     in_part, outside = _place(folder, divided.rows[part], scores)
     if outside and not allow_leak:
@@ -284,13 +289,14 @@ def score_predictions(
                 "are not figures on the part: predict the others too, or pass --partial."
             )
         notes.append(f"The file {has}; the figures are not figures on the whole part.")
-    facts |= {
-        "split": divided.scheme,
-        "split_seed": seed,
-        "leaky": bool(divided.leaky or outside),
-        "images_of_part": in_part,
-        "images_in_part": of_part,
-    }
+    facts = replace(
+        facts,
+        split=divided.scheme,
+        split_seed=seed,
+        leaky=bool(divided.leaky or outside),
+        images_of_part=in_part,
+        images_in_part=of_part,
+    )
     return Scored(scores, facts, notes, folder.table)
 
 

@@ -48,7 +48,10 @@ def choose_thresholds(scores: Scores) -> dict[str, dict[str, float] | None]:
 
 
 def _thresholds(given: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    fpr, tpr, cuts = roc(given, truth)
+    curve = roc(given, truth)
+    if curve is None:
+        raise ValueError("thresholds are chosen on images with and without the finding")
+    fpr, tpr, cuts = curve
     positives = truth.sum()
     true, false = tpr * positives, fpr * (len(truth) - positives)
     f1 = 2 * true / (true + false + positives)

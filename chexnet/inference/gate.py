@@ -129,7 +129,7 @@ def name_of(found: np.ndarray, sure: float | None = None) -> str:
     """
     sure = SURE if sure is None else sure
     chances = dict(zip(KINDS, np.exp(found).mean(axis=0), strict=True))
-    likeliest = max(KINDS[2:], key=chances.get)
+    likeliest = max(KINDS[2:], key=lambda kind: chances[kind])
     if chances[likeliest] >= sure:
         return likeliest
     return "everyday" if chances["photograph"] + chances["text"] >= sure else ""
@@ -157,14 +157,17 @@ def stretch(picture: np.ndarray) -> np.ndarray:
     """Map the 1st and the 99th percentile to 0 and 1 and clip; float32, the same shape."""
     low, high = np.percentile(picture, TAILS)
     # A picture that is flat but for a few pixels has no range; it stays flat.
-    return np.clip((picture - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    stretched: np.ndarray = np.clip((picture - low) / max(high - low, 1e-6), 0, 1)
+    return stretched.astype(np.float32)
 
 
 def log_odds(outputs: np.ndarray) -> np.ndarray:
     """Log-odds of the first kind, from the log-probabilities of all; (V, K) to (V,)."""
     others = outputs[:, 1:]
     top = others.max(axis=1, keepdims=True)
-    return outputs[:, 0] - (top[:, 0] + np.log(np.exp(others - top).sum(axis=1)))
+    rest: np.ndarray = top[:, 0] + np.log(np.exp(others - top).sum(axis=1))
+    odds: np.ndarray = outputs[:, 0] - rest
+    return odds
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ class Network:
             if len(weight) > len(KINDS):
                 x = np.maximum(x, 0)
         x = x - x.max(axis=1, keepdims=True)
-        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+        logs: np.ndarray = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+        return logs
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -201,7 +205,8 @@ def _convolve(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     views, _, height, width = windows.shape[:4]
     columns = windows.transpose(0, 2, 3, 1, 4, 5).reshape(views * height * width, -1)
     out = columns @ weight.reshape(len(weight), -1).T
-    return out.reshape(views, height, width, -1).transpose(0, 3, 1, 2)
+    folded: np.ndarray = out.reshape(views, height, width, -1)
+    return folded.transpose(0, 3, 1, 2)
 
 
 def _mirrored(views: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def test_images_outside_the_part_are_refused_with_their_count(root, table, tmp_p
     frame.to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(LeakError, match="32 of 40 images"):
         score_predictions(root, tmp_path / "p.csv", "test")
-    assert score_predictions(root, tmp_path / "p.csv", "test", allow_leak=True).facts["leaky"]
+    assert score_predictions(root, tmp_path / "p.csv", "test", allow_leak=True).facts.leaky
     whole = score_predictions(root, tmp_path / "p.csv", "all")
     assert "without a split" in " ".join(whole.notes)
 
@@ -118,4 +118,4 @@ def test_a_network_is_not_scored_on_what_it_was_trained_on(phantoms, trained, tm
     with pytest.raises(LeakError, match=r"trained on \d+ of these \d+ images and on \d+"):
         score_weights(copy, weights, "test", device="cpu", workers=0)
     scored = score_weights(copy, weights, "test", device="cpu", workers=0, allow_leak=True)
-    assert scored.facts["leaky"]
+    assert scored.facts.leaky

@@ -38,7 +38,7 @@ def test_several_networks_are_averaged_and_choose_their_thresholds_anew(phantoms
     both = score_networks(phantoms, [weights, other], "test", **options)
     mean = (singles[0].scores.probabilities + singles[1].scores.probabilities) / 2
     np.testing.assert_allclose(both.scores.probabilities, mean, atol=1e-12)
-    assert len(both.facts["ensemble"]) == 2
+    assert len(both.facts.ensemble) == 2
     assert "validation images, scored in the same way" in both.chosen.source
     assert "when the weights were written" in singles[0].chosen.source
 
@@ -47,7 +47,7 @@ def test_a_mirrored_picture_counts_as_much_as_the_picture(phantoms, weights):
     options = {"device": "cpu", "workers": 0}
     plain = score_weights(phantoms, weights, "test", **options)
     flipped = score_networks(phantoms, [weights], "test", flip=True, **options)
-    assert flipped.facts["tta"] == "flip"
+    assert flipped.facts.tta == "flip"
     assert flipped.scores.probabilities.shape == plain.scores.probabilities.shape
     assert not np.allclose(flipped.scores.probabilities, plain.scores.probabilities, atol=1e-6)
     assert flipped.chosen.source != plain.chosen.source

@@ -217,4 +217,5 @@ def draw_target(
 
 
 def _fitting(size: tuple[int, int]) -> tuple[int, int]:
-    return tuple(max(1, round(side * SIDE / max(size))) for side in size)
+    width, height = (max(1, round(side * SIDE / max(size))) for side in size)
+    return width, height

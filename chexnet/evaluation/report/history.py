@@ -64,7 +64,8 @@ def note_scoring(folder: Path, row: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def record_scoring(scored: Scored, summary: Summary, folder: Path) -> list[dict[str, str]]:
-    """Note a scoring of test images beside its weights; one of validation images is not noted.
+    """Note a scoring of test images beside its weights; one of validation images, or of a
+    file of predictions, is not noted.
 
     Args:
         scored: what was scored.
@@ -75,21 +76,21 @@ def record_scoring(scored: Scored, summary: Summary, folder: Path) -> list[dict[
         ChexnetError: the folder cannot be written, or holds another file of that name.
     """
     facts = scored.facts
-    if facts["part"] == "val":
+    if facts.part == "val" or not facts.weights:
         return []
-    members = facts.get("ensemble", [facts["weights"]])
+    members = facts.ensemble or [facts.weights]
     made = surroundings()
     row = {
         "date": made["date"],
         "code": made["code"],
-        "weights": " + ".join(one["file"] for one in members),
-        "tta": facts["tta"],
-        "table": facts["table"],
-        "split": facts["split"],
-        "part": facts["part"],
-        "fingerprint": facts["fingerprints"].get(facts["part"], ""),
+        "weights": " + ".join(one.file for one in members),
+        "tta": facts.tta,
+        "table": facts.table,
+        "split": facts.split,
+        "part": facts.part,
+        "fingerprint": facts.fingerprint,
         "images": summary.images,
         "mean_auroc_findings": number(summary.findings.value),
-        "leaky": facts["leaky"],
+        "leaky": facts.leaky,
     }
     return note_scoring(folder, row)

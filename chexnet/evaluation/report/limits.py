@@ -1,9 +1,8 @@
 """What the figures of a scoring cannot say, in sentences for whoever reads them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from chexnet.evaluation.assessment import Assessment
+from chexnet.evaluation.bootstrap import Interval
+from chexnet.evaluation.facts import ScoringFacts
 
 _OF_PHANTOMS = (
     "The pictures are drawn: every finding has one cause, one look and a certain label. A high "
@@ -27,7 +26,7 @@ _ALWAYS = (
 )
 
 
-def limits(assessment: Assessment, facts: Mapping[str, Any]) -> list[str]:
+def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
     """The sentences that hold for one scoring, the most particular first.
 
     Args:
@@ -35,20 +34,19 @@ def limits(assessment: Assessment, facts: Mapping[str, Any]) -> list[str]:
         facts: see `Scored.facts`.
     """
     said = []
-    if facts["leaky"]:
+    if facts.leaky:
         said.append(
             "These figures leak: patients stand on both sides. They say nothing about patients "
             "that the network has not seen."
         )
-    part = facts.get("part")
-    if part == "val":
+    if facts.part == "val":
         said.append(
             "The validation part chose the weights, the calibration and the thresholds, so that "
             "its own figures are too hopeful."
         )
-    if facts.get("split") == "none" or part == "all":
+    if facts.split == "none" or facts.part == "all":
         said.append("Scored without a split: these images are the test list of nothing.")
-    if "predictions" in facts:
+    if facts.predictions:
         said.append(
             "Only a file of predictions was scored. What its network was trained on, and how often "
             "it was tried on these images, nobody can tell from it."
@@ -60,23 +58,23 @@ def limits(assessment: Assessment, facts: Mapping[str, Any]) -> list[str]:
             f"Rows without an interval ({len(rare)} of {len(assessment.summary.classes)}) have too "
             "few patients: their figures are accidents."
         )
-    said += [_OF_PHANTOMS] if facts.get("phantoms") else _OF_RADIOGRAPHS
+    said += [_OF_PHANTOMS] if facts.phantoms else _OF_RADIOGRAPHS
     return [*said, *_ALWAYS]
 
 
-def _selected(facts: Mapping[str, Any]) -> list[str]:
+def _selected(facts: ScoringFacts) -> list[str]:
     """A sample that somebody selected is not the data set, and neither is a part of a part."""
     pairs = (
-        ("images_present", "images_in_table", "the label table"),
-        ("images_in_part", "images_of_part", f"the {facts.get('part')} part"),
+        (facts.images_present, facts.images_in_table, "the label table"),
+        (facts.images_of_part, facts.images_in_part, f"the {facts.part} part"),
     )
     return [
-        f"Only {facts[here]:,} of the {facts[whole]:,} images of {of} were at hand. Which ones was "
+        f"Only {here:,} of the {whole:,} images of {of} were at hand. Which ones was "
         "somebody's choice: the figures are of that selection, not of the data set."
         for here, whole, of in pairs
-        if here in facts and facts[here] < facts[whole]
+        if here is not None and whole is not None and here < whole
     ]
 
 
-def _intervals(assessment: Assessment) -> dict[str, Any]:
+def _intervals(assessment: Assessment) -> dict[str, Interval]:
     return assessment.summary.intervals.classes if assessment.summary.intervals else {}

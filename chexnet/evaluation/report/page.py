@@ -24,6 +24,7 @@ from chexnet.data.splits import LEAKY
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
+from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
@@ -48,16 +49,15 @@ NOT_CLINICAL = "Research and education only, never for clinical use."
 RULE = "youden"
 """The threshold that the page calls a class's own; the demo marks the same one."""
 THUMBNAIL = 144  # pixels of the longer side
-Facts = Mapping[str, Any]
 
 
 def report_html(
     assessment: Assessment,
     scores: Scores,
-    facts: Facts,
+    facts: ScoringFacts,
     *,
     notes: Sequence[str] = (),
-    made: Facts | None = None,
+    made: Mapping[str, Any] | None = None,
     record: Sequence[Mapping[str, str]] | None = None,
     pictures: Pictures | None = None,
     places: WrongPlaces | None = None,
@@ -77,7 +77,7 @@ def report_html(
     Returns:
         HTML, of some MB with pictures.
     """
-    stamp = LEAKY if facts["leaky"] else ""
+    stamp = LEAKY if facts.leaky else ""
     calibrated = assessment.calibrated if assessment.chosen else None
     plots = {
         "auroc": _plot(plot_auroc, assessment.summary, stamp=stamp),
@@ -104,10 +104,10 @@ def report_html(
 
 def model_card(
     assessment: Assessment,
-    facts: Facts,
+    facts: ScoringFacts,
     *,
     notes: Sequence[str] = (),
-    made: Facts | None = None,
+    made: Mapping[str, Any] | None = None,
     record: Sequence[Mapping[str, str]] | None = None,
 ) -> str:
     """Write the model metadata, in the order of Mitchell et al., FAccT 2019.
@@ -130,9 +130,9 @@ def model_card(
 
 def _said(
     assessment: Assessment,
-    facts: Facts,
+    facts: ScoringFacts,
     notes: Sequence[str],
-    made: Facts | None,
+    made: Mapping[str, Any] | None,
     record: Sequence[Mapping[str, str]] | None,
 ) -> dict[str, Any]:
     """What both templates are given."""
@@ -140,20 +140,20 @@ def _said(
     intervals = summary.intervals.classes if summary.intervals else {}
     return {
         "not_clinical": NOT_CLINICAL,
-        "stamp": LEAKY if facts["leaky"] else "",
+        "stamp": LEAKY if facts.leaky else "",
         "assessment": assessment,
         "summary": summary,
         "facts": facts,
-        "fingerprint": facts.get("fingerprints", {}).get(facts.get("part")),
-        **{key: facts.get(key) for key in ("part", "phantoms", "weights", "predictions")},
+        "fingerprint": facts.fingerprint,
+        **{key: getattr(facts, key) for key in ("part", "phantoms", "weights", "predictions")},
         "made": made,
         "told": facts_text(facts),
-        "rows": [*_flat(facts), *_flat(made or {}, "made")],
+        "rows": [*_flat(facts.as_dict()), *_flat(made or {}, "made")],
         "notes": notes,
         "record": record,
         "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),
         # A drawn phantom is no radiograph: figures of radiographs stand for nothing beside it.
-        "published": () if facts.get("phantoms") else PUBLISHED,
+        "published": () if facts.phantoms else PUBLISHED,
         "left_out": [
             f"{spoken(name)} {intervals[name].left_out}"
             for name in sorted(intervals)
@@ -171,7 +171,7 @@ def _thresholds(assessment: Assessment) -> dict[str, float]:
     return {name: point.threshold for name, point in assessment.operating.get(RULE, {}).items()}
 
 
-def _flat(facts: Facts, *above: str) -> list[tuple[str, str]]:
+def _flat(facts: Mapping[str, Any], *above: str) -> list[tuple[str, str]]:
     """Facts within facts as rows of name and value, for example (`weights: origin`, `imagenet`)."""
     rows = []
     for key, value in facts.items():
@@ -218,9 +218,9 @@ def _environment(**options: Any) -> Environment:
     return environment
 
 
-def _same_split(published: Published, facts: Facts) -> bool:
+def _same_split(published: Published, facts: ScoringFacts) -> bool:
     # Official figures are of the test list; a run's own validation part is another list.
-    return same_split(published, facts["split"]) and facts.get("part") == "test"
+    return same_split(published, facts.split) and facts.part == "test"
 
 
 def _plot(draw: Callable[..., None], *about: Any, stamp: str) -> str:
@@ -293,9 +293,17 @@ def write_report(
             {name: point.threshold for name, point in found.operating["youden"].items()},
             looks.pictures,
         )
-    about = {"notes": scored.notes, "made": surroundings(), "record": record}
+    made = surroundings()
     page = report_html(
-        found, scored.scores, scored.facts, pictures=looks.pictures, places=places, **about
+        found,
+        scored.scores,
+        scored.facts,
+        notes=scored.notes,
+        made=made,
+        record=record,
+        pictures=looks.pictures,
+        places=places,
     )
+    card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     write_text(folder / "report.html", page)
-    write_text(folder / "model_card.md", model_card(found, scored.facts, **about))
+    write_text(folder / "model_card.md", card)

@@ -8,6 +8,7 @@ import numpy as np
 
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.bootstrap import Interval, Intervals, read_interval
+from chexnet.evaluation.facts import Facts, ScoringFacts
 from chexnet.evaluation.thresholds import MEASURES, RULES
 
 if TYPE_CHECKING:  # they import torch and pandas, which a page that only formats does without
@@ -54,35 +55,36 @@ _value = partial(format_value, digits=4)
 _interval = partial(format_interval, digits=4)
 
 
-def facts_text(facts: Mapping[str, Any]) -> str:
-    """What was scored or trained on, in a few sentences; of `DataModule` or `Scored`."""
+def facts_text(facts: Facts | Mapping[str, Any]) -> str:
+    """What was scored or trained on, in a few sentences; of `Scored` or of `DataModule`."""
+    about = facts if isinstance(facts, ScoringFacts) else ScoringFacts.of_data(facts)
     sentences = []
-    if facts["leaky"]:
+    if about.leaky:
         sentences.append(f"{LEAKY}: trained and scored on the same patients; too good to be true.")
-    if "images_present" in facts:
-        left_out = facts["images_unreadable"]
+    if about.images_present is not None:
+        left_out = about.images_unreadable
         sentences.append(
-            f"{facts['images_present']:,} of {facts['images_in_table']:,} images of "
-            f"{facts['table']} (labels: {facts['label_version']}) are here"
+            f"{about.images_present:,} of {about.images_in_table:,} images of "
+            f"{about.table} (labels: {about.label_version}) are here"
             + (f", {left_out:,} of them left out as unreadable." if left_out else ".")
         )
     else:
-        sentences.append(f"Labels: {facts['table']} ({facts['label_version']}).")
-    counts = ", ".join(f"{part} {count:,}" for part, count in facts.get("images", {}).items())
-    sentences.append(f"Split: {facts['split']}" + (f" ({counts})." if counts else "."))
-    if "weights" in facts:
-        weights = facts["weights"]
+        sentences.append(f"Labels: {about.table} ({about.label_version}).")
+    counts = ", ".join(f"{part} {count:,}" for part, count in (about.images or {}).items())
+    sentences.append(f"Split: {about.split}" + (f" ({counts})." if counts else "."))
+    if about.weights:
+        weights = about.weights
         sentences.append(
-            f"Weights: {weights['file']}, {weights['epoch']} epochs on {weights['trained_on']} "
-            f"({weights['train_fingerprint']}), begun from {weights['origin']}."
+            f"Weights: {weights.file}, {weights.epoch} epochs on {weights.trained_on} "
+            f"({weights.train_fingerprint}), begun from {weights.origin}."
         )
-    if "ensemble" in facts:
-        names = ", ".join(one["file"] for one in facts["ensemble"])
-        sentences.append(f"Probabilities averaged over {len(facts['ensemble'])} networks: {names}.")
-    if facts.get("tta", "none") != "none":
+    if about.ensemble:
+        names = ", ".join(one.file for one in about.ensemble)
+        sentences.append(f"Probabilities averaged over {len(about.ensemble)} networks: {names}.")
+    if about.tta == "flip":
         sentences.append("Averaged over each picture and its mirror image.")
-    if "part" in facts:
-        sentences.append(f"Scored: {facts['part']}.")
+    if about.part:
+        sentences.append(f"Scored: {about.part}.")
     return " ".join(sentences)
 
 

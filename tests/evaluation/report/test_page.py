@@ -12,10 +12,12 @@ from PIL import Image
 
 from chexnet.evaluation.assessment import Assessment, assess
 from chexnet.evaluation.bootstrap import Interval
+from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import Scores, roc
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
+from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.page import model_card, report_html
 from chexnet.evaluation.report.plots import _corners
 from chexnet.evaluation.report.published import PUBLISHED
@@ -24,29 +26,29 @@ from chexnet.labels import FINDINGS, NO_FINDING, spoken
 
 CLASSES = [*FINDINGS, NO_FINDING]
 HOSTILE = '<script>alert("x")</script>|*`.png'
-FACTS = {
-    "table": "Data_Entry_2017.csv",
-    "label_version": "2017",
-    "split": "official",
-    "split_seed": 0,
-    "leaky": False,
-    "phantoms": False,
-    "images_in_table": 112120,
-    "images_present": 1693,
-    "images_unreadable": 0,
-    "fingerprints": {"train": "0" * 16, "val": "1" * 16, "test": "feedc0de12345678"},
-    "images": {"train": 1411, "val": 174, "test": 108},
-    "part": "test",
-    "weights": {
-        "file": "best_chexnet_params.pth",
-        "trained_on": "Data_Entry_2017.csv",
-        "train_fingerprint": "0" * 16,
-        "epoch": 7,
-        "origin": "none",
-        "date": "2026-11-22T20:00:00+00:00",
-        "code": "0.1.0",
-    },
-}
+FACTS = ScoringFacts(
+    table="Data_Entry_2017.csv",
+    label_version="2017",
+    split="official",
+    split_seed=0,
+    leaky=False,
+    phantoms=False,
+    images_in_table=112120,
+    images_present=1693,
+    images_unreadable=0,
+    fingerprints={"train": "0" * 16, "val": "1" * 16, "test": "feedc0de12345678"},
+    images={"train": 1411, "val": 174, "test": 108},
+    part="test",
+    weights=WeightsFacts(
+        file="best_chexnet_params.pth",
+        trained_on="Data_Entry_2017.csv",
+        train_fingerprint="0" * 16,
+        epoch=7,
+        origin="none",
+        date="2026-11-22T20:00:00+00:00",
+        code="0.1.0",
+    ),
+)
 
 
 def simulated(count: int = 500, seed: int = 0) -> tuple[Scores, pd.DataFrame]:
@@ -240,7 +242,7 @@ def test_published_values_stand_beside_with_what_they_were_measured_on(scored, p
 
 def test_figures_of_phantoms_are_not_put_beside_figures_of_radiographs(undrawn):
     scores, assessment = undrawn
-    text = Reader(report_html(assessment, scores, FACTS | {"phantoms": True})).text
+    text = Reader(report_html(assessment, scores, replace(FACTS, phantoms=True))).text
     assert "Drawn phantoms, not patients" in text
     assert PUBLISHED[0].name not in text
 
@@ -249,7 +251,7 @@ def test_names_from_files_are_shown_and_do_nothing(undrawn, page):
     reader = Reader(page)
     assert HOSTILE in reader.text
     assert not any(tag == "script" for tag, _ in reader.tags)
-    facts = FACTS | {"table": HOSTILE, "weights": FACTS["weights"] | {"file": HOSTILE}}
+    facts = replace(FACTS, table=HOSTILE, weights=replace(FACTS.weights, file=HOSTILE))
     scores, assessment = undrawn
     record = [{"date": HOSTILE, "weights": "w"}]
     hostile = report_html(assessment, scores, facts, notes=[HOSTILE], record=record)
@@ -267,7 +269,7 @@ def test_an_apostrophe_stays_one_in_the_card(scored):
 
 def test_a_leak_is_stamped_on_top_and_on_every_table(undrawn):
     scores, assessment = undrawn
-    facts = FACTS | {"leaky": True}
+    facts = replace(FACTS, leaky=True)
     reader = Reader(report_html(assessment, scores, facts, record=[{"date": "x"}]))
     assert all(title.startswith("LEAKY") for title in reader.tables)
     assert reader.text.startswith("LEAKY: chexnet report")
@@ -302,10 +304,10 @@ def test_scores_without_validation_or_intervals_still_make_a_page(undrawn):
     scores, _ = undrawn
     table = simulated()[1]
     bare = assess(scores, table, None, replicates=0)
-    facts = {
+    facts = ScoringFacts(
         **{"table": "t.csv", "label_version": "2017", "part": "all", "predictions": "p.csv"},
         **{"leaky": False, "split": "none"},
-    }
+    )
     text = Reader(report_html(bare, scores, facts)).text
     assert "No threshold was chosen" in text
     assert "Only a file of predictions was scored" in text
@@ -319,10 +321,27 @@ def test_the_limits_are_those_of_what_was_scored(undrawn):
     text = Reader(report_html(assessment, scores, FACTS)).text
     assert "Only 1,693 of the 112,120 images of the label table were at hand" in text
     assert "mined from radiology reports" in text
-    whole = FACTS | {"images_present": 112120, "part": "val"}
+    whole = replace(FACTS, images_present=112120, part="val")
     text = Reader(report_html(assessment, scores, whole)).text
     assert "images of the label table were at hand" not in text
     assert "The validation part chose the weights" in text
+
+
+def test_a_file_with_some_images_of_the_part_is_said_to_be_a_selection(undrawn):
+    facts = ScoringFacts(
+        table="t.csv",
+        label_version="2017",
+        split="official",
+        leaky=False,
+        part="test",
+        predictions="p.csv",
+        images_of_part=500,
+        images_in_part=25_596,
+    )
+    selected = "Only 500 of the 25,596 images of the test part were at hand"
+    assert any(selected in sentence for sentence in limits(undrawn[1], facts))
+    whole = replace(facts, images_of_part=25_596)
+    assert not any("at hand" in sentence for sentence in limits(undrawn[1], whole))
 
 
 def test_the_card_begins_with_what_it_is_not_for_and_keeps_its_order(scored):
