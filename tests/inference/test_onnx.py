@@ -278,3 +278,13 @@ def test_the_readme_serves_the_file_without_pytorch(both, exported, pictures, tm
     assert found == pytest.approx(expected.probabilities, abs=1e-4)
     maps = np.load(tmp_path / "maps.npy")
     np.testing.assert_allclose(maps, expected.heatmaps, atol=1e-4)
+
+
+def test_a_file_of_the_older_format_is_refused_with_the_command(exported, tmp_path):
+    old = format_of_onnx.load(exported)
+    for entry in old.metadata_props:
+        if entry.key == "format":
+            entry.value = json.dumps("chexnet onnx 1")
+    format_of_onnx.save(old, tmp_path / "old.onnx")
+    with pytest.raises(CheckpointError, match=r"python -m scripts\.export"):
+        OnnxEngine(tmp_path / "old.onnx")

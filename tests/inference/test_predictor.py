@@ -174,3 +174,19 @@ def test_a_radiograph_that_was_read_goes_through_the_same_door(predictor, pictur
     turned = predictor.read(read.radiograph.corrected(1, inverted=True))
     upright = 255 - np.rot90(read.pixels).astype(int)
     assert np.abs(turned.pixels - upright).max() <= 2  # resizing rounds rows and columns in turn
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_bias_and_contributions_add_up_to_the_logit(trained, pictures, engine):
+    weights = trained / "best_chexnet_params.pth"
+    predictor = Predictor(weights, "cpu", engine)
+    stored = load_sealed(weights)["state_dict"]["classifier.bias"].numpy()
+    assert list(predictor.bias.values()) == pytest.approx(stored.tolist(), abs=1e-7)
+    for prediction in answers(predictor, pictures):
+        sums = prediction.contributions.sum(axis=(1, 2))
+        for name, total in zip(predictor.classes, sums, strict=True):
+            assert predictor.bias[name] + total == pytest.approx(prediction.logits[name], abs=1e-4)
+            calibration = predictor.calibrations[name]
+            logit_of_answer = logit(prediction.probabilities[name])
+            expected = calibration.slope * prediction.logits[name] + calibration.bias
+            assert logit_of_answer == pytest.approx(expected, abs=1e-4)

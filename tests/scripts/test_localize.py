@@ -2,9 +2,18 @@
 
 import json
 
+import numpy as np
+import torch
 from PIL import Image
 
+from chexnet.data.datasets import batch_loader
 from chexnet.data.nih import read_boxes
+from chexnet.evaluation.holdout import open_holdout
+from chexnet.explain import explain
+from chexnet.inference.onnx_export import export
+from chexnet.inference.onnx_runtime import OnnxEngine
+from chexnet.model import load_weights
+from chexnet.transforms import normalise
 from tests.conftest import rows_of
 
 
@@ -46,3 +55,43 @@ def test_leakage_is_shown_from_the_table_alone(make_folder, tmp_path, shown):
     assert [one["images_with_patient_outside"] for one in found[2:]] == [0, 0]
     with Image.open(tmp_path / "leakage.png") as picture:
         assert picture.size[0] > 300
+
+
+def test_store_keeps_how_often_heatmaps_point_right_and_the_mean_map(
+    trained, phantoms, tmp_path, shown, refused
+):
+    weights = tmp_path / "w.pth"
+    weights.write_bytes((trained / "best_chexnet_params.pth").read_bytes())
+    before, _ = load_weights(weights)
+    options = ("--data", phantoms, "--weights", weights, "--out", tmp_path, "--overlays", 0)
+    shown("localize", *options, "--replicates", 50, "--device", "cpu", "--store")
+    found = json.loads((tmp_path / "localize-test" / "localization.json").read_text())
+    after, metadata = load_weights(weights)
+    assert all(
+        torch.equal(old, new)
+        for old, new in zip(before.state_dict().values(), after.state_dict().values(), strict=True)
+    )
+    whole = found["boxes"]["all"]["All"]
+    trust = metadata.trust["phantoms"]
+    assert trust["all"]["peak_in_box"] == whole["peak_in_box"]["heatmap"]
+    assert trust["all"]["count"] == whole["targets"]
+    assert all(row["count"] >= 5 for row in trust["findings"].values())
+
+    val = open_holdout(phantoms, weights, "val")
+    maps = [
+        explain(after, normalise(images, metadata.preprocessing)).contributions
+        for images, _, _ in batch_loader(val.data_set, [np.arange(len(val.data_set))], 0)
+    ]
+    expected = torch.cat(maps).mean(dim=0).numpy()
+    np.testing.assert_allclose(metadata.mean_contributions, expected, atol=1e-5)
+    exported = OnnxEngine(_exported(weights, tmp_path))
+    assert exported.metadata.trust == metadata.trust
+    np.testing.assert_allclose(exported.metadata.mean_contributions, expected, atol=1e-5)
+
+    message = refused("localize", *options, "--method", "HiResCAM", "--store", "--replicates", 0)
+    assert "Nothing was stored" in message
+
+
+def _exported(weights, folder):
+    export(weights, folder / "w.onnx")
+    return folder / "w.onnx"
