@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.weighted import RankedAuroc, RankedPrecision, nan_where_zero
 from chexnet.labels import FINDINGS
 from chexnet.rng import keyed_generator
 
@@ -198,73 +198,6 @@ class Intervals:
     average_precision: dict[str, Interval]
 
 
-class RankedAuroc:
-    """One class's scores, sorted once, for the AUROC under many weightings.
-
-    With n_j the weight of negatives below a score, ties counted half, the weighted AUROC is
-    sum_i p_i n_i / (sum p * sum n): the Mann-Whitney form. Weights are counts, so that everything
-    but the last division is exact. Only the scores of positives matter as borders between
-    negatives; a sparse matrix adds up what lies between two of them, for many draws at once.
-    """
-
-    def __init__(
-        self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray, units: int
-    ) -> None:
-        """Sort the scores (N,) of images with a target (N,), each of a unit (N,) under `units`."""
-        positive = targets == 1
-        order = np.argsort(scores[~positive], kind="stable")
-        negatives = scores[~positive][order]
-        below = np.searchsorted(negatives, scores[positive], side="left")
-        upto = np.searchsorted(negatives, scores[positive], side="right")
-        borders = np.unique(np.concatenate([[0], below, upto, [len(negatives)]]))
-        self._between = csr_array(
-            (np.ones(len(negatives), np.int32), unit[~positive][order], borders),
-            shape=(len(borders) - 1, units),
-        )
-        self._below, self._upto = np.searchsorted(borders, below), np.searchsorted(borders, upto)
-        self._positive_unit = unit[positive]
-
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """The AUROC under each of K weightings, int32 (units, K) -> float64 (K,), NaN for none."""
-        # int32 holds the sum of any data set's weights, and is twice as quick as int64.
-        cumulative = np.zeros((self._between.shape[0] + 1, weights.shape[1]), np.int32)
-        np.cumsum(self._between @ weights, axis=0, out=cumulative[1:])
-        positive = weights[self._positive_unit]
-        pairs = cumulative[-1] * positive.sum(axis=0, dtype=np.int64)
-        won = cumulative[self._below]
-        won += cumulative[self._upto]
-        won = np.einsum("pk,pk->k", won, positive, dtype=np.int64)
-        return _divide(won, 2 * pairs)
-
-
-class RankedPrecision:
-    """One class's scores, the greatest first, for the average precision under many weightings.
-
-    sum over distinct scores of precision times the gain in recall (scikit-learn's definition), with
-    a weight for each image.
-    """
-
-    def __init__(self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> None:
-        """Sort the scores (N,) of images with a target (N,), each of a unit (N,)."""
-        order = np.argsort(-scores, kind="stable")
-        self._unit, self._positive = unit[order], targets[order] == 1
-        falling = scores[order]
-        self._ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
-
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """The figure under each of K weightings of the units, int32 (units, K) -> float64 (K,)."""
-        return np.array([self._value(one) for one in weights.T.copy()])
-
-    def _value(self, weights: np.ndarray) -> float:
-        each = weights[self._unit]
-        found = np.cumsum(each * self._positive)[self._ends]
-        if not found[-1]:
-            return float("nan")
-        shown = np.cumsum(each)[self._ends]
-        gained = np.diff(found, prepend=0)
-        return float((gained * found / np.maximum(shown, 1)).sum() / found[-1])
-
-
 def bootstrap_auroc(scores: Scores, bootstrap: PatientBootstrap) -> Intervals:
     """95 % intervals of every class's AUROC and average precision, and of the means.
 
@@ -342,17 +275,10 @@ def row_means(values: np.ndarray) -> np.ndarray:
     have = ~np.isnan(values)
     count = have.sum(axis=1)
     sums = np.where(have, values, 0).sum(axis=1)
-    return _divide(sums, count)
+    return nan_where_zero(sums, count)
 
 
 def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:
     picked = values[:, chosen]
     fewer = int(np.isnan(picked).any(axis=1).sum())
     return replace(interval_of(row_means(picked)), left_out=fewer)
-
-
-def _divide(values: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """NaN where the divisor (K,) is 0."""
-    divided = np.full(len(by), np.nan)
-    np.divide(values, by, out=divided, where=by > 0)
-    return divided

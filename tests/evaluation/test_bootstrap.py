@@ -4,12 +4,11 @@ from sklearn.metrics import roc_auc_score
 
 from chexnet.evaluation.bootstrap import (
     PatientBootstrap,
-    RankedAuroc,
-    RankedPrecision,
     bootstrap_auroc,
     replicate_aurocs,
 )
 from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.weighted import RankedAuroc, RankedPrecision
 from chexnet.rng import keyed_generator
 
 
