@@ -73,8 +73,8 @@ def _student(scored: dict[str, Any]) -> str:
     text = (
         f"On {scored['images']} real radiographs that it never saw, the mean AUROC of "
         f"{mean['of']} findings was {format_value(mean['value'])} (95 % interval "
-        f"{format_interval(mean['interval'])}); 0.5 is guessing, 1 is perfect. It was surely "
-        f"better than guessing on {_listed(surely)}. For {_listed(others)} "
+        f"{format_interval(mean['interval'])}); 0.5 is guessing, 1 is perfect. The 95 % "
+        f"interval lies above 0.5 for {_listed(surely)}. For {_listed(others)} "
         "that is not shown by so few pictures"
         + (f", and nothing can be said of {_listed(unknown)}: no such picture." if unknown else ".")
     )
