@@ -111,7 +111,9 @@ def test_each_group_has_its_file(group):
 def test_every_row_is_made_of_its_two_sides(rows):
     for row in rows.values():
         ours, other = (statistics.median(row[side] or [1]) for side in ("ours", "other"))
-        assert min(*row["ours"], *row["other"], 1) > 0
+        # A browser's clock has steps, and a picture this small is drawn within one of them.
+        in_browser = "Chromium" in row["work"]
+        assert min(*row["ours"], *row["other"], 1) >= (0 if in_browser else 1e-12)
         if "limit" in row:
             assert row["ratio"] == pytest.approx(ours / row["limit"])
             continue
@@ -134,7 +136,7 @@ def test_the_promised_rows_are_there_with_their_targets(rows):
     limits += [found(rows, "training on the CPU"), found(rows, "scoring 24 images")]
     assert all(row["ratio_text"].endswith("of the limit") for row in limits)
     first = found(rows, "upload of a 96x96 PNG, probabilities and first heatmap")
-    assert (first["unit"], first["target"]) == ("ms", "under 400 ms")
+    assert (first["unit"], first["target"]) == ("ms", "under 250 ms")
     other = found(rows, "another finding's heatmap")
     assert (other["unit"], other["target"]) == ("ms", "under 100 ms")
     crowd = found(rows, f"{CLIENTS} visitors at once", "one after another")
