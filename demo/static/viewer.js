@@ -18,7 +18,7 @@
 
   /**
    * Bring a viewer to life. root: holds the HTML of shell.html.jinja; hooks: {onMethod(finding,
-   * method, id of the answer), onGate("correct" or "anyway"), onExample(name)}.
+   * method, id of the answer), onGate("correct" or "anyway")}.
    */
   function mount(root, hooks = {}) {
     root.id ||= "cx-viewer";
@@ -273,10 +273,9 @@
     root.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
-      const { tool, act, save, example } = button.dataset;
+      const { tool, act, save } = button.dataset;
       if (tool) tools[tool]?.();
       if (act) hooks.onGate?.(act);
-      if (example) hooks.onExample?.(example);
       if (save && isOpen()) cx.save(save, snapshot());
     });
     root.addEventListener("input", ({ target }) => {
