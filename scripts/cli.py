@@ -38,6 +38,33 @@ def new_app() -> typer.Typer:
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+class SeveralValues(typer.core.TyperCommand):
+    """A command whose options that may be repeated also take several values: `--parts 1 2`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(self._repeated(ctx, args)))
+
+    def _repeated(self, ctx: Any, args: list[str]) -> Iterator[str]:
+        """Name the option again before each further value that it can take."""
+        named = {
+            name: option
+            for option in self.params
+            if getattr(option, "multiple", False)
+            for name in option.opts
+        }
+        current, taken = None, 0
+        for text in args:
+            if text.startswith("-"):
+                current, taken = (text if text in named else None), 0
+            elif current is not None:
+                if taken and not _converts(named[current], text, ctx):
+                    current = None  # what follows is an argument
+                elif taken:
+                    yield current
+                taken += 1
+            yield text
+
+
 def run(app: typer.Typer) -> None:
     """Run a command; an error of this project is one message and exit code 1."""
     try:
@@ -118,6 +145,14 @@ def progress_bar(text: str, unit: str = "images") -> Iterator[Callable[[int, int
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _converts(option: Any, text: str, ctx: Any) -> bool:
+    try:
+        option.type.convert(text, option, ctx)
+    except Exception:  # click and typer have an exception each
+        return False
+    return True
 
 
 def _shown(default: Any) -> str | bool:
