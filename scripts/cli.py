@@ -39,30 +39,31 @@ def new_app() -> typer.Typer:
 
 
 class SeveralValues(typer.core.TyperCommand):
-    """A command whose options that may be repeated also take several values: `--parts 1 2`."""
+    """A command whose options that may be repeated also take several values: `--parts 1 2`.
+
+    All that follows is a value, up to the next option; after numbers, up to what is none.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, list(self._repeated(ctx, args)))
-
-    def _repeated(self, ctx: Any, args: list[str]) -> Iterator[str]:
-        """Name the option again before each further value that it can take."""
-        named = {
-            name: option
-            for option in self.params
-            if getattr(option, "multiple", False)
-            for name in option.opts
+        repeated = {
+            name for one in self.params if getattr(one, "multiple", False) for name in one.opts
         }
-        current, taken = None, 0
-        for text in args:
-            if text.startswith("-"):
-                current, taken = (text if text in named else None), 0
-            elif current is not None:
-                if taken and not _converts(named[current], text, ctx):
-                    current = None  # what follows is an argument
-                elif taken:
-                    yield current
-                taken += 1
-            yield text
+        return super().parse_args(ctx, list(_named_again(args, repeated)))
+
+
+def _named_again(args: list[str], repeated: set[str]) -> Iterator[str]:
+    """The arguments, with the option's name before each of its values."""
+    option, values = "", list[str]()
+    for text in args:
+        if text.startswith("-"):
+            option, values = text if text in repeated else "", []
+        elif option and values and values[0].isdigit() and not text.isdigit():
+            option = ""
+        elif option:
+            if values:
+                yield option
+            values.append(text)
+        yield text
 
 
 def run(app: typer.Typer) -> None:
@@ -145,14 +146,6 @@ def progress_bar(text: str, unit: str = "images") -> Iterator[Callable[[int, int
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _converts(option: Any, text: str, ctx: Any) -> bool:
-    try:
-        option.type.convert(text, option, ctx)
-    except Exception:  # click and typer have an exception each
-        return False
-    return True
 
 
 def _shown(default: Any) -> str | bool:

@@ -44,9 +44,7 @@ def download(
     chosen = [one for one in known_archives(source) if not parts or one.number in parts]
     try:
         with _progress() as on_progress:
-            unpacked = fetch_archives(
-                data, chosen, remove=remove_archives, on_progress=on_progress
-            )
+            unpacked = fetch_archives(data, chosen, remove=remove_archives, on_progress=on_progress)
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         sys.exit(130)

@@ -69,7 +69,7 @@ def download(
         place: the final name.
         md5: 32 hex digits.
         on_progress: see `Progress`.
-        stopped: asked about once a MiB; True ends the download.
+        stopped: asked at each piece that arrives; True ends the download.
         pause: seconds before the second attempt; they double from there.
 
     Raises:
@@ -236,7 +236,7 @@ class _Download:
 
     def _append(self, response: "httpx.Response", done: int, total: int | None) -> None:
         with open_part(self.part) as file:
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():  # pieces of a size would lose the last at a cut
                 if self.stopped():
                     raise Stopped
                 file.write(chunk)
