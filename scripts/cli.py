@@ -148,6 +148,43 @@ def progress_bar(text: str, unit: str = "images") -> Iterator[Callable[[int, int
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def transfer_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
+    """A bar for each file on a terminal, elsewhere a line for each stage, on standard error."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    stages: dict[str, tuple[str, int]] = {}
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+
+        def show(name: str, stage: str, done: int, total: int | None) -> None:
+            before = stages.get(name)
+            if before is None or before[0] != stage:
+                if before is not None:
+                    bar.remove_task(before[1])
+                stages[name] = (stage, bar.add_task(f"{name} {stage}", total=total))
+                if not console.is_terminal:
+                    print(f"{name}: {stage}", file=sys.stderr, flush=True)
+            bar.update(stages[name][1], completed=done, total=total)
+
+        yield show
+
+
 def _shown(default: Any) -> str | bool:
     if isinstance(default, bool):
         return "on" if default else "off"

@@ -1,14 +1,12 @@
 """Fetch NIH's 42 GB of radiographs: python -m scripts.download DATA."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scripts.cli import SeveralValues, new_app, run
+from scripts.cli import SeveralValues, new_app, run, transfer_bars
 
 app = new_app()
 
@@ -43,7 +41,7 @@ def download(
     source = archives or KNOWN
     chosen = [one for one in known_archives(source) if not parts or one.number in parts]
     try:
-        with _progress() as on_progress:
+        with transfer_bars() as on_progress:
             unpacked = fetch_archives(data, chosen, remove=remove_archives, on_progress=on_progress)
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.", file=sys.stderr)
@@ -56,43 +54,6 @@ def download(
         print(f"Fetch by hand from {by_hand(source)}, into {data}: {', '.join(missing)}.")
     else:
         print(f"Next: python -m scripts.prepare --data {data}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, str, int, int | None], None]]:
-    """A bar for each part on a terminal; elsewhere a line for each stage."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    stages: dict[str, tuple[str, int]] = {}
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-
-        def show(name: str, stage: str, done: int, total: int | None) -> None:
-            before = stages.get(name)
-            if before is None or before[0] != stage:
-                if before is not None:
-                    bar.remove_task(before[1])
-                stages[name] = (stage, bar.add_task(f"{name} {stage}", total=total))
-                if not console.is_terminal:
-                    print(f"{name}: {stage}", file=sys.stderr, flush=True)
-            bar.update(stages[name][1], completed=done, total=total)
-
-        yield show
 
 
 if __name__ == "__main__":

@@ -98,6 +98,12 @@ def file_md5(
     return found
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def optional(name: str, extra: str) -> ModuleType:
     """Import a package that not everybody needs.
 

@@ -92,10 +92,10 @@ def test_other_files_are_left_out_and_counted(unpacked):
 
 
 def bomb() -> bytes:
-    """A name of 200 MB in a header, which tarfile reads at once."""
+    """A name of 24 MB in a header, which tarfile reads at once."""
     info = tarfile.TarInfo("././@LongLink")
-    info.size, info.type = 200 << 20, tarfile.GNUTYPE_LONGNAME
-    return gzip.compress(info.tobuf() + bytes(1 << 20), 1)
+    info.size, info.type = 24 << 20, tarfile.GNUTYPE_LONGNAME
+    return gzip.compress(info.tobuf() + bytes(info.size), 1)
 
 
 def many_zeros() -> bytes:
@@ -149,6 +149,11 @@ def test_nothing_but_images_comes_out_of_an_archive(unpacked, tmp_path, kind):
     assert "\n" not in str(refusal.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tar.gz"]
     assert not home.exists()
+
+
+def test_an_archive_of_zeros_is_not_read_to_its_end(unpacked):
+    with pytest.raises(FetchError, match="many times its size"):
+        unpacked(many_zeros())
 
 
 def test_bombs_are_refused_before_they_take_memory(tmp_path):
