@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 NOTE = "fetched.json"
 OFFLINE = ("CHEXNET_OFFLINE", "HF_HUB_OFFLINE")
 """Environment variables, of which one that is set keeps us from the network."""
+IMPORT = 1
+"""Raised when `import_network` makes something else of the same file: it is then made anew."""
 ROOM_FOR_ONE = 64 << 20
 """Bytes for a network and what is made of it, where its own length is not known."""
 
@@ -77,18 +80,18 @@ def imported(
         CheckpointError: see `import_network`.
     """
     source = fetch(network, offline=offline, on_progress=on_progress)
-    from chexnet.networks import importers
-
     # Another file, another description of it or another importer makes another weights file.
-    described = f"{file_sha256(source)} {network!r} {importers.VERSION}"
+    described = f"{file_sha256(source)} {network!r} {IMPORT}"
     mark = hashlib.sha256(described.encode()).hexdigest()[:16]
     place = source.with_name(f"{network.name}-{mark}.pth")
     with FileLock(source.with_name(".lock")):
         if not place.is_file():
             if on_progress:
                 on_progress("importing", 0, None)
+            from chexnet.networks.importers import import_network  # torch, only when needed
+
             with replacing(place) as temporary:
-                importers.import_network(source, temporary, network=network)
+                import_network(source, temporary, network=network)
     return place
 
 
@@ -247,7 +250,8 @@ def _from_hub(
     # Read when the package is imported: no word about us to the Hub, and plain HTTP.
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_XET"] = "1"
     hub = optional("huggingface_hub", "networks")
-    hub.constants.HF_HUB_DISABLE_TELEMETRY = hub.constants.HF_HUB_DISABLE_XET = True
+    constants = import_module("huggingface_hub.constants")  # it may have been imported before
+    constants.HF_HUB_DISABLE_TELEMETRY = constants.HF_HUB_DISABLE_XET = True  # type: ignore[attr-defined]
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     if commit is None:
         address = hub.hf_hub_url(repository, file, revision="main", endpoint=endpoint)
