@@ -18,6 +18,7 @@ from tests.conftest import ROOT, rows_of
 COMMANDS = (
     "bench",
     "compare",
+    "download",
     "eval",
     "export",
     "gate",
