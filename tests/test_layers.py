@@ -17,6 +17,7 @@ LAYERS = [
     {"model"},
     {"explain", "grad_cam"},
     {"evaluation"},
+    {"networks"},
     {"training", "inference"},
 ]
 """Each may import from the layers above it in this list, and from its own."""
