@@ -5,7 +5,7 @@ square, ImageNet normalisation; the first two in 8-bit integers, because through
 costs more than decoding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Channel means and deviations of ImageNet in [0, 1], as torchvision's weights expect them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,64 @@ class Preprocessing:
     """How a picture becomes the network's input; stored in every weights file.
 
     Attributes:
-        crop: percent of each side that the centre crop keeps.
+        crop: percent of each side that the centre crop keeps; 87.5 is 224 of 256 pixels.
         size: side of the square input in pixels.
         mean: per channel, of brightness in [0, 1].
         std: per channel.
+        resample: Pillow's antialiased filter, `bilinear` or `bicubic`.
+        square: False crops and then squashes the picture to a square. True keeps its proportions:
+            the shorter side is resized, and the centre square is cut out of the result, as
+            torchvision's `Resize` and `CenterCrop` do.
     """
 
-    crop: int = 90
+    crop: float = 90
     size: int = 256
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    resample: str = "bilinear"
+    square: bool = False
+
+    def __post_init__(self) -> None:
+        """Keep a whole percentage as an integer, as all older files do.
+
+        Raises:
+            ValueError: a value that no picture can be prepared with.
+        """
+        if not 1 <= self.crop <= 100:
+            raise ValueError(f"crop: found {self.crop}, expected 1 to 100 percent")
+        if self.resample not in FILTERS:
+            raise ValueError(f"resample: found {self.resample!r}, expected {', '.join(FILTERS)}")
+        if self.crop == int(self.crop):
+            object.__setattr__(self, "crop", int(self.crop))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as weights files, packs and ONNX files keep them.
+
+        `resample` and `square` stand there only where they are not the default: a file of our own
+        networks keeps the bytes, and the seal, that it always had.
+        """
+        kept: dict[str, Any] = {"crop": self.crop, "size": self.size}
+        kept |= {"mean": list(self.mean), "std": list(self.std)}
+        if self.resample != "bilinear":
+            kept["resample"] = self.resample
+        if self.square:
+            kept["square"] = True
+        return kept
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Preprocessing":
+        """What `as_dict` gave; mean and std may be left out, which means ImageNet's.
+
+        Raises:
+            KeyError: no crop or no size.
+            TypeError: an unknown name.
+            ValueError: a value that no picture can be prepared with.
+        """
+        values = {"crop": stored["crop"], "size": stored["size"], **stored}
+        for name in ("mean", "std"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)
 
 
 class PercentCenterCrop:

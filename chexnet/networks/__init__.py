@@ -1,1 +1,1 @@
-"""Networks from elsewhere: what is published, how it is read, what it has seen."""
+"""Published networks: what is known of each, its file read safely, and what it has seen."""
