@@ -16,7 +16,6 @@ from chexnet.networks import fetch as module
 from chexnet.networks.fetch import fetch, weights_path
 from chexnet.networks.registry import PublishedNetwork, find_network
 from chexnet.transforms import Preprocessing
-from tests.conftest import ROOT
 from tests.loopback import Answer, serving
 
 CONTENT = np.random.default_rng(0).bytes(200_000)
@@ -24,10 +23,6 @@ OTHER = np.random.default_rng(1).bytes(200_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 # pooch leaves the connection of a refused answer to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-NIH14 = (
-    "Atelectasis Cardiomegaly Effusion Infiltration Mass Nodule Pneumonia Pneumothorax "
-    "Consolidation Edema Emphysema Fibrosis Pleural_Thickening Hernia"
-).split()
 COMMIT, NEWER = "a" * 40, "b" * 40
 
 
@@ -351,97 +346,6 @@ def test_a_file_wins_and_a_path_is_no_name(registry, importer, server, tmp_path,
 def test_an_unknown_name_brings_near_ones():
     with pytest.raises(ConfigError, match="did you mean medmae-mae"):
         weights_path("medmae-ma")
-
-
-@pytest.fixture(scope="module")
-def published() -> bytes:
-    """A file like those of the Hub: torchvision's names, 14 classes, random weights."""
-    import torch
-    from safetensors.torch import save
-    from torchvision.models import densenet121
-
-    torch.manual_seed(3)
-    return save(densenet121(weights=None, num_classes=14).state_dict())
-
-
-@pytest.fixture
-def named(registry, server, published, monkeypatch):
-    """The registry knows `mine`, and the server has its file; the server."""
-    from chexnet.networks import registry as known
-
-    publish(server, published, COMMIT)
-    monkeypatch.setattr(known, "REGISTRY", registry)
-    monkeypatch.setenv("COLUMNS", "200")
-    return server
-
-
-def of_the_original(published: bytes, picture: Path) -> np.ndarray:
-    """Probabilities of torchvision's own network for the picture, prepared as ours."""
-    import torch
-    from safetensors.torch import load
-    from torchvision.models import densenet121
-
-    from chexnet.imaging.radiograph import read_radiograph
-    from chexnet.transforms import item_pixels
-
-    original = densenet121(weights=None, num_classes=14)
-    original.load_state_dict(load(published))
-    usual = Preprocessing()
-    pixels = item_pixels(read_radiograph(picture).as_uint8(), usual)
-    shown = torch.from_numpy(pixels)[None].expand(3, -1, -1) / 255
-    mean, std = (torch.tensor(values)[:, None, None] for values in (usual.mean, usual.std))
-    with torch.inference_mode():
-        return torch.sigmoid(original.eval()(((shown - mean) / std)[None]))[0].numpy()
-
-
-def test_predict_takes_a_name_and_answers_like_the_published_file(named, published, here):
-    picture = ROOT / "demo/examples/mass.png"
-    asked = (picture, "--weights", "mine", "--json", "--device", "cpu", "--engine", "torch")
-    done = here("predict", *asked)
-    assert done.returncode == 0, done.stderr
-    assert "mine: fetching" in done.stderr
-    assert "mine: importing" in done.stderr
-    found = json.loads(done.stdout)["probabilities"]
-    expected = of_the_original(published, picture)
-    assert list(found) == NIH14
-    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-4)
-    named.asked.clear()
-    assert here("predict", *asked).stdout == done.stdout
-    assert named.asked == []
-
-
-def test_get_says_what_it_fetched_and_writes_it_where_asked(named, published, here, tmp_path):
-    done = here("weights", "get", "mine", "--out", tmp_path / "w.pth")
-    assert done.returncode == 0, done.stderr
-    digest = hashlib.sha256(published).hexdigest()
-    assert f"SHA-256 {digest}" in done.stderr
-    assert f"{len(published):,} bytes" in done.stderr
-    assert COMMIT in done.stderr
-    assert "No checksum of it was published" in done.stderr
-    assert "python -m demo --weights" in done.stdout
-    assert (tmp_path / "w.pth").read_bytes() == weights_path("mine").read_bytes()
-    again = here("weights", "get", "mine", "--offline")
-    assert again.returncode == 0, again.stderr
-    assert "No checksum" not in again.stderr
-    assert "--weights mine" in again.stdout
-
-
-def test_every_command_that_takes_weights_takes_a_name(named, here, monkeypatch, tmp_path):
-    """Each refuses an unknown one in the same words; nothing is read before."""
-    data = tmp_path / "no-data"
-    for name, *arguments in (
-        ("predict", "x.png", "--weights", "min"),
-        ("eval", "--data", data, "--weights", "mine.pth", "--weights", "min"),
-        ("localize", "--data", data, "--weights", "min"),
-        ("export", "min", tmp_path / "out.onnx"),
-        ("bench", "--weights", "min"),
-        ("screenshots", "--weights", "min"),
-    ):
-        done = here(name, *arguments)
-        assert done.returncode == 1
-        assert done.stderr.startswith("Error: Found no file 'min'. Found no network 'min'"), name
-        assert "did you mean mine" in done.stderr
-    assert named.asked == []
 
 
 def test_naming_a_file_loads_nothing_heavy():
