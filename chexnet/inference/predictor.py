@@ -147,9 +147,9 @@ class Predictor:
             CheckpointError: see `load_weights`.
         """
         self._weights = weights
-        self.is_starter = STARTER.exists() and weights.samefile(STARTER)
         self._engine = open_engine(weights, device, engine, on_export)
         self._mark = file_digest(weights)
+        self.is_starter = STARTER.exists() and weights.samefile(STARTER)
         self._second: TorchEngine | None = None
         self._loading = threading.Lock()
         self.methods = (CLOSED_FORM,) if weights.suffix == ".onnx" else METHODS
