@@ -26,6 +26,8 @@ from chexnet.networks.registry import LAYOUTS, PublishedNetwork, load_registry
 from chexnet.networks.tensors import read_tensors
 from chexnet.transforms import Preprocessing
 
+VERSION = 1
+"""Rises when the same file would become another weights file, so that a cache makes it anew."""
 NIH14 = (
     "Atelectasis Cardiomegaly Effusion Infiltration Mass Nodule Pneumonia Pneumothorax "
     "Consolidation Edema Emphysema Fibrosis Pleural_Thickening Hernia"
