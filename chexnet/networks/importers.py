@@ -346,7 +346,8 @@ def _agree(file: Path, order: Sequence[str], stated: Any) -> None:
 
 def _model(file: Path, found: _Found, order: Sequence[str]) -> tuple[DenseNet121, list[int]]:
     """The network with the rows of those outputs that are classes of ours."""
-    whole = DenseNet121(len(order))
+    with torch.device("meta"):  # names, shapes and types alone
+        whole = DenseNet121(len(order))
     _compare(file, found, whole.state_dict())
     state = dict(found.tensors)
     if found.layout == "torchxrayvision":
