@@ -131,7 +131,7 @@ def seen_images(name: str) -> np.ndarray:
     parts = known_list(name).parts.values()
     if not parts:
         return np.ones(len(image_names()), bool)
-    return np.stack([members(key) for key in parts]).any(axis=0)
+    return np.asarray(np.logical_or.reduce([members(key) for key in parts]))
 
 
 def seen_by(name: str) -> dict[str, Any]:
