@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from chexnet.inference.predictor import Predictor
+from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
 from chexnet.labels import FINDINGS, LABELS, spoken
 from chexnet.metadata import Metadata, better_than_guessing
 from chexnet.overlay import COLORMAPS
@@ -15,6 +15,8 @@ from demo.answer import NOT_FOR_DIAGNOSIS
 from demo.examples import thumbnails
 from demo.pictures import data_url, png
 
+PUBLISHED = "make demo WEIGHTS=medmae-mae"
+"""What opens the page on a published network."""
 _FOLDER = Path(__file__).parent
 _ROC_SIDE = 100.0  # of a ROC curve, in its own units
 
@@ -93,6 +95,8 @@ def model_tab(predictor: Predictor) -> str:
             if name in FINDINGS and validation.get("operating_curve", {}).get(name)
         ],
         side=_ROC_SIDE,
+        better=BETTER_THAN_STARTER if predictor.is_starter else "",
+        published=PUBLISHED,
     )
 
 

@@ -15,6 +15,7 @@ from scripts.cli import (
     Part,
     Seed,
     Workers,
+    named_weights,
     new_app,
     progress_bar,
     run,
@@ -40,7 +41,10 @@ def evaluate(
     data: Data,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(help="A best_chexnet_params.pth; several are averaged."),
+        typer.Option(
+            help="A best_chexnet_params.pth, or a published network; several are averaged.",
+            callback=named_weights,
+        ),
     ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Score this CSV (Image Index, prob_<label> ...) instead.")
