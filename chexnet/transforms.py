@@ -1,8 +1,8 @@
 """From a radiograph's pixels to the network's input: crop, resize, normalise.
 
-Shapes: B batch, H W pixels. The order is the same everywhere: percent centre crop, resize to a
-square, ImageNet normalisation; the first two in 8-bit integers, because through float32 resizing
-costs more than decoding.
+Shapes: B batch, H W pixels. Crop and resize happen in 8-bit integers, because through float32
+resizing costs more than decoding. Our own networks crop in percent and squash the rest to a square;
+others keep the proportions and cut a square out, see `Preprocessing`.
 """
 
 from collections.abc import Callable, Mapping
@@ -56,6 +56,11 @@ class Preprocessing:
         if self.crop == int(self.crop):
             object.__setattr__(self, "crop", int(self.crop))
 
+    @property
+    def beyond_first_release(self) -> bool:
+        """Whether a release that knew crop, size, mean and std alone would prepare otherwise."""
+        return self.square or self.resample != "bilinear"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as weights files, packs and ONNX files keep them.
 
@@ -69,6 +74,35 @@ class Preprocessing:
         if self.square:
             kept["square"] = True
         return kept
+
+    def frame(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The region of a picture that the network sees, to the nearest pixel.
+
+        Args:
+            width: of the picture in pixels.
+            height: the same.
+
+        Returns:
+            Left, top, right and bottom; at least one pixel each way.
+        """
+        if not self.square:
+            return PercentCenterCrop(self.crop).box(width, height)
+        (across, down), (left, top) = self._square(width, height)
+        x, y = width / across, height / down  # pixels of the picture in one of the resized
+        box = (left * x, top * y, (left + self.size) * x, (top + self.size) * y)
+        first, upper, last, lower = (round(value) for value in box)
+        return first, upper, max(last, first + 1), max(lower, upper + 1)
+
+    def _square(self, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Size (width, height) after resizing the shorter side, and the square's left and top.
+
+        Both round as torchvision's `Resize` and `CenterCrop` do.
+        """
+        short = round(self.size * 100 / self.crop)
+        long = int(short * max(width, height) / min(width, height))
+        across, down = (short, long) if width <= height else (long, short)
+        left, top = (round((side - self.size) / 2) for side in (across, down))
+        return (across, down), (left, top)
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Preprocessing":
@@ -86,10 +120,14 @@ class Preprocessing:
         return cls(**values)
 
 
+AS_SEEN = Preprocessing(crop=100)
+"""Of pictures that are what the network saw already, as the items of a data set are."""
+
+
 class PercentCenterCrop:
     """Keep the central `percent` of each side of a PIL image or a (..., H, W) array or tensor."""
 
-    def __init__(self, percent: int = 90) -> None:
+    def __init__(self, percent: float = 90) -> None:
         """Store the share of each side to keep, 1 to 100 percent.
 
         Raises:
@@ -123,14 +161,18 @@ def item_pixels(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
     Args:
         pixels: uint8 (H, W), any size.
-        preprocessing: its crop and size are used.
+        preprocessing: its crop, size, filter and `square` are used.
 
     Returns:
-        uint8 (size, size), resized with Pillow's antialiased bilinear filter.
+        uint8 (size, size), resized with Pillow's antialiased filter.
     """
+    side, chosen = preprocessing.size, FILTERS[preprocessing.resample]
+    if preprocessing.square:
+        size, (left, top) = preprocessing._square(pixels.shape[1], pixels.shape[0])
+        resized = np.asarray(Image.fromarray(pixels).resize(size, chosen))
+        return np.ascontiguousarray(resized[top : top + side, left : left + side])
     cropped = Image.fromarray(PercentCenterCrop(preprocessing.crop)(pixels))
-    size = (preprocessing.size, preprocessing.size)
-    return np.asarray(cropped.resize(size, Image.Resampling.BILINEAR))
+    return np.asarray(cropped.resize((side, side), chosen))
 
 
 def normalise(images: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Tensor":
