@@ -43,7 +43,8 @@ def data_folder(root: Path, packs: Path) -> Iterator[Finding]:
         except DataError as error:
             yield wrong("Boxes", str(error), fetch)
         else:
-            yield Finding("Boxes", f"{len(boxes):,} on {boxes['image'].nunique():,} images")
+            text = f"{len(boxes):,} on {boxes['image'].nunique():,} images"
+            yield wrong("Boxes", text, fetch) if boxes.empty else Finding("Boxes", text)
     else:
         yield note("Boxes", "none; scripts.localize needs them", fetch)
     yield from _packs(root, packs, folder.paths)

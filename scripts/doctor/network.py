@@ -96,6 +96,7 @@ def starter(expected: Path = EXPECTED) -> Iterator[Finding]:
 
 def given(weights: Path) -> Iterator[Finding]:
     """Another weights file: what it says of itself, and whether both engines agree."""
+    from chexnet.inference.engine import TorchEngine
     from chexnet.inference.predictor import Predictor
 
     predictor = Predictor(weights, "cpu", "auto" if weights.suffix == ".onnx" else "torch")
@@ -111,7 +112,9 @@ def given(weights: Path) -> Iterator[Finding]:
     if not np.isfinite(list(prediction.logits.values())).all():
         yield wrong("Weights", "answers are no numbers", "Train or fetch them again.")
     if weights.suffix != ".onnx":
-        yield from onnx("Weights, ONNX Runtime", weights, prediction.pixels, prediction.logits)
+        pattern = _pattern(about.preprocessing.size)
+        logits = _named(predictor.classes, _logits(TorchEngine(weights, "cpu"), pattern))
+        yield from onnx("Weights, ONNX Runtime", weights, pattern, logits)
 
 
 def onnx(

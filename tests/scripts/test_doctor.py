@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from chexnet import transforms
@@ -15,13 +16,16 @@ from chexnet.data import pack
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError, ExportError
 from chexnet.inference import engine, onnx_export, predictor
-from chexnet.inference.engine import cached, export_place, file_digest
+from chexnet.inference.engine import export_place, file_digest
+from chexnet.inference.onnx_runtime import as_metadata
+from chexnet.labels import FINDINGS
+from chexnet.metadata import Metadata
+from chexnet.model import build, save_weights
 from chexnet.transforms import Preprocessing
 from scripts.doctor import data, machine, network
 from scripts.doctor.finding import Finding, State, guarded, wrong
 from tests.conftest import rows_of
 
-BEST = "best_chexnet_params.pth"
 STAGES = (
     "Starter weights",
     "Reading",
@@ -33,14 +37,46 @@ STAGES = (
 )
 
 
+def write_export(place: Path, model, logits: dict[str, float]) -> None:
+    """A graph that knows one answer: exporting takes 20 s, and tests/inference does it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    metadata = Metadata({name: n for n, name in enumerate(logits)}, Preprocessing(size=64))
+    answer = numpy_helper.from_array(np.array([list(logits.values())], np.float32), "answer")
+    cells = numpy_helper.from_array(np.zeros((1, len(logits), 2, 2), np.float32), "cells")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["answer"], ["logits"]),
+            helper.make_node("Identity", ["cells"], ["contributions"]),
+        ],
+        "one answer",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["b", 1, 64, 64])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, len(logits)]),
+            helper.make_tensor_value_info("contributions", TensorProto.FLOAT, cells.dims),
+        ],
+        [answer, cells],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(made, as_metadata(metadata, model.classifier.bias.detach().numpy()))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(made, place)
+
+
 @pytest.fixture(scope="module")
-def recorded(trained, tmp_path_factory) -> tuple[Path, Path]:
-    """Small weights in the place of the starter's, what they answer, and their export."""
+def recorded(tmp_path_factory) -> tuple[Path, Path]:
+    """Random weights in the place of the starter's, what they answer, and an export."""
     folder = tmp_path_factory.mktemp("doctor")
     weights, expected = folder / "starter.pth", folder / "expected.json"
-    shutil.copyfile(trained / BEST, weights)
-    expected.write_text(json.dumps(network.expected_values(weights)))
-    cached(weights)
+    classes = {name: index for index, name in enumerate(FINDINGS)}
+    model = build(classes, "none", 0).model
+    with torch.no_grad():
+        model.classifier.weight.mul_(20)  # logits that differ from 0 as trained ones do
+    save_weights(weights, model, Metadata(classes, Preprocessing(size=64)))
+    known = network.expected_values(weights)
+    expected.write_text(json.dumps(known))
+    write_export(export_place(file_digest(weights)), model, known["logits_of_a_pattern"])
     return weights, expected
 
 
@@ -124,15 +160,15 @@ def test_a_damaged_calibration_is_named(examine, monkeypatch):
 
 @pytest.fixture
 def damaged(recorded):
-    """The export in the cache, with another bias of the classifier; whole again afterwards."""
+    """The export in the cache with other numbers; whole again afterwards."""
     import onnx
 
     place = export_place(file_digest(recorded[0]))
     good = place.read_bytes()
     graph = onnx.load_from_string(good)
-    [bias] = [one for one in graph.graph.initializer if one.name.endswith("classifier.bias")]
-    values = onnx.numpy_helper.to_array(bias) + np.float32(0.01)
-    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    [answer] = [one for one in graph.graph.initializer if one.name == "answer"]
+    values = onnx.numpy_helper.to_array(answer) + np.float32(0.01)
+    answer.CopyFrom(onnx.numpy_helper.from_array(values, answer.name))
     onnx.save(graph, place)
     yield good, place
     place.write_bytes(good)
@@ -290,8 +326,13 @@ def looked_at(root: Path, packs: Path) -> dict[str, Finding]:
     return {one.name: one for one in data.data_folder(root, packs)}
 
 
-def test_a_whole_folder_is_fine_and_what_it_lacks_is_said(phantoms, tmp_path):
-    found = looked_at(phantoms, tmp_path)
+def test_a_whole_folder_is_fine_and_what_it_lacks_is_said(make_folder, tmp_path):
+    rows = rows_of(4, 2)
+    names = [row[0] for row in rows]
+    root = make_folder(rows, lists={"train_val": names[:4], "test": names[4:]})
+    box = f"Image Index,Finding Label,Bbox [x,y,w,h]\n{names[0]},Mass,10,10,50,50\n"
+    (root / "BBox_List_2017.csv").write_text(box)
+    found = looked_at(root, tmp_path)
     assert ill(found) == []
     assert {"Table", "Images", "Lists", "Boxes"} <= set(found)
     assert found["Packs"].state is State.note
