@@ -141,6 +141,10 @@ def onnx(
     except ChexnetError as error:
         yield wrong(name, f"the export fails: {error}", other)
         return
+    except OSError as error:
+        text = f"the export cannot be kept: {error.strerror or error}"
+        yield wrong(name, text, "Make the cache folder writable, see above; PyTorch answers now.")
+        return
     finding = _compared(name, "logits", answers(found), expected, other)
     if finding.state is State.fine:
         yield finding

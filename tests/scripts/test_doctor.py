@@ -204,6 +204,15 @@ def test_an_export_that_fails_is_named(examine, monkeypatch):
     assert "could not export" in found["ONNX Runtime"].text
 
 
+def test_a_cache_that_nobody_may_write_does_not_hide_the_answer(examine, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = examine()
+    assert tuple(found) == STAGES
+    assert ill(found) == ["ONNX Runtime"]
+    assert "cannot be kept" in found["ONNX Runtime"].text
+
+
 def test_other_or_damaged_starter_weights_are_named(examine, recorded, tmp_path, monkeypatch):
     content = bytearray(recorded[0].read_bytes())
     content[len(content) // 2] ^= 1
