@@ -4,13 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.evaluation.heat_regions import SIDE, component_box, peak
 from chexnet.evaluation.localization import (
-    SIDE,
     BoxedFinding,
     boxed_findings,
     centre_points,
-    component_box,
-    peak,
     pointing,
 )
 from chexnet.evaluation.localization_summary import (
