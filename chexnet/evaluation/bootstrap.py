@@ -265,9 +265,14 @@ def _precision_intervals(scores: Scores, bootstrap: PatientBootstrap) -> dict[st
 
 def enough_patients(scores: Scores, column: int) -> bool:
     """Whether a class has at least 5 positive and 5 negative patients."""
+    return fewest_patients(scores, column) >= MIN_PATIENTS
+
+
+def fewest_patients(scores: Scores, column: int) -> int:
+    """A class's positive patients or its negative ones, whichever are fewer."""
     patients = np.asarray(scores.patients)
     target = scores.targets[:, column]
-    return all(len(set(patients[target == value])) >= MIN_PATIENTS for value in (0, 1))
+    return min(len(set(patients[target == value].tolist())) for value in (0, 1))
 
 
 def row_means(values: np.ndarray) -> np.ndarray:
