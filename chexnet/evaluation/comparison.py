@@ -26,6 +26,7 @@ from chexnet.evaluation.bootstrap import (
     interval_of,
     replicate_aurocs,
     row_means,
+    smallest_shown,
 )
 from chexnet.evaluation.clustered import FEW_PATIENTS, holm
 from chexnet.evaluation.metrics import Scores, auroc
@@ -114,19 +115,6 @@ def difference_of(
         law = t(fewest - 1) if fewest < FEW_PATIENTS else norm
         p = float(2 * law.sf(abs(first - second) / spread)) if spread > 0 else 1.0
     return Difference(float(first), float(second), interval, p, n_classes)
-
-
-def smallest_shown(interval: Interval) -> float:
-    """The smallest true difference that such data would show four times out of five.
-
-    By the normal approximation it is 1.96 + 0.84 = 2.80 standard errors at 5 % (two-sided) and
-    80 % power, and a 95 % interval is 3.92 of them wide.
-
-    Returns:
-        NaN where there is no interval.
-    """
-    widths = (norm.ppf(0.975) + norm.ppf(0.8)) / (2 * norm.ppf(0.975))
-    return float(widths * (interval.high - interval.low))
 
 
 def findings_that_differ(found: Mapping[str, Difference]) -> dict[str, float]:

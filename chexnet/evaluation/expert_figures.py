@@ -21,10 +21,11 @@ from chexnet.evaluation.bootstrap import (
     Interval,
     PatientBootstrap,
     interval_of,
+    smallest_shown,
 )
 from chexnet.evaluation.calibration import brier, error_intervals, expected_calibration_error
 from chexnet.evaluation.clustered import FEW_PATIENTS, clustered_auroc
-from chexnet.evaluation.comparison import Difference, difference_of, smallest_shown
+from chexnet.evaluation.comparison import Difference, difference_of
 from chexnet.evaluation.experts import CITED, TITLES, ExpertLabels, Question
 from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.metrics import Scores
