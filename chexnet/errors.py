@@ -30,3 +30,7 @@ class CheckpointError(ChexnetError):
 
 class ExportError(ChexnetError):
     """A network that ONNX cannot say, or says otherwise than PyTorch."""
+
+
+class FetchError(ChexnetError):
+    """Something could not be fetched: no network, no room, or not what was expected."""

@@ -1,12 +1,16 @@
-"""Writing files so that a crash never leaves half of one."""
+"""Writing files so that a crash never leaves half of one; room on a disk."""
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chexnet.errors import ChexnetError
+from chexnet.errors import ChexnetError, FetchError
+
+ROOM = 256 << 20
+"""Bytes of a disk that a download leaves free."""
 
 
 @contextmanager
@@ -47,6 +51,25 @@ def sweep(folder: Path) -> None:
     """Remove what killed writers left in `folder`; call it only while nobody writes there."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Refuse what the disk of `folder` has no room for.
+
+    Raises:
+        FetchError: says how much is missing.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed + ROOM:
+        raise FetchError(
+            f"{what} needs {gigabytes(needed + ROOM)} in {folder}, and {gigabytes(free)} are free. "
+            "Free some space and give the same command again; what was fetched is kept."
+        )
+
+
+def gigabytes(count: int) -> str:
+    """A number of bytes for a reader."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def _forget(temporary: Path) -> None:

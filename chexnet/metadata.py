@@ -97,7 +97,8 @@ class Metadata:
             (another operating point, the place of a new answer among them) can be made from; plain
             values and tensors.
         seen: what the network was trained on elsewhere, for the leak guard; plain values and
-            tensors. `provenance` holds the hashes of what this project trained on.
+            tensors, see `networks.training_lists.seen_by`. `provenance` holds the hashes of what
+            this project trained on.
         mean_contributions: (D, h, w) float32, the mean of the contribution maps M_c over the
             validation part, in logits a cell.
 
@@ -120,8 +121,13 @@ class Metadata:
 
     @property
     def trained_hashes(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Hashes of the images and of the patients that it was trained on; None if unknown."""
+        """Hashes of the images and of the patients that it was trained on, here or elsewhere.
+
+        None if the file does not say.
+        """
         images, patients = (self.provenance.get(f"trained_{of}") for of in ("images", "patients"))
+        if images is None or patients is None:
+            images, patients = ((self.seen or {}).get(of) for of in ("images", "patients"))
         return None if images is None or patients is None else (images.numpy(), patients.numpy())
 
     @property

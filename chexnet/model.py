@@ -3,7 +3,6 @@
 Shapes: B batch, C = 1024 channels, D classes, H W pixels, h w = H/32 W/32 cells.
 """
 
-import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ from chexnet.transforms import Preprocessing
 
 CHANNELS = 1024
 FORMAT = "chexnet weights 1"
+FORMATS = (FORMAT, "chexnet weights 2")
+"""2 where the preprocessing has a filter or a square that an older release would pass over."""
 OPTIONAL = ("trust", "validation_scores", "seen")
 """Attributes of `Metadata`, dicts, that a weights file holds only where they are not None."""
 
@@ -118,9 +119,9 @@ def save_weights(path: Path, model: DenseNet121, metadata: Metadata, *, half: bo
         parameters = {name for name, _ in model.named_parameters()}
         state = {name: v.half() if name in parameters else v for name, v in state.items()}
     content = {
-        "format": FORMAT,
+        "format": FORMATS[metadata.preprocessing.beyond_first_release],
         "classes": dict(metadata.classes),
-        "preprocessing": _plain(dataclasses.asdict(metadata.preprocessing)),
+        "preprocessing": metadata.preprocessing.as_dict(),
         "state_dict": state,
     }
     _describe(content, metadata)
@@ -146,7 +147,7 @@ def load_weights(path: Path) -> tuple[DenseNet121, Metadata]:
         CheckpointError: missing, damaged, no weights file, or with classes that are no labels.
     """
     content = load_sealed(path)
-    if content.get("format") != FORMAT:
+    if content.get("format") not in FORMATS:
         raise CheckpointError(
             f"{path} is no weights file: found {content.get('format', 'no format')!r}, expected "
             f"{FORMAT!r}. Pass a best_chexnet_params.pth."
@@ -161,11 +162,8 @@ def load_weights(path: Path) -> tuple[DenseNet121, Metadata]:
     model = DenseNet121(len(classes))
     try:
         model.load_state_dict(content["state_dict"])
-        stored = content["preprocessing"]
-        preprocessing = Preprocessing(
-            stored["crop"], stored["size"], tuple(stored["mean"]), tuple(stored["std"])
-        )
-    except (RuntimeError, KeyError, TypeError) as error:
+        preprocessing = Preprocessing.from_dict(content["preprocessing"])
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} holds no DenseNet-121 of this project.") from error
     optional = {name: content[name] for name in OPTIONAL if name in content}
     means = content.get("mean_contributions")
@@ -186,7 +184,7 @@ def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Star
             f"--init: found no file {path}, expected imagenet, none or a weights file."
         )
     content = load_plain(path, legacy=True)
-    if isinstance(content, dict) and content.get("format") == FORMAT:
+    if isinstance(content, dict) and content.get("format") in FORMATS:
         other, metadata = load_weights(path)
         model.features.load_state_dict(other.features.state_dict())
         shared = [name for name in classes if name in metadata.classes]
@@ -207,10 +205,6 @@ def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Star
             "torchvision's densenet121 file."
         ) from error
     return Start(model, f"{path.name} (features only)")
-
-
-def _plain(value: Any) -> Any:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
 
 
 def _describe(content: dict[str, Any], metadata: Metadata) -> None:

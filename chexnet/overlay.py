@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from chexnet.transforms import PercentCenterCrop
+from chexnet.transforms import Preprocessing
 
 COLOURS = ("inferno", "cividis", "viridis", "magma")
 """Perceptually uniform maps of Matplotlib that colour-blind readers can use."""
@@ -49,19 +49,19 @@ def enlarge(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.asarray(padded.resize(shape[::-1], Image.Resampling.BICUBIC, box=inner))
 
 
-def spread(heat: np.ndarray, shape: tuple[int, int], crop: int) -> np.ndarray:
+def spread(heat: np.ndarray, shape: tuple[int, int], preprocessing: Preprocessing) -> np.ndarray:
     """Resize a heatmap to the picture that its network saw the centre of.
 
     Args:
         heat: float (h, w), at least 0.
         shape: height and width of the picture in pixels.
-        crop: percent of each side that the network saw; outside of it the heat is 0.
+        preprocessing: of the network; outside of the frame that it saw the heat is 0.
 
     Returns:
         float32 (H, W), bicubic, at least 0.
     """
     height, width = shape
-    left, top, right, bottom = PercentCenterCrop(crop).box(width, height)
+    left, top, right, bottom = preprocessing.frame(width, height)
     whole = np.zeros(shape, np.float32)
     seen = enlarge(heat, (bottom - top, right - left))
     whole[top:bottom, left:right] = np.clip(seen, 0, None)
@@ -71,7 +71,7 @@ def spread(heat: np.ndarray, shape: tuple[int, int], crop: int) -> np.ndarray:
 def overlay(
     pixels: np.ndarray,
     heat: np.ndarray,
-    crop: int,
+    preprocessing: Preprocessing,
     *,
     opacity: float = 0.5,
     colours: str = "inferno",
@@ -84,7 +84,7 @@ def overlay(
     Args:
         pixels: uint8 (H, W).
         heat: float (h, w), at least 0, see `Explanation.heatmaps`.
-        crop: percent of each side that the network saw.
+        preprocessing: of the network, which says what it saw of the picture.
         opacity: 0 to 1 of the greatest heat.
         colours: a name of `COLOURS`.
         top: heat that has the brightest colour; pass the map's own maximum to stretch it.
@@ -95,7 +95,7 @@ def overlay(
     image = Image.fromarray(pixels)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     gray = np.asarray(image)
-    strength = np.clip(spread(heat, gray.shape, crop) / max(top, 1e-9), 0, 1)
+    strength = np.clip(spread(heat, gray.shape, preprocessing) / max(top, 1e-9), 0, 1)
     # One look-up of 256 strengths x 256 grays: 5 ms at 768 x 768, where arithmetic took 30.
     steps = np.linspace(0, 1, 256)
     share = (opacity * steps**0.5)[:, None, None]

@@ -1,11 +1,11 @@
 """From a radiograph's pixels to the network's input: crop, resize, normalise.
 
-Shapes: B batch, H W pixels. The order is the same everywhere: percent centre crop, resize to a
-square, ImageNet normalisation; the first two in 8-bit integers, because through float32 resizing
-costs more than decoding.
+Shapes: B batch, H W pixels. Crop and resize happen in 8-bit integers, because through float32
+resizing costs more than decoding. Our own networks crop in percent and squash the rest to a square;
+others keep the proportions and cut a square out, see `Preprocessing`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Channel means and deviations of ImageNet in [0, 1], as torchvision's weights expect them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,108 @@ class Preprocessing:
     """How a picture becomes the network's input; stored in every weights file.
 
     Attributes:
-        crop: percent of each side that the centre crop keeps.
+        crop: percent of each side that the centre crop keeps; 87.5 is 224 of 256 pixels.
         size: side of the square input in pixels.
         mean: per channel, of brightness in [0, 1].
         std: per channel.
+        resample: Pillow's antialiased filter, `bilinear` or `bicubic`.
+        square: False crops and then squashes the picture to a square. True keeps its proportions:
+            the shorter side is resized, and the centre square is cut out of the result, as
+            torchvision's `Resize` and `CenterCrop` do.
     """
 
-    crop: int = 90
+    crop: float = 90
     size: int = 256
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    resample: str = "bilinear"
+    square: bool = False
+
+    def __post_init__(self) -> None:
+        """Keep a whole percentage as an integer, as all older files do.
+
+        Raises:
+            ValueError: a value that no picture can be prepared with.
+        """
+        if not 1 <= self.crop <= 100:
+            raise ValueError(f"crop: found {self.crop}, expected 1 to 100 percent")
+        if self.resample not in FILTERS:
+            raise ValueError(f"resample: found {self.resample!r}, expected {', '.join(FILTERS)}")
+        if self.crop == int(self.crop):
+            object.__setattr__(self, "crop", int(self.crop))
+
+    @property
+    def beyond_first_release(self) -> bool:
+        """Whether a release that knew crop, size, mean and std alone would prepare otherwise."""
+        return self.square or self.resample != "bilinear"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as weights files, packs and ONNX files keep them.
+
+        `resample` and `square` stand there only where they are not the default: a file of our own
+        networks keeps the bytes, and the seal, that it always had.
+        """
+        kept: dict[str, Any] = {"crop": self.crop, "size": self.size}
+        kept |= {"mean": list(self.mean), "std": list(self.std)}
+        if self.resample != "bilinear":
+            kept["resample"] = self.resample
+        if self.square:
+            kept["square"] = True
+        return kept
+
+    def frame(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The region of a picture that the network sees, to the nearest pixel.
+
+        Args:
+            width: of the picture in pixels.
+            height: the same.
+
+        Returns:
+            Left, top, right and bottom; at least one pixel each way.
+        """
+        if not self.square:
+            return PercentCenterCrop(self.crop).box(width, height)
+        (across, down), (left, top) = self._square(width, height)
+        x, y = width / across, height / down  # pixels of the picture in one of the resized
+        box = (left * x, top * y, (left + self.size) * x, (top + self.size) * y)
+        first, upper, last, lower = (round(value) for value in box)
+        return first, upper, max(last, first + 1), max(lower, upper + 1)
+
+    def _square(self, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Size (width, height) after resizing the shorter side, and the square's left and top.
+
+        Both round as torchvision's `Resize` and `CenterCrop` do.
+        """
+        short = round(self.size * 100 / self.crop)
+        long = int(short * max(width, height) / min(width, height))
+        across, down = (short, long) if width <= height else (long, short)
+        left, top = (round((side - self.size) / 2) for side in (across, down))
+        return (across, down), (left, top)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Preprocessing":
+        """What `as_dict` gave; mean and std may be left out, which means ImageNet's.
+
+        Raises:
+            KeyError: no crop or no size.
+            TypeError: an unknown name.
+            ValueError: a value that no picture can be prepared with.
+        """
+        values = {"crop": stored["crop"], "size": stored["size"], **stored}
+        for name in ("mean", "std"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)
+
+
+AS_SEEN = Preprocessing(crop=100)
+"""Of pictures that are what the network saw already, as the items of a data set are."""
 
 
 class PercentCenterCrop:
     """Keep the central `percent` of each side of a PIL image or a (..., H, W) array or tensor."""
 
-    def __init__(self, percent: int = 90) -> None:
+    def __init__(self, percent: float = 90) -> None:
         """Store the share of each side to keep, 1 to 100 percent.
 
         Raises:
@@ -74,14 +161,18 @@ def item_pixels(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
     Args:
         pixels: uint8 (H, W), any size.
-        preprocessing: its crop and size are used.
+        preprocessing: its crop, size, filter and `square` are used.
 
     Returns:
-        uint8 (size, size), resized with Pillow's antialiased bilinear filter.
+        uint8 (size, size), resized with Pillow's antialiased filter.
     """
+    side, chosen = preprocessing.size, FILTERS[preprocessing.resample]
+    if preprocessing.square:
+        size, (left, top) = preprocessing._square(pixels.shape[1], pixels.shape[0])
+        resized = np.asarray(Image.fromarray(pixels).resize(size, chosen))
+        return np.ascontiguousarray(resized[top : top + side, left : left + side])
     cropped = Image.fromarray(PercentCenterCrop(preprocessing.crop)(pixels))
-    size = (preprocessing.size, preprocessing.size)
-    return np.asarray(cropped.resize(size, Image.Resampling.BILINEAR))
+    return np.asarray(cropped.resize((side, side), chosen))
 
 
 def normalise(images: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Tensor":

@@ -15,7 +15,6 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from chexnet.metadata import Metadata
 from chexnet.overlay import TOP
-from chexnet.transforms import PercentCenterCrop
 from demo.pictures import data_url, png
 from demo.service import Analysis
 
@@ -55,11 +54,11 @@ def page_answer(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> di
     if not found["gate"]["open"]:
         return found
     height, width = radiograph.pixels.shape
-    crop = predictor.metadata.preprocessing.crop
+    seen = predictor.metadata.preprocessing
     classes = predictor.classes
     shown = [name for name in classes if name in FINDINGS]
     return found | {
-        "crop": {"percent": crop, "box": list(PercentCenterCrop(crop).box(width, height))},
+        "crop": {"percent": seen.crop, "box": list(seen.frame(width, height))},
         **evidence(analysis, predictor),
         "notes": {name: NOTES[name] for name in classes},
         "titles": {name: spoken(name) for name in classes},

@@ -131,10 +131,10 @@ class Handlers:
         self, analysis: Analysis, finding: str, method: str, settings: DisplaySettings
     ) -> dict[str, Any]:
         heat = await self.service.heatmap(analysis, finding, method)
-        crop = self.predictor.metadata.preprocessing.crop
+        seen = self.predictor.metadata.preprocessing
         pixels = analysis.radiograph.pixels
         overlay = await asyncio.to_thread(
-            lambda: png(with_heat(pixels, heat, crop, settings, method))
+            lambda: png(with_heat(pixels, heat, seen, settings, method))
         )
         return answer.heatmap_result(finding, method, heat, overlay)
 

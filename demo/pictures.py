@@ -14,6 +14,7 @@ import numpy as np
 from chexnet.errors import ConfigError
 from chexnet.explain import CLOSED_FORM
 from chexnet.overlay import COLOURS, TOP, overlay
+from chexnet.transforms import Preprocessing
 
 SCALES = ("absolute", "stretched")
 
@@ -78,14 +79,15 @@ def top_of(heat: np.ndarray, look: DisplaySettings, method: str) -> float:
 def with_heat(
     pixels: np.ndarray,
     heat: np.ndarray,
-    crop: int,
+    preprocessing: Preprocessing,
     look: DisplaySettings,
     method: str = CLOSED_FORM,
 ) -> np.ndarray:
     """The heatmap over the radiograph, uint8 or uint16 (H, W): uint8 (H, W, 3)."""
     top = top_of(heat, look, method)
     shown = windowed(pixels, look)
-    return overlay(shown, heat, crop, opacity=look.opacity, colours=look.colours, top=top)
+    look_of = {"opacity": look.opacity, "colours": look.colours, "top": top}
+    return overlay(shown, heat, preprocessing, **look_of)
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -38,6 +38,34 @@ def new_app() -> typer.Typer:
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+class SeveralValues(typer.core.TyperCommand):
+    """A command whose options that may be repeated also take several values: `--parts 1 2`.
+
+    All that follows is a value, up to the next option; after numbers, up to what is none.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        repeated = {
+            name for one in self.params if getattr(one, "multiple", False) for name in one.opts
+        }
+        return super().parse_args(ctx, list(_named_again(args, repeated)))
+
+
+def _named_again(args: list[str], repeated: set[str]) -> Iterator[str]:
+    """The arguments, with the option's name before each of its values."""
+    option, values = "", list[str]()
+    for text in args:
+        if text.startswith("-"):
+            option, values = text if text in repeated else "", []
+        elif option and values and values[0].isdigit() and not text.isdigit():
+            option = ""
+        elif option:
+            if values:
+                yield option
+            values.append(text)
+        yield text
+
+
 def run(app: typer.Typer) -> None:
     """Run a command; an error of this project is one message and exit code 1."""
     try:
@@ -118,6 +146,43 @@ def progress_bar(text: str, unit: str = "images") -> Iterator[Callable[[int, int
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def transfer_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
+    """A bar for each file on a terminal, elsewhere a line for each stage, on standard error."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    stages: dict[str, tuple[str, int]] = {}
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+
+        def show(name: str, stage: str, done: int, total: int | None) -> None:
+            before = stages.get(name)
+            if before is None or before[0] != stage:
+                if before is not None:
+                    bar.remove_task(before[1])
+                stages[name] = (stage, bar.add_task(f"{name} {stage}", total=total))
+                if not console.is_terminal:
+                    print(f"{name}: {stage}", file=sys.stderr, flush=True)
+            bar.update(stages[name][1], completed=done, total=total)
+
+        yield show
 
 
 def _shown(default: Any) -> str | bool:

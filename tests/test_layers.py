@@ -17,7 +17,7 @@ LAYERS = [
     {"model"},
     {"explain", "grad_cam"},
     {"evaluation"},
-    {"training", "inference"},
+    {"training", "inference", "networks"},
 ]
 """Each may import from the layers above it in this list, and from its own."""
 

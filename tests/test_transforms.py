@@ -64,3 +64,62 @@ def test_a_batch_is_normalised_like_single_images():
         for channel in range(3):
             expected = (torch.from_numpy(item.copy()) / 255 - mean[channel]) / std[channel]
             torch.testing.assert_close(row[channel], expected)
+
+
+PROPORTIONS = {"3:2": (200, 300), "2:3": (300, 200), "odd": (337, 211), "square": (260, 260)}
+
+
+@pytest.mark.parametrize("shape", PROPORTIONS.values(), ids=PROPORTIONS)
+@pytest.mark.parametrize(
+    ("crop", "size", "resized"), [(87.5, 224, 256), (100, 224, 224), (87.5, 56, 64)]
+)
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
+def test_a_square_is_torchvisions_resize_and_centre_crop_to_the_byte(
+    shape, crop, size, resized, resample
+):
+    image = Image.fromarray(picture(*shape))
+    mode = tv.InterpolationMode(resample)
+    reference = tv.Compose([tv.Resize(resized, mode), tv.CenterCrop(size)])(image)
+    preprocessing = Preprocessing(crop, size, resample=resample, square=True)
+    ours = item_pixels(np.asarray(image), preprocessing)
+    assert np.array_equal(ours, np.asarray(reference))
+
+
+@pytest.mark.parametrize("shape", PROPORTIONS.values(), ids=PROPORTIONS)
+@pytest.mark.parametrize("crop", [90, 87.5, 60])
+@pytest.mark.parametrize("square", [False, True])
+def test_a_spot_in_the_item_lies_where_the_frame_says_it_was_in_the_picture(shape, crop, square):
+    """The frame against what is measured: a bright spot is moved through the preprocessing."""
+    height, width = shape
+    preprocessing = Preprocessing(crop, 128, square=square)
+    left, top, right, bottom = preprocessing.frame(width, height)
+    y, x = np.mgrid[:height, :width]
+    for across, down in ((0.3, 0.4), (0.7, 0.8)):
+        at = left + across * (right - left), top + down * (bottom - top)
+        spot = 255 * np.exp(-((x + 0.5 - at[0]) ** 2 + (y + 0.5 - at[1]) ** 2) / 50)
+        item = item_pixels(spot.astype(np.uint8), preprocessing).astype(float)
+        rows, columns = np.mgrid[:128, :128] + 0.5
+        found = (item * columns).sum() / item.sum() / 128, (item * rows).sum() / item.sum() / 128
+        assert np.allclose(found, (across, down), atol=0.01)
+
+
+def test_a_square_sees_the_middle_of_the_longer_side():
+    assert Preprocessing(100, 224, square=True).frame(300, 200) == (50, 0, 250, 200)
+    assert Preprocessing(87.5, 224, square=True).frame(1024, 1024) == (64, 64, 960, 960)
+    assert Preprocessing(87.5, 224).frame(1024, 512) == (64, 32, 960, 480)
+
+
+def test_what_is_not_the_default_alone_is_written_and_an_old_description_is_read():
+    old = {"crop": 90, "size": 256, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
+    assert Preprocessing().as_dict() == old
+    assert type(Preprocessing(90.0).as_dict()["crop"]) is int  # a seal tells 90 from 90.0
+    assert Preprocessing.from_dict(old) == Preprocessing()
+    other = Preprocessing(87.5, 224, (0.5,) * 3, (0.25,) * 3, "bicubic", True)
+    assert Preprocessing.from_dict(other.as_dict()) == other
+    assert other.as_dict()["square"] is True
+
+
+@pytest.mark.parametrize("wrong", [{"crop": 0}, {"crop": 101}, {"resample": "nearest"}])
+def test_a_preprocessing_that_nothing_can_be_prepared_with_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Preprocessing(**wrong)

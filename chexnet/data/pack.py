@@ -1,7 +1,8 @@
 """A pack: pictures decoded, cropped and resized once, then read through a memory map.
 
 A pack is a folder of four files:
-    pack.json    header: format, crop, size, whether unreadable files are left out, names in order
+    pack.json    header: format, crop, size (resample and square where they are not the default),
+                 whether unreadable files are left out, names in order
     pixels.u8    one grayscale byte a pixel, (images, size, size)
     bytes.i64    length of each source file, to notice that it has been replaced
     state.u8     one byte an image: 0 to do, 1 done, 2 unreadable
@@ -38,10 +39,13 @@ CHECKED = 64
 
 
 def pack_folder(packs: Path, root: Path, preprocessing: Preprocessing) -> Path:
-    """Where the pack of the data folder `root` lies: one for each place, crop and size."""
+    """Where the pack of the data folder `root` lies: one for each place and preprocessing."""
     place = Path(root).resolve()
     mark = hashlib.sha256(str(place).encode()).hexdigest()[:8]
-    return packs / f"{place.name}-{mark}-crop{preprocessing.crop}-{preprocessing.size}px"
+    name = f"{place.name}-{mark}-crop{preprocessing.crop:g}-{preprocessing.size}px"
+    name += "-square" * preprocessing.square
+    name += f"-{preprocessing.resample}" * (preprocessing.resample != "bilinear")
+    return packs / name
 
 
 class Pack:
@@ -58,7 +62,7 @@ class Pack:
         """Map the pack in `folder`.
 
         Raises:
-            DataError: no pack, a damaged one, or one of another crop or size.
+            DataError: no pack, a damaged one, or one of another preprocessing.
         """
         self.folder = folder
         header = _read_header(folder, preprocessing)
@@ -98,7 +102,7 @@ def prepare(
     Args:
         paths: file name to path of the pictures to pack.
         folder: the pack; images that it holds already are not decoded again.
-        preprocessing: its crop and size.
+        preprocessing: its crop, size, filter and `square`.
         workers: processes; 0 takes one for each core.
         skip_unreadable: keep a pack that leaves unreadable files out.
         on_progress: called with images done and images in all.
@@ -143,9 +147,7 @@ def _fill(
     names = [*old, *sorted(name for name in paths if name not in known)]
     pixels, state, lengths = _map(folder, len(names), preprocessing, "r+")
     header = {
-        "format": FORMAT,
-        "crop": preprocessing.crop,
-        "size": preprocessing.size,
+        **_fitting(preprocessing),
         "skip_unreadable": skip_unreadable,
         "names": names,
     }
@@ -256,14 +258,25 @@ def _read_header(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = {key: header[key] for key in ("format", "crop", "size")}
+        found |= {key: header[key] for key in ("resample", "square") if key in header}
         header["names"], header["skip_unreadable"]
     except FileNotFoundError as error:
         raise DataError(f"Found no pack in {folder}. Run python -m scripts.prepare.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged. Remove {folder} and prepare again.") from error
-    expected = {"format": FORMAT, "crop": preprocessing.crop, "size": preprocessing.size}
+    expected = _fitting(preprocessing)
     if found != expected:
-        wrong = [key for key in expected if found[key] != expected[key]]
-        both = "; ".join(f"{key}: found {found[key]}, expected {expected[key]}" for key in wrong)
+        defaults = {"resample": "bilinear", "square": False}
+        pairs = {
+            key: (found.get(key, defaults.get(key)), expected.get(key, defaults.get(key)))
+            for key in sorted({*found, *expected})
+        }
+        both = "; ".join(f"{k}: found {a}, expected {b}" for k, (a, b) in pairs.items() if a != b)
         raise DataError(f"The pack {folder} does not fit: {both}. Prepare one with these values.")
     return header
+
+
+def _fitting(preprocessing: Preprocessing) -> dict[str, Any]:
+    """What the header says of format and preprocessing; mean and std are no matter of pixels."""
+    kept = preprocessing.as_dict()
+    return {"format": FORMAT} | {k: v for k, v in kept.items() if k not in ("mean", "std")}

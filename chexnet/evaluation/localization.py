@@ -1,8 +1,8 @@
 """Does a heatmap point at what somebody drew a box round?
 
 A target is one label of one image with all boxes of that label. Coordinates are fractions of what
-the network saw: NIH's boxes stand in a frame of 1024 x 1024 pixels and go through the same centre
-crop as the picture. Maps are enlarged to `SIDE` pixels as in the overlay that people see,
+the network saw: NIH's boxes stand in a frame of 1024 x 1024 pixels and go through the same frame
+as the picture. Maps are enlarged to `SIDE` pixels as in the overlay that people see,
 before anything is read off.
 
 Rules, fixed before anything was scored:
@@ -31,7 +31,7 @@ from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
 from chexnet.overlay import enlarge
-from chexnet.transforms import PercentCenterCrop, Preprocessing, normalise
+from chexnet.transforms import Preprocessing, normalise
 
 SIDE = 256
 """Pixels a side to which a map is resized; the pixel's centre is the point that counts."""
@@ -81,15 +81,17 @@ class BoxedFinding:
         return float((shared / union).max()), float((shared / own).max())
 
 
-def boxed_findings(boxes: pd.DataFrame, patients: dict[str, str], crop: int) -> list[BoxedFinding]:
+def boxed_findings(
+    boxes: pd.DataFrame, patients: dict[str, str], preprocessing: Preprocessing
+) -> list[BoxedFinding]:
     """The targets of some images, in the order of the table of boxes.
 
     Args:
         boxes: see `read_boxes`.
         patients: file name to patient, of the images that are wanted.
-        crop: percent of each side that the network sees; a target wholly outside is left out.
+        preprocessing: of the network; a target wholly outside of what it sees is left out.
     """
-    left, top, right, bottom = PercentCenterCrop(crop).box(FRAME, FRAME)
+    left, top, right, bottom = preprocessing.frame(FRAME, FRAME)
     chosen = boxes[boxes["image"].isin(patients)]
     x, y = (chosen["x"] - left) / (right - left), (chosen["y"] - top) / (bottom - top)
     corners = np.stack(
@@ -237,7 +239,7 @@ def holdout_boxes(holdout: Holdout, given: pd.DataFrame | None = None) -> list[B
     boxes = read_boxes(folder.root) if given is None else given
     boxes = boxes[boxes["label"].isin(list(holdout.metadata.classes))]
     patients = dict(zip(table["image"], table["patient"], strict=True))
-    boxed = boxed_findings(boxes, patients, holdout.metadata.preprocessing.crop)
+    boxed = boxed_findings(boxes, patients, holdout.metadata.preprocessing)
     if not boxed:
         raise DataError(
             f"None of the {len(boxes):,} boxes is of an image that is here ({folder.root}) and in "

@@ -15,7 +15,8 @@ from chexnet.transforms import Preprocessing
 
 VERSION = 2
 """1 gave heatmaps, cut off at 0; 2 gives signed contributions, and the bias."""
-FORMAT = f"chexnet onnx {VERSION}"
+FORMATS = (f"chexnet onnx {VERSION}", f"chexnet onnx {VERSION + 1}")
+"""The second where the preprocessing has a filter or a square that an older release passes over."""
 CARRIED = ("trust", "mean_contributions")
 """Further fields of `Metadata` that a reader of heatmaps needs."""
 
@@ -71,17 +72,11 @@ def as_metadata(metadata: Metadata, bias: np.ndarray) -> dict[str, str]:
     The hashes of what was trained on stay behind; who scores a network uses its weights file.
     """
     provenance = {k: v for k, v in metadata.provenance.items() if not k.startswith("trained_")}
-    processing = metadata.preprocessing
     content = {
-        "format": FORMAT,
+        "format": FORMATS[metadata.preprocessing.beyond_first_release],
         "notice": "Research and education only, not for clinical use.",
         "classes": list(metadata.classes),
-        "preprocessing": {
-            "crop": processing.crop,
-            "size": processing.size,
-            "mean": processing.mean,
-            "std": processing.std,
-        },
+        "preprocessing": metadata.preprocessing.as_dict(),
         "provenance": provenance,
         "bias": dict(zip(metadata.classes, bias.tolist(), strict=True)),
         **_carried(metadata),
@@ -106,20 +101,15 @@ def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.nd
         carried = {name: content.pop(name) for name in CARRIED if name in content}
         if "mean_contributions" in carried:
             carried["mean_contributions"] = np.array(carried["mean_contributions"], np.float32)
-        preprocessing = Preprocessing(
-            processing["crop"],
-            processing["size"],
-            tuple(processing["mean"]),
-            tuple(processing["std"]),
-        )
+        preprocessing = Preprocessing.from_dict(processing)
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} was not exported by this project, so nobody knows what goes in and comes out. "
             "Make one with python -m scripts.export."
         ) from error
-    if found != FORMAT:
+    if found not in FORMATS:
         raise CheckpointError(
-            f"{path}: found format {found!r}, expected {FORMAT!r}. Export the weights again: "
+            f"{path}: found format {found!r}, expected {FORMATS[0]!r}. Export the weights again: "
             "python -m scripts.export WEIGHTS.pth OUT.onnx"
         )
     about = Metadata(

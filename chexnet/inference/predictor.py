@@ -237,8 +237,8 @@ class Predictor:
         self, radiograph: Radiograph, prediction: Prediction, label: str, **settings: Any
     ) -> np.ndarray:
         """The closed form's heatmap over the radiograph, uint8 (H', W', 3); see `overlay`."""
-        crop = self.metadata.preprocessing.crop
-        return overlay(radiograph.as_uint8(), prediction.heatmap(label), crop, **settings)
+        seen = self.metadata.preprocessing
+        return overlay(radiograph.as_uint8(), prediction.heatmap(label), seen, **settings)
 
     def findings_over_threshold(self, prediction: Prediction) -> list[str]:
         """Findings whose probability reaches their threshold, the most probable first."""

@@ -36,6 +36,12 @@
     root.querySelector('[data-act="correct"]').hidden = !gate.correctable;
   }
 
+  /** Whether the network saw all of the picture, so that a frame round it would say nothing. */
+  function seesAll({ preview: { width, height }, crop: { box } }) {
+    const [left, top, right, bottom] = box;
+    return left <= 0 && top <= 0 && right >= width && bottom >= height;
+  }
+
   /** Put the frame of what the network saw over the picture. */
   function placeFrame(frame, { preview: { width, height }, crop: { box } }) {
     const [left, top, right, bottom] = box;
@@ -71,7 +77,7 @@
     part("chip").hidden = !open;
     root.querySelector("canvas").setAttribute("aria-label", alt);
     root.querySelector(".cx-handle").hidden = !open || state.view !== "compare" || !drawable;
-    root.querySelector(".cx-seen").hidden = !open || !state.frame || answer.crop.percent >= 100;
+    root.querySelector(".cx-seen").hidden = !open || !state.frame || seesAll(answer);
     if (!open) return;
     const twoSided = Boolean(drawn?.twoSided);
     const colours = twoSided ? Object.values(tables.two_sided)[0] : tables.one_sided[state.colours];

@@ -49,6 +49,13 @@ def test_another_crop_or_size_is_refused_by_both_values(phantoms, tmp_path):
         Pack(tmp_path / "p", Preprocessing(size=128))
     with pytest.raises(DataError, match="crop: found 90, expected 100"):
         Pack(tmp_path / "p", Preprocessing(crop=100, size=64))
+    for other, named in (
+        ({"square": True}, "square: found False, expected True"),
+        ({"resample": "bicubic"}, "resample: found bilinear, expected bicubic"),
+        ({"crop": 87.5}, "crop: found 90, expected 87.5"),
+    ):
+        with pytest.raises(DataError, match=named):
+            Pack(tmp_path / "p", Preprocessing(**{"size": 64} | other))
 
 
 def test_packs_of_other_places_crops_and_sizes_do_not_meet(tmp_path):

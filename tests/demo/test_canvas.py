@@ -11,6 +11,7 @@ from PIL import Image
 from chexnet.labels import FINDINGS
 from chexnet.overlay import COLOURS, TOP, enlarge, overlay
 from chexnet.phantom.draw import draw_phantom
+from chexnet.transforms import Preprocessing
 from tests.demo import harness
 from tests.demo.harness import SIGNED, TABLES
 
@@ -132,10 +133,17 @@ def test_the_canvas_is_the_overlay_of_python_in_every_colour_map_and_scale(visit
         heat = heat_of(maps[name])
         choose(page, name)
         settings(page, colours=colours, opacity=opacity, scale="absolute")
-        assert distance(page, overlay(pixels, heat, crop, opacity=opacity, colours=colours)) <= 2
+        assert (
+            distance(
+                page, overlay(pixels, heat, Preprocessing(crop), opacity=opacity, colours=colours)
+            )
+            <= 2
+        )
         settings(page, scale="stretched")
         top = float(heat.max())
-        stretched = overlay(pixels, heat, crop, opacity=opacity, colours=colours, top=top)
+        stretched = overlay(
+            pixels, heat, Preprocessing(crop), opacity=opacity, colours=colours, top=top
+        )
         assert distance(page, stretched) <= 2
         box = answer["crop"]["box"]
         settings(page, scale="signed")
@@ -394,14 +402,14 @@ def test_another_method_asks_once_and_is_drawn_when_its_map_comes(visit):
     page.evaluate(
         "async map => { viewer.setMap('Mass', 'EigenCAM', map); await viewer.settled(); }", given
     )
-    assert distance(page, overlay(pixels, heat, 90, top=1)) <= 2
+    assert distance(page, overlay(pixels, heat, Preprocessing(), top=1)) <= 2
     assert "no unit" in page.inner_text("[data-part=unit]")
     choose(page, "Nodule")
     assert page.evaluate("asked.length") == 2
     page.evaluate("viewer.showMethodError('This result has expired. Upload the picture again.')")
     page.get_by_text("This result has expired").wait_for()
     page.evaluate("viewer.settled()")
-    expected = overlay(pixels, heat_of(harness.maps_of(answer)["Nodule"]), 90)
+    expected = overlay(pixels, heat_of(harness.maps_of(answer)["Nodule"]), Preprocessing())
     assert distance(page, expected) <= 2
     assert page.input_value("[data-set=method]") == "Grad-CAM"
 

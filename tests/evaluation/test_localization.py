@@ -23,6 +23,7 @@ from chexnet.evaluation.localization_summary import (
     summarise_maps,
 )
 from chexnet.evaluation.report.tables import localization_text
+from chexnet.transforms import Preprocessing
 
 
 def boxes(*rows: tuple) -> pd.DataFrame:
@@ -42,13 +43,13 @@ def bump(x: float, y: float, cells: int = 8) -> np.ndarray:
 def test_boxes_go_through_the_crop_that_the_picture_went_through():
     # The central 90 % of 1024 pixels are the 922 from 51 on.
     table = boxes(("a", "Mass", 51, 51, 461, 922))
-    (found,) = boxed_findings(table, {"a": "1"}, 90)
+    (found,) = boxed_findings(table, {"a": "1"}, Preprocessing(90))
     np.testing.assert_allclose(found.boxes, [[0, 0, 0.5, 1]], atol=1e-12)
 
 
 def test_a_box_is_cut_at_the_crop_and_one_outside_of_it_is_no_target():
     table = boxes(("a", "Mass", 0, 0, 512, 512), ("a", "Nodule", 0, 0, 40, 40))
-    found = boxed_findings(table, {"a": "1"}, 90)
+    found = boxed_findings(table, {"a": "1"}, Preprocessing(90))
     assert [one.label for one in found] == ["Mass"]
     assert found[0].boxes.min() == 0
 
@@ -60,7 +61,7 @@ def test_all_boxes_of_a_finding_in_an_image_are_one_target_and_other_images_are_
         ("a", "Mass", 600, 600, 90, 90),
         ("a", "Edema", 600, 600, 90, 90),
     )
-    found = boxed_findings(table, {"a": "1"}, 100)
+    found = boxed_findings(table, {"a": "1"}, Preprocessing(100))
     assert [(one.label, len(one.boxes)) for one in found] == [("Mass", 2), ("Edema", 1)]
     assert found[0].area == pytest.approx(2 * (90 / 1024) ** 2, rel=0.05)
 

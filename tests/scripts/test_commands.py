@@ -29,6 +29,7 @@ COMMANDS = (
     "screenshots",
     "starter",
     "train",
+    "weights",
 )
 
 

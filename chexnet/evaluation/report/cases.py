@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from chexnet.evaluation.localization import BoxedFinding, peak
 from chexnet.evaluation.metrics import Scores
 from chexnet.overlay import overlay
-from chexnet.transforms import PercentCenterCrop
+from chexnet.transforms import AS_SEEN, Preprocessing
 
 Pictures = Callable[[str], np.ndarray]
 """File name to pixels uint8 (H, W), bone white; for example the items of a data set."""
@@ -143,7 +143,7 @@ def wrong_places(
     thresholds: Mapping[str, float | None],
     pictures: Pictures | None = None,
     *,
-    crop: int = 100,
+    preprocessing: Preprocessing = AS_SEEN,
     shown: int = PLACES,
 ) -> WrongPlaces:
     """Find the boxed findings that reach their threshold while the map's peak lies in no box.
@@ -154,8 +154,7 @@ def wrong_places(
         scores: of the targets' images, on the scale that the thresholds are of.
         thresholds: label to probability; a finding may be missing.
         pictures: gives the pixels of an image.
-        crop: percent of each side of these pictures that the network saw; 100 where they are
-            what it saw already, as the items of a data set are.
+        preprocessing: says what the network saw of these pictures.
         shown: at most so many cases.
     """
     rows = {name: row for row, name in enumerate(scores.images)}
@@ -180,7 +179,7 @@ def wrong_places(
             target.label,
             given,
             threshold,
-            draw_target(pictures(target.image), heat_of(target), target, crop=crop)
+            draw_target(pictures(target.image), heat_of(target), target, preprocessing)
             if pictures
             else None,
         )
@@ -190,7 +189,10 @@ def wrong_places(
 
 
 def draw_target(
-    pixels: np.ndarray, heat: np.ndarray, target: BoxedFinding, *, crop: int = 100
+    pixels: np.ndarray,
+    heat: np.ndarray,
+    target: BoxedFinding,
+    preprocessing: Preprocessing = AS_SEEN,
 ) -> np.ndarray:
     """The overlay with the boxes and a ring round the peak; stretched, so that the peak shows.
 
@@ -198,15 +200,15 @@ def draw_target(
         pixels: uint8 (H, W).
         heat: float (h, w), at least 0, of what the network saw.
         target: whose boxes are drawn.
-        crop: percent of each side of the picture that the network saw.
+        preprocessing: says what the network saw of the picture.
 
     Returns:
         uint8 (H', W', 3), 384 pixels on the longer side.
     """
     point = peak(heat)
-    image = Image.fromarray(overlay(pixels, heat, crop, top=float(heat.max())))
+    image = Image.fromarray(overlay(pixels, heat, preprocessing, top=float(heat.max())))
     image = image.resize(_fitting(image.size), Image.Resampling.LANCZOS)
-    left, top, right, bottom = PercentCenterCrop(crop).box(*image.size)
+    left, top, right, bottom = preprocessing.frame(*image.size)
     corner, span = np.array([left, top]), np.array([right - left, bottom - top])
     draw = ImageDraw.Draw(image)
     for box in target.boxes:

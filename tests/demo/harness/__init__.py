@@ -12,7 +12,7 @@ from PIL import Image
 
 from chexnet.labels import FINDINGS, LABELS, NO_FINDING, NOTES, spoken
 from chexnet.overlay import COLOURS, TOP
-from chexnet.transforms import PercentCenterCrop
+from chexnet.transforms import Preprocessing
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ("drawing", "heat", "findings", "labels", "stage", "downloads", "viewer")
@@ -111,7 +111,7 @@ def answer(
     }
     threshold = {name: float(x) for name, x in zip(names, rng.uniform(0.1, 0.9, 15), strict=True)}
     means = rng.normal(0, spread / 2, contributions.shape).astype(np.float32)
-    left, top, right, bottom = PercentCenterCrop(crop).box(width, height)
+    left, top, right, bottom = Preprocessing(crop).frame(width, height)
     figures = {
         "crop": {"percent": crop, "box": [left, top, right, bottom]},
         "cells": list(cells),

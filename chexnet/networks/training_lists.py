@@ -1,0 +1,200 @@
+"""Which of NIH's images a published network was trained on, kept without any list of names.
+
+NIH's names run without a gap: patients 1 to 30,805, and the images of each from `_000` on (at most
+`_183`). One count a patient therefore gives all 112,120 names, and a list is one bit an image.
+`training_lists.npz` holds both (see `write_training_lists`); the lists themselves do not belong
+to this project.
+
+Shapes: P = 30,805 patients, N = 112,120 images, ordered by patient and number.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chexnet.data.splits import name_hashes
+from chexnet.errors import ConfigError, DataError
+
+FILE = Path(__file__).with_name("training_lists.npz")
+COUNTS = "images_per_patient"
+MADE_OF_NIH = ("RSNA Pneumonia Detection 2018", "SIIM-ACR Pneumothorax 2019")
+"""Data sets whose images are NIH's under other names, which no list of names can tell."""
+
+
+@dataclass(frozen=True)
+class KnownList:
+    """A training list that can be told from its name.
+
+    Attributes:
+        name: as the registry of networks has it.
+        title: for a reader.
+        parts: what the part is called -> key of `training_lists.npz`; all of them count as seen,
+            the images that chose the epoch among them. Empty: all of NIH counts as seen.
+        confirmed: somebody compared the list with the one that the network was trained with.
+        note: a sentence on where it comes from, and what cannot be known.
+    """
+
+    name: str
+    title: str
+    parts: Mapping[str, str]
+    confirmed: bool
+    note: str
+
+
+KNOWN_LISTS = {
+    one.name: one
+    for one in (
+        KnownList(
+            "official-train-val",
+            "NIH's official train_val list",
+            {"train_val list": "official_train_val"},
+            True,
+            "NIH's own train_val_list.txt: 86,524 images; no patient of it is in the test list.",
+        ),
+        KnownList(
+            "lists-2017",
+            "the 2017 lists",
+            {"training part": "lists_2017_training", "validation part": "lists_2017_validation"},
+            True,
+            "The lists that arnoweng/CheXNet publishes; zoogzog/chexnet and jrzech use the same. "
+            "ChestMNIST has the same counts; its names were not compared. The lists are not NIH's "
+            "official ones: most official test images are in them.",
+        ),
+        KnownList(
+            "torchxrayvision-nih",
+            "torchxrayvision's NIH list",
+            {"training part": "torchxrayvision_nih"},
+            False,
+            "Reconstructed from the public training script (one PA image of each patient, half of "
+            "the patients, seed 0) and confirmed by nobody.",
+        ),
+        KnownList(
+            "torchxrayvision-all",
+            "torchxrayvision's list of seven data sets",
+            {},
+            False,
+            "NIH's images come in three of the seven data sets (NIH, RSNA, Google), divided by "
+            "chance; the exact lists are not known, so all of NIH counts as seen.",
+        ),
+        KnownList(
+            "unknown",
+            "an unknown list",
+            {},
+            False,
+            "Nobody says which images it was trained on, so all of NIH counts as seen.",
+        ),
+    )
+}
+
+
+def known_list(name: str) -> KnownList:
+    """A known training list.
+
+    Raises:
+        ConfigError: no such list.
+    """
+    if name not in KNOWN_LISTS:
+        raise ConfigError(f"Training list: found {name!r}, expected {', '.join(KNOWN_LISTS)}.")
+    return KNOWN_LISTS[name]
+
+
+@cache
+def image_names() -> tuple[str, ...]:
+    """All N file names of NIH's images."""
+    counts = _stored()[COUNTS]
+    return tuple(f"{p:08d}_{n:03d}.png" for p, count in enumerate(counts, 1) for n in range(count))
+
+
+@cache
+def image_patients() -> np.ndarray:
+    """Patient number of each image, int (N,); NIH's table writes it without leading zeros."""
+    counts = _stored()[COUNTS]
+    return np.repeat(np.arange(1, len(counts) + 1), counts)
+
+
+@cache
+def members(key: str) -> np.ndarray:
+    """True for each image (N,) of one list of `training_lists.npz`."""
+    return np.unpackbits(_stored()[key], count=len(image_names())).astype(bool)
+
+
+def seen_images(name: str) -> np.ndarray:
+    """True for each of NIH's images (N,) that a network of this list was trained on.
+
+    Raises:
+        ConfigError: see `known_list`.
+    """
+    parts = known_list(name).parts.values()
+    if not parts:
+        return np.ones(len(image_names()), bool)
+    return np.asarray(np.logical_or.reduce([members(key) for key in parts]))
+
+
+def seen_by(name: str) -> dict[str, Any]:
+    """What `Metadata.seen` holds of a network that was trained on a known list.
+
+    Returns:
+        `list` (its name), `title`, `note`, `confirmed`, `images` and `patients` (`name_hashes`, as
+        int64 tensors), `count` of images, `whole` (all of NIH counts as seen), and `also`, the
+        data sets made of NIH's images that count as seen with them where the list is not known.
+
+    Raises:
+        ConfigError: see `known_list`.
+    """
+    import torch
+
+    known, seen = known_list(name), seen_images(name)
+    names = np.array(image_names())[seen]
+    patients = [str(number) for number in np.unique(image_patients()[seen])]
+    return {
+        "list": known.name,
+        "title": known.title,
+        "note": known.note,
+        "confirmed": known.confirmed,
+        "images": torch.from_numpy(name_hashes(names.tolist())),
+        "patients": torch.from_numpy(name_hashes(patients)),
+        "count": len(names),
+        "whole": not known.parts,
+        "also": [] if known.parts else list(MADE_OF_NIH),
+    }
+
+
+def write_training_lists(
+    target: Path, names: Iterable[str], lists: Mapping[str, Collection[str]]
+) -> None:
+    """Make `training_lists.npz`, from NIH's table and the lists.
+
+    The file of this project was made with NIH's `train_val_list.txt`, arnoweng/CheXNet's
+    `train_list.txt` and `val_list.txt`, and torchxrayvision's list as its public training script
+    gives it; `tests/networks/test_training_lists.py` makes it again where the lists are at hand.
+
+    Args:
+        target: the file to write.
+        names: every image of NIH's table, in any order.
+        lists: key -> image names.
+
+    Raises:
+        DataError: the names have a gap, or a list has names that the table does not have.
+    """
+    given = sorted(names)
+    counts = np.bincount([int(name[:8]) for name in given])[1:]
+    arrays = {COUNTS: counts.astype(np.uint8)}
+    whole = [f"{p:08d}_{n:03d}.png" for p, count in enumerate(counts, 1) for n in range(count)]
+    if given != whole or counts.max() > 255:
+        raise DataError("The names of the table have a gap: one count a patient does not do.")
+    for key, chosen in lists.items():
+        strange = set(chosen) - set(whole)
+        if strange:
+            raise DataError(f"{key}: {len(strange):,} names are not in the table, {min(strange)}.")
+        arrays[key] = np.packbits([name in chosen for name in whole])
+    np.savez_compressed(target, **arrays)  # type: ignore[arg-type]
+
+
+@cache
+def _stored() -> dict[str, np.ndarray]:
+    with np.load(FILE, allow_pickle=False) as arrays:
+        return dict(arrays)

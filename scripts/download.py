@@ -1,0 +1,60 @@
+"""Fetch NIH's 42 GB of radiographs: python -m scripts.download DATA."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.cli import SeveralValues, new_app, run, transfer_bars
+
+app = new_app()
+
+
+@app.command(cls=SeveralValues)
+def download(
+    data: Annotated[Path, typer.Argument(help="Folder to fetch into; made if it is not there.")],
+    parts: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=12, help="Which of the twelve, as in --parts 1 2. Default: all."),
+    ] = None,
+    remove_archives: Annotated[
+        bool, typer.Option("--remove-archives", help="Delete each archive once it is unpacked.")
+    ] = False,
+    archives: Annotated[
+        Path | None, typer.Option(help="Another table of addresses (chexnet/data/*.toml).")
+    ] = None,
+) -> None:
+    """Fetch NIH's archives, compare their checksums, and unpack them; two at a time.
+
+    Stopped or cut off it goes on from there when the same command is given again. NIH's tables
+    have no address: the command says where to fetch them by hand.
+    """
+    from chexnet.data.archives import (
+        KNOWN,
+        by_hand,
+        fetch_archives,
+        known_archives,
+        missing_tables,
+    )
+
+    source = archives or KNOWN
+    chosen = [one for one in known_archives(source) if not parts or one.number in parts]
+    try:
+        with transfer_bars() as on_progress:
+            unpacked = fetch_archives(data, chosen, remove=remove_archives, on_progress=on_progress)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+    print(f"{len(chosen)} parts in {data}: {len(unpacked)} fetched now, the others were there.")
+    for name, others in sorted(unpacked.items()):
+        if others:
+            print(f"{name}: {others} files that are no images of NIH's were left out.")
+    if missing := missing_tables(data):
+        print(f"Fetch by hand from {by_hand(source)}, into {data}: {', '.join(missing)}.")
+    else:
+        print(f"Next: python -m scripts.prepare --data {data}")
+
+
+if __name__ == "__main__":
+    run(app)

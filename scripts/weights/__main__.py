@@ -1,0 +1,18 @@
+"""Networks from elsewhere: python -m scripts.weights list, get, import, check, calibrate."""
+
+from scripts.cli import new_app, run
+from scripts.weights import listing
+
+app = new_app()
+
+
+@app.callback()
+def weights() -> None:
+    """List, fetch, import and check published networks. Research and education only."""
+
+
+for group in (listing,):
+    group.register(app)
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,421 @@
+"""NIH's archives: unpacked safely, fetched two at a time, whole or not at all."""
+
+import gzip
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chexnet import files
+from chexnet.data import archives as module
+from chexnet.data import unpacking
+from chexnet.data.archives import Archive, fetch_archives, known_archives
+from chexnet.data.nih import find_images
+from chexnet.data.unpacking import unpack
+from chexnet.errors import ChexnetError, DataError, FetchError
+from tests.conftest import ROOT
+from tests.loopback import Answer, serving
+
+
+def image(number: int) -> bytes:
+    return np.random.default_rng(number).bytes(3000)
+
+
+def member(name: str, content: bytes | None = None, **more) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content or b"")
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info, content or b""
+
+
+def images(count: int = 3, folder: str = "images/", first: int = 0) -> list:
+    return [
+        member(f"{folder}{number:08d}_000.png", image(number))
+        for number in range(first, first + count)
+    ]
+
+
+def packed(members: list) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
+        for info, content in members:
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """Unpack an archive of these members as images_003; gives the folder and what was left out."""
+
+    def call(members, count: int = 3) -> tuple[Path, int]:
+        source = tmp_path / "in.tar.gz"
+        source.write_bytes(members if isinstance(members, bytes) else packed(members))
+        return tmp_path / "images_003", unpack(source, tmp_path / "images_003", count)
+
+    return call
+
+
+FOLDER = member("images", type=tarfile.DIRTYPE, mode=0o755)
+
+
+@pytest.mark.parametrize("folder", ["images/", "images_003/images/", "./images/"])
+def test_both_layouts_become_ours(unpacked, folder):
+    found, others = unpacked([FOLDER, *images(folder=folder)])
+    assert others == 0
+    assert sorted(path.name for path in found.iterdir()) == ["images"]
+    for number in range(3):
+        assert (found / "images" / f"{number:08d}_000.png").read_bytes() == image(number)
+
+
+def test_other_files_are_left_out_and_counted(unpacked):
+    more = [
+        member("images/._00000001_000.png", b"x"),
+        member("README.txt", b"x"),
+        member("images_004/images/00000009_000.png", b"x"),
+        member("images/deep/00000009_000.png", b"x"),
+        member("images/00000009_000.png.exe", b"x"),
+    ]
+    found, others = unpacked([*more, *images()])
+    assert others == 5
+    assert len(list(found.rglob("*.*"))) == 3
+
+
+def bomb() -> bytes:
+    """A name of 24 MB in a header, which tarfile reads at once."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.size, info.type = 24 << 20, tarfile.GNUTYPE_LONGNAME
+    return gzip.compress(info.tobuf() + bytes(info.size), 1)
+
+
+def many_zeros() -> bytes:
+    out = io.BytesIO()
+    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as stream:
+        for number in range(8):
+            info = tarfile.TarInfo(f"other{number}")
+            info.size = 20 << 20
+            stream.write(info.tobuf() + bytes(info.size))
+    return out.getvalue()
+
+
+HOSTILE = {
+    "above": [member("../images/00000000_000.png", b"x")],
+    "above in the middle": [member("images/../../00000000_000.png", b"x")],
+    "absolute": [member("/tmp/images/00000000_000.png", b"x")],
+    "drive": [member("C:/images/00000000_000.png", b"x")],
+    "backslash": [member("..\\00000000_000.png", b"x")],
+    "symlink": [member("images/00000000_000.png", type=tarfile.SYMTYPE, linkname="/etc/passwd")],
+    "folder link": [member("images", type=tarfile.SYMTYPE, linkname="..")],
+    "hard link": [member("images/00000000_000.png", type=tarfile.LNKTYPE, linkname="/etc/passwd")],
+    "device": [member("images/00000000_000.png", type=tarfile.CHRTYPE, devmajor=1, devminor=3)],
+    "block device": [member("images/00000000_000.png", type=tarfile.BLKTYPE)],
+    "pipe": [member("images/00000000_000.png", type=tarfile.FIFOTYPE)],
+    "folder above": [member("../outside", type=tarfile.DIRTYPE)],
+    "holes": [
+        member(
+            "images/00000000_000.png", pax_headers={"GNU.sparse.map": "0,1", "GNU.sparse.size": "9"}
+        )
+    ],
+    "huge file": [member("images/00000000_000.png", bytes(33 << 20))],
+    "twice": [*images(1), *images(1)],
+    "too many": images(4),
+    "too few": images(2),
+    "header bomb": bomb(),
+    "zeros bomb": many_zeros(),
+    "empty": b"",
+    "no gzip": b"x" * 2000,
+    "no tar": gzip.compress(np.random.default_rng(3).bytes(5000)),
+    "cut": packed(images())[:5000],
+    "damaged": packed(images())[:4000] + bytes(200) + packed(images())[4200:],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_nothing_but_images_comes_out_of_an_archive(unpacked, tmp_path, kind):
+    """Refused in one line; no folder and no file stays, here or outside."""
+    home = tmp_path / "images_003"
+    with pytest.raises(FetchError, match="Nothing of this archive was unpacked") as refusal:
+        unpacked(HOSTILE[kind])
+    assert "\n" not in str(refusal.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tar.gz"]
+    assert not home.exists()
+
+
+def test_an_archive_of_zeros_is_not_read_to_its_end(unpacked):
+    with pytest.raises(FetchError, match="many times its size"):
+        unpacked(many_zeros())
+
+
+def test_bombs_are_refused_before_they_take_memory(tmp_path):
+    import tracemalloc
+
+    for content in (bomb(), many_zeros()):
+        source = tmp_path / "in.tar.gz"
+        source.write_bytes(content)
+        tracemalloc.start()
+        with pytest.raises(FetchError):
+            unpack(source, tmp_path / "images_003", 3)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8 << 20
+
+
+def test_a_full_disk_leaves_no_half_folder(unpacked, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(unpacking.shutil, "copyfileobj", full)
+    with pytest.raises(FetchError, match="No space left"):
+        unpacked(images())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tar.gz"]
+
+
+def test_the_table_names_every_image_of_nihs(monkeypatch):
+    known = known_archives()
+    assert [one.number for one in known] == list(range(1, 13))
+    assert sum(one.images for one in known) == 112_120
+    assert all(one.url.startswith("https://nihcc.box.com/shared/static/") for one in known)
+    assert len({one.md5 for one in known}) == len({one.url for one in known}) == 12
+    assert all(len(one.md5) == 32 and int(one.md5, 16) for one in known)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """A server with four archives of three images, and their table."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with serving() as server:
+        known = []
+        for number in range(1, 5):
+            content = packed([FOLDER, *images(first=10 * number)])
+            server.files[f"/{number}"] = content
+            md5 = hashlib.md5(content).hexdigest()
+            known.append(Archive(number, f"{server.url}/{number}", md5, 3))
+        yield server, known
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if path.name != ".download.lock")
+
+
+def test_all_parts_arrive_and_are_found_as_nihs_folder(served, tmp_path):
+    _, known = served
+    seen = []
+    unpacked = fetch_archives(tmp_path, known, on_progress=lambda *event: seen.append(event))
+    assert unpacked == dict.fromkeys((one.name for one in known), 0)
+    assert len(find_images(tmp_path)) == 12
+    folders = [one.name for one in known]
+    assert names(tmp_path) == sorted(folders + [f"{name}.tar.gz" for name in folders])
+    assert {stage for _, stage, _, _ in seen} == {"fetching", "unpacking"}
+
+
+def test_finished_parts_are_not_fetched_again(served, tmp_path):
+    server, known = served
+    fetch_archives(tmp_path, known[:2], remove=True)
+    assert names(tmp_path) == ["images_001", "images_002"]
+    server.asked.clear()
+    assert fetch_archives(tmp_path, known[:3], remove=True) == {"images_003": 0}
+    assert [path for path, _ in server.asked] == ["/3"]
+
+
+def test_an_archive_fetched_by_hand_is_compared_and_unpacked(served, tmp_path):
+    server, known = served
+    (tmp_path / "images_001.tar.gz").write_bytes(server.files["/1"])
+    assert fetch_archives(tmp_path, known[:1]) == {"images_001": 0}
+    assert server.asked == []
+    (tmp_path / "images_002.tar.gz").write_bytes(server.files["/1"])
+    with pytest.raises(FetchError, match=r"images_002\.tar\.gz is not the file"):
+        fetch_archives(tmp_path, known[:2])
+    assert not (tmp_path / "images_002").exists()
+
+
+def test_archives_of_finished_parts_go_when_asked(served, tmp_path):
+    _, known = served
+    fetch_archives(tmp_path, known[:1])
+    assert fetch_archives(tmp_path, known[:1], remove=True) == {}
+    assert names(tmp_path) == ["images_001"]
+
+
+def test_a_folder_with_some_of_the_images_is_not_touched(served, tmp_path):
+    server, known = served
+    mine = tmp_path / "images_002" / "images" / "00000001_000.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    with pytest.raises(DataError, match=r"holds 1 images, expected 3.*leave part 2 out"):
+        fetch_archives(tmp_path, known)
+    assert mine.read_bytes() == b"mine"
+    assert server.asked == []
+
+
+def test_one_bad_part_does_not_cost_the_others(served, tmp_path):
+    server, known = served
+    server.files["/2"] = server.files["/1"]
+    with pytest.raises(FetchError, match=r"^images_002: .*expected"):
+        fetch_archives(tmp_path, known, pause=0.001)
+    assert [one.name for one in known if (tmp_path / one.name).exists()] == [
+        "images_001",
+        "images_003",
+        "images_004",
+    ]
+    assert not list(tmp_path.glob(".images*"))
+
+
+def test_no_more_than_two_are_fetched_at_once(served, tmp_path, monkeypatch):
+    _, known = served
+    running, most, lock = [], [], threading.Lock()
+    real = module.download
+
+    def counted(url, *rest, **more):
+        with lock:
+            running.append(url)
+            most.append(len(running))
+        time.sleep(0.05)
+        real(url, *rest, **more)
+        with lock:
+            running.remove(url)
+
+    monkeypatch.setattr(module, "download", counted)
+    fetch_archives(tmp_path, known)
+    assert max(most) == module.AT_ONCE == 2
+
+
+def test_a_disk_without_room_is_told_before_anything_is_asked_for(served, tmp_path, monkeypatch):
+    server, known = served
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage(10**9, 0, files.ROOM + 10**6))
+    with pytest.raises(FetchError, match=r"Fetching 4 archives needs .* are free"):
+        fetch_archives(tmp_path, known)
+    assert server.asked == []
+
+
+def test_room_counts_what_is_here_and_what_will_be_removed(tmp_path):
+    known = [Archive(n, "", "", 1000) for n in (1, 2, 3)]
+    fetched, kept = 1000 * module.FETCHED_PER_IMAGE, 1000 * module.UNPACKED_PER_IMAGE
+    assert module.room_for(tmp_path, known, False) == 3 * (fetched + kept)
+    assert module.room_for(tmp_path, known, True) == 2 * fetched + 3 * kept
+    (tmp_path / ".images_002.tar.gz.part").write_bytes(bytes(5000))
+    assert module.room_for(tmp_path, known, False) == 3 * (fetched + kept) - 5000
+
+
+def test_two_downloads_into_one_folder_are_refused(served, tmp_path):
+    _, known = served
+    with (
+        files_lock(tmp_path),
+        pytest.raises(DataError, match="Another download"),
+    ):
+        fetch_archives(tmp_path, known)
+
+
+def files_lock(root: Path):
+    from filelock import FileLock
+
+    return FileLock(root / ".download.lock")
+
+
+def test_a_folder_that_nobody_can_make_is_one_line(served, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ChexnetError, match="cannot be written"):
+        fetch_archives(tmp_path / "file" / "data", served[1])
+
+
+def table_of(known: list[Archive], place: Path) -> Path:
+    rows = [
+        f'[[archive]]\nnumber = {one.number}\nurl = "{one.url}"\nmd5 = "{one.md5}"\n'
+        f"images = {one.images}\n"
+        for one in known
+    ]
+    place.write_text('tables = "https://box/folder"\n' + "".join(rows))
+    return place
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "scripts.download", *map(str, arguments)]
+
+
+def test_the_command_fetches_and_says_what_is_left_to_do(served, tmp_path):
+    table = table_of(served[1], tmp_path / "table.toml")
+    data = tmp_path / "data"
+    asked = command(data, "--archives", table, "--parts", 1, 3, "--remove-archives")
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert names(data) == ["images_001", "images_003"]
+    assert "2 parts" in done.stdout
+    assert "Fetch by hand from https://box/folder" in done.stdout
+    assert "Data_Entry_2017.csv, train_val_list.txt, test_list.txt" in done.stdout
+    assert "images_001: fetching" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given", [["DATA", "--parts", "1", "3"], ["--parts", "1", "3", "DATA"]], ids=" ".join
+)
+def test_parts_may_stand_before_or_after_the_folder(tmp_path, monkeypatch, given):
+    from typer.testing import CliRunner
+
+    from scripts import download as script
+
+    chosen = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        module, "fetch_archives", lambda _, archives, **__: chosen.extend(archives) or {}
+    )
+    done = CliRunner().invoke(script.app, given)
+    assert done.exit_code == 0, done.output
+    assert [one.number for one in chosen] == [1, 3]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_command_goes_on_where_it_was(served, tmp_path, number):
+    server, known = served
+    server.answers["/1"] = [Answer(cut=4000), *[Answer(cut=0)] * 5]
+    table = table_of(known, tmp_path / "table.toml")
+    data = tmp_path / "data"
+    asked = command(data, "--archives", table, "--parts", "1")
+    process = subprocess.Popen(asked, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    part = data / ".images_001.tar.gz.part"
+    deadline = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size == 4000):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, number)  # while it waits for its next attempt
+    _, text = process.communicate(timeout=30)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "goes on from here" in text
+        assert "Traceback" not in text
+    assert sorted(set(names(data))) == [".images_001.tar.gz.part", ".images_001.tar.gz.part.json"]
+    server.answers.clear()
+    fetch_archives(data, known[:1])
+    assert server.ranges("/1")[-1] == "bytes=4000-"
+    assert len(find_images(data)) == 3
+
+
+def test_a_killed_unpacking_begins_again(served, tmp_path):
+    _, known = served
+    left = tmp_path / ".images_001.unpacking" / "images"
+    left.mkdir(parents=True)
+    (left / "half.png").write_bytes(b"half")
+    fetch_archives(tmp_path, known[:1], remove=True)
+    assert names(tmp_path) == ["images_001"]
+    assert len(find_images(tmp_path)) == 3
+
+
+def test_an_unpacking_that_is_stopped_leaves_the_archive(served, tmp_path):
+    server, known = served
+    source = tmp_path / "images_001.tar.gz"
+    source.write_bytes(server.files["/1"])
+    with pytest.raises(module.Stopped):
+        unpack(source, tmp_path / "images_001", 3, stopped=lambda: True)
+    assert names(tmp_path) == ["images_001.tar.gz"]
+    assert fetch_archives(tmp_path, known[:1]) == {"images_001": 0}

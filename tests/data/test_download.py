@@ -1,0 +1,340 @@
+"""Fetching one file from a server that misbehaves."""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from chexnet import files
+from chexnet.data import download as module
+from chexnet.data.download import Stopped, download
+from chexnet.errors import FetchError
+from tests.conftest import ROOT
+from tests.loopback import Answer, serving
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+OTHER = np.random.default_rng(1).bytes(300_000)
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with serving() as one:
+        one.files["/file"] = CONTENT
+        yield one
+
+
+@pytest.fixture
+def fetch(server, tmp_path):
+    """Fetch the file to `place`; the content that is there afterwards."""
+
+    def call(path: str = "/file", md5: str = MD5, **more) -> bytes:
+        download(server.url + path, tmp_path / "file", md5, pause=0.001, **more)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+        return (tmp_path / "file").read_bytes()
+
+    return call
+
+
+def parts(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_arrives_in_one_request(server, fetch):
+    seen = []
+    assert fetch(on_progress=lambda *event: seen.append(event)) == CONTENT
+    assert server.ranges("/file") == [None]
+    assert seen[-1] == ("fetching", len(CONTENT), len(CONTENT))
+
+
+def test_cut_connections_are_resumed_where_they_were_cut(server, fetch):
+    server.answers["/file"] = [Answer(cut=100_000), Answer(cut=50_000), Answer(cut=0)]
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == [None, "bytes=100000-", "bytes=150000-", "bytes=150000-"]
+    assert [one["if-range"] for _, one in server.asked[1:]] == ['"first"'] * 3
+
+
+def test_more_cuts_than_we_have_patience_for_are_fine_while_each_brings_bytes(server, fetch):
+    server.answers["/file"] = [Answer(cut=20_000) for _ in range(12)]
+    assert fetch() == CONTENT
+
+
+def test_a_dead_server_ends_in_a_state_that_the_next_call_resumes(server, fetch, tmp_path):
+    dead = [Answer(cut=0) for _ in range(module.FRUITLESS)]
+    server.answers["/file"] = [Answer(cut=80_000), *dead]
+    with pytest.raises(FetchError, match="goes on where it was"):
+        fetch()
+    assert parts(tmp_path) == [".file.part", ".file.part.json"]
+    assert fetch() == CONTENT
+    assert server.ranges("/file")[-1] == "bytes=80000-"
+
+
+def test_a_server_without_ranges_that_cuts_each_time_is_given_up(server, fetch, tmp_path):
+    server.usual = Answer(ranges=False, cut=70_000)
+    with pytest.raises(FetchError, match="in a row"):
+        fetch()
+    assert len(server.asked) == 1 + module.FRUITLESS
+    assert "file" not in parts(tmp_path)
+
+
+def test_a_server_without_ranges_begins_again(server, fetch):
+    server.answers["/file"] = [Answer(cut=100_000), Answer(ranges=False)]
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == [None, "bytes=100000-"]
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(server, fetch):
+    """The part is of an older file: the server's ETag is another."""
+    server.answers["/file"] = [Answer(cut=100_000, content=OTHER, etag='"old"')]
+    assert fetch() == CONTENT
+    assert server.asked[1][1]["if-range"] == '"old"'
+
+
+def test_a_changed_file_is_noticed_though_the_server_ignores_if_range(server, fetch):
+    server.usual = Answer(if_range=False)
+    server.answers["/file"] = [Answer(cut=100_000, content=OTHER, etag='"old"')]
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == [None, "bytes=100000-", None]
+
+
+def test_pieces_of_two_files_without_any_mark_are_told_by_the_checksum(server, fetch):
+    server.usual = Answer(etag=None)
+    server.answers["/file"] = [Answer(cut=100_000, content=OTHER, etag=None)]
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == [None, "bytes=100000-", None]
+
+
+@pytest.mark.parametrize("wrong", [Answer(shift=7), Answer(total=299_999), Answer(shift=-1)])
+def test_a_wrong_range_is_not_appended(server, fetch, wrong):
+    server.answers["/file"] = [Answer(cut=100_000), wrong]
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == [None, "bytes=100000-", None]
+
+
+def test_a_part_longer_than_the_file_begins_again(server, fetch, tmp_path):
+    note = {"url": f"{server.url}/file", "etag": '"first"'}
+    (tmp_path / ".file.part").write_bytes(CONTENT + b"more")
+    (tmp_path / ".file.part.json").write_text(json.dumps(note))
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == ["bytes=300004-", None]
+
+
+def test_a_part_that_was_whole_already_is_only_compared(server, fetch, tmp_path):
+    note = {"url": f"{server.url}/file", "etag": '"first"', "total": len(CONTENT)}
+    (tmp_path / ".file.part").write_bytes(CONTENT)
+    (tmp_path / ".file.part.json").write_text(json.dumps(note))
+    assert fetch() == CONTENT
+    assert server.asked == []
+
+
+def test_a_whole_part_of_unknown_length_is_told_by_416(server, fetch, tmp_path):
+    note = {"url": f"{server.url}/file", "etag": '"first"'}
+    (tmp_path / ".file.part").write_bytes(CONTENT)
+    (tmp_path / ".file.part.json").write_text(json.dumps(note))
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == ["bytes=300000-"]
+
+
+@pytest.mark.parametrize("note", ["", "[]", '{"url": "http://elsewhere/file"}', None])
+def test_a_part_of_nobody_knows_what_is_not_used(server, fetch, tmp_path, note):
+    (tmp_path / ".file.part").write_bytes(OTHER[:5000])
+    if note is not None:
+        (tmp_path / ".file.part.json").write_text(note)
+    assert fetch() == CONTENT
+    assert server.ranges("/file") == [None]
+
+
+def test_a_body_shorter_than_told_is_asked_for_again(server, fetch):
+    server.answers["/file"] = [Answer(length=400_000)]
+    assert fetch() == CONTENT
+
+
+def test_a_body_longer_than_told_is_refused_by_its_checksum(server, fetch, tmp_path):
+    server.usual = Answer(length=299_000)
+    with pytest.raises(FetchError, match="expected " + MD5):
+        fetch()
+    assert parts(tmp_path) == []
+
+
+def test_a_wrong_checksum_is_refused_and_nothing_stays(server, fetch, tmp_path):
+    server.files["/file"] = OTHER
+    with pytest.raises(FetchError, match=hashlib.md5(OTHER).hexdigest()):
+        fetch()
+    assert parts(tmp_path) == []
+    assert len(server.asked) == 1  # nothing was sewn together: a second time would be the same
+
+
+def test_a_file_that_is_there_is_compared_and_never_replaced(server, fetch, tmp_path):
+    (tmp_path / "file").write_bytes(CONTENT)
+    assert fetch() == CONTENT
+    (tmp_path / "file").write_bytes(OTHER)
+    with pytest.raises(FetchError, match="Remove it"):
+        fetch()
+    assert (tmp_path / "file").read_bytes() == OTHER
+    assert server.asked == []
+
+
+def test_redirects_are_followed_with_the_range(server, fetch):
+    server.answers["/old"] = [Answer(status=302, content=b"", headers={"Location": "/file"})] * 2
+    server.answers["/file"] = [Answer(cut=100_000)]
+    assert fetch("/old") == CONTENT
+    assert server.ranges("/file") == [None, "bytes=100000-"]
+
+
+def test_redirects_without_end_are_refused(server, fetch):
+    server.answers["/loop"] = [
+        Answer(status=302, content=b"", headers={"Location": "/loop"}) for _ in range(30)
+    ]
+    with pytest.raises(FetchError, match="redirect"):
+        fetch("/loop")
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_file_that_has_moved_is_refused_at_once(server, fetch, tmp_path, status):
+    server.usual = Answer(status=status)
+    with pytest.raises(FetchError, match=rf"answered {status}.*by hand"):
+        fetch()
+    assert len(server.asked) == 1
+    assert parts(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(server, fetch, status):
+    server.answers["/file"] = [Answer(status=status), Answer(status=status)]
+    assert fetch() == CONTENT
+
+
+def test_a_server_that_says_when_to_come_again_is_obeyed(server, fetch, monkeypatch):
+    waits = []
+    monkeypatch.setattr(module._Download, "_sleep", lambda _, seconds: waits.append(seconds))
+    busy = [Answer(status=503, headers={"Retry-After": text}) for text in ("7", "9999", "soon")]
+    server.answers["/file"] = busy
+    assert fetch() == CONTENT
+    assert waits[:2] == [7, module.LONGEST_WAIT]
+    assert waits[2] < 1
+
+
+def test_a_web_page_is_no_file(server, fetch, tmp_path):
+    server.usual = Answer(content=b"<html>", headers={"Content-Type": "text/html; charset=utf-8"})
+    with pytest.raises(FetchError, match="web page"):
+        fetch()
+    assert parts(tmp_path) == []
+
+
+def test_no_server_is_one_line(tmp_path):
+    with serving() as gone:
+        url = gone.url
+    with pytest.raises(FetchError, match="in a row"):
+        download(f"{url}/file", tmp_path / "file", MD5, pause=0.001)
+    assert parts(tmp_path) == []
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    server, fetch, tmp_path, monkeypatch
+):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(
+        files.shutil, "disk_usage", lambda _: usage(10**12, 10**12, files.ROOM + 200_000)
+    )
+    with pytest.raises(FetchError, match="are free"):
+        fetch()
+    assert not (tmp_path / ".file.part").exists()
+    monkeypatch.undo()
+    assert fetch() == CONTENT
+
+
+def test_a_disk_that_fills_up_keeps_what_was_written(server, fetch, tmp_path, monkeypatch):
+    real = module.open_part
+
+    def small(path):
+        file = real(path)
+        write = file.write
+
+        class Full:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                file.close()
+
+            def write(self, chunk):
+                if file.tell() > 100_000:
+                    raise OSError(errno.ENOSPC, "no space")
+                return write(chunk)
+
+        return Full()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "open_part", small)
+        with pytest.raises(FetchError, match=r"No space left.*Free some space"):
+            fetch()
+    kept = (tmp_path / ".file.part").stat().st_size
+    assert kept > 100_000
+    assert fetch() == CONTENT
+    assert server.ranges("/file")[-1] == f"bytes={kept}-"
+
+
+def test_a_stop_is_obeyed_and_resumed(server, fetch, tmp_path):
+    calls = iter([False] * 5 + [True] * 10)
+    with pytest.raises(Stopped):
+        fetch(stopped=lambda: next(calls))
+    kept = (tmp_path / ".file.part").stat().st_size
+    assert kept > 0
+    assert fetch() == CONTENT
+    assert server.ranges("/file")[-1] == f"bytes={kept}-"
+
+
+def test_a_killed_download_is_resumed(server, fetch, tmp_path):
+    server.answers["/file"] = [Answer(pause=0.05)]
+    code = (
+        "import sys; from pathlib import Path; from chexnet.data import download as m;"
+        "m.download(sys.argv[1], Path(sys.argv[2]), sys.argv[3])"
+    )
+    arguments = [f"{server.url}/file", str(tmp_path / "file"), MD5]
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT)
+    part = tmp_path / ".file.part"
+    deadline = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 30_000):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = part.stat().st_size
+    assert 0 < kept < len(CONTENT)
+    assert parts(tmp_path) == [".file.part", ".file.part.json"]
+    assert fetch() == CONTENT
+    assert server.ranges("/file")[-1] == f"bytes={kept}-"
+
+
+def test_a_missing_package_is_named_with_what_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tenacity", None)
+    with pytest.raises(FetchError, match="pip install tenacity"):
+        download("http://127.0.0.1/file", tmp_path / "file", MD5)
+
+
+def test_https_is_never_left_for_http():
+    """A redirect of a secure address to an insecure one; no certificate is needed to ask."""
+    import httpx
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.scheme == "https":
+            return httpx.Response(302, headers={"Location": "http://elsewhere/file"})
+        return httpx.Response(200, content=CONTENT)
+
+    one = module._Download("https://nih/file", module.Path("file"), MD5, None, None, 1)
+    with httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True) as client:
+        response = client.get("https://nih/file")
+    with pytest.raises(FetchError, match="without https"):
+        one._refuse(response)

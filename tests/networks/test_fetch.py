@@ -1,0 +1,359 @@
+"""Published networks by name, from a server on this machine."""
+
+import gc
+import hashlib
+import json
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chexnet.errors import ConfigError, FetchError
+from chexnet.networks import fetch as module
+from chexnet.networks.fetch import fetch, weights_path
+from chexnet.networks.registry import PublishedNetwork, find_network
+from chexnet.transforms import Preprocessing
+from tests.loopback import Answer, serving
+
+CONTENT = np.random.default_rng(0).bytes(200_000)
+OTHER = np.random.default_rng(1).bytes(200_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+# pooch leaves the connection of a refused answer to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+COMMIT, NEWER = "a" * 40, "b" * 40
+
+
+@pytest.fixture(autouse=True)
+def nobody_else(monkeypatch, tmp_path):
+    """A cache of this test alone, and no proxy."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("CHEXNET_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with serving() as one:
+        monkeypatch.setenv("HF_ENDPOINT", one.url)
+        publish(one, CONTENT, COMMIT)
+        one.files["/one.pt"] = CONTENT
+        yield one
+
+
+def publish(server, content: bytes, commit: str) -> None:
+    """A Hub's repository whose main branch is a commit with this file."""
+    server.files["/me/net/resolve/main/model.bin"] = content
+    server.files[f"/me/net/resolve/{commit}/model.bin"] = content
+    headers = {"X-Repo-Commit": commit}
+    server.usual = Answer(headers=headers, etag=f'"{hashlib.sha256(content).hexdigest()}"')
+
+
+def network(source: str = "hub:me/net", **more) -> PublishedNetwork:
+    values = {
+        "name": "mine",
+        "title": "A network",
+        "source": source,
+        "file": "model.bin",
+        "layout": "torchvision",
+        "classes": "nih14",
+        "preprocessing": Preprocessing(),
+        "licence": "none",
+        **more,
+    }
+    return PublishedNetwork(**values)
+
+
+def paths(server) -> list[str]:
+    return [path for path, _ in server.asked]
+
+
+def kept(one: PublishedNetwork) -> list[str]:
+    folder = module.cache_folder(one)
+    names = [p.name for p in folder.iterdir() if p.name != ".lock"] if folder.exists() else []
+    return sorted(names)
+
+
+def test_main_is_resolved_to_a_commit_and_the_file_of_that_commit_is_fetched(server):
+    one = network()
+    assert fetch(one).read_bytes() == CONTENT
+    assert kept(one) == ["fetched.json", "model.bin"]
+    note = module.stored(one)
+    assert note["commit"] == COMMIT
+    assert note["sha256"] == SHA256
+    assert note["bytes"] == len(CONTENT)
+    assert paths(server)[0] == "/me/net/resolve/main/model.bin"
+    assert set(paths(server)[1:]) == {f"/me/net/resolve/{COMMIT}/model.bin"}
+
+
+def test_the_hub_is_told_nothing_about_us(server, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("AI_AGENT", "canary")
+    fetch(network())
+    for path, headers in server.asked:
+        assert path.startswith("/me/net/resolve/")
+        assert "authorization" not in headers
+        assert "canary" not in str(headers)
+
+
+def test_the_second_use_needs_no_server(server):
+    one = network()
+    place = fetch(one)
+    server.asked.clear()
+    assert fetch(one) == fetch(one, offline=True) == place
+    assert server.asked == []
+
+
+def test_the_commit_of_the_first_fetch_stays(server):
+    """The branch has moved: what is fetched again is what was fetched first."""
+    one = network()
+    fetch(one).unlink()
+    publish(server, OTHER, NEWER)
+    server.usual = Answer(headers={"X-Repo-Commit": COMMIT}, etag=f'"{SHA256}"')
+    assert fetch(one).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("source", ["hub:me/net", "URL"])
+def test_a_known_checksum_is_compared_before_anything_is_kept(server, source):
+    source = f"{server.url}/one.pt" if source == "URL" else source
+    good = network(source, sha256=SHA256, bytes=len(CONTENT))
+    for wrong in (replace(good, sha256="0" * 64), replace(good, bytes=1 + len(CONTENT))):
+        with pytest.raises(FetchError, match="It was not read"):
+            fetch(wrong)
+        assert kept(wrong) == []
+    assert fetch(good).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("source", ["hub:me/net", "URL"])
+def test_an_unknown_checksum_is_stored_and_another_file_refused(server, source):
+    one = network(f"{server.url}/one.pt" if source == "URL" else source)
+    fetch(one).unlink()
+    publish(server, OTHER, COMMIT)
+    server.files["/one.pt"] = OTHER
+    with pytest.raises(FetchError, match=rf"expected SHA-256 {SHA256} \(the first fetch\)"):
+        fetch(one)
+    assert kept(one) == ["fetched.json"]
+
+
+def test_a_file_that_was_altered_in_the_cache_is_refused(server):
+    one = network()
+    place = fetch(one)
+    place.write_bytes(CONTENT[:-1] + b"x")
+    server.asked.clear()
+    with pytest.raises(FetchError, match=r"expected SHA-256.*remove"):
+        fetch(one)
+    assert server.asked == []
+
+
+def test_a_file_of_another_source_is_not_taken_for_this_one(server):
+    """The same name in another registry: nothing that was stored counts for it."""
+    fetch(network())
+    other = network(f"{server.url}/one.pt")
+    assert module.stored(other) == {}
+
+
+@pytest.mark.parametrize("source", ["hub:me/net", "URL"])
+def test_a_cut_connection_never_leaves_a_file_under_its_name(server, source, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)  # huggingface_hub waits between its attempts
+    one = network(f"{server.url}/one.pt" if source == "URL" else source)
+    usual, server.usual = server.usual, replace(server.usual, cut=70_000)
+    heads = {"/me/net/resolve/main/model.bin"}
+    server.answers = {path: [usual] for path in heads}
+    with pytest.raises(FetchError, match=r"could not be fetched|bytes came"):
+        fetch(one)
+    assert "model.bin" not in kept(one)
+    server.usual = usual
+    assert fetch(one).read_bytes() == CONTENT
+    assert kept(one) == ["fetched.json", "model.bin"]
+
+
+@pytest.mark.parametrize("source", ["hub:me/net", "hub:me/none", "URL"])
+@pytest.mark.parametrize("status", [404, 403])
+def test_what_is_not_there_is_one_line(server, source, status):
+    one = network(f"{server.url}/none.pt" if source == "URL" else source)
+    server.usual = Answer(status=status, content=b"")
+    with pytest.raises(FetchError, match="could not be fetched from") as refusal:
+        fetch(one)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("source", ["hub:me/net", "URL"])
+def test_without_a_network_it_is_one_line(source, monkeypatch):
+    with serving() as gone:
+        url = gone.url
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    with pytest.raises(FetchError, match="Without a network") as refusal:
+        fetch(network(f"{url}/one.pt" if source == "URL" else source))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("how", ["argument", "CHEXNET_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline_asks_nobody(server, monkeypatch, how):
+    if how != "argument":
+        monkeypatch.setenv(how, "1")
+    with pytest.raises(FetchError, match="not in the cache"):
+        fetch(network(), offline=how == "argument")
+    assert server.asked == []
+
+
+def test_drive_is_asked_without_cookies_and_its_file_compared(monkeypatch):
+    asked = []
+
+    def download(**options):
+        asked.append(options)
+        Path(options["output"]).write_bytes(CONTENT)
+        options["progress"](len(CONTENT), None)
+
+    monkeypatch.setitem(sys.modules, "gdown", types.SimpleNamespace(download=download))
+    seen = []
+    one = network("drive:xyz", bytes=len(CONTENT))
+    place = fetch(one, on_progress=lambda *event: seen.append(event))
+    assert place.read_bytes() == CONTENT
+    assert asked[0]["id"] == "xyz"
+    assert asked[0]["use_cookies"] is False
+    assert asked[0]["quiet"] is True
+    assert seen[-1] == ("fetching", len(CONTENT), len(CONTENT))
+
+
+def test_gdown_has_the_options_that_we_give():
+    import inspect
+
+    import gdown
+
+    known = inspect.signature(gdown.download).parameters
+    assert {"id", "output", "quiet", "use_cookies", "timeout", "progress"} <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("huggingface_hub", "hub:me/net"),
+        ("gdown", "drive:x"),
+        ("pooch", "https://example.org/one.pt"),
+    ],
+)
+def test_a_missing_package_is_named(monkeypatch, package, source):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(FetchError, match=f"pip install {package}"):
+        fetch(network(source))
+
+
+@pytest.mark.parametrize("source", ["ftp://x/y", "http://example.org/y", "nothing"])
+def test_other_sources_are_refused(source):
+    with pytest.raises((ConfigError, FetchError), match="expected"):
+        fetch(network(source))
+
+
+@pytest.mark.parametrize("file", ["", "..", "a/.hidden", "fetched.json"])
+def test_a_file_of_a_strange_name_is_refused(file):
+    with pytest.raises(ConfigError, match="expected a file's name"):
+        fetch(network(file=file))
+
+
+@pytest.mark.parametrize("source", ["hub:me/net", "URL"])
+def test_progress_ends_at_the_whole_file(server, source):
+    one = network(f"{server.url}/one.pt" if source == "URL" else source)
+    seen = []
+    fetch(one, on_progress=lambda *event: seen.append(event))
+    assert {stage for stage, *_ in seen} == {"fetching"}
+    assert seen[-1][1:] == (len(CONTENT), len(CONTENT))
+
+
+@pytest.fixture
+def importer(monkeypatch):
+    """An importer that only counts."""
+    calls = []
+
+    def import_network(file, out, *, network=None, **_):
+        calls.append(network.name)
+        out.write_bytes(b"weights of " + file.read_bytes()[:4])
+
+    fake = types.ModuleType("chexnet.networks.importers")
+    fake.import_network = import_network
+    monkeypatch.setitem(sys.modules, "chexnet.networks.importers", fake)
+    return calls
+
+
+@pytest.fixture
+def registry(tmp_path, server):
+    place = tmp_path / "more.toml"
+    place.write_text(
+        '[mine]\ntitle = "x"\nsource = "hub:me/net"\nfile = "model.bin"\nlayout = "torchvision"\n'
+        'classes = "nih14"\nlicence = "none"\n[mine.preprocessing]\n'
+        f"{toml(Preprocessing())}"
+    )
+    return place
+
+
+def toml(preprocessing: Preprocessing) -> str:
+    values = preprocessing.as_dict() if hasattr(preprocessing, "as_dict") else {}
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+def test_a_name_is_fetched_and_imported_once(registry, importer, server):
+    stages = []
+    place = weights_path("mine", registry=registry, on_progress=lambda s, *_: stages.append(s))
+    assert place.read_bytes() == b"weights of " + CONTENT[:4]
+    assert place.suffix == ".pth"
+    server.asked.clear()
+    assert weights_path("mine", registry=registry) == place
+    assert weights_path("mine", registry=registry, offline=True) == place
+    assert importer == ["mine"]
+    assert server.asked == []
+    assert list(dict.fromkeys(stages)) == ["fetching", "importing"]
+
+
+def test_another_description_of_a_network_is_imported_anew(registry, importer):
+    first = weights_path("mine", registry=registry)
+    registry.write_text(
+        registry.read_text().replace('classes = "nih14"', 'classes = "alphabetical14"')
+    )
+    second = weights_path("mine", registry=registry)
+    assert second != first
+    assert importer == ["mine", "mine"]
+
+
+def test_an_import_that_fails_leaves_no_weights(registry, importer, monkeypatch):
+    def broken(file, out, **_):
+        out.write_bytes(b"half")
+        raise ConfigError("not this")
+
+    monkeypatch.setattr(sys.modules["chexnet.networks.importers"], "import_network", broken)
+    with pytest.raises(ConfigError, match="not this"):
+        weights_path("mine", registry=registry)
+    assert kept(find_network("mine", registry)) == ["fetched.json", "model.bin"]
+
+
+def test_a_file_wins_and_a_path_is_no_name(registry, importer, server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in ("runs/mine", "./mine.pth", "mine.pth", "mine.onnx"):
+        assert weights_path(text, registry=registry) == Path(text)
+    Path("mine").write_bytes(b"my own")
+    assert weights_path("mine", registry=registry) == Path("mine")
+    assert server.asked == []
+    Path("mine").unlink()
+    Path("mine").mkdir()
+    assert weights_path("mine", registry=registry).suffix == ".pth"
+
+
+def test_an_unknown_name_brings_near_ones():
+    with pytest.raises(ConfigError, match="did you mean medmae-mae"):
+        weights_path("medmae-ma")
+
+
+def test_naming_a_file_loads_nothing_heavy():
+    import subprocess
+
+    code = (
+        "import sys; from chexnet.networks.fetch import weights_path; weights_path('a.pth');"
+        "print([n for n in ('torch', 'pandas', 'huggingface_hub', 'httpx') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
