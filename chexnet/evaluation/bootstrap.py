@@ -70,6 +70,18 @@ def interval_of(values: np.ndarray) -> Interval:
     return Interval(float(low), float(high), int(len(values) - len(kept)))
 
 
+def smallest_shown(interval: Interval) -> float:
+    """The smallest true difference that such data would show four times out of five.
+
+    By the normal approximation it is 1.96 + 0.84 = 2.80 standard errors at 5 % (two-sided) and
+    80 % power, and a 95 % interval is 3.92 of them wide.
+
+    Returns:
+        NaN where there is no interval.
+    """
+    return (1.96 + 0.84) / (2 * 1.96) * (interval.high - interval.low)
+
+
 BLOCK = 64
 """Draws that are worked on at once: 0.7 MB of weights for the patients of NIH's test list."""
 
@@ -269,9 +281,14 @@ def _precision_intervals(scores: Scores, bootstrap: PatientBootstrap) -> dict[st
 
 def enough_patients(scores: Scores, column: int) -> bool:
     """Whether a class has at least 5 positive and 5 negative patients."""
+    return fewest_patients(scores, column) >= MIN_PATIENTS
+
+
+def fewest_patients(scores: Scores, column: int) -> int:
+    """A class's positive patients or its negative ones, whichever are fewer."""
     patients = np.asarray(scores.patients)
     target = scores.targets[:, column]
-    return all(len(set(patients[target == value])) >= MIN_PATIENTS for value in (0, 1))
+    return min(len(set(patients[target == value].tolist())) for value in (0, 1))
 
 
 def row_means(values: np.ndarray) -> np.ndarray:
