@@ -69,6 +69,17 @@ def examples() -> str:
     )
 
 
+def reading(findings: list[dict[str, str]], steps: list[str]) -> str:
+    """The fixed part of the tab "Read it yourself"; nothing of a case is in it."""
+    return _render(
+        "reading.html.jinja",
+        findings=findings,
+        steps=steps,
+        tables=COLORMAPS.read_text(encoding="utf-8"),
+        hours=security.READING_SECONDS // 3600,
+    )
+
+
 def privacy() -> str:
     """What is kept of a visitor, in a sentence or two."""
     return _render("privacy.html.jinja", minutes=security.KEPT_SECONDS // 60)
