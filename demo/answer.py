@@ -84,6 +84,7 @@ def evidence(analysis: Analysis, predictor: Predictor) -> dict[str, Any]:
         "probability": prediction.probabilities,
         "threshold": predictor.thresholds,
         "calibrated": bool(predictor.calibrations),
+        "thresholds_of": predictor.thresholds_of,
         "calibration": {
             name: {"slope": one.slope, "bias": one.bias}
             for name, one in predictor.calibrations.items()

@@ -50,6 +50,10 @@ def header(weights: str, metadata: Metadata) -> str:
         notice=NOT_FOR_DIAGNOSIS,
         trained_on=metadata.trained_on,
         real=real,
+        foreign=metadata.provenance if metadata.from_elsewhere else None,
+        calibrated="calibration" in metadata.validation,
+        publishers="publisher_thresholds" in metadata.validation
+        and "thresholds" not in metadata.validation,
         figures=figures,
         better=[spoken(name) for name in better_than_guessing(figures)] if figures else [],
         weights=weights,
