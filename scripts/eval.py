@@ -15,6 +15,7 @@ from scripts.cli import (
     Part,
     Seed,
     Workers,
+    named_weights,
     new_app,
     progress_bar,
     run,
@@ -22,6 +23,9 @@ from scripts.cli import (
 from scripts.compare import compare_files
 
 if TYPE_CHECKING:
+    from chexnet.evaluation.assessment import Assessment
+    from chexnet.evaluation.expert_figures import ExpertFigures
+    from chexnet.evaluation.experts import ExpertLabels
     from chexnet.evaluation.report.page import ReportImages
     from chexnet.evaluation.scoring import Scored
 
@@ -40,7 +44,10 @@ def evaluate(
     data: Data,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(help="A best_chexnet_params.pth; several are averaged."),
+        typer.Option(
+            help="A best_chexnet_params.pth, or a published network; several are averaged.",
+            callback=named_weights,
+        ),
     ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Score this CSV (Image Index, prob_<label> ...) instead.")
@@ -64,6 +71,13 @@ def evaluate(
     labels: Annotated[
         str, typer.Option(help="NIH label table: auto, 2017, v2020, or both beside each other.")
     ] = "auto",
+    experts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Radiologists' labels: rsna=FOLDER or google=FILE; may be repeated. Without "
+            "weights and predictions NIH's text label itself is scored."
+        ),
+    ] = None,
     prevalence: Annotated[
         list[str] | None,
         typer.Option(help="Share that PPV and NPV are for: 0.05, or Mass=0.05; may be repeated."),
@@ -91,14 +105,18 @@ def evaluate(
     Calibration, operating points and subgroups stand beside it. Writes predictions.csv,
     metrics.json, auroc.png and roc.png into --out/eval-<part>.
     """
-    if sum(map(bool, (weights, predictions, compare))) != 1:
+    if sum(map(bool, (weights, predictions, compare))) != 1 and not experts:
         raise typer.BadParameter("pass one of --weights, --predictions and --compare")
+    if (weights and predictions) or (compare and experts):
+        raise typer.BadParameter("--weights, --predictions and --compare go one by one")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
     if clean and not weights:
         raise typer.BadParameter("--clean goes with --weights")
     from chexnet import distributed
+    from chexnet.evaluation.experts import read_experts
 
+    said = read_experts(experts or [])  # before hours of scoring, not after
     results = out / f"eval-{split.value}"
     both = labels.lower() == "both"
     of_csv = {
@@ -114,6 +132,10 @@ def evaluate(
             err=True,
         )
         compare_files(data, compare, split.value, results, replicates or 1000, seed, of_csv)
+        return
+    if not (weights or predictions):
+        of_table = {key: of_csv[key] for key in ("labels", "split", "seed")}
+        _text_labels(data, said, split.value, results, {**of_table, "replicates": replicates})
         return
     if predictions:
         from chexnet.evaluation.scoring import score_predictions_with_validation
@@ -169,6 +191,7 @@ def evaluate(
             replicates=replicates,
             seed=seed,
             report=looks if report else None,
+            experts=said,
         )
 
 
@@ -183,6 +206,7 @@ def _finish(
     replicates: int,
     seed: int,
     report: "Callable[[], ReportImages] | None" = None,
+    experts: "Sequence[ExpertLabels]" = (),
 ) -> None:
     """Compute, show and write everything that is asked for.
 
@@ -196,12 +220,14 @@ def _finish(
         replicates: bootstrap draws.
         seed: of the bootstrap.
         report: gives the pictures of a report; None where none is wanted.
+        experts: what radiologists said of some of the images.
     """
     import json
 
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import as_dict, assess
+    from chexnet.evaluation.expert_figures import as_dict as experts_dict
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
@@ -232,6 +258,9 @@ def _finish(
         content["stamps"] = scored.stamps
     if both_labels:
         content["labels"] = _both(scored, data, replicates, seed)
+    by_experts = _experts(scored, found, experts, replicates, seed)
+    if by_experts:
+        content["experts"] = experts_dict(by_experts)
     record = []
     if beside:
         try:
@@ -251,9 +280,53 @@ def _finish(
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        write_report(scored, found, results, record if beside else None, report())
+        record_of = record if beside else None
+        write_report(scored, found, results, record_of, report(), experts=by_experts)
         written += ", report.html, model_card.md"
     print(f"\nWritten to {results}: {written}")
+
+
+def _experts(
+    scored: "Scored",
+    found: "Assessment",
+    experts: "Sequence[ExpertLabels]",
+    replicates: int,
+    seed: int,
+) -> "list[ExpertFigures]":
+    """Each group of radiologists, scored with calibrated probabilities and shown."""
+    from chexnet.evaluation.expert_figures import score_experts
+    from chexnet.evaluation.report.expert_tables import experts_text
+
+    table, name = scored.table, scored.facts.table
+    figures = [
+        score_experts(found.calibrated, one, table, name, replicates, seed) for one in experts
+    ]
+    if figures:
+        print(f"\n{experts_text(figures)}")
+    return figures
+
+
+def _text_labels(
+    data: Path,
+    experts: "Sequence[ExpertLabels]",
+    part: str,
+    results: Path,
+    options: dict[str, Any],
+) -> None:
+    """Score NIH's text labels, show them and write text_labels.json."""
+    import json
+
+    from chexnet.evaluation.expert_figures import as_dict, score_part_text_labels
+    from chexnet.evaluation.report.expert_tables import experts_text
+    from chexnet.evaluation.report.tables import facts_text
+    from chexnet.files import write_text
+    from chexnet.metadata import surroundings
+
+    facts, found = score_part_text_labels(data, experts, part, **options)
+    print(f"{facts_text(facts)}\n\n{experts_text(found)}")
+    content = {"experts": as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
+    write_text(results / "text_labels.json", json.dumps(content, indent=2))
+    print(f"\nWritten to {results}: text_labels.json")
 
 
 def _prevalence(shares: Sequence[str]) -> dict[str, float]:

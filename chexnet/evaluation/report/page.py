@@ -23,6 +23,9 @@ from chexnet.data.splits import LEAKY
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
+from chexnet.evaluation.bootstrap import smallest_shown
+from chexnet.evaluation.expert_figures import ExpertFigures
+from chexnet.evaluation.experts import TITLES
 from chexnet.evaluation.facts import STAMPS, ScoringFacts
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
@@ -60,6 +63,7 @@ def report_html(
     record: Sequence[Mapping[str, str]] | None = None,
     pictures: Pictures | None = None,
     places: WrongPlaces | None = None,
+    experts: Sequence[ExpertFigures] = (),
 ) -> str:
     """Write the page.
 
@@ -72,6 +76,7 @@ def report_html(
         record: see `read_record`; None where there are no weights to keep a record beside.
         pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
         places: see `wrong_places`; None where there were no boxes or no maps.
+        experts: see `score_experts`.
 
     Returns:
         HTML, of some MB with pictures.
@@ -93,6 +98,8 @@ def report_html(
             errors=errors,
             thumbnails=_thumbnails(errors.values(), pictures) if pictures else {},
             places=places,
+            experts=experts,
+            expert_titles=TITLES,
             place_pictures=[
                 None if case.picture is None else _data_url(case.picture)
                 for case in (places.cases if places else [])
@@ -206,7 +213,11 @@ def _markdown(value: Any) -> str:
 
 def _templates(**options: Any) -> Environment:
     found = environment(**options)
-    found.globals |= {"interval_relation": interval_relation, "same_split": _same_split}
+    found.globals |= {
+        "interval_relation": interval_relation,
+        "same_split": _same_split,
+        "smallest_shown": smallest_shown,
+    }
     return found
 
 
@@ -273,6 +284,8 @@ def write_report(
     folder: Path,
     record: list[dict[str, str]] | None,
     looks: ReportImages,
+    *,
+    experts: Sequence[ExpertFigures] = (),
 ) -> None:
     """Write report.html and model_card.md into `folder`."""
     places = None
@@ -295,6 +308,7 @@ def write_report(
         record=record,
         pictures=looks.pictures,
         places=places,
+        experts=experts,
     )
     card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     write_text(folder / "report.html", page)

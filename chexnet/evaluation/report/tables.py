@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.bootstrap import Interval, Intervals, read_interval
+from chexnet.evaluation.bootstrap import Interval, Intervals, read_interval, smallest_shown
 from chexnet.evaluation.facts import STAMPS, Facts, ScoringFacts
 from chexnet.evaluation.thresholds import MEASURES, RULES
 
@@ -258,19 +258,31 @@ def localization_text(tables: "dict[str, dict[str, BoxFigures]]") -> str:
         lines += [
             f"Boxes: {size}",
             f"{'':<{NAME_WIDTH_BOXES}}{'n':>5}  {'peak in box':<22}{'average box':>12}"
-            f"{'random point':>14}{'untrained':>11}{'IoU>0.1':>9}{'IoBB>0.5':>10}",
+            f"{'most boxed':>12}{'random point':>14}{'untrained':>11}{'IoU>0.1':>9}"
+            f"{'IoBB>0.5':>10}",
         ]
         for name, row in rows.items():
             found = f"{row.hits['heatmap']:.3f} ({format_interval(row.interval)})"
             lines.append(
                 f"{name:<{NAME_WIDTH_BOXES}}{row.count:>5}  {found:<22}"
-                f"{row.hits['average box']:>12.3f}{row.hits['random point']:>14.3f}"
+                f"{row.hits['average box']:>12.3f}{row.hits['most boxed point']:>12.3f}"
+                f"{row.hits['random point']:>14.3f}"
                 f"{row.hits['untrained']:>11.3f}{row.iou[0.1][0]:>9.3f}{row.iobb[0.5][0]:>10.3f}"
             )
         whole = rows["All"]
-        lines += [
-            f"Peak in box, less the average box's centre: {whole.gain:+.3f} "
-            f"({format_interval(whole.gain_interval)})",
-            "",
-        ]
+        lines.append(
+            f"{whole.boxes:,} boxes of {whole.patients:,} patients. A box of average size at the "
+            f"average centre: IoU>0.1 {whole.size_iou[0.1]:.3f}, IoBB>0.5 "
+            f"{whole.size_iobb[0.5]:.3f}."
+        )
+        for name, gain, interval in (
+            ("average box's centre", whole.gain, whole.gain_interval),
+            ("most boxed point", whole.gain_most, whole.gain_most_interval),
+        ):
+            lines.append(
+                f"Peak in box, less the {name}: {gain:+.3f} ({format_interval(interval)}); "
+                f"{whole.count:,} such findings could show a difference of "
+                f"{format_value(smallest_shown(interval))} at 80 % power."
+            )
+        lines.append("")
     return "\n".join(lines).rstrip()
