@@ -16,7 +16,7 @@ from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
 from chexnet.evaluation.facts import ScoringFacts
-from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.holdout import Holdout, open_holdout
 from chexnet.evaluation.metrics import Scores, sigmoid
 from chexnet.evaluation.predictions import read_predictions
 from chexnet.evaluation.thresholds import ValidationChoices, fit_on, validation_choices
@@ -152,6 +152,35 @@ def score_weights(
     holdout = open_holdout(
         data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak, clean=clean
     )
+    scores = score_holdout(
+        holdout,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        flip=flip,
+        on_progress=on_progress,
+    )
+    facts = replace(holdout.facts, tta="flip" if flip else "none")
+    table = holdout.datamodule.folder.table
+    # What was chosen without the mirror image does not fit the averages.
+    choices = None if flip else validation_choices(holdout.metadata)
+    return Scored(scores, facts, holdout.datamodule.notes, table, choices)
+
+
+def score_holdout(
+    holdout: Holdout,
+    *,
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int = -1,
+    flip: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Run a network over what was opened for it; see `score_weights` for the arguments.
+
+    Raises:
+        ChexnetError: no image of the part is here, or an answer is no finite number.
+    """
     chosen = distributed.pick_device(device)
     data_set = holdout.data_set
     with distributed.process_group(chosen):
@@ -165,11 +194,7 @@ def score_weights(
         )
     if scores is None:
         raise ChexnetError("Scoring was stopped before its end.")
-    facts = replace(holdout.facts, tta="flip" if flip else "none")
-    table = holdout.datamodule.folder.table
-    # What was chosen without the mirror image does not fit the averages.
-    choices = None if flip else validation_choices(holdout.metadata)
-    return Scored(scores, facts, holdout.datamodule.notes, table, choices)
+    return scores
 
 
 def score_networks(
