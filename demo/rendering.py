@@ -73,7 +73,7 @@ def examples() -> str:
     )
 
 
-def reading(findings: list[dict[str, str]], steps: list[str]) -> str:
+def reading(findings: list[dict[str, str]], steps: list[tuple[str, str]]) -> str:
     """The fixed part of the tab "Read it yourself"; nothing of a case is in it."""
     return _render(
         "reading.html.jinja",
