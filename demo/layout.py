@@ -12,6 +12,7 @@ from demo.handlers import Handlers, guarded
 from demo.pictures import SCALES
 from demo.service import Service
 from demo.style import CSS, head, script, theme
+from demo.teaching.tab import teaching_tabs
 
 
 def build(service: Service, weights: str) -> gr.Blocks:
@@ -46,6 +47,7 @@ def build(service: Service, weights: str) -> gr.Blocks:
             # Never drawn: its script hands what it is given to the viewer.
             answer = own_html("", script("answer.js"), html_template=" ", elem_id="cx-answer")
             own_html(rendering.privacy())
+        teaching_tabs(service)
         with gr.Tab("Model"):
             own_html(rendering.model_tab(predictor))
 
