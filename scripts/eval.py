@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chexnet.evaluation.assessment import Assessment
     from chexnet.evaluation.expert_figures import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
+    from chexnet.evaluation.protocols import ProtocolFigures
     from chexnet.evaluation.report.page import ReportImages
     from chexnet.evaluation.scoring import Scored
 
@@ -176,7 +177,7 @@ def evaluate(
             results,
             shares=prevalence or [],
             both_labels=both,
-            beside=weights[0].parent if weights else None,
+            weights=weights or [],
             replicates=replicates,
             seed=seed,
             report=looks if report else None,
@@ -191,7 +192,7 @@ def _finish(
     *,
     shares: Sequence[str],
     both_labels: bool,
-    beside: Path | None,
+    weights: Sequence[Path],
     replicates: int,
     seed: int,
     report: "Callable[[], ReportImages] | None" = None,
@@ -205,7 +206,7 @@ def _finish(
         results: folder of the files.
         shares: what the user gave as prevalence.
         both_labels: report each of NIH's tables.
-        beside: folder of the weights, None for a CSV.
+        weights: the networks, none for a CSV.
         replicates: bootstrap draws.
         seed: of the bootstrap.
         report: gives the pictures of a report; None where none is wanted.
@@ -218,6 +219,7 @@ def _finish(
     from chexnet.evaluation.assessment import as_dict, assess
     from chexnet.evaluation.expert_figures import as_dict as experts_dict
     from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.protocols import as_dict as protocols_dict
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
@@ -243,13 +245,16 @@ def _finish(
     content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
     if both_labels:
         content["labels"] = _both(scored, data, replicates, seed)
+    protocols = _protocols(scored, found, data, weights, replicates, seed)
+    if protocols:
+        content["protocols"] = protocols_dict(protocols)
     by_experts = _experts(scored, found, experts, replicates, seed)
     if by_experts:
         content["experts"] = experts_dict(by_experts)
     record = []
-    if beside:
+    if weights:
         try:
-            record = record_scoring(scored, found.summary, beside)
+            record = record_scoring(scored, found.summary, weights[0].parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"\nThis scoring is not noted beside the weights: {error}")
     if record:
@@ -265,10 +270,30 @@ def _finish(
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        record_of = record if beside else None
-        write_report(scored, found, results, record_of, report(), experts=by_experts)
+        beside = {"experts": by_experts, "protocols": protocols}
+        write_report(scored, found, results, record if weights else None, report(), **beside)
         written += ", report.html, model_card.md"
     print(f"\nWritten to {results}: {written}")
+
+
+def _protocols(
+    scored: "Scored",
+    found: "Assessment",
+    data: Path,
+    weights: Sequence[Path],
+    replicates: int,
+    seed: int,
+) -> "list[ProtocolFigures]":
+    """The same answers on each of the two test lists that published figures are of."""
+    from chexnet.data.nih import read_lists
+    from chexnet.evaluation.protocols import protocol_figures, seen_by
+    from chexnet.networks.training_lists import images_for_test_2017
+
+    if scored.facts.phantoms or scored.facts.label_version == "unknown":
+        return []  # the lists name images of NIH's, and these are others under such names
+    lists = {"official": (read_lists(data) or {}).get("test", ()), "2017": images_for_test_2017()}
+    options = {"whole": found.summary, "replicates": replicates, "seed": seed}
+    return protocol_figures(scored.scores, scored.table, lists, seen_by(weights), **options)
 
 
 def _experts(

@@ -31,6 +31,7 @@ from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.report.cases import (
     Case,
     Pictures,
@@ -40,7 +41,7 @@ from chexnet.evaluation.report.cases import (
 )
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
-from chexnet.evaluation.report.published import PUBLISHED, Published, interval_relation, same_split
+from chexnet.evaluation.report.published import comparisons, with_reasons
 from chexnet.evaluation.report.tables import facts_text, format_interval, format_value
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
@@ -65,6 +66,7 @@ def report_html(
     pictures: Pictures | None = None,
     places: WrongPlaces | None = None,
     experts: Sequence[ExpertFigures] = (),
+    protocols: Sequence[ProtocolFigures] = (),
 ) -> str:
     """Write the page.
 
@@ -78,6 +80,7 @@ def report_html(
         pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
         places: see `wrong_places`; None where there were no boxes or no maps.
         experts: see `score_experts`.
+        protocols: see `protocol_figures`; published values stand beside these figures.
 
     Returns:
         HTML, of some MB with pictures.
@@ -101,6 +104,9 @@ def report_html(
             places=places,
             experts=experts,
             expert_titles=TITLES,
+            protocols=protocols,
+            comparisons=comparisons(protocols, facts.leaky),
+            tables=with_reasons(protocols, facts.leaky),
             place_pictures=[
                 None if case.picture is None else _data_url(case.picture)
                 for case in (places.cases if places else [])
@@ -159,8 +165,6 @@ def _said(
         "notes": notes,
         "record": record,
         "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),
-        # A drawn phantom is no radiograph: figures of radiographs stand for nothing beside it.
-        "published": () if facts.phantoms else PUBLISHED,
         "left_out": [
             f"{spoken(name)} {intervals[name].left_out}"
             for name in sorted(intervals)
@@ -222,16 +226,9 @@ def _environment(**options: Any) -> Environment:
         "spoken": spoken,
     }
     environment.globals |= {
-        "interval_relation": interval_relation,
-        "same_split": _same_split,
         "smallest_shown": smallest_shown,
     }
     return environment
-
-
-def _same_split(published: Published, facts: ScoringFacts) -> bool:
-    # Official figures are of the test list; a run's own validation part is another list.
-    return same_split(published, facts.split) and facts.part == "test"
 
 
 def _plot(draw: Callable[..., None], *about: Any, stamp: str) -> str:
@@ -294,6 +291,7 @@ def write_report(
     looks: ReportImages,
     *,
     experts: Sequence[ExpertFigures] = (),
+    protocols: Sequence[ProtocolFigures] = (),
 ) -> None:
     """Write report.html and model_card.md into `folder`."""
     places = None
@@ -317,6 +315,7 @@ def write_report(
         pictures=looks.pictures,
         places=places,
         experts=experts,
+        protocols=protocols,
     )
     card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     write_text(folder / "report.html", page)
