@@ -42,7 +42,13 @@ from chexnet.evaluation.report.cases import (
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.published import comparisons, with_reasons
-from chexnet.evaluation.report.tables import facts_text, format_interval, format_value
+from chexnet.evaluation.report.tables import (
+    CLUSTERED,
+    above_chance,
+    facts_text,
+    format_interval,
+    format_value,
+)
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
 from chexnet.files import write_text
@@ -170,6 +176,8 @@ def _said(
             for name in sorted(intervals)
             if intervals[name].left_out
         ],
+        "few": any(summary.few(name).known for name in names),
+        "clustered": CLUSTERED,
         "pooled": [spoken(name) for name in sorted(names) if assessment.reliability[name].pooled],
         "limits": limits(assessment, facts),
         "rules": RULES,
@@ -227,6 +235,7 @@ def _environment(**options: Any) -> Environment:
     }
     environment.globals |= {
         "smallest_shown": smallest_shown,
+        "above_chance": above_chance,
     }
     return environment
 
