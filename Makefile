@@ -1,5 +1,6 @@
 # Two doors: `make demo` and `make test`. Each sets everything up by itself; the second call of
 # either starts at once. VENV=DIR puts the environment elsewhere, PYTHON=... chooses the Python.
+# `make demo WEIGHTS=FILE` opens other weights; a published network is fetched by its name.
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -10,7 +11,7 @@ READY := $(VENV)/.ready-$(shell cksum < requirements.txt | cut -d ' ' -f 1)
 .PHONY: demo test venv
 
 demo: $(READY)
-	$(BIN)/python -m demo
+	$(BIN)/python -m demo $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 test: $(READY)
 	$(BIN)/ruff check .

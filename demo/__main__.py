@@ -17,7 +17,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def demo(
     weights: Annotated[
-        Path | None, typer.Option(help="Weights; else the newest run's, else the starter weights.")
+        Path | None,
+        typer.Option(
+            help="Weights, or a published network's name; else the newest run's, else the starter."
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 opens it to the local network.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; else the first free from 7860.")] = None,
@@ -33,19 +36,22 @@ def demo(
     Research and education only, not for clinical use.
     """
     login, made = security.credentials(auth, host, share)
-    from chexnet.inference.predictor import default_weights
+    from chexnet.inference.predictor import BETTER_THAN_STARTER, default_weights
 
-    chosen = weights or default_weights()
+    chosen = _named(weights) if weights else default_weights()
     print("Research and education only, not for clinical use.")
     print(f"Weights: {chosen}", flush=True)
     # A stopped demo removes its folder; Ctrl-C does the same by itself.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with security.private_folder() as folder:
+        from demo.rendering import PUBLISHED
         from demo.server import serve
 
         options = {"host": host, "port": port, "share": share, "login": login}
         with serve(folder, chosen, on_export=_say_export, **options) as running:
             print(f"Open {running.url}")
+            if running.service.predictor.is_starter:
+                print(f"{BETTER_THAN_STARTER}{PUBLISHED}")
             for line in running.notes:
                 print(line)
             if login and made:
@@ -55,6 +61,24 @@ def demo(
                 threading.Event().wait()
             except KeyboardInterrupt:
                 print()
+
+
+def _named(weights: Path) -> Path:
+    """The file, or a published network's, which is fetched when it is first named."""
+    if weights.is_file() or weights.suffix or len(weights.parts) > 1:
+        return weights
+    from chexnet.networks.fetch import weights_path
+
+    said: set[str] = set()
+
+    def show(stage: str, done: int, total: int | None) -> None:
+        share = 10 * done // total if total else 0
+        line = f"{weights} {stage}" + (f" {10 * share} %" if share else "")
+        if line not in said:
+            said.add(line)
+            print(line, file=sys.stderr, flush=True)
+
+    return weights_path(str(weights), on_progress=show)
 
 
 def _say_export() -> None:

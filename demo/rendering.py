@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from chexnet.inference.predictor import Predictor
+from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
 from chexnet.labels import FINDINGS, LABELS, spoken
 from chexnet.metadata import Metadata, better_than_guessing
 from chexnet.overlay import COLORMAPS
@@ -15,6 +15,8 @@ from demo.answer import NOT_FOR_DIAGNOSIS
 from demo.examples import thumbnails
 from demo.pictures import data_url, png
 
+PUBLISHED = "make demo WEIGHTS=medmae-mae"
+"""What opens the page on a published network."""
 _FOLDER = Path(__file__).parent
 _ROC_SIDE = 100.0  # of a ROC curve, in its own units
 
@@ -67,6 +69,17 @@ def examples() -> str:
     )
 
 
+def reading(findings: list[dict[str, str]], steps: list[str]) -> str:
+    """The fixed part of the tab "Read it yourself"; nothing of a case is in it."""
+    return _render(
+        "reading.html.jinja",
+        findings=findings,
+        steps=steps,
+        tables=COLORMAPS.read_text(encoding="utf-8"),
+        hours=security.READING_SECONDS // 3600,
+    )
+
+
 def privacy() -> str:
     """What is kept of a visitor, in a sentence or two."""
     return _render("privacy.html.jinja", minutes=security.KEPT_SECONDS // 60)
@@ -93,6 +106,8 @@ def model_tab(predictor: Predictor) -> str:
             if name in FINDINGS and validation.get("operating_curve", {}).get(name)
         ],
         side=_ROC_SIDE,
+        better=BETTER_THAN_STARTER if predictor.is_starter else "",
+        published=PUBLISHED,
     )
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -14,8 +15,22 @@ import typer
 
 from chexnet.errors import ChexnetError
 
+
+def named_weights(given: Any) -> Any:
+    """What `--weights` was given, a path or several: a published network's name is fetched."""
+    if isinstance(given, list | tuple):
+        return [named_weights(one) for one in given]
+    if given is None or given.is_file() or given.suffix or len(given.parts) > 1:
+        return given
+    from chexnet.networks.fetch import weights_path
+
+    with transfer_bars() as show:
+        return weights_path(str(given), on_progress=partial(show, str(given)))
+
+
 Data = Annotated[Path, typer.Option(help="Folder that holds images_001 ... and the label table.")]
-Weights = Annotated[Path, typer.Option(help="A best_chexnet_params.pth.")]
+WEIGHTS_HELP = "A best_chexnet_params.pth, or a published network (scripts.weights list)."
+Weights = Annotated[Path, typer.Option(help=WEIGHTS_HELP, callback=named_weights)]
 Out = Annotated[Path, typer.Option(help="Folder of this run.")]
 Packs = Annotated[Path, typer.Option(help="Folder of the packs that scripts.prepare makes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn at random.")]

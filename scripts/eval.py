@@ -15,6 +15,7 @@ from scripts.cli import (
     Part,
     Seed,
     Workers,
+    named_weights,
     new_app,
     progress_bar,
     run,
@@ -44,7 +45,10 @@ def evaluate(
     data: Data,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(help="A best_chexnet_params.pth; several are averaged."),
+        typer.Option(
+            help="A best_chexnet_params.pth, or a published network; several are averaged.",
+            callback=named_weights,
+        ),
     ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Score this CSV (Image Index, prob_<label> ...) instead.")
@@ -93,6 +97,9 @@ def evaluate(
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     allow_leak: AllowLeak = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Leave out images and patients the network has seen.")
+    ] = False,
 ) -> None:
     """Score the test or validation part: AUROC of each finding with its interval, and more.
 
@@ -105,6 +112,8 @@ def evaluate(
         raise typer.BadParameter("--weights, --predictions and --compare go one by one")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
+    if clean and not weights:
+        raise typer.BadParameter("--clean goes with --weights")
     from chexnet import distributed
     from chexnet.evaluation.experts import read_experts
 
@@ -150,6 +159,7 @@ def evaluate(
                 batch_size=batch_size,
                 workers=workers,
                 allow_leak=allow_leak,
+                clean=clean,
                 on_progress=on_progress if distributed.is_main() else None,
             )
 
@@ -166,6 +176,7 @@ def evaluate(
             labels=of_csv["labels"],
             packs=packs,
             allow_leak=allow_leak,
+            clean=clean,
         )
         with progress_bar("Heatmaps") as on_progress:
             return report_images(holdout, device, on_progress)
@@ -223,7 +234,7 @@ def _finish(
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.report.tables import assessment_text, facts_text
+    from chexnet.evaluation.report.tables import assessment_text, facts_text, stamps_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
@@ -240,9 +251,13 @@ def _finish(
     print(facts_text(scored.facts))
     for note in scored.notes:
         print(note)
+    if scored.stamps:
+        print(stamps_text(scored.stamps))
     print(f"\n{assessment_text(found, stamp)}")
     facts = scored.facts.as_dict()
     content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
+    if scored.stamps:
+        content["stamps"] = scored.stamps
     if both_labels:
         content["labels"] = _both(scored, data, replicates, seed)
     protocols = _protocols(scored, found, data, weights, replicates, seed)

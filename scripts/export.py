@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import new_app, run
+from scripts.cli import WEIGHTS_HELP, named_weights, new_app, run
 
 app = new_app()
 
 
 @app.command()
 def export(
-    weights: Annotated[Path, typer.Argument(help="A best_chexnet_params.pth.")],
+    weights: Annotated[Path, typer.Argument(help=WEIGHTS_HELP, callback=named_weights)],
     out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
 ) -> None:
     """Write logits and heatmaps of all classes as one graph, with everything a reader needs.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.cli import new_app, progress_bar, run
+from scripts.cli import named_weights, new_app, progress_bar, run
 
 if TYPE_CHECKING:
     from chexnet.inference.predictor import FileResult, Predictor
@@ -20,7 +20,11 @@ app = new_app()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
     weights: Annotated[
-        Path | None, typer.Option(help="Weights; else the newest run's, else the starter weights.")
+        Path | None,
+        typer.Option(
+            help="Weights, or a published network's name; else the newest run's, else the starter.",
+            callback=named_weights,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
     heatmaps: Annotated[
@@ -37,7 +41,7 @@ def predict(
     Under torchrun the pictures are divided over the processes.
     """
     from chexnet import distributed
-    from chexnet.inference.predictor import Predictor, default_weights
+    from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor, default_weights
 
     files = list(_files(images))
     mine = files[distributed.rank() :: distributed.world()]
@@ -45,6 +49,11 @@ def predict(
         weights = default_weights()
         print(f"Weights: {weights}", file=sys.stderr)
     predictor = Predictor(weights, device, engine, _say_export)
+    if predictor.is_starter:
+        print(
+            f"{BETTER_THAN_STARTER}python -m scripts.predict IMAGE --weights medmae-mae",
+            file=sys.stderr,
+        )
     failed = 0
     if not as_json:
         print("Research and education only, not for clinical use.")

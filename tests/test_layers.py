@@ -17,7 +17,8 @@ LAYERS = [
     {"model"},
     {"explain", "grad_cam"},
     {"evaluation"},
-    {"training", "inference", "networks"},
+    {"networks"},
+    {"training", "inference"},
 ]
 """Each may import from the layers above it in this list, and from its own."""
 

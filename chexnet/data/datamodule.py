@@ -1,7 +1,7 @@
 """A data folder with its split and its pack: what training and evaluation both open."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -92,7 +92,12 @@ class DataModule:
         names = self.folder.table["image"]
         usable = (self.folder.present & ~names.isin(self.unreadable)).to_numpy()
         parts = {part: rows[usable[rows]] for part, rows in self.split.rows.items()}
-        return parts | {"all": np.flatnonzero(usable)}
+        return {"all": np.flatnonzero(usable)} | parts
+
+    def only(self, part: str, rows: np.ndarray) -> "DataModule":
+        """The same with fewer rows in one part, `all` among them."""
+        split = replace(self.split, rows=self.split.rows | {part: rows})
+        return replace(self, split=split)
 
 
 def open_datamodule(

@@ -5,7 +5,7 @@ training, and the labels of that patient's other images alone reach a mean AUROC
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,8 +112,24 @@ def fingerprint(table: pd.DataFrame, rows: Iterable[int]) -> str:
 
 def name_hashes(names: Iterable[str]) -> np.ndarray:
     """Sorted 64-bit hashes (int64, BLAKE2b) of distinct names; 8 bytes a name in a weights file."""
-    digests = b"".join(hashlib.blake2b(n.encode(), digest_size=8).digest() for n in set(names))
-    return np.sort(np.frombuffer(digests, dtype="<i8"))
+    return np.sort(_hashes(set(names)))
+
+
+def unseen(
+    table: pd.DataFrame,
+    rows: Sequence[int] | np.ndarray,
+    trained_images: np.ndarray,
+    trained_patients: np.ndarray,
+) -> np.ndarray:
+    """The rows of which a network has seen neither the image nor the patient; see `refuse_trained`.
+
+    Returns:
+        int (n,), in the order of `rows`.
+    """
+    chosen = table.iloc[list(rows)]
+    pairs = ((chosen["image"], trained_images), (chosen["patient"], trained_patients))
+    dirty = [np.isin(_hashes(names), hashes) for names, hashes in pairs]
+    return np.asarray(rows, int)[~np.logical_or(*dirty)]
 
 
 def refuse_trained(
@@ -123,6 +139,7 @@ def refuse_trained(
     trained_patients: np.ndarray,
     *,
     allow_leak: bool = False,
+    advice: Callable[[], str] = lambda: "",
 ) -> bool:
     """Refuse to score a network on what it was trained on.
 
@@ -132,6 +149,7 @@ def refuse_trained(
         trained_images: `name_hashes` of the training images, from the weights file.
         trained_patients: the same of the training patients.
         allow_leak: do not refuse, but say so by the return value.
+        advice: asked where it refuses, for further sentences of the message.
 
     Returns:
         True when the scores are leaky (only with `allow_leak`).
@@ -148,9 +166,15 @@ def refuse_trained(
         raise LeakError(
             f"These weights were trained on {images:,} of these {len(rows):,} images and on "
             f"{patients:,} of their patients. Score another part or other images, or pass "
-            f"--allow-leak to have the figures stamped {LEAKY}."
+            f"--allow-leak to have the figures stamped {LEAKY}.{advice()}"
         )
     return True
+
+
+def _hashes(names: Iterable[str]) -> np.ndarray:
+    """The hash of each name, in the order of the names."""
+    digests = b"".join(hashlib.blake2b(n.encode(), digest_size=8).digest() for n in names)
+    return np.frombuffer(digests, dtype="<i8")
 
 
 def _official(folder: NIHFolder, seed: int) -> np.ndarray:

@@ -174,8 +174,13 @@ class PatientBootstrap:
         if self.units < MIN_PATIENTS:
             return dict.fromkeys(formulas, NO_INTERVAL)
         each = np.stack([np.bincount(self.unit, row, self.units) for row in counts])  # (C, U)
-        values = (each.astype(np.float32) @ self._matrix).astype(np.float64)  # (C, R)
+        values = self.totals(each)  # (C, R)
         return {name: interval_of(formula(values)) for name, formula in formulas.items()}
+
+    def totals(self, each: np.ndarray) -> np.ndarray:
+        """Sums under each draw of what every unit adds, (..., U) -> float64 (..., R)."""
+        found: np.ndarray = (each.astype(np.float32) @ self._matrix).astype(np.float64)
+        return found
 
     def mean(self, values: np.ndarray) -> Interval:
         """95 % interval of the mean of one value an image, float (N,)."""

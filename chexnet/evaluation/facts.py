@@ -1,8 +1,10 @@
 """What a scoring is of: data, part and network, for every report and JSON file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
+
+from chexnet.metadata import Metadata
 
 
 class Facts(Protocol):
@@ -18,25 +20,97 @@ class WeightsFacts:
 
     Attributes:
         file: its name.
-        trained_on: file name of the label table that it was trained with.
-        train_fingerprint: of the images that it was trained on.
-        epoch: the best epoch, whose weights these are.
-        origin: what training began with.
+        trained_on: file name of the label table that it was trained with; of a network from
+            elsewhere, the title of its training list.
+        train_fingerprint: of the images that it was trained on; None for a network from elsewhere.
+        epoch: the best epoch, whose weights these are; None where it is not known.
+        origin: what training began with, or where the network comes from.
         date: when the weights were written.
         code: version of the project that wrote them.
+        imported: a network from elsewhere. This and the rest are written only where they say
+            something.
+        network: its name in the registry.
+        published: mean AUROC of the 14 findings, as its publisher gives it.
+        published_source: where it was read.
+        stamps: what its figures must not be shown without; see `STAMPS`.
     """
 
     file: str
     trained_on: str
-    train_fingerprint: str
-    epoch: int
+    train_fingerprint: str | None
+    epoch: int | None
     origin: str
     date: str
     code: str
+    imported: bool = False
+    network: str | None = None
+    published: float | None = None
+    published_source: str | None = None
+    stamps: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, file: str, metadata: Metadata) -> "WeightsFacts":
+        """What a weights file says of itself.
+
+        Args:
+            file: its name.
+            metadata: its description; without `provenance["data"]` it is from elsewhere.
+        """
+        made = metadata.provenance
+        plain = {key: made.get(key, "n/a") for key in ("origin", "date", "code")}
+        if "data" in made:
+            trained = made["data"]
+            fingerprint = trained["fingerprints"]["train"]
+            return cls(file, trained["table"], fingerprint, made["epoch"], **plain)
+        title = (metadata.seen or {}).get("title", "an unknown list")
+        confirmed = (metadata.seen or {}).get("confirmed", False)
+        return cls(
+            file,
+            f"{title}, {'confirmed' if confirmed else 'unconfirmed'}",
+            None,
+            None,
+            **plain,
+            imported=True,
+            network=made.get("network"),
+            published=made.get("published"),
+            published_source=made.get("published_source"),
+            stamps=tuple(_stamps(metadata)),
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON, without what is not known."""
+        found = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return found if self.imported else {k: v for k, v in found.items() if k != "imported"}
+
+
+TEST_CHOSEN = "epoch chosen on the test list"
+RECONSTRUCTED = "reconstructed training list"
+UNKNOWN_LIST = "training list not known"
+SEEN_CALIBRATION = "calibrated on images that it has seen"
+NOT_CALIBRATED = "not calibrated"
+STAMPS = {
+    TEST_CHOSEN: "Its publisher kept the epoch that did best on the official test list: figures of "
+    "images on that list are too hopeful.",
+    RECONSTRUCTED: "Nobody confirmed which images it was trained on: the list was reconstructed "
+    "from its public training script, and images that count as clean may not be.",
+    UNKNOWN_LIST: "Nobody knows which images it was trained on: all of NIH's count as seen, and so "
+    "must RSNA's and SIIM's, which are NIH's images under other names.",
+    SEEN_CALIBRATION: "Its calibration and thresholds were chosen on images that it was trained "
+    "on, where it is surer than elsewhere.",
+    NOT_CALIBRATED: "Its answers are scores that order images. They are no probabilities, and no "
+    "threshold was chosen.",
+}
+"""Each stamp of a network from elsewhere, and what it means."""
+
+
+def _stamps(metadata: Metadata) -> Iterator[str]:
+    if "test" in str(metadata.provenance.get("chosen_on")):
+        yield TEST_CHOSEN
+    seen = metadata.seen or {}
+    if not seen.get("confirmed"):
+        yield UNKNOWN_LIST if seen.get("whole", True) else RECONSTRUCTED
+    if metadata.validation.get("chosen_on_seen"):
+        yield SEEN_CALIBRATION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +138,8 @@ class ScoringFacts:
         predictions: file name of the predictions that were scored; None for a network.
         images_of_part: images of the part that the file of predictions has; None for a network.
         images_in_part: images that the part has.
+        clean_of: images of the part that are here, where only those were kept of which the
+            network has seen neither the image nor the patient; None where nothing was left out.
     """
 
     table: str
@@ -86,6 +162,7 @@ class ScoringFacts:
     predictions: str | None = None
     images_of_part: int | None = None
     images_in_part: int | None = None
+    clean_of: int | None = None
 
     @classmethod
     def of_data(cls, data: Facts | Mapping[str, Any], **others: Any) -> "ScoringFacts":
@@ -98,6 +175,18 @@ class ScoringFacts:
         plain = data if isinstance(data, Mapping) else data.as_dict()
         return cls(**{**plain, **others})
 
+    def stamps(self, *, calibrated: bool) -> list[str]:
+        """What the figures must not be shown without, see `STAMPS`; none for networks of ours.
+
+        Args:
+            calibrated: something was chosen on validation images.
+        """
+        networks = self.ensemble or ([self.weights] if self.weights else [])
+        found = dict.fromkeys(stamp for one in networks for stamp in one.stamps)
+        if not calibrated and any(one.imported for one in networks):
+            found[NOT_CALIBRATED] = None
+        return list(found)
+
     @property
     def fingerprint(self) -> str:
         """Of the part that was scored; empty where it has none."""
@@ -109,8 +198,12 @@ class ScoringFacts:
         `fold` is written wherever a data folder was opened, also as None.
         """
         opened = self.images_present is not None
+        networks = {
+            "weights": self.weights.as_dict() if self.weights else None,
+            "ensemble": [one.as_dict() for one in self.ensemble] if self.ensemble else None,
+        }
         return {
             name: value
-            for name, value in asdict(self).items()
+            for name, value in (asdict(self) | networks).items()
             if value is not None or (name == "fold" and opened)
         }

@@ -9,8 +9,8 @@ import numpy as np
 from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import AnyDataSet
 from chexnet.data.nih import read_folder
-from chexnet.data.splits import name_hashes, refuse_trained
-from chexnet.errors import CheckpointError
+from chexnet.data.splits import name_hashes, refuse_trained, unseen
+from chexnet.errors import CheckpointError, LeakError
 from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, load_weights
@@ -60,11 +60,12 @@ def open_holdout(
     labels: str = "auto",
     packs: Path | None = None,
     allow_leak: bool = False,
+    clean: bool = False,
 ) -> Holdout:
     """Open a weights file and the part of a data folder that it is to be scored on.
 
-    On the data it was trained on, the division is that of its training; on other data it is the
-    official one where there are lists, else patient-wise.
+    On the data it was trained on, the division is that of its training; on other data, and for
+    every network from elsewhere, it is the official one where there are lists, else patient-wise.
 
     Args:
         data: folder that holds `images_001` and the table.
@@ -73,43 +74,66 @@ def open_holdout(
         labels: `auto`, `2017` or `v2020`.
         packs: folder of packs.
         allow_leak: score images or patients of the training all the same; stamped.
+        clean: leave out the images of which it has seen the image or the patient.
 
     Raises:
-        ChexnetError: no weights, no data, or the network was trained on these images or patients.
+        ChexnetError: no weights, no data, or the network was trained on these images or patients
+            (with `clean`: on all of them).
     """
     model, metadata = load_weights(weights)
-    trained = metadata.provenance
-    try:
-        images, patients = (trained[f"trained_{of}"].numpy() for of in ("images", "patients"))
-        trained_data = trained["data"]
-    except (KeyError, AttributeError) as error:
+    hashes = metadata.trained_hashes
+    if hashes is None:
         raise CheckpointError(
             f"{weights} does not say what it was trained on, so it cannot be scored honestly."
-        ) from error
+        )
+    trained_data = metadata.provenance.get("data", {})
     folder = read_folder(data, labels)
     fold = trained_data.get("fold")
-    same_data = np.isin(name_hashes(folder.table["image"]), images).any()
+    same_data = bool(trained_data) and np.isin(name_hashes(folder.table["image"]), hashes[0]).any()
     datamodule = open_datamodule(
         folder,
         metadata.preprocessing,
         split=trained_data["split"] if same_data else "auto",
-        seed=trained_data["split_seed"],
+        seed=trained_data.get("split_seed", 0),
         fold=tuple(fold) if fold and same_data else None,
         allow_leak=allow_leak,
         packs=packs,
     )
+    rows = datamodule.rows(part)
+    kept = None
+    if clean:
+        kept = unseen(folder.table, rows, *hashes)
+        if len(rows) and not len(kept):
+            raise LeakError(
+                f"None of the {len(rows):,} images of the {part} part is clean: these weights have "
+                f"seen each, or another image of its patient.{_about(metadata)}"
+            )
+        datamodule = datamodule.only(part, kept)
+
+    def advice() -> str:
+        rest = len(unseen(folder.table, rows, *hashes))
+        offer = f" --clean scores the {rest:,} images of patients that it has not seen."
+        return (offer if rest else "") + _about(metadata)
+
     leaky = refuse_trained(
-        folder.table, datamodule.rows(part), images, patients, allow_leak=allow_leak
+        folder.table, datamodule.rows(part), *hashes, allow_leak=allow_leak, advice=advice
     )
     facts = ScoringFacts.of_data(
         datamodule.facts,
         leaky=bool(datamodule.split.leaky or leaky or (same_data and trained_data["leaky"])),
         part=part,
-        weights=WeightsFacts(
-            file=weights.name,
-            trained_on=trained_data["table"],
-            train_fingerprint=trained_data["fingerprints"]["train"],
-            **{key: trained[key] for key in ("epoch", "origin", "date", "code")},
-        ),
+        weights=WeightsFacts.of(weights.name, metadata),
+        clean_of=len(rows) if clean else None,
     )
     return Holdout(model, metadata, datamodule, part, facts)
+
+
+def _about(metadata: Metadata) -> str:
+    """What is known of the training list of a network from elsewhere."""
+    seen = metadata.seen
+    if not seen or "data" in metadata.provenance:
+        return ""
+    how = "confirmed" if seen.get("confirmed") else "unconfirmed"
+    also = " and ".join(seen.get("also", ()))
+    more = f" {also} are made of its images and count as seen too." if also else ""
+    return f" Its training list: {seen['title']}, {how}. {seen.get('note', '')}{more}"

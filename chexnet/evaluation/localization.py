@@ -26,20 +26,15 @@ from scipy import ndimage
 from chexnet.data.datasets import AnyDataSet, batch_loader, open_data_set
 from chexnet.data.nih import FRAME, read_boxes
 from chexnet.errors import DataError
+from chexnet.evaluation.heat_regions import SIDE, Point, component_box, peak
 from chexnet.evaluation.holdout import Holdout
 from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
-from chexnet.overlay import enlarge
 from chexnet.transforms import Preprocessing, normalise
 
-SIDE = 256
-"""Pixels a side to which a map is resized; the pixel's centre is the point that counts."""
 OVERLAPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Least IoU or IoBB of a hit, as in Wang et al. 2017."""
-COMPONENT = 0.5  # of the map's maximum
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -105,25 +100,6 @@ def boxed_findings(
         BoxedFinding(image, patients[image], label, corners[rows])
         for (image, label), rows in groups.items()
     ]
-
-
-def peak(heat: np.ndarray) -> Point | None:
-    """Where the enlarged map is greatest, (x, y) in [0, 1]; None where nothing is above 0."""
-    if not (heat > 0).any():
-        return None
-    row, column = np.unravel_index(np.argmax(whole := enlarge(heat, (SIDE, SIDE))), whole.shape)
-    return (column + 0.5) / SIDE, (row + 0.5) / SIDE
-
-
-def component_box(heat: np.ndarray) -> np.ndarray | None:
-    """The box (4,) round the largest component of a map (h, w); None where nothing is above 0."""
-    if not (heat > 0).any():
-        return None
-    whole = enlarge(heat, (SIDE, SIDE))
-    marked, _ = ndimage.label(whole >= COMPONENT * whole.max())
-    largest = np.argmax(np.bincount(marked.ravel())[1:])
-    rows, columns = ndimage.find_objects(marked)[largest]
-    return np.array([columns.start, rows.start, columns.stop, rows.stop]) / SIDE
 
 
 def centre_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:

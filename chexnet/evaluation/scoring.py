@@ -109,6 +109,11 @@ class Scored:
     table: pd.DataFrame
     chosen: ValidationChoices | None = None
 
+    @property
+    def stamps(self) -> list[str]:
+        """What the figures of a network from elsewhere must not be shown without."""
+        return self.facts.stamps(calibrated=self.chosen is not None)
+
 
 def score_weights(
     data: Path,
@@ -121,6 +126,7 @@ def score_weights(
     batch_size: int = 32,
     workers: int = -1,
     allow_leak: bool = False,
+    clean: bool = False,
     flip: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
@@ -136,13 +142,16 @@ def score_weights(
         batch_size: images at once on each process.
         workers: processes that read; -1 chooses.
         allow_leak: score images or patients of the training all the same; stamped.
+        clean: score only images of which it has seen neither the image nor the patient.
         flip: average over the picture and its mirror image.
         on_progress: called with images done and in all.
 
     Raises:
         ChexnetError: no weights, no data, or the network was trained on these images or patients.
     """
-    holdout = open_holdout(data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak)
+    holdout = open_holdout(
+        data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak, clean=clean
+    )
     chosen = distributed.pick_device(device)
     data_set = holdout.data_set
     with distributed.process_group(chosen):
@@ -169,7 +178,7 @@ def score_networks(
     """Run one network, or average the probabilities of several.
 
     With several networks, or mirrored pictures, calibration and thresholds are chosen anew, on the
-    validation part scored in the same way.
+    validation part scored in the same way; one network alone keeps what its file has.
 
     Args:
         data: see `score_weights`; so are part, flip and the options.
@@ -183,7 +192,7 @@ def score_networks(
     """
     scored = [score_weights(data, w, part, flip=flip, **options) for w in weights]
     found = _average(scored)
-    if found.chosen or part == "all":
+    if found.chosen or part == "all" or (len(scored) == 1 and not flip):
         return found
     if part == "test" and len({str(one.facts.fold) for one in scored}) > 1:
         note = "Networks of several folds share no validation image: nothing is calibrated."
@@ -191,7 +200,11 @@ def score_networks(
     if part == "val":
         val = found
     else:
-        val = _average([score_weights(data, w, "val", flip=flip, **options) for w in weights])
+        try:
+            val = _average([score_weights(data, w, "val", flip=flip, **options) for w in weights])
+        except LeakError:  # a network from elsewhere, trained on this validation part
+            note = "The networks have seen the validation part: nothing is calibrated."
+            return replace(found, notes=[*found.notes, note])
     source = f"{len(val.scores.images):,} validation images, scored in the same way"
     return replace(found, chosen=fit_on(val.scores, source))
 

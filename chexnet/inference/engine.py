@@ -170,12 +170,13 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         ExportError: they cannot be exported, or could not the last time.
         OSError: the weights or the cache cannot be read or written.
     """
-    folder = platformdirs.user_cache_path("chexnet") / "onnx"
+    folder = export_place("").parent
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         sweep(folder)
         mark = file_digest(weights)
-        place, refused = (folder / f"{mark}-{VERSION}{end}" for end in (".onnx", ".refused"))
+        place = export_place(mark)
+        refused = place.with_suffix(".refused")
         if refused.exists():
             raise ExportError(refused.read_text(encoding="utf-8"))
         if place.exists():
@@ -197,6 +198,11 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         for old in sorted(folder.glob("*.onnx"), key=_used)[:-KEPT]:
             old.unlink(missing_ok=True)
         return OnnxEngine(place)
+
+
+def export_place(mark: str) -> Path:
+    """Where the export of the weights with this `file_digest` lies in the user's cache."""
+    return platformdirs.user_cache_path("chexnet") / "onnx" / f"{mark}-{VERSION}.onnx"
 
 
 def file_digest(weights: Path) -> str:

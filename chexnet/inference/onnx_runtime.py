@@ -6,6 +6,7 @@ Shapes: B batch, D classes, h w cells.
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,8 @@ VERSION = 2
 """1 gave heatmaps, cut off at 0; 2 gives signed contributions, and the bias."""
 FORMATS = (f"chexnet onnx {VERSION}", f"chexnet onnx {VERSION + 1}")
 """The second where the preprocessing has a filter or a square that an older release passes over."""
-CARRIED = ("trust", "mean_contributions")
-"""Further fields of `Metadata` that a reader of heatmaps needs."""
+CARRIED = ("trust", "mean_contributions", "validation_scores")
+"""Further fields of `Metadata` that a page needs: of heatmaps, and of its curves."""
 
 
 class OnnxEngine:
@@ -130,8 +131,11 @@ def cores() -> int:
 
 def _carried(metadata: Metadata) -> dict[str, object]:
     found = {name: getattr(metadata, name) for name in CARRIED}
-    return {
-        name: value.tolist() if hasattr(value, "tolist") else value
-        for name, value in found.items()
-        if value is not None
-    }
+    return {name: _listed(value) for name, value in found.items() if value is not None}
+
+
+def _listed(value: Any) -> Any:
+    """Arrays and tensors, wherever they stand in dicts, as lists."""
+    if isinstance(value, dict):
+        return {name: _listed(one) for name, one in value.items()}
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -25,6 +25,10 @@ from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels
 
 BEST = "best_chexnet_params.pth"
+BETTER_THAN_STARTER = (
+    "The starter weights are often wrong on real radiographs. With a network connection: "
+)
+"""A command that names a published network follows."""
 STARTER = Path(__file__).parents[2] / "weights" / "starter.pth"
 
 
@@ -124,6 +128,7 @@ class Predictor:
         methods: heatmap methods that it has.
         classes: labels in the network's order.
         bias: label to the classifier's bias, in logits. It is no base rate.
+        is_starter: whether these are the weights that come with the project.
         calibrations: label to calibration; empty where the weights file has none.
         thresholds: label to the calibrated probability at which validation was best (Youden),
             None where validation had too few such images.
@@ -144,6 +149,7 @@ class Predictor:
         self._weights = weights
         self._engine = open_engine(weights, device, engine, on_export)
         self._mark = file_digest(weights)
+        self.is_starter = STARTER.exists() and weights.samefile(STARTER)
         self._second: TorchEngine | None = None
         self._loading = threading.Lock()
         self.methods = (CLOSED_FORM,) if weights.suffix == ".onnx" else METHODS

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
@@ -62,7 +63,11 @@ def weights_path(
         return path
     from chexnet.networks.registry import find_network
 
-    return imported(find_network(text, registry), offline=offline, on_progress=on_progress)
+    try:
+        network = find_network(text, registry)
+    except ConfigError as error:
+        raise ConfigError(f"Found no file {text!r}. {error}") from error
+    return imported(network, offline=offline, on_progress=on_progress)
 
 
 def is_name(text: str) -> bool:
@@ -233,15 +238,25 @@ def _ask(
     except FetchError:
         raise
     except Exception as error:  # each of the three packages has its own kinds, of many bases
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise FetchError(
-            f"{network.name} could not be fetched from {network.source}: {reason} "
+            f"{network.name} could not be fetched from {network.source}: {_reason(error)}. "
             "Without a network, fetch the file elsewhere: python -m scripts.weights import FILE"
         ) from error
     raise ConfigError(
         f"{network.name}: found source {network.source!r}, expected hub:OWNER/NAME, drive:ID or "
         "https://..."
     )
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost failure of a connection in a few words, else the first words of the error."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, socket.gaierror | ConnectionError | TimeoutError):
+            return f"no connection ({inner.strerror or inner})"
+        inner = inner.__cause__ or inner.__context__
+    return text[:200].rstrip(".")
 
 
 def _from_hub(

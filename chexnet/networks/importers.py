@@ -26,6 +26,8 @@ from chexnet.networks.registry import LAYOUTS, PublishedNetwork, load_registry
 from chexnet.networks.tensors import read_tensors
 from chexnet.transforms import Preprocessing
 
+VERSION = 1
+"""Rises when the same file would become another weights file, so that a cache makes it anew."""
 NIH14 = (
     "Atelectasis Cardiomegaly Effusion Infiltration Mass Nodule Pneumonia Pneumothorax "
     "Consolidation Edema Emphysema Fibrosis Pleural_Thickening Hernia"
@@ -344,7 +346,8 @@ def _agree(file: Path, order: Sequence[str], stated: Any) -> None:
 
 def _model(file: Path, found: _Found, order: Sequence[str]) -> tuple[DenseNet121, list[int]]:
     """The network with the rows of those outputs that are classes of ours."""
-    whole = DenseNet121(len(order))
+    with torch.device("meta"):  # names, shapes and types alone
+        whole = DenseNet121(len(order))
     _compare(file, found, whole.state_dict())
     state = dict(found.tensors)
     if found.layout == "torchxrayvision":

@@ -14,6 +14,7 @@ import pickletools
 import re
 import sys
 import time
+from _compat_pickle import IMPORT_MAPPING
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -170,11 +171,13 @@ _DATA = re.compile(
     r"|torch\.nn\.backends\.thnn\._get_thnn_function_backend"
 )
 """What a checkpoint may ask for without looking hostile, beside classes of other packages."""
+# With the names of Python 2, in which pickles up to protocol 2 are written.
+_PYTHON = sys.stdlib_module_names | {name.split(".")[0] for name in IMPORT_MAPPING}
 _CLASS = re.compile(r"[\w.]+\._*[A-Z]\w*")
 
 
 def _refuse_call(name: str) -> None:
-    own = name.split(".")[0] in {*sys.stdlib_module_names, "__builtin__", "copy_reg"}
+    own = name.split(".")[0] in _PYTHON
     if not _DATA.fullmatch(name) and (own or not _CLASS.fullmatch(name)):
         raise Refused(f"it asks to call {shown(name)}, which no weights need")
 

@@ -61,8 +61,9 @@ KNOWN_LISTS = {
             {"training part": "lists_2017_training", "validation part": "lists_2017_validation"},
             True,
             "The lists that arnoweng/CheXNet publishes; zoogzog/chexnet and jrzech use the same. "
-            "ChestMNIST has the same counts; its names were not compared. The lists are not NIH's "
-            "official ones: most official test images are in them.",
+            "ChestMNIST has the same counts; its names were not compared. They are not NIH's "
+            "official lists: 20,383 of the 25,596 official test images are in their training and "
+            "validation part.",
         ),
         KnownList(
             "torchxrayvision-nih",

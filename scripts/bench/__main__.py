@@ -7,7 +7,7 @@ import typer
 
 from demo.security import ADMITTED
 from scripts.bench.rows import Group, Skipped, measure, table
-from scripts.cli import Out, new_app, run
+from scripts.cli import Out, named_weights, new_app, run
 
 app = new_app()
 
@@ -18,7 +18,10 @@ def bench(
         Path | None, typer.Option(help="Folder with 1024x1024 PNGs; without it, phantoms.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Weights that explain and answer; without it, random ones.")
+        Path | None,
+        typer.Option(
+            help="Weights that explain and answer; without it, random ones.", callback=named_weights
+        ),
     ] = None,
     out: Out = Path("runs/bench"),
     only: Annotated[

@@ -1,6 +1,7 @@
 """Which weights the demo opens when nobody says."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,39 @@ def test_the_banner_says_what_a_real_radiograph_may_expect():
     assert "On 108 real radiographs that it never saw, its mean AUROC was 0.73" in told
     assert "lies above 0.5 for Edema, Mass; for the other findings" in told
     assert "was not measured" in rendering.header("s.pth", card_of(1234, 2645))
+
+
+def test_beside_the_starter_weights_stands_what_opens_a_published_network(trained, tmp_path):
+    line = "With a network connection: <code>make demo WEIGHTS=medmae-mae</code>"
+    copied = tmp_path / "starter.pth"
+    copied.write_bytes((trained / command.BEST).read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "STARTER", copied)
+        starter = command.Predictor(copied, "cpu", "torch")
+        other = command.Predictor(trained / command.BEST, "cpu", "torch")
+    assert starter.is_starter
+    assert not other.is_starter
+    assert line in rendering.model_tab(starter)
+    assert "medmae" not in rendering.model_tab(other)
+
+
+def test_the_demo_takes_a_name_and_says_how_far_it_is(monkeypatch, capsys, tmp_path):
+    from chexnet.networks import fetch
+    from demo import __main__ as demo
+
+    def fetched(text, *, on_progress):
+        for done in (0, 1, 50, 51, 100):
+            on_progress("fetching", done, 100)
+        on_progress("importing", 0, None)
+        return tmp_path / text
+
+    monkeypatch.setattr(fetch, "weights_path", fetched)
+    assert demo._named(Path("medmae-mae")) == tmp_path / "medmae-mae"
+    assert capsys.readouterr().err.splitlines() == [
+        "medmae-mae fetching",
+        "medmae-mae fetching 50 %",
+        "medmae-mae fetching 100 %",
+        "medmae-mae importing",
+    ]
+    for path in (Path("runs/x"), Path("w.pth"), tmp_path / "medmae-mae"):
+        assert demo._named(path) == path

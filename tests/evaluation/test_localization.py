@@ -4,15 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.evaluation.heat_regions import SIDE, component_box, peak
 from chexnet.evaluation.localization import (
-    SIDE,
     BoxedFinding,
     average_boxes,
     boxed_findings,
     centre_points,
-    component_box,
     most_boxed_points,
-    peak,
     pointing,
 )
 from chexnet.evaluation.localization_summary import (

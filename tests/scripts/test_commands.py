@@ -18,6 +18,9 @@ from tests.conftest import ROOT, rows_of
 COMMANDS = (
     "bench",
     "compare",
+    "doctor",
+    "doctor",
+    "download",
     "eval",
     "export",
     "gate",

@@ -11,6 +11,7 @@ from chexnet.config import TrainConfig
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split
 from chexnet.errors import ConfigError
+from chexnet.evaluation.facts import NOT_CALIBRATED, RECONSTRUCTED, TEST_CHOSEN
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.report.history import COLUMNS, NAME, note_scoring, read_record
 from chexnet.evaluation.scoring import score_networks, score_weights
@@ -18,6 +19,7 @@ from chexnet.model import build, load_weights, save_weights
 from chexnet.phantom.dataset import draw_phantoms
 from chexnet.training.loop import fit
 from tests.conftest import rows_of
+from tests.standins import as_imported, seen_of
 
 
 @pytest.fixture
@@ -96,6 +98,35 @@ def test_a_record_that_is_none_is_not_written_over(tmp_path):
     with pytest.raises(Exception, match="no record"):
         note_scoring(tmp_path, dict.fromkeys(COLUMNS, "x"))
     assert (tmp_path / NAME).read_text() == "my,notes\n1,2\n"
+
+
+def test_the_clean_rest_is_scored_and_stamped_wherever_it_is_shown(
+    phantoms, weights, tmp_path, refused, shown
+):
+    """A network from elsewhere that has seen a third of the test part's patients."""
+    opened = open_holdout(phantoms, weights, "test").datamodule
+    table = opened.folder.table.iloc[opened.rows("test")]
+    dirty = table[table["patient"].isin(sorted(set(table["patient"]))[::3])]
+    path = as_imported(
+        weights, tmp_path / "w.pth", seen_of(dirty, confirmed=False), chosen_on="test list"
+    )
+    options = ("--data", phantoms, "--weights", path, "--out", tmp_path, "--device", "cpu")
+    options = (*options, "--replicates", 0, "--workers", 0)
+    assert f"--clean scores the {len(table) - len(dirty)} images" in refused("eval", *options)
+    printed = shown("eval", *options, "--clean", "--report")
+    count = f"{len(table) - len(dirty)} of {len(table)} images"
+    assert count in printed
+    metrics = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
+    assert metrics["images"] == len(table) - len(dirty)
+    assert metrics["facts"]["clean_of"] == len(table)
+    assert metrics["stamps"] == [TEST_CHOSEN, RECONSTRUCTED, NOT_CALIBRATED]
+    page = (tmp_path / "eval-test" / "report.html").read_text()
+    card = (tmp_path / "eval-test" / "model_card.md").read_text()
+    for stamp in metrics["stamps"]:
+        assert all(stamp in text for text in (printed, page, card))
+    assert count in page
+    assert "most probable" not in page
+    assert "a score of its own" in card
 
 
 # --- CSVs alone ------------------------------------------------------------------------------

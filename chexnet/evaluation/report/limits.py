@@ -51,6 +51,13 @@ def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
             "Only a file of predictions was scored. What its network was trained on, and how often "
             "it was tried on these images, nobody can tell from it."
         )
+    if facts.clean_of is not None:
+        here = (facts.images or {}).get(facts.part, 0)
+        said.append(
+            f"Only the clean rest was scored: {here:,} of {facts.clean_of:,} images of the "
+            f"{facts.part} part, those of which the network has seen neither image nor patient. It "
+            "is another sample than the part: figures of the two are not comparable."
+        )
     said += _selected(facts)
     rare = [name for name, one in _intervals(assessment).items() if not one.known]
     if rare:

@@ -27,7 +27,7 @@ from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.bootstrap import smallest_shown
 from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.experts import TITLES
-from chexnet.evaluation.facts import ScoringFacts
+from chexnet.evaluation.facts import STAMPS, ScoringFacts
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
@@ -167,6 +167,10 @@ def _said(
         **{key: getattr(facts, key) for key in ("part", "phantoms", "weights", "predictions")},
         "made": made,
         "told": facts_text(facts),
+        "stamps": {
+            name: STAMPS[name] for name in facts.stamps(calibrated=assessment.chosen is not None)
+        },
+        "answer": "probability" if assessment.chosen else "score",
         "rows": [*_flat(facts.as_dict()), *_flat(made or {}, "made")],
         "notes": notes,
         "record": record,

@@ -8,7 +8,7 @@ import numpy as np
 
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.bootstrap import Interval, Intervals, read_interval, smallest_shown
-from chexnet.evaluation.facts import Facts, ScoringFacts
+from chexnet.evaluation.facts import STAMPS, Facts, ScoringFacts
 from chexnet.evaluation.thresholds import MEASURES, RULES
 from chexnet.labels import FINDINGS, spoken
 
@@ -73,7 +73,13 @@ def facts_text(facts: Facts | Mapping[str, Any]) -> str:
         sentences.append(f"Labels: {about.table} ({about.label_version}).")
     counts = ", ".join(f"{part} {count:,}" for part, count in (about.images or {}).items())
     sentences.append(f"Split: {about.split}" + (f" ({counts})." if counts else "."))
-    if about.weights:
+    if about.weights and about.weights.imported:
+        weights = about.weights
+        sentences.append(
+            f"Weights: {weights.file}, from elsewhere ({weights.origin}); trained on: "
+            f"{weights.trained_on}."
+        )
+    elif about.weights:
         weights = about.weights
         sentences.append(
             f"Weights: {weights.file}, {weights.epoch} epochs on {weights.trained_on} "
@@ -86,7 +92,17 @@ def facts_text(facts: Facts | Mapping[str, Any]) -> str:
         sentences.append("Averaged over each picture and its mirror image.")
     if about.part:
         sentences.append(f"Scored: {about.part}.")
+    if about.clean_of is not None:
+        sentences.append(
+            f"The clean rest of it: {(about.images or {}).get(about.part, 0):,} of "
+            f"{about.clean_of:,} images, of which neither image nor patient was seen."
+        )
     return " ".join(sentences)
+
+
+def stamps_text(stamps: Sequence[str]) -> str:
+    """What the figures must not be shown without, see `STAMPS`; one line each."""
+    return "\n".join(f"[{stamp}] {STAMPS[stamp]}" for stamp in stamps)
 
 
 def validation_text(summary: "Summary") -> str:
@@ -212,7 +228,8 @@ def _calibration(found: "Assessment") -> str:
     if not found.chosen:
         return (
             "Calibration and thresholds: none. They are chosen on validation images, and here are "
-            "none; for a CSV, --validation names the CSV of its validation images."
+            "none; for a CSV, --validation names the CSV of its validation images; for a network "
+            "from elsewhere, python -m scripts.weights calibrate."
         )
     lines = [
         f"Calibration, chosen on {found.chosen.source}:",

@@ -1,0 +1,128 @@
+"""A data folder in NIH's layout: images, table, lists, boxes, packs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from chexnet.errors import DataError
+from scripts.doctor.finding import Finding, note, wrong
+
+
+def data_folder(root: Path, packs: Path) -> Iterator[Finding]:
+    """All that is known of a folder without decoding its images."""
+    from chexnet.data.archives import by_hand
+    from chexnet.data.nih import BOXES, LISTS, read_boxes, read_folder, read_lists
+
+    if not root.is_dir():
+        yield wrong("Data", f"there is no folder {root}", "Pass --data the folder with images_001.")
+        return
+    for part in sorted(root.glob(".*.part")):
+        name = part.name.strip(".").removesuffix(".tar.gz.part")
+        yield note("Download", f"{name} is fetched in part", f"python -m scripts.download {root}")
+    fetch = f"Fetch it by hand from {by_hand()}, into {root}."
+    try:
+        folder = read_folder(root, need_images=False)
+    except DataError as error:
+        yield wrong("Table", str(error), fetch)
+        return
+    names = set(folder.table["image"])
+    known = {"2017": "NIH's of 2017", "v2020": "NIH's of 2020"}
+    kind = known.get(folder.version, "neither of NIH's two whole tables")
+    patients = folder.table["patient"].nunique()
+    yield Finding(
+        "Table", f"{folder.table_name}: {len(names):,} images, {patients:,} patients; {kind}"
+    )
+    yield from _images(root, len(folder.paths), len(names), whole=folder.version in known)
+    try:
+        lists = read_lists(root)
+    except DataError as error:
+        yield wrong("Lists", str(error), fetch)
+    else:
+        if lists is None:
+            text = "none; patients are divided 70/10/20 instead of as NIH does"
+            yield note("Lists", text, f"Fetch {', '.join(LISTS.values())} from {by_hand()}.")
+        else:
+            yield _lists(lists, names)
+    if (root / BOXES).is_file():
+        try:
+            boxes = read_boxes(root)
+        except DataError as error:
+            yield wrong("Boxes", str(error), fetch)
+        else:
+            yield Finding("Boxes", f"{len(boxes):,} on {boxes['image'].nunique():,} images")
+    else:
+        yield note("Boxes", "none; scripts.localize needs them", fetch)
+    yield from _packs(root, packs, folder.paths)
+
+
+def _images(root: Path, here: int, named: int, *, whole: bool) -> Iterator[Finding]:
+    from chexnet.data.archives import known_archives
+
+    text = f"{here:,} of the {named:,} in the table are here"
+    if not here:
+        advice = (
+            f"python -m scripts.download {root}" if whole else "Put them into images_001/images."
+        )
+        yield wrong("Images", text, advice)
+        return
+    if here == named or not whole:
+        yield Finding("Images", text)
+        return
+    short = {}
+    for part in known_archives():
+        found = len(list((root / part.name / "images").glob("*.png")))
+        if found != part.images:
+            short[part.number] = f"{part.name} ({found:,} of {part.images:,})"
+    numbers = " ".join(map(str, short))
+    yield note(
+        "Images",
+        f"{text}; not whole: {', '.join(short.values())}",
+        f"A part is enough. For all: python -m scripts.download {root} --parts {numbers}",
+    )
+
+
+def _lists(lists: dict[str, frozenset[str]], names: set[str]) -> Finding:
+    from chexnet.data.nih import LISTS
+
+    advice = f"Fetch {' and '.join(LISTS.values())} again from NIH."
+    both = lists["train_val"] & lists["test"]
+    strange = (lists["train_val"] | lists["test"]) - names
+    counts = ", ".join(f"{part} {len(found):,}" for part, found in lists.items())
+    if both:
+        return wrong("Lists", f"{len(both):,} images stand in both ({min(both)} ...)", advice)
+    patients = [{name.partition("_")[0] for name in found} for found in lists.values()]
+    if shared := patients[0] & patients[1]:
+        return wrong("Lists", f"{len(shared):,} patients stand in both", advice)
+    if strange and len(strange) == len(lists["train_val"] | lists["test"]):
+        return wrong("Lists", "they name no image of the table", advice)
+    if strange:
+        return note("Lists", f"{counts}; {len(strange):,} of them are not in the table")
+    return Finding("Lists", f"{counts}; no patient in both")
+
+
+def _packs(root: Path, packs: Path, paths: dict[str, Path]) -> Iterator[Finding]:
+    from chexnet.data.pack import Pack, pack_folder
+    from chexnet.transforms import Preprocessing
+
+    make = f"python -m scripts.prepare --data {root}"
+    usual = Preprocessing()
+    place = pack_folder(packs, root, usual)
+    mark = place.name.rpartition("-crop")[0]
+    others = sorted(path.name for path in packs.glob(f"{mark}-*") if path != place)
+    if others:
+        yield Finding("Packs", f"of other sizes: {', '.join(others)}")
+    if not place.is_dir():
+        if not others:
+            yield note("Packs", f"none in {packs}; training decodes every epoch without", make)
+        return
+    try:
+        pack = Pack(place, usual)
+    except DataError as error:
+        yield wrong("Packs", str(error), f"Remove {place}, then {make}")
+        return
+    if pack.stale(paths):
+        yield wrong("Packs", f"{place}: images have changed since", f"Remove it, then {make}")
+    elif missing := pack.missing(paths):
+        yield note("Packs", f"{place}: {missing:,} images are not packed yet", make)
+    else:
+        unreadable = len(pack.unreadable(paths))
+        yield Finding("Packs", f"{place}: {len(pack.names):,} images, {unreadable} unreadable")

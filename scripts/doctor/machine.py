@@ -1,0 +1,184 @@
+"""The machine and what is installed on it."""
+
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import platformdirs
+from packaging.requirements import Requirement
+
+from scripts.doctor.finding import Finding, note, wrong
+
+ROOT = Path(__file__).parents[2]
+TESTS = "# What the tests need"
+"""The line of requirements.txt from which on packages are for the tests alone."""
+OPTIONAL = (
+    "grad-cam",
+    "pylibjpeg-libjpeg",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "httpx",
+    "tenacity",
+)
+OPTIONAL += ("huggingface_hub", "pooch", "gdown", "safetensors")
+"""Without which everything works but what they are for."""
+INSTALL = "python -m pip install -r requirements.txt"
+PORTS = range(7860, 7960)
+"""Of which the demo takes the first that is free."""
+ENOUGH_MEMORY = 2 << 30
+ENOUGH_DISK = 2 << 30
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.version_info < (3, 11, 4):  # tarfile has no filters before
+        yield note("Python", found, "scripts.download needs 3.11.4: make PYTHON=python3.12 ...")
+    else:
+        yield Finding("Python", found)
+
+
+def packages(pins: Path = ROOT / "requirements.txt") -> Iterator[Finding]:
+    """What is installed, against the pins."""
+    needed, _, for_tests = pins.read_text(encoding="utf-8").partition(TESTS)
+    for_tests = for_tests.partition("\n")[2]  # the rest of that line
+    missing, other, count = _differences(needed)
+    name = "Packages"
+    lost = [one for one in missing if one.name not in OPTIONAL]
+    if lost:
+        yield wrong(name, f"missing: {_names(lost)}", INSTALL)
+    if other:
+        found = ", ".join(f"{one.name} {version(one.name)} (pinned: {_pin(one)})" for one in other)
+        yield wrong(name, f"other versions: {found}", INSTALL)
+    if optional := [one for one in missing if one.name in OPTIONAL]:
+        yield note(name, f"optional ones are missing: {_names(optional)}", INSTALL)
+    if not lost and not other:
+        yield Finding(name, f"{count - len(missing)} as pinned in {pins.name}")
+    missing, other, _ = _differences(for_tests)
+    if missing or other:
+        yield note(name, f"for the tests alone, missing or other: {_names(missing + other)}")
+
+
+def processors() -> Iterator[Finding]:
+    """Cores and GPU."""
+    from chexnet.inference.onnx_runtime import cores
+
+    yield Finding("Cores", f"{cores()} of {os.cpu_count()}")
+    import torch
+
+    if torch.cuda.is_available():
+        name, memory = (
+            torch.cuda.get_device_name(),
+            torch.cuda.get_device_properties(0).total_memory,
+        )
+        answer = (
+            (torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")).sum().item()
+        )
+        text = f"{name}, {memory / 2**30:.0f} GiB, {torch.cuda.device_count()} in all"
+        if answer == 64**3:
+            yield Finding("GPU", text)
+        else:
+            yield wrong("GPU", f"{text}: computes wrong", "Update the driver; else --device cpu.")
+    elif shutil.which("nvidia-smi"):
+        yield wrong(
+            "GPU",
+            f"nvidia-smi is here, and torch {torch.__version__} finds no GPU",
+            "Install a torch for CUDA (pytorch.org), or a newer driver.",
+        )
+    else:
+        yield Finding("GPU", "none; the CPU answers and trains")
+
+
+def memory() -> Iterator[Finding]:
+    """Main memory that is there at all."""
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        yield note("Memory", "this system does not say")
+        return
+    text = f"{found / 2**30:.1f} GiB"
+    if found < ENOUGH_MEMORY:
+        yield wrong("Memory", text, "The demo and training need 2 GiB.")
+    else:
+        yield Finding("Memory", text)
+
+
+def disk(folders: list[Path]) -> Iterator[Finding]:
+    """Room where we write."""
+    for folder in dict.fromkeys(path.resolve() for path in folders):
+        free = shutil.disk_usage(folder).free
+        text = f"{free / 2**30:.1f} GiB free in {folder}"
+        if free < ENOUGH_DISK:
+            yield wrong("Disk", text, "Free some space: runs and packs need 2 GiB and more.")
+        else:
+            yield Finding("Disk", text)
+
+
+def cache() -> Iterator[Finding]:
+    """The folder of exported and of published networks."""
+    folder = platformdirs.user_cache_path("chexnet")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        yield wrong(
+            "Cache",
+            f"{folder}: {error.strerror or error}",
+            "Make it writable, or set XDG_CACHE_HOME to a folder that is.",
+        )
+        return
+    exports = len(list((folder / "onnx").glob("*.onnx")))
+    networks = sorted(path.parent.name for path in (folder / "networks").glob("*/fetched.json"))
+    kept = f"{exports} exports, published networks: {', '.join(networks) or 'none'}"
+    yield Finding("Cache", f"{folder} can be written ({kept})")
+
+
+def port() -> Iterator[Finding]:
+    """One that the demo can listen at."""
+    for number in PORTS:
+        with socket.socket() as probe:
+            if os.name == "posix":  # as servers do: a port that was closed just now is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                continue
+        text = f"{number} is free" + (f" ({PORTS[0]} is taken)" if number != PORTS[0] else "")
+        yield Finding("Port", text)
+        return
+    yield wrong(
+        "Port", f"none of {PORTS[0]} to {PORTS[-1]} is free", "Pass the demo another --port."
+    )
+
+
+def _differences(text: str) -> tuple[list[Requirement], list[Requirement], int]:
+    """What a list of pins misses, what is there in another version, and how many it names."""
+    missing, other, count = [], [], 0
+    for line in text.splitlines():
+        line = line.partition("#")[0].strip()
+        if not line:
+            continue
+        one, count = Requirement(line), count + 1
+        try:
+            # A build's own mark, as in 2.15.0+cpu, is no other version.
+            if not one.specifier.contains(version(one.name), prereleases=True):
+                other.append(one)
+        except PackageNotFoundError:
+            missing.append(one)
+    return missing, other, count
+
+
+def _names(found: list[Requirement]) -> str:
+    return ", ".join(one.name for one in found)
+
+
+def _pin(one: Requirement) -> str:
+    return str(one.specifier).removeprefix("==")

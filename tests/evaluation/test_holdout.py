@@ -1,0 +1,154 @@
+"""Which images a network may be scored on: the guard, the clean rest, networks from elsewhere."""
+
+import numpy as np
+import pytest
+
+from chexnet.data.nih import read_folder
+from chexnet.data.splits import name_hashes, unseen
+from chexnet.errors import LeakError
+from chexnet.evaluation.facts import (
+    NOT_CALIBRATED,
+    RECONSTRUCTED,
+    STAMPS,
+    TEST_CHOSEN,
+    UNKNOWN_LIST,
+    WeightsFacts,
+)
+from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.report.limits import limits
+from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.scoring import score_networks
+from chexnet.metadata import Metadata
+from chexnet.networks.training_lists import seen_by
+from chexnet.transforms import Preprocessing
+from tests.conftest import rows_of
+from tests.standins import as_imported, rows_seen, seen_of
+
+QUICK = {"device": "cpu", "workers": 0}
+
+
+@pytest.fixture
+def weights(trained):
+    return trained / "best_chexnet_params.pth"
+
+
+def test_neither_seen_images_nor_other_images_of_their_patients_are_clean(make_folder):
+    table = read_folder(make_folder(rows_of(6, 3))).table
+    first = name_hashes(table["image"][:1]), name_hashes(table["patient"][3:4])
+    rows = [17, 0, 3, 5, 1]  # the seen image, two of a seen patient, two others; in any order
+    assert unseen(table, rows, *first).tolist() == [17, 1]
+    everything = name_hashes(table["image"]), name_hashes(table["patient"])
+    assert unseen(table, rows, *everything).tolist() == []
+
+
+def test_a_network_from_elsewhere_is_scored_on_the_official_lists(phantoms, weights, tmp_path):
+    seen = rows_seen(phantoms, "train", "val")
+    holdout = open_holdout(phantoms, as_imported(weights, tmp_path / "w.pth", seen), "test")
+    own = open_holdout(phantoms, weights, "test")
+    assert holdout.facts.split == "official"
+    assert np.array_equal(holdout.datamodule.rows("test"), own.datamodule.rows("test"))
+    assert not holdout.facts.leaky
+    assert "trained on: somebody's list, confirmed" in facts_text(holdout.facts)
+    assert "epoch" not in holdout.facts.as_dict()["weights"]
+
+
+def test_without_lists_it_is_scored_on_a_split_by_patient(make_folder, weights, tmp_path):
+    root = make_folder(rows_of(30, 2))
+    path = as_imported(weights, tmp_path / "w.pth", seen_by("torchxrayvision-nih"))
+    holdout = open_holdout(root, path, "test", clean=True)
+    assert holdout.facts.split == "patient"
+    assert "torchxrayvision's NIH list, unconfirmed" in facts_text(holdout.facts)
+    assert holdout.facts.stamps(calibrated=False) == [RECONSTRUCTED, NOT_CALIBRATED]
+
+
+@pytest.fixture
+def contaminated(phantoms, weights, tmp_path):
+    """A network that has seen half of the patients of the official test part, and their number."""
+    opened = open_holdout(phantoms, weights, "test").datamodule
+    table = opened.folder.table.iloc[opened.rows("test")]
+    patients = sorted(set(table["patient"]))[::2]
+    dirty = table[table["patient"].isin(patients)]
+    half = as_imported(weights, tmp_path / "half.pth", seen_of(dirty), chosen_on="test list")
+    return half, len(table), len(dirty)
+
+
+def test_the_guard_refuses_and_offers_the_clean_rest(phantoms, contaminated):
+    path, whole, dirty = contaminated
+    with pytest.raises(LeakError) as told:
+        open_holdout(phantoms, path, "test")
+    assert f"trained on {dirty:,} of these {whole:,} images" in str(told.value)
+    assert f"--clean scores the {whole - dirty:,} images" in str(told.value)
+    assert "somebody's list, confirmed. Somebody made it." in str(told.value)
+
+
+@pytest.mark.parametrize("part", ["test", "all"])
+def test_the_clean_rest_is_what_neither_image_nor_patient_was_seen_of(phantoms, contaminated, part):
+    path, whole, dirty = contaminated
+    holdout = open_holdout(phantoms, path, part, clean=True)
+    folder = holdout.datamodule.folder
+    total = whole if part == "test" else len(folder.paths)
+    assert len(holdout.data_set.images) == total - dirty
+    assert not holdout.facts.leaky
+    assert holdout.facts.clean_of == total
+    text = facts_text(holdout.facts)
+    assert f"{total - dirty:,} of {total:,} images, of which neither" in text
+
+
+def test_where_nothing_is_clean_it_says_so_and_why(phantoms, weights, tmp_path):
+    everything = rows_seen(phantoms, "train", "val", "test", confirmed=False, whole=True)
+    path = as_imported(weights, tmp_path / "w.pth", everything)
+    with pytest.raises(LeakError, match=r"is clean: .* somebody's list, unconfirmed"):
+        open_holdout(phantoms, path, "test", clean=True)
+    with pytest.raises(LeakError) as told:
+        open_holdout(phantoms, path, "test")
+    assert "--clean" not in str(told.value)
+
+
+def test_an_unknown_list_says_that_rsna_and_siim_count_as_seen_too(make_folder, weights, tmp_path):
+    path = as_imported(weights, tmp_path / "w.pth", seen_by("unknown"))
+    with pytest.raises(LeakError, match=r"RSNA .* and SIIM.* count as seen too"):
+        open_holdout(make_folder(rows_of(9, 1)), path, "test")
+
+
+def test_a_network_of_ours_has_a_clean_rest_as_well(phantoms, weights):
+    whole = open_holdout(phantoms, weights, "all", clean=True)
+    parts = [open_holdout(phantoms, weights, part).data_set.images for part in ("val", "test")]
+    assert sorted(whole.data_set.images) == sorted(name for part in parts for name in part)
+    assert whole.facts.stamps(calibrated=False) == []
+
+
+def test_each_stamp_stands_for_something_that_the_file_says():
+    def stamps(seen, **provenance):
+        return WeightsFacts.of("w", Metadata({}, Preprocessing(), provenance, seen=seen)).stamps
+
+    assert stamps(seen_by("official-train-val"), chosen_on="test list") == (TEST_CHOSEN,)
+    assert stamps(seen_by("lists-2017"), chosen_on="not stated") == ()
+    assert stamps(seen_by("torchxrayvision-nih")) == (RECONSTRUCTED,)
+    assert stamps(seen_by("torchxrayvision-all")) == (UNKNOWN_LIST,)
+    assert stamps(None) == (UNKNOWN_LIST,)
+    assert all(meaning.endswith(".") for meaning in STAMPS.values())
+
+
+def test_one_network_without_calibration_stays_so_and_several_say_why(
+    phantoms, weights, contaminated, tmp_path
+):
+    """Its validation part is no place to choose anything when it has seen it."""
+    seen = rows_seen(phantoms, "train", "val")
+    path = as_imported(weights, tmp_path / "seen.pth", seen)
+    alone = score_networks(phantoms, [path], "test", **QUICK)
+    assert alone.chosen is None
+    assert alone.stamps == [NOT_CALIBRATED]
+    both = score_networks(phantoms, [path, weights], "test", **QUICK)
+    assert both.chosen is None
+    assert "have seen the validation part" in both.notes[-1]
+
+
+def test_limits_name_the_clean_rest(phantoms, contaminated):
+    from chexnet.evaluation.assessment import assess
+
+    path, whole, dirty = contaminated
+    scored = score_networks(phantoms, [path], "test", clean=True, **QUICK)
+    found = assess(scored.scores, scored.table, scored.chosen, replicates=0)
+    said = " ".join(limits(found, scored.facts))
+    assert f"{whole - dirty:,} of {whole:,} images of the test part" in said
+    assert scored.stamps == [TEST_CHOSEN, NOT_CALIBRATED]

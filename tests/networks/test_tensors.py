@@ -1,0 +1,367 @@
+"""The reader of foreign files: no code, no class, no more memory or time than a file is worth."""
+
+import collections
+import functools
+import io
+import operator
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chexnet.errors import CheckpointError
+from chexnet.networks import pickles
+from chexnet.networks.pickles import Placeholder
+from chexnet.networks.tensors import read_tensors
+from tests.conftest import ROOT
+from tests.test_checkpoint import _Runs, _zip, hostile_files
+
+PROTO = b"\x80\x02"
+
+
+def text(value: str) -> bytes:
+    """A string's operation."""
+    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def stream(first: bytes) -> bytes:
+    """The head of the container of before torch 1.6, and one pickle behind it."""
+    heads = (119547037146038801333356, 1001, {"little_endian": True, "type_sizes": {}})
+    return b"".join(pickle.dumps(one, 2) for one in heads) + first
+
+
+def tensor_pickle(count: int, offset: int, size: tuple, stride: tuple, kind="Float") -> bytes:
+    """A tensor whose description is given; the storage is "0"."""
+
+    def numbers(values: tuple) -> bytes:
+        return b"(" + b"".join(b"\x8a\x08" + struct.pack("<q", n) for n in values) + b"t"
+
+    storage = b"(" + text("storage") + b"ctorch\n" + f"{kind}Storage\n".encode()
+    storage += text("0") + text("cpu") + b"\x8a\x08" + struct.pack("<q", count) + b"tQ"
+    parts = storage + b"\x8a\x08" + struct.pack("<q", offset) + numbers(size) + numbers(stride)
+    call = b"ctorch._utils\n_rebuild_tensor_v2\n(" + parts + b"\x89)tR"
+    return PROTO + b"}" + text("w") + call + b"s."
+
+
+def code_files(folder: Path, mark: Path) -> list[Path]:
+    """Every way in which a pickle can ask for a call, in both containers."""
+    touch, shell = f"open({str(mark)!r}, 'w').close()", f"touch {mark}"
+    system = b"cposix\nsystem\n"
+    argument = text(shell)
+    by_hand = {
+        "reduce": system + argument + b"\x85R.",
+        "stack_global": text("posix") + text("system") + b"\x93" + argument + b"\x85R.",
+        "inst": b"(" + argument + b"iposix\nsystem\n.",
+        "obj": b"(" + system + argument + b"o.",
+        "newobj": system + argument + b"\x85\x81.",
+        "newobj_ex": system + argument + b"\x85}\x92.",
+        "build": b"cbuiltins\nexec\n)R}" + text("__setstate__") + system + b"s" + b"b.",
+        "ext1": b"\x82\x01" + argument + b"\x85R.",
+        "ext4": b"\x84\x01\0\0\0" + argument + b"\x85R.",
+        "dotted": text("builtins") + text("eval.__call__") + b"\x93" + text(touch) + b"\x85R.",
+        "import": b"cbuiltins\n__import__\n" + text("antigravity") + b"\x85R.",
+        "hub": b"ctorch.hub\nload\n" + text("evil/repo") + text("x") + b"\x86R.",
+        "load": b"ctorch.storage\n_load_from_bytes\n" + text("x") + b"\x85R.",
+        "reconstructor": b"ccopyreg\n_reconstructor\n"
+        b"csubprocess\nPopen\ncbuiltins\nobject\nN\x87R.",
+        "of a type": b"ctorch._tensor\n_rebuild_from_type_v2\n("
+        + system
+        + b"ctorch\nTensor\n"
+        + argument
+        + b"\x85}tR"
+        + system
+        + argument
+        + b"\x85R.",
+        "persistent": b"(" + text("module") + system + argument + b"NtQ" + argument + b"\x85R.",
+    }
+    objects = {
+        "partial": functools.partial(os.system, shell),
+        "caller": _Runs(operator.methodcaller("system", shell), os),
+        "attrgetter": operator.attrgetter("__class__.__bases__"),
+        "popen": _Runs(subprocess.Popen, ["touch", str(mark)]),
+        "beside": {"state_dict": {"w": torch.zeros(2)}, "args": _Runs(os.system, shell)},
+        "default": collections.defaultdict(functools.partial(os.system, shell)),
+        "key": {_Runs(os.system, shell): 1},
+    }
+    made = []
+    for name, code in by_hand.items():
+        made.append(folder / f"{name}.pth")
+        _zip(made[-1], PROTO + code)
+        made.append(folder / f"{name}-stream.pth")
+        made[-1].write_bytes(stream(PROTO + code))
+    for name, value in objects.items():
+        for legacy in (False, True):
+            made.append(folder / f"{name}-{legacy}.pth")
+            try:
+                torch.save(value, made[-1], _use_new_zipfile_serialization=not legacy)
+            except (pickle.PicklingError, TypeError, AttributeError):  # a module as an argument
+                made.pop().unlink(missing_ok=True)
+    return made
+
+
+WATCHED = """
+import sys, time
+from pathlib import Path
+from chexnet.errors import CheckpointError
+from chexnet.networks.tensors import read_tensors
+import encodings.cp437  # zipfile imports it at the first archive
+happened = []
+def watch(event, arguments):
+    if event in ("os.system", "subprocess.Popen", "exec", "compile", "pickle.find_class",
+                 "import", "os.exec", "os.mkdir", "os.remove", "socket.connect", "ctypes.dlopen"):
+        happened.append((event, str(arguments)[:80]))
+    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        happened.append((event, str(arguments)))
+sys.addaudithook(watch)
+for path in map(Path, sys.argv[1:]):
+    happened.clear()
+    begun = time.perf_counter()
+    try:
+        read_tensors(path)
+        outcome = "READ"
+    except CheckpointError as error:
+        outcome = "refused " + str(error).replace(str(path), "")
+    print(path.name, f"{time.perf_counter() - begun:.2f}", outcome, happened or "nothing", sep="|")
+import resource
+print("peak|", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_no_file_runs_code_imports_a_class_or_opens_a_file(tmp_path):
+    """Watched from within by an audit hook, and by a mark that the code would leave."""
+    mark = tmp_path / "ran"
+    (tmp_path / "old").mkdir()
+    files = code_files(tmp_path, mark) + hostile_files(tmp_path / "old", mark)
+    assert len(files) > 45
+    command = [sys.executable, "-c", WATCHED, *map(str, files)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    *lines, peak = done.stdout.splitlines()
+    assert len(lines) == len(files)
+    for line in lines:
+        name, seconds, outcome, happened = line.split("|")
+        assert outcome.startswith("refused"), line
+        assert happened == "nothing", line
+        assert float(seconds) < 20, line  # measured: at most 2; a shared machine can be slow
+        assert len(outcome) < 400, name
+    assert not mark.exists()
+    assert int(peak.split("|")[1]) < 1500, peak  # MB; torch itself takes 400 to 600
+
+
+def test_what_is_refused_is_named(tmp_path):
+    torch.save({"w": torch.ones(1), "x": _Runs(os.system, "true")}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"asks to call posix\.system, which no weights need"):
+        read_tensors(tmp_path / "w.pth")
+
+
+# --- tensors ---------------------------------------------------------------------------------
+
+
+def every_kind() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    whole = torch.randn(6, 4)
+    kinds = (torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16)
+    made = {str(kind): (10 * whole).to(kind) for kind in (*kinds, torch.int8, torch.uint8)}
+    return made | {
+        "bool": whole > 0,
+        "view": whole[2:5, 1:3],
+        "transposed": whole.t(),
+        "same storage": whole,
+        "empty": torch.zeros(0, 3),
+        "scalar": torch.tensor(2.5),
+        "parameter": torch.nn.Parameter(whole.clone()),
+    }
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"])
+def test_every_tensor_is_what_torch_reads(tmp_path, zipped):
+    expected = every_kind()
+    content = {"t": expected, "list": [1, (2.5, None, True)], "s": {1, 2}, "size": torch.Size([3])}
+    torch.save(content, tmp_path / "w", _use_new_zipfile_serialization=zipped)
+    found = read_tensors(tmp_path / "w")
+    assert (found["list"], found["s"], found["size"]) == ([1, (2.5, None, True)], {1, 2}, (3,))
+    assert list(found["t"]) == list(expected)
+    for name, tensor in expected.items():
+        assert found["t"][name].dtype == tensor.dtype, name
+        assert torch.equal(found["t"][name], tensor), name
+
+
+@pytest.mark.parametrize("protocol", [1, 2, 3, 4, 5])  # torch cannot read its own of 0
+def test_every_protocol_of_pickle_is_read(tmp_path, protocol):
+    content = {"w": torch.arange(5.0), "n": [-1, 300, 2**40, 1.5, b"bytes", "text", {1}, ()]}
+    torch.save(content, tmp_path / "w", pickle_protocol=protocol)
+    found = read_tensors(tmp_path / "w")
+    assert torch.equal(found["w"], content["w"])
+    assert found["n"] == content["n"]
+
+
+def test_an_object_becomes_a_placeholder_with_its_state(tmp_path):
+    torch.save({"m": torch.nn.Linear(2, 1), "d": np.float64(2)}, tmp_path / "w")
+    found = read_tensors(tmp_path / "w")
+    module = found["m"]
+    assert type(module) is Placeholder
+    assert module.name == "torch.nn.modules.linear.Linear"
+    assert module.state["in_features"] == 2
+    assert module.state["_parameters"]["weight"].shape == (1, 2)
+    assert type(found["d"]) is Placeholder
+
+
+OUTSIDE = {
+    "behind the end": (4, 1, (4,), (1,)),
+    "a stride too long": (4, 0, (2, 2), (3, 1)),
+    "an offset before the start": (4, -1, (2,), (1,)),
+    "a stride backwards": (4, 3, (4,), (-1,)),
+    "a size below zero": (4, 0, (-4,), (1,)),
+    "larger than what is stored": (4, 0, (250_000_000_000,), (0,)),
+    "a product that overflows": (4, 0, (2**40, 2**40), (0, 0)),
+    "a size and no stride": (4, 0, (2, 2), (1,)),
+    "too many dimensions": (4, 0, (1,) * 9, (1,) * 9),
+    "an offset far away": (4, 2**62, (1,), (1,)),
+    "another length of the storage": (5, 0, (4,), (1,)),
+    "a length below zero": (-1, 0, (0,), (1,)),
+}
+
+
+@pytest.mark.parametrize("told", OUTSIDE.values(), ids=OUTSIDE)
+def test_a_tensor_outside_of_its_storage_is_refused(tmp_path, told):
+    numbers = np.arange(4, dtype="<f4").tobytes()
+    _zip(tmp_path / "w", tensor_pickle(*told), extra=[("archive/data/0", numbers)])
+    with pytest.raises(CheckpointError, match=r"is refused: |cannot be read"):
+        read_tensors(tmp_path / "w")
+    _zip(tmp_path / "w", tensor_pickle(4, 1, (3,), (1,)), extra=[("archive/data/0", numbers)])
+    assert read_tensors(tmp_path / "w")["w"].tolist() == [1, 2, 3]
+
+
+def test_storages_that_a_stream_does_not_hold_take_no_memory(tmp_path):
+    told = tensor_pickle(10**12, 0, (1,), (1,))
+    (tmp_path / "w").write_bytes(stream(told) + pickle.dumps(["0"], 2) + struct.pack("<q", 10**12))
+    with pytest.raises(CheckpointError, match="claim more than the file holds"):
+        read_tensors(tmp_path / "w")
+
+
+def nested(count: int) -> bytes:
+    return PROTO + b"]" * count + b"a" * (count - 1) + b"."
+
+
+COSTLY = {
+    "deep": lambda: nested(70),
+    "deep tuples as a key": lambda: PROTO + b"})" + b"\x85" * 100 + b"Ns.",
+    "two of two of two": lambda: PROTO + b"]" + b"2\x86" * 40 + b".",
+    "a key of a million digits": lambda: PROTO + b"}\x8b" + struct.pack("<i", 10**6)
+    + b"\1" * 10**6 + b"Ns.",
+    "many values": lambda: PROTO + b"(" + b"N" * 1_100_000 + b"l.",
+    "a frame of an exabyte": lambda: b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"N",
+    "a string of 2 GB": lambda: b"\x80\x04\x8d" + struct.pack("<Q", 2 << 30) + b"a.",
+    "the last place of the memo": lambda: PROTO + b"Nr\xff\xff\xff\xff" + b"j\xfe\xff\xff\xff.",
+    "nothing on the stack": lambda: PROTO + b"0000.",
+    "no end": lambda: PROTO + b"N",
+    "a line without an end": lambda: PROTO + b"S'" + b"a" * 10**6,
+    "attributes of a list": lambda: PROTO + b"]cos\nsystem\n" + text("x") + b"\x85Rb.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", COSTLY.values(), ids=COSTLY)
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"])
+def test_costly_pickles_are_refused(tmp_path, make, zipped):
+    if zipped:
+        _zip(tmp_path / "w", make())
+    else:
+        (tmp_path / "w").write_bytes(stream(make()))
+    with pytest.raises(CheckpointError, match=r"is refused|cannot be read"):
+        read_tensors(tmp_path / "w")
+
+
+def test_a_large_place_in_the_memo_reserves_nothing(tmp_path):
+    _zip(tmp_path / "w", PROTO + b"]r\xff\xff\xff\xffj\xff\xff\xff\xff.")
+    with pytest.raises(CheckpointError, match="middle of a value"):
+        read_tensors(tmp_path / "w")
+
+
+def test_the_clock_ends_what_counts_alone_would_not(tmp_path, monkeypatch):
+    _zip(tmp_path / "w", PROTO + b"(" + b"N" * 5_000 + b"l.")
+    assert len(read_tensors(tmp_path / "w")) == 5_000
+    monkeypatch.setattr(pickles, "MAX_SECONDS", -1.0)
+    with pytest.raises(CheckpointError, match="takes more than"):
+        read_tensors(tmp_path / "w")
+
+
+def archive(**kinds: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for name, data in kinds.items():
+            made.writestr(f"a/{name.replace('_', '.')}", data)
+    return buffer.getvalue()
+
+
+ARCHIVES = {
+    "too many files": lambda: archive(
+        data_pkl=PROTO + b"N.", **{f"x{n}": b"" for n in range(100_001)}
+    ),
+    "not of torch": lambda: archive(data=b"N."),
+    "the other byte order": lambda: archive(data_pkl=PROTO + b"N.", byteorder=b"big"),
+    "cut short": lambda: archive(data_pkl=PROTO + b"N.")[:-30],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_archives_that_torch_never_writes_are_refused(tmp_path):
+    for name, make in ARCHIVES.items():
+        (tmp_path / "w").write_bytes(make())
+        with pytest.raises(CheckpointError, match=r"is refused|cannot be read"):
+            read_tensors(tmp_path / "w")
+        assert name
+    with zipfile.ZipFile(tmp_path / "w", "w") as made:  # two files of one name
+        for data in (PROTO + b"N.", PROTO + b"}."):
+            made.writestr("a/data.pkl", data)
+    with pytest.raises(CheckpointError, match="two of one name"):
+        read_tensors(tmp_path / "w")
+
+
+# --- safetensors -----------------------------------------------------------------------------
+
+
+def safetensors_file(header: bytes, data: bytes) -> bytes:
+    return struct.pack("<Q", len(header)) + header + data
+
+
+BROKEN = {
+    "longer than the file": (b'{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', 12),
+    "bytes behind the tensors": (b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', 16),
+    "a shape that is too large": (b'{"w":{"dtype":"F32","shape":[9],"data_offsets":[0,16]}}', 16),
+    "a shape that overflows": (
+        b'{"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,16]}}', 16,
+    ),
+    "a hole": (
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+        b'"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}', 12,
+    ),
+    "no JSON": (b"{]]", 8),
+    "a list": (b"{}[]", 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "length"), BROKEN.values(), ids=BROKEN)
+def test_safetensors_whose_sizes_do_not_fit_are_refused(tmp_path, header, length):
+    (tmp_path / "w").write_bytes(safetensors_file(header, bytes(length)))
+    with pytest.raises(CheckpointError, match=r"is refused|cannot be read"):
+        read_tensors(tmp_path / "w")
+
+
+def test_safetensors_are_read_as_the_package_does(tmp_path):
+    from safetensors.torch import save_file
+
+    whole = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}
+    save_file(whole, tmp_path / "w")
+    found = read_tensors(tmp_path / "w")
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+    damaged = bytearray((tmp_path / "w").read_bytes())
+    (tmp_path / "w").write_bytes(damaged[:-1])
+    with pytest.raises(CheckpointError, match="end elsewhere than the file"):
+        read_tensors(tmp_path / "w")
