@@ -229,12 +229,14 @@ def _finish(
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import as_dict, assess
     from chexnet.evaluation.expert_figures import as_dict as experts_dict
+    from chexnet.evaluation.label_tables import as_dict as both_dict
+    from chexnet.evaluation.label_tables import both_tables
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.protocols import as_dict as protocols_dict
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.report.tables import assessment_text, facts_text, stamps_text
+    from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
@@ -258,8 +260,11 @@ def _finish(
     content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
     if scored.stamps:
         content["stamps"] = scored.stamps
+    by_both = None
     if both_labels:
-        content["labels"] = _both(scored, data, replicates, seed)
+        by_both = both_tables(scored.scores, data, replicates=replicates, seed=seed)
+        print(f"\n{both_text(by_both)}")
+        content["labels"] = both_dict(by_both)
     protocols = _protocols(scored, found, data, weights, replicates, seed)
     if protocols:
         content["protocols"] = protocols_dict(protocols)
@@ -285,7 +290,7 @@ def _finish(
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        beside = {"experts": by_experts, "protocols": protocols}
+        beside = {"experts": by_experts, "protocols": protocols, "both": by_both}
         write_report(scored, found, results, record if weights else None, report(), **beside)
         written += ", report.html, model_card.md"
     print(f"\nWritten to {results}: {written}")
@@ -372,27 +377,6 @@ def _prevalence(shares: Sequence[str]) -> dict[str, float]:
                 f"{', '.join(LABELS[:3])} ... with one, as in Mass=0.05."
             )
         found |= {name: share} if name else dict.fromkeys(LABELS, share)
-    return found
-
-
-def _both(scored: "Scored", data: Path, replicates: int, seed: int) -> dict[str, Any]:
-    """Each of NIH's two tables, on the same images and answers."""
-    from chexnet.data.nih import TABLES, read_folder
-    from chexnet.evaluation.predictions import relabelled
-    from chexnet.evaluation.report.tables import evaluation_text
-    from chexnet.evaluation.summary import as_dict, summarise
-
-    tables = {version: read_folder(data, version, need_images=False) for version in TABLES}
-    compared = relabelled(scored.scores, {name: one.table for name, one in tables.items()})
-    print(
-        f"\nLabels that differ between NIH's two tables: {compared.differing:,} of "
-        f"{len(compared.images):,} images."
-    )
-    found: dict[str, Any] = {"images_that_differ": compared.differing}
-    for version, scores in compared.scores.items():
-        summary = summarise(scores, replicates=replicates, seed=seed)
-        print(f"\n{tables[version].table_name}:\n{evaluation_text(summary)}")
-        found[version] = as_dict(summary)
     return found
 
 

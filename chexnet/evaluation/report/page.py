@@ -29,6 +29,7 @@ from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.experts import TITLES
 from chexnet.evaluation.facts import STAMPS, ScoringFacts
 from chexnet.evaluation.holdout import Holdout
+from chexnet.evaluation.label_tables import BothTables, told
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.protocols import ProtocolFigures
@@ -73,6 +74,7 @@ def report_html(
     places: WrongPlaces | None = None,
     experts: Sequence[ExpertFigures] = (),
     protocols: Sequence[ProtocolFigures] = (),
+    both: BothTables | None = None,
 ) -> str:
     """Write the page.
 
@@ -87,6 +89,7 @@ def report_html(
         places: see `wrong_places`; None where there were no boxes or no maps.
         experts: see `score_experts`.
         protocols: see `protocol_figures`; published values stand beside these figures.
+        both: see `both_tables`; None where figures by one table were asked for.
 
     Returns:
         HTML, of some MB with pictures.
@@ -111,6 +114,8 @@ def report_html(
             experts=experts,
             expert_titles=TITLES,
             protocols=protocols,
+            both=both,
+            both_told=told(both) if both else [],
             comparisons=comparisons(protocols, facts.leaky),
             tables=with_reasons(protocols, facts.leaky),
             place_pictures=[
@@ -305,6 +310,7 @@ def write_report(
     *,
     experts: Sequence[ExpertFigures] = (),
     protocols: Sequence[ProtocolFigures] = (),
+    both: BothTables | None = None,
 ) -> None:
     """Write report.html and model_card.md into `folder`."""
     places = None
@@ -329,6 +335,7 @@ def write_report(
         places=places,
         experts=experts,
         protocols=protocols,
+        both=both,
     )
     card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     write_text(folder / "report.html", page)

@@ -15,6 +15,7 @@ from chexnet.labels import FINDINGS, spoken
 if TYPE_CHECKING:  # they import torch and pandas, which a page that only formats does without
     from chexnet.evaluation.assessment import Assessment
     from chexnet.evaluation.comparison import Difference
+    from chexnet.evaluation.label_tables import BothTables
     from chexnet.evaluation.localization_summary import BoxFigures
     from chexnet.evaluation.summary import Summary
 
@@ -199,6 +200,16 @@ def assessment_text(found: "Assessment", stamp: str = "") -> str:
         parts.append(_operating(found))
     parts.append(_subgroups(found))
     return "\n\n".join(part for part in parts if part)
+
+
+def both_text(found: "BothTables") -> str:
+    """What differs between NIH's two tables, and the figures by each of them."""
+    from chexnet.evaluation.label_tables import told
+
+    parts = ["\n".join(told(found))]
+    for version, summary in found.summaries.items():
+        parts.append(f"{found.files[version]}:\n{evaluation_text(summary)}")
+    return "\n\n".join(parts)
 
 
 def comparison_text(found: "dict[str, Difference]") -> str:
