@@ -16,7 +16,7 @@ from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch
 from chexnet.model import DenseNet121
 from chexnet.training.augmentation import augment, draw_parameters
-from chexnet.training.optim import averaged, learning_rate, make_optimizer
+from chexnet.training.optim import MovingAverage, learning_rate, make_optimizer
 from chexnet.transforms import Preprocessing, normalise
 
 
@@ -59,7 +59,7 @@ class TrainStep:
         self.model = model.to(device).to(memory_format=torch.channels_last)
         if device.type == "cuda" and distributed.world() > 1 and not config.freeze_bn:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
-        self.average = averaged(self.model, config.ema_decay) if config.ema_decay else None
+        self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.optimizer = make_optimizer(self.model, config)
         self._parallel: nn.parallel.DistributedDataParallel | None = None
         if distributed.world() > 1:
@@ -78,7 +78,7 @@ class TrainStep:
         return {
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
-            "average": dict(self.average.state_dict()) if self.average else None,
+            "average": self.average.state_dict() if self.average else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class TrainStep:
         """Give every rank the BatchNorm statistics of rank 0, before scoring."""
         distributed.broadcast_buffers(self.model)
         if self.average:
-            distributed.broadcast_buffers(self.average)
+            distributed.broadcast_buffers(self.average.module)
 
     def begin_epoch(self) -> None:
         """Put the network into training mode."""
@@ -142,7 +142,7 @@ class TrainStep:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
-            self.average.update_parameters(self.model)
+            self.average.update()
         return loss
 
     def _inputs(self, images: torch.Tensor, indices: torch.Tensor, epoch: int) -> torch.Tensor:
