@@ -11,10 +11,17 @@ from chexnet.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over all parameters; its fused form on CUDA."""
-    fused = next(model.parameters()).is_cuda
+    """AdamW over all parameters; its fused form on CUDA.
+
+    Args:
+        model: on its device.
+        config: resolved, so that its device is known.
+    """
     return torch.optim.AdamW(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=fused
+        model.parameters(),
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        fused=config.device == "cuda",
     )
 
 

@@ -1,10 +1,12 @@
 """What a training step does on a GPU, seen without one.
 
-The tensors are torch's fake ones: they are on "cuda", have shapes and no numbers. Reading one on
-the host raises, and a mode sees every copy.
+The network and all that it computes are on torch's `meta` device: they have shapes and no numbers.
+Reading one of them on the host raises, as reading from a GPU would wait, and a mode sees every
+copy. The kernels of CUDA itself, and the fused AdamW, are not seen.
 """
 
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 
@@ -12,50 +14,58 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from chexnet.config import TrainConfig
 from chexnet.model import DenseNet121
-from chexnet.training.loop import READ_EVERY
+from chexnet.training import step as training_step
+from chexnet.training.optim import make_optimizer
 from chexnet.training.step import TrainStep, rank_shares, resolved, set_up_cuda, synchronises
 from chexnet.transforms import Preprocessing
 
-# Copying a fake network (for the average) looks at its address.
-pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
-
-GPU = torch.device("cuda", 0)
+GPU, NOWHERE = torch.device("cuda", 0), torch.device("meta")
 CLASSES = 15
 
 
 class Copies(TorchDispatchMode):
-    """Notes what is copied between host and GPU, and what is read."""
+    """Notes what is copied to the device, and whether it waits; what is read from there."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.to_gpu: list[bool] = []  # whether each did not block
-        self.to_host: list[str] = []
-        self.types: set[tuple[str, torch.dtype]] = set()
+        self.waits: list[bool] = []
+        self.read: list[str] = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        name, made = function.overloadpacket.__name__, function(*args, **kwargs)
-        if name in ("_to_copy", "copy_"):
-            given = args[0] if name == "_to_copy" else args[1]
-            waits = not (kwargs.get("non_blocking") or (name == "copy_" and args[2:] == (True,)))
-            if (given.device.type, made.device.type) == ("cpu", "cuda"):
-                self.to_gpu.append(not waits)
-            if (given.device.type, made.device.type) == ("cuda", "cpu"):
-                self.to_host.append(name)
-        if name in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal"):
-            self.to_host += [name] * (args[0].device.type == "cuda")
-        if name in ("convolution", "addmm", "mm"):
-            self.types.add((name, made.dtype))
+        kwargs, name = kwargs or {}, function.overloadpacket.__name__
+        given = args[1] if name == "copy_" else args[0] if args else None
+        if isinstance(given, torch.Tensor) and given.device == NOWHERE:
+            to_host = name == "_to_copy" and kwargs.get("device") == torch.device("cpu")
+            if to_host or name in ("_local_scalar_dense", "nonzero", "equal"):
+                self.read.append(name)
+        made = function(*args, **kwargs)
+        if name in ("_to_copy", "copy_") and given.device.type == "cpu" and made.device == NOWHERE:
+            waits = args[2:] != (True,) if name == "copy_" else not kwargs.get("non_blocking")
+            self.waits.append(waits)
         return made
 
 
+class Autocast(contextlib.AbstractContextManager):
+    """Stands where torch.autocast does, which does not know `meta`; knows whether it is on."""
+
+    inside: list[bool] = []
+
+    def __init__(self, device: str, dtype: object = None, enabled: bool = True) -> None:
+        self.enabled = enabled
+
+    def __enter__(self) -> None:
+        self.inside.append(self.enabled)
+
+    def __exit__(self, *exception: object) -> None:
+        self.inside.pop()
+
+
 class Ranks(nn.Module):
-    """Stands where DistributedDataParallel does: what it sends is none of the host's business."""
+    """Stands where DistributedDataParallel does."""
 
     def __init__(self, module: nn.Module, **options: object) -> None:
         super().__init__()
@@ -66,89 +76,98 @@ class Ranks(nn.Module):
         return self.module(images)
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """A pretended GPU that computes in bfloat16."""
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: True)
-    monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
-    monkeypatch.setattr(nn.Module, "to", lambda self, *_, **__: self)  # made there in any case
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
-    monkeypatch.setattr(torch.backends.cudnn, "enabled", False)  # it would ask the card
-    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        yield
-
-
 def be_rank(rank: int, world: int, monkeypatch) -> None:
     for name, value in (("RANK", rank), ("WORLD_SIZE", world), ("LOCAL_RANK", rank)):
         monkeypatch.setenv(name, str(value))
 
 
-def step_on_gpu(monkeypatch, **options: object) -> TrainStep:
-    config = TrainConfig(
-        data=Path("nih"), size=64, **{"augment": "strong", "ema_decay": 0.999, **options}
+@pytest.fixture
+def step_on_gpu(monkeypatch):
+    """A step whose network has no numbers, set up as on a GPU with bfloat16."""
+    monkeypatch.setattr(torch, "autocast", Autocast)
+    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    as_on_gpu = {"bf16": "on", "device": "auto"}  # not cuda: the fused AdamW refuses `meta`
+    monkeypatch.setattr(
+        training_step, "resolved", lambda config, _: dataclasses.replace(config, **as_on_gpu)
     )
-    with torch.device(GPU):
-        model = DenseNet121(CLASSES)
-    taken = TrainStep(model, config, Preprocessing(size=64), GPU)
-    taken.begin_epoch()
 
-    def backward(self: torch.Tensor) -> None:
-        """Autograd's engine wants a real device; the gradients have the shapes of the weights."""
-        assert not torch.is_autocast_enabled("cuda")
-        for weight in model.parameters():
-            weight.grad = torch.zeros_like(weight)
+    def make(**options: object) -> TrainStep:
+        options = {"augment": "strong", "ema_decay": 0.999, **options}
+        config = TrainConfig(data=Path("nih"), size=64, **options)
+        with NOWHERE:
+            model = DenseNet121(CLASSES)
+        taken = TrainStep(model, config, Preprocessing(size=64), NOWHERE)
+        taken.begin_epoch()
+        return taken
 
-    monkeypatch.setattr(torch.Tensor, "backward", backward)
-    return taken
+    return make
 
 
 def host_batch(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What the loader gives a rank: real tensors on the host."""
+    """What the loader gives a rank, on the host."""
     images = np.zeros((count, 1, 64, 64), np.uint8)
     arrays = (images, np.zeros((count, CLASSES), np.float32), np.arange(count))
     return tuple(map(torch.from_numpy, arrays))
 
 
-@pytest.fixture
-def batches():
-    """Made before the tensors turn fake; by number of images."""
-    return {count: host_batch(count) for count in (1, 4, 8)}
-
-
 @pytest.mark.parametrize(
-    ("rank", "world", "whole", "mine"), [(0, 1, 8, 8), (0, 2, 8, 4), (1, 2, 8, 4), (1, 2, 1, 1)]
+    ("rank", "world", "whole", "mine"), [(0, 1, 4, 4), (1, 2, 4, 2), (1, 2, 1, 1)]
 )
 def test_a_step_neither_waits_for_the_gpu_nor_reads_from_it(
-    batches, gpu, monkeypatch, rank, world, whole, mine
+    step_on_gpu, monkeypatch, rank, world, whole, mine
 ):
     """Average and augmentation on; also where a rank has no image of its own."""
     be_rank(rank, world, monkeypatch)
-    taken = step_on_gpu(monkeypatch, batch_size=80)
-    assert taken.optimizer.param_groups[0]["fused"]
+    taken = step_on_gpu(batch_size=80)
+    batch = host_batch(mine)
+    for _ in range(2):  # the average copies first, then averages
+        with Copies() as seen:
+            loss = taken(batch, whole, 0, 0.0)
+        assert len(seen.waits) >= 2 + (whole > 1)  # images, labels, augmentation's parameters
+        assert not any(seen.waits), "a copy to the GPU waits"
+        assert seen.read == []
+        assert loss.device == NOWHERE
+    assert taken.average.count == 2
+
+
+def test_the_trace_sees_what_waits():
+    """The trap is set: each of these would make a GPU wait."""
+    there = torch.zeros(2, device=NOWHERE)
     with Copies() as seen:
-        losses = [taken(batches[mine], whole, 0, 0.0) for _ in range(3)]
-        with pytest.raises((RuntimeError, DynamicOutputShapeException)):
-            torch.stack(losses).tolist()  # the one reading, once in READ_EVERY steps
-    assert READ_EVERY == 20
-    assert len(seen.to_gpu) >= 6
-    assert all(seen.to_gpu), "a copy to the GPU waits"
-    assert seen.to_host == ["_local_scalar_dense"] * len(seen.to_host)
-    assert {loss.device.type for loss in losses} == {"cuda"}
+        torch.zeros(2).to(NOWHERE)
+        there.copy_(torch.zeros(2))
+        torch.zeros(2).to(NOWHERE, non_blocking=True)
+        there.copy_(torch.zeros(2), non_blocking=True)
+        for read in (there[0].item, there.cpu, lambda: torch.equal(there, there)):
+            with contextlib.suppress(RuntimeError, NotImplementedError):
+                read()
+    assert seen.waits == [True, True, False, False]
+    assert len(seen.read) == 3
 
 
-def test_convolutions_are_in_bfloat16_and_the_head_is_in_float32(batches, gpu, monkeypatch):
-    taken = step_on_gpu(monkeypatch, batch_size=8)
-    with Copies() as seen:
-        taken(batches[8], 8, 0, 0.0)
-    assert ("convolution", torch.bfloat16) in seen.types
-    assert ("convolution", torch.float32) not in seen.types
-    assert {kind for name, kind in seen.types if name in ("mm", "addmm")} == {torch.float32}
+def test_the_backward_pass_runs_outside_autocast(step_on_gpu, monkeypatch):
+    """The forward pass within it; the head's gradient would be rounded to bfloat16."""
+    seen, inner = [], torch.Tensor.backward
+    monkeypatch.setattr(
+        torch.Tensor, "backward", lambda self: (seen.append(list(Autocast.inside)), inner(self))
+    )
+    taken = step_on_gpu(batch_size=8)
+    taken.model.features.register_forward_hook(lambda *_: seen.append(list(Autocast.inside)))
+    taken(host_batch(8), 8, 0, 0.0)
+    assert seen == [[True], []]
 
 
-def test_ddp_sends_no_buffers_in_a_step(gpu, monkeypatch):
+def test_ddp_sends_no_buffers_in_a_step(step_on_gpu, monkeypatch):
     be_rank(0, 2, monkeypatch)
-    assert step_on_gpu(monkeypatch, batch_size=80)._parallel.options["broadcast_buffers"] is False
+    assert step_on_gpu(batch_size=80)._parallel.options["broadcast_buffers"] is False
+
+
+def test_adamw_is_fused_on_cuda_alone():
+    layer = nn.Linear(2, 2)
+    for device, expected in (("cpu", False), ("cuda", True)):
+        optimizer = make_optimizer(layer, TrainConfig(data=Path("nih"), device=device))
+        assert optimizer.param_groups[0]["fused"] is expected
 
 
 @pytest.mark.parametrize(
@@ -170,7 +189,7 @@ def test_batchnorm_meets_over_ranks_only_where_a_gpu_sees_few_images(
     assert not synchronises(config, torch.device("cpu"))
 
 
-def test_a_rank_without_an_image_changes_no_statistics(batches, monkeypatch):
+def test_a_rank_without_an_image_changes_no_statistics(monkeypatch):
     """Its filler image stays out of BatchNorm; every parameter still has a gradient to send."""
     be_rank(1, 2, monkeypatch)
     monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
@@ -185,7 +204,7 @@ def test_a_rank_without_an_image_changes_no_statistics(batches, monkeypatch):
     monkeypatch.setattr(
         taken.optimizer, "step", lambda: met.extend(p.grad for p in model.parameters())
     )
-    loss = taken(batches[1], 1, 0, 0.0)
+    loss = taken(host_batch(1), 1, 0, 0.0)
     assert float(loss) == 0
     assert all(grad is not None and not grad.any() for grad in met)
     after = dict(model.named_buffers())
@@ -195,7 +214,9 @@ def test_a_rank_without_an_image_changes_no_statistics(batches, monkeypatch):
 @pytest.mark.parametrize(("native", "expected"), [(True, "on"), (False, "off")])
 def test_auto_is_resolved_to_what_the_card_computes_in(monkeypatch, native, expected):
     monkeypatch.setattr(
-        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: including_emulation or native,
     )
     config = TrainConfig(data=Path("nih"))
     there = resolved(config, GPU)
@@ -219,7 +240,7 @@ def test_deterministic_algorithms_are_an_option(monkeypatch):
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
-def test_the_heads_gradient_is_not_rounded_to_bfloat16(batches):
+def test_the_heads_gradient_is_not_rounded_to_bfloat16():
     """With bfloat16 on, against the head's gradient written out in float32."""
     config = TrainConfig(data=Path("nih"), size=64, batch_size=8, bf16="on")
     torch.manual_seed(0)
