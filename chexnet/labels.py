@@ -49,6 +49,58 @@ NOTES = {
 }
 """One line of plain language for each label, for people who are no radiologists."""
 
+SIGNS = {
+    "Atelectasis": (
+        "A white band or wedge, mostly at the base; the lung there is smaller, so the diaphragm or "
+        "a fissure is pulled towards it."
+    ),
+    "Consolidation": (
+        "An even white area in which vessels disappear but dark, branching airways can stay "
+        "visible (air bronchogram); it may end straight at a fissure."
+    ),
+    "Infiltration": "A wide, hazy veil without sharp borders; vessels still show through it.",
+    "Pneumothorax": (
+        "A thin white line, the edge of the lung; between it and the chest wall it is dark, "
+        "without any vessels."
+    ),
+    "Edema": (
+        "Haze around both hila like the wings of a bat, blurred vessels, and short level lines "
+        "at the outer edges of the bases (Kerley B lines)."
+    ),
+    "Emphysema": (
+        "Large dark lungs with few, thin vessels; the diaphragm lies low and is flattened."
+    ),
+    "Fibrosis": (
+        "A coarse net of lines and small rings (honeycombing), most at the bases and outer "
+        "edges; the lungs are smaller."
+    ),
+    "Effusion": (
+        "The sharp angle between diaphragm and chest wall is filled with white; its upper border "
+        "is hollow and rises towards the wall (meniscus)."
+    ),
+    "Pneumonia": (
+        "Fluffy white patches that run together in one zone of a lung; the picture alone cannot "
+        "tell infection from other causes, fever and cough can."
+    ),
+    "Pleural_Thickening": (
+        "A white band along the side wall or a cap over the top of the lung; its edge lies along "
+        "the ribs and forms no meniscus."
+    ),
+    "Cardiomegaly": (
+        "The heart is wider than half of the chest at its widest, measured inside the ribs; an AP "
+        "picture makes every heart look larger."
+    ),
+    "Nodule": "A round, well-defined white spot in the lung, at most 3 cm across.",
+    "Hernia": (
+        "A round shadow behind the heart, above the diaphragm, often with air over a level of "
+        "fluid in it."
+    ),
+    "Mass": "A white shadow in the lung of more than 3 cm, round or lobed.",
+}
+"""The sign by which a reader recognises each finding on a frontal radiograph. Sources: Hansell et
+al., "Fleischner Society: Glossary of Terms for Thoracic Imaging", Radiology 2008;246:697-722;
+Goodman, "Felson's Principles of Chest Roentgenology"; the phantoms are drawn by the same signs."""
+
 
 def spoken(label: str) -> str:
     """The label as people write it, for example `Pleural Thickening`."""

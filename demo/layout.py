@@ -7,19 +7,23 @@ import gradio as gr
 from chexnet.explain import CLOSED_FORM
 from chexnet.overlay import COLOURS
 from demo import rendering, security
+from demo.classroom.handlers import Classroom
+from demo.classroom.tab import reading_tab
 from demo.components import ENDINGS, Upload, own_html
 from demo.handlers import Handlers, guarded
 from demo.pictures import SCALES
 from demo.service import Service
 from demo.style import CSS, head, script, theme
+from demo.teaching.tab import teaching_tabs
 
 
-def build(service: Service, weights: str) -> gr.Blocks:
+def build(service: Service, weights: str, classroom: Classroom) -> gr.Blocks:
     """Build the page.
 
     Args:
         service: answers.
         weights: the file's name as the page shows it.
+        classroom: the readers of cases.
     """
     handlers = Handlers(service)
     predictor = service.predictor
@@ -46,6 +50,9 @@ def build(service: Service, weights: str) -> gr.Blocks:
             # Never drawn: its script hands what it is given to the viewer.
             answer = own_html("", script("answer.js"), html_template=" ", elem_id="cx-answer")
             own_html(rendering.privacy())
+        with gr.Tab("Read it yourself"):
+            reading_tab(classroom)
+        teaching_tabs(service)
         with gr.Tab("Model"):
             own_html(rendering.model_tab(predictor))
 

@@ -12,7 +12,7 @@ from chexnet.metadata import Metadata, better_than_guessing
 from chexnet.overlay import COLORMAPS
 from demo import security
 from demo.answer import NOT_FOR_DIAGNOSIS
-from demo.examples import thumbnails
+from demo.examples import EXAMPLES, thumbnails
 from demo.pictures import data_url, png
 
 PUBLISHED = "make demo WEIGHTS=medmae-mae"
@@ -70,6 +70,29 @@ def examples() -> str:
     return _render(
         "examples.html.jinja",
         examples=[(example, data_url(png(pixels))) for example, pixels in thumbnails()],
+    )
+
+
+def reading(findings: list[dict[str, str]], steps: list[tuple[str, str]]) -> str:
+    """The fixed part of the tab "Read it yourself"; nothing of a case is in it."""
+    return _render(
+        "reading.html.jinja",
+        findings=findings,
+        steps=steps,
+        tables=COLORMAPS.read_text(encoding="utf-8"),
+        hours=security.READING_SECONDS // 3600,
+    )
+
+
+def thresholds_tab() -> str:
+    """The fixed part of the tab "Thresholds"."""
+    return _render("thresholds.html.jinja")
+
+
+def lessons_tab() -> str:
+    """The fixed part of the tab "Lessons": its text."""
+    return _render(
+        "lessons.html.jinja", examples=EXAMPLES, tables=COLORMAPS.read_text(encoding="utf-8")
     )
 
 

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,11 @@ SESSIONS = 256
 """Visitors whose result is kept; each takes about 1 MB. The oldest is forgotten first."""
 KEPT_SECONDS = 30 * 60
 """Lifetime of a result in memory; then the page asks to upload again."""
+READERS = 512
+"""Readers of cases whose progress is kept, at most about 0.1 MB each. One who never committed an
+answer is forgotten first: whoever only knocks cannot push a class out."""
+READING_SECONDS = 2 * 60 * 60
+"""Lifetime of a reader's progress after the last action: a lesson is longer than an upload's."""
 SWEEP = (60, 600)
 """Every 60 s, uploads older than 600 s go: a net for those whose visitor left before the queue.
 It must be longer than the longest wait, since it does not ask whether somebody still waits."""
@@ -60,12 +66,17 @@ class Admission:
         """Admit at most `limit` at once."""
         self.limit = limit
         self._count = 0
+        self._left = time.monotonic()
         self._lock = threading.Lock()
 
     @property
     def count(self) -> int:
         """Requests that are admitted at the moment."""
         return self._count
+
+    def quiet(self, seconds: float) -> bool:
+        """Whether nobody has waited or been served for so long."""
+        return not self._count and time.monotonic() - self._left >= seconds
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -86,6 +97,7 @@ class Admission:
         finally:
             with self._lock:
                 self._count -= 1
+                self._left = time.monotonic()
 
 
 @contextmanager

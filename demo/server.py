@@ -13,6 +13,8 @@ from fastapi.middleware import Middleware
 from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
 from demo import security
+from demo.classroom.handlers import Classroom
+from demo.classroom.pool import POOL, PhantomCases
 from demo.layout import build, page_settings
 from demo.middleware import RequestFilter
 from demo.service import Service
@@ -45,6 +47,7 @@ def serve(
     share: bool = False,
     login: tuple[str, str] | None = None,
     device: str = "auto",
+    pool: int = POOL,
     on_export: Callable[[], None] | None = None,
 ) -> Iterator[Running]:
     """Serve the page until the block ends.
@@ -57,6 +60,7 @@ def serve(
         share: also ask for a public link; without one the page is served locally.
         login: user and password.
         device: auto, cpu or cuda.
+        pool: phantoms that cases to read are taken from, beside the first dozen.
         on_export: called when these weights are made ready for ONNX Runtime, once, in about 20 s.
 
     Raises:
@@ -64,7 +68,9 @@ def serve(
         ConfigError: the port is taken or the address is not this machine's.
     """
     service = Service(Predictor(weights, device, on_export=on_export), folder)
-    blocks = build(service, _shown_name(weights))
+    predictor, quiet = service.predictor, service.admission.quiet
+    classroom = Classroom(PhantomCases(predictor, service.predict_one, quiet, pool), predictor)
+    blocks = build(service, _shown_name(weights), classroom)
     request_filter = Middleware(
         RequestFilter,
         folder=folder,
@@ -101,10 +107,12 @@ def serve(
             "The public link could not be made; the page is served on this machine only. For the "
             "local network stop it and start: python -m demo --host 0.0.0.0"
         )
+    classroom.start()
     try:
         yield running
     finally:
         blocks.close(verbose=False)
+        classroom.close()
         service.close()
 
 

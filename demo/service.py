@@ -198,6 +198,10 @@ class Service:
                 )
         return analysis.maps[finding, method]
 
+    def predict_one(self, radiograph: Radiograph) -> Prediction:
+        """The network's answer for a picture of ours; waits in the same line as the visitors."""
+        return self._batcher.submit(self.predictor.read(radiograph)).result()
+
     def check(self, analysis: object, finding: object, method: object = CLOSED_FORM) -> None:
         """Refuse what a page would not ask.
 

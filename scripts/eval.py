@@ -23,6 +23,10 @@ from scripts.cli import (
 from scripts.compare import compare_files
 
 if TYPE_CHECKING:
+    from chexnet.evaluation.assessment import Assessment
+    from chexnet.evaluation.expert_figures import ExpertFigures
+    from chexnet.evaluation.experts import ExpertLabels
+    from chexnet.evaluation.protocols import ProtocolFigures
     from chexnet.evaluation.report.page import ReportImages
     from chexnet.evaluation.scoring import Scored
 
@@ -68,6 +72,13 @@ def evaluate(
     labels: Annotated[
         str, typer.Option(help="NIH label table: auto, 2017, v2020, or both beside each other.")
     ] = "auto",
+    experts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Radiologists' labels: rsna=FOLDER or google=FILE; may be repeated. Without "
+            "weights and predictions NIH's text label itself is scored."
+        ),
+    ] = None,
     prevalence: Annotated[
         list[str] | None,
         typer.Option(help="Share that PPV and NPV are for: 0.05, or Mass=0.05; may be repeated."),
@@ -82,7 +93,9 @@ def evaluate(
     packs: Packs = Path("packs"),
     seed: Seed = 0,
     workers: Workers = -1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at once; else 32, on a GPU 256.")
+    ] = None,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     allow_leak: AllowLeak = False,
@@ -95,14 +108,18 @@ def evaluate(
     Calibration, operating points and subgroups stand beside it. Writes predictions.csv,
     metrics.json, auroc.png and roc.png into --out/eval-<part>.
     """
-    if sum(map(bool, (weights, predictions, compare))) != 1:
+    if sum(map(bool, (weights, predictions, compare))) != 1 and not experts:
         raise typer.BadParameter("pass one of --weights, --predictions and --compare")
+    if (weights and predictions) or (compare and experts):
+        raise typer.BadParameter("--weights, --predictions and --compare go one by one")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
     if clean and not weights:
         raise typer.BadParameter("--clean goes with --weights")
     from chexnet import distributed
+    from chexnet.evaluation.experts import read_experts
 
+    said = read_experts(experts or [])  # before hours of scoring, not after
     results = out / f"eval-{split.value}"
     both = labels.lower() == "both"
     of_csv = {
@@ -118,6 +135,10 @@ def evaluate(
             err=True,
         )
         compare_files(data, compare, split.value, results, replicates or 1000, seed, of_csv)
+        return
+    if not (weights or predictions):
+        of_table = {key: of_csv[key] for key in ("labels", "split", "seed")}
+        _text_labels(data, said, split.value, results, {**of_table, "replicates": replicates})
         return
     if predictions:
         from chexnet.evaluation.scoring import score_predictions_with_validation
@@ -169,10 +190,11 @@ def evaluate(
             results,
             shares=prevalence or [],
             both_labels=both,
-            beside=weights[0].parent if weights else None,
+            weights=weights or [],
             replicates=replicates,
             seed=seed,
             report=looks if report else None,
+            experts=said,
         )
 
 
@@ -183,10 +205,11 @@ def _finish(
     *,
     shares: Sequence[str],
     both_labels: bool,
-    beside: Path | None,
+    weights: Sequence[Path],
     replicates: int,
     seed: int,
     report: "Callable[[], ReportImages] | None" = None,
+    experts: "Sequence[ExpertLabels]" = (),
 ) -> None:
     """Compute, show and write everything that is asked for.
 
@@ -196,21 +219,26 @@ def _finish(
         results: folder of the files.
         shares: what the user gave as prevalence.
         both_labels: report each of NIH's tables.
-        beside: folder of the weights, None for a CSV.
+        weights: the networks, none for a CSV.
         replicates: bootstrap draws.
         seed: of the bootstrap.
         report: gives the pictures of a report; None where none is wanted.
+        experts: what radiologists said of some of the images.
     """
     import json
 
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import as_dict, assess
+    from chexnet.evaluation.expert_figures import as_dict as experts_dict
+    from chexnet.evaluation.label_tables import as_dict as both_dict
+    from chexnet.evaluation.label_tables import both_tables
     from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.protocols import as_dict as protocols_dict
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.report.tables import assessment_text, facts_text, stamps_text
+    from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
@@ -234,12 +262,21 @@ def _finish(
     content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
     if scored.stamps:
         content["stamps"] = scored.stamps
+    by_both = None
     if both_labels:
-        content["labels"] = _both(scored, data, replicates, seed)
+        by_both = both_tables(scored.scores, data, replicates=replicates, seed=seed)
+        print(f"\n{both_text(by_both)}")
+        content["labels"] = both_dict(by_both)
+    protocols = _protocols(scored, found, data, weights, replicates, seed)
+    if protocols:
+        content["protocols"] = protocols_dict(protocols)
+    by_experts = _experts(scored, found, experts, replicates, seed)
+    if by_experts:
+        content["experts"] = experts_dict(by_experts)
     record = []
-    if beside:
+    if weights:
         try:
-            record = record_scoring(scored, found.summary, beside)
+            record = record_scoring(scored, found.summary, weights[0].parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"\nThis scoring is not noted beside the weights: {error}")
     if record:
@@ -255,9 +292,73 @@ def _finish(
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        write_report(scored, found, results, record if beside else None, report())
+        beside = {"experts": by_experts, "protocols": protocols, "both": by_both}
+        write_report(scored, found, results, record if weights else None, report(), **beside)
         written += ", report.html, model_card.md"
     print(f"\nWritten to {results}: {written}")
+
+
+def _protocols(
+    scored: "Scored",
+    found: "Assessment",
+    data: Path,
+    weights: Sequence[Path],
+    replicates: int,
+    seed: int,
+) -> "list[ProtocolFigures]":
+    """The same answers on each of the two test lists that published figures are of."""
+    from chexnet.data.nih import read_lists
+    from chexnet.evaluation.protocols import protocol_figures, seen_by
+    from chexnet.networks.training_lists import images_for_test_2017
+
+    if scored.facts.phantoms or scored.facts.label_version == "unknown":
+        return []  # the lists name images of NIH's, and these are others under such names
+    lists = {"official": (read_lists(data) or {}).get("test", ()), "2017": images_for_test_2017()}
+    options = {"whole": found.summary, "replicates": replicates, "seed": seed}
+    return protocol_figures(scored.scores, scored.table, lists, seen_by(weights), **options)
+
+
+def _experts(
+    scored: "Scored",
+    found: "Assessment",
+    experts: "Sequence[ExpertLabels]",
+    replicates: int,
+    seed: int,
+) -> "list[ExpertFigures]":
+    """Each group of radiologists, scored with calibrated probabilities and shown."""
+    from chexnet.evaluation.expert_figures import score_experts
+    from chexnet.evaluation.report.expert_tables import experts_text
+
+    table, name = scored.table, scored.facts.table
+    figures = [
+        score_experts(found.calibrated, one, table, name, replicates, seed) for one in experts
+    ]
+    if figures:
+        print(f"\n{experts_text(figures)}")
+    return figures
+
+
+def _text_labels(
+    data: Path,
+    experts: "Sequence[ExpertLabels]",
+    part: str,
+    results: Path,
+    options: dict[str, Any],
+) -> None:
+    """Score NIH's text labels, show them and write text_labels.json."""
+    import json
+
+    from chexnet.evaluation.expert_figures import as_dict, score_part_text_labels
+    from chexnet.evaluation.report.expert_tables import experts_text
+    from chexnet.evaluation.report.tables import facts_text
+    from chexnet.files import write_text
+    from chexnet.metadata import surroundings
+
+    facts, found = score_part_text_labels(data, experts, part, **options)
+    print(f"{facts_text(facts)}\n\n{experts_text(found)}")
+    content = {"experts": as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
+    write_text(results / "text_labels.json", json.dumps(content, indent=2))
+    print(f"\nWritten to {results}: text_labels.json")
 
 
 def _prevalence(shares: Sequence[str]) -> dict[str, float]:
@@ -278,27 +379,6 @@ def _prevalence(shares: Sequence[str]) -> dict[str, float]:
                 f"{', '.join(LABELS[:3])} ... with one, as in Mass=0.05."
             )
         found |= {name: share} if name else dict.fromkeys(LABELS, share)
-    return found
-
-
-def _both(scored: "Scored", data: Path, replicates: int, seed: int) -> dict[str, Any]:
-    """Each of NIH's two tables, on the same images and answers."""
-    from chexnet.data.nih import TABLES, read_folder
-    from chexnet.evaluation.predictions import relabelled
-    from chexnet.evaluation.report.tables import evaluation_text
-    from chexnet.evaluation.summary import as_dict, summarise
-
-    tables = {version: read_folder(data, version, need_images=False) for version in TABLES}
-    compared = relabelled(scored.scores, {name: one.table for name, one in tables.items()})
-    print(
-        f"\nLabels that differ between NIH's two tables: {compared.differing:,} of "
-        f"{len(compared.images):,} images."
-    )
-    found: dict[str, Any] = {"images_that_differ": compared.differing}
-    for version, scores in compared.scores.items():
-        summary = summarise(scores, replicates=replicates, seed=seed)
-        print(f"\n{tables[version].table_name}:\n{evaluation_text(summary)}")
-        found[version] = as_dict(summary)
     return found
 
 

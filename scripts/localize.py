@@ -21,6 +21,7 @@ from scripts.cli import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from chexnet.evaluation.experts import ExpertLabels
     from chexnet.evaluation.holdout import Holdout
     from chexnet.evaluation.localization import BoxedFinding
 
@@ -34,6 +35,9 @@ def localize(
     split: Annotated[
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
     ] = Part.test,
+    boxes: Annotated[
+        str | None, typer.Option(help="Radiologists' boxes instead of NIH's list: rsna=FOLDER.")
+    ] = None,
     method: Annotated[str, typer.Option(help="Heatmap method, as the demo names it.")] = "Grad-CAM",
     overlays: Annotated[
         int, typer.Option(min=0, help="Pictures with boxes and heatmap, for each finding.")
@@ -57,6 +61,7 @@ def localize(
     """
     import json
 
+    from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
     from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
@@ -72,10 +77,11 @@ def localize(
     from chexnet.metadata import surroundings
     from chexnet.model import build
 
+    said = _experts(boxes, keep)
     holdout = open_holdout(
         data, weights, split.value, labels=labels, packs=packs, allow_leak=allow_leak
     )
-    boxed = holdout_boxes(holdout)
+    boxed = holdout_boxes(holdout, said.boxes if said else None)
     untrained = build(holdout.metadata.classes, "none", seed).model.eval()
     models = [model.to(pick_device(device)) for model in (holdout.model, untrained)]
     with progress_bar(f"Heatmaps of {split.value}") as on_progress:
@@ -88,12 +94,16 @@ def localize(
     tables = summarise_maps(scored, replicates, seed)
     stamp = LEAKY if holdout.facts.leaky else ""
     print(facts_text(holdout.facts))
+    if said:
+        print(f"Boxes: {said.told} An image's boxes are scored together, as Pneumonia.")
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
     print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
-    path = out / f"localize-{split.value}" / "localization.json"
+    folder = out / f"localize-{split.value}{f'-{said.key}' if said else ''}"
+    path = folder / "localization.json"
     content = {
         "stamp": stamp,
         "method": method,
+        "boxes_of": list(said.files) if said else [BOXES],
         "cells": _cells(ours),
         "boxes": as_dict(tables),
         "facts": holdout.facts.as_dict(),
@@ -104,6 +114,22 @@ def localize(
     print(f"\nWritten to {path.parent}: localization.json, {drawn} overlays")
     if keep:
         _store(weights, holdout, trust_of(tables, _source(holdout)), method)
+
+
+def _experts(given: str | None, keep: bool) -> "ExpertLabels | None":
+    """The radiologists whose boxes are asked for."""
+    from chexnet.errors import ConfigError
+    from chexnet.evaluation.experts import RSNA_SOURCE, read_experts
+
+    if not given:
+        return None
+    [said] = read_experts([given])
+    if said.boxes is None or keep:
+        raise ConfigError(
+            f"--boxes: found {given!r}{' with --store' if keep else ''}, expected rsna=FOLDER "
+            f"without --store, which keeps figures of NIH's own boxes. {RSNA_SOURCE}"
+        )
+    return said
 
 
 def _write_overlays(

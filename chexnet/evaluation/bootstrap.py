@@ -70,6 +70,18 @@ def interval_of(values: np.ndarray) -> Interval:
     return Interval(float(low), float(high), int(len(values) - len(kept)))
 
 
+def smallest_shown(interval: Interval) -> float:
+    """The smallest true difference that such data would show four times out of five.
+
+    By the normal approximation it is 1.96 + 0.84 = 2.80 standard errors at 5 % (two-sided) and
+    80 % power, and a 95 % interval is 3.92 of them wide.
+
+    Returns:
+        NaN where there is no interval.
+    """
+    return (1.96 + 0.84) / (2 * 1.96) * (interval.high - interval.low)
+
+
 BLOCK = 64
 """Draws that are worked on at once: 0.7 MB of weights for the patients of NIH's test list."""
 
@@ -162,8 +174,13 @@ class PatientBootstrap:
         if self.units < MIN_PATIENTS:
             return dict.fromkeys(formulas, NO_INTERVAL)
         each = np.stack([np.bincount(self.unit, row, self.units) for row in counts])  # (C, U)
-        values = (each.astype(np.float32) @ self._matrix).astype(np.float64)  # (C, R)
+        values = self.totals(each)  # (C, R)
         return {name: interval_of(formula(values)) for name, formula in formulas.items()}
+
+    def totals(self, each: np.ndarray) -> np.ndarray:
+        """Sums under each draw of what every unit adds, (..., U) -> float64 (..., R)."""
+        summed: np.ndarray = each.astype(np.float32) @ self._matrix
+        return summed.astype(np.float64)
 
     def mean(self, values: np.ndarray) -> Interval:
         """95 % interval of the mean of one value an image, float (N,)."""
@@ -265,9 +282,14 @@ def _precision_intervals(scores: Scores, bootstrap: PatientBootstrap) -> dict[st
 
 def enough_patients(scores: Scores, column: int) -> bool:
     """Whether a class has at least 5 positive and 5 negative patients."""
+    return fewest_patients(scores, column) >= MIN_PATIENTS
+
+
+def fewest_patients(scores: Scores, column: int) -> int:
+    """A class's positive patients or its negative ones, whichever are fewer."""
     patients = np.asarray(scores.patients)
     target = scores.targets[:, column]
-    return all(len(set(patients[target == value])) >= MIN_PATIENTS for value in (0, 1))
+    return min(len(set(patients[target == value].tolist())) for value in (0, 1))
 
 
 def row_means(values: np.ndarray) -> np.ndarray:

@@ -2,28 +2,33 @@
 
 Both are scored under the same draws of patients, so that what makes a draw easy cancels out
 (DeLong's pairing, with whole patients as the unit). The p-value is two-sided, of the difference
-over its bootstrap standard error against the normal distribution.
+over its bootstrap standard error against the normal distribution; under ten positive (or negative)
+patients against Student's t with that number less one, because so few tell little of their spread.
 
 Shapes: N images, D classes, R replicates.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from chexnet.errors import DataError
 from chexnet.evaluation.bootstrap import (
+    MIN_PATIENTS,
     NO_INTERVAL,
     REPLICATES,
     Interval,
     PatientBootstrap,
-    enough_patients,
+    fewest_patients,
     interval_of,
     replicate_aurocs,
     row_means,
+    smallest_shown,
 )
+from chexnet.evaluation.clustered import FEW_PATIENTS, holm
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.evaluation.summary import number
 from chexnet.labels import FINDINGS
@@ -75,8 +80,9 @@ def compare(
     values = [auroc(one.probabilities, one.targets) for one in (first, second)]
     found = {}
     for column, name in enumerate(first.classes):
-        known = enough_patients(first, column)
-        found[name] = _difference(values[0][column], values[1][column], drawn[:, column], known)
+        found[name] = difference_of(
+            values[0][column], values[1][column], drawn[:, column], fewest_patients(first, column)
+        )
     chosen = [
         column
         for column, name in enumerate(first.classes)
@@ -84,21 +90,37 @@ def compare(
     ]
     if chosen:
         means = (float(values[0][chosen].mean()), float(values[1][chosen].mean()))
-        known = any(enough_patients(first, column) for column in chosen)
-        found[MEAN] = _difference(*means, row_means(drawn[:, chosen]), known, len(chosen))
+        fewest = max(fewest_patients(first, column) for column in chosen)
+        found[MEAN] = difference_of(*means, row_means(drawn[:, chosen]), fewest, len(chosen))
     return found
 
 
-def _difference(
-    first: float, second: float, drawn: np.ndarray, known: bool, n_classes: int = 1
+def difference_of(
+    first: float, second: float, drawn: np.ndarray, fewest: int, n_classes: int = 1
 ) -> Difference:
-    interval = interval_of(drawn) if known else NO_INTERVAL
+    """A difference with interval and p-value.
+
+    Args:
+        first: AUROC of A.
+        second: AUROC of B.
+        drawn: the difference in each replicate, (R,).
+        fewest: positive or negative patients, whichever are fewer.
+        n_classes: see `Difference`.
+    """
+    interval = interval_of(drawn) if fewest >= MIN_PATIENTS else NO_INTERVAL
     p = float("nan")
     if interval.known:
         spread = np.nanstd(drawn, ddof=1)
         # Two files with the same answers differ nowhere: nothing speaks against their being equal.
-        p = float(2 * norm.sf(abs(first - second) / spread)) if spread > 0 else 1.0
+        law = t(fewest - 1) if fewest < FEW_PATIENTS else norm
+        p = float(2 * law.sf(abs(first - second) / spread)) if spread > 0 else 1.0
     return Difference(float(first), float(second), interval, p, n_classes)
+
+
+def findings_that_differ(found: Mapping[str, Difference]) -> dict[str, float]:
+    """The findings that differ at 5 % over all of them at once, with Holm's p-values."""
+    tested = {name: one.p for name, one in found.items() if name in FINDINGS}
+    return {name: p for name, p in holm(tested).items() if p < 0.05}
 
 
 def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
@@ -123,6 +145,7 @@ def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
 
 def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
     """The differences for JSON; NaN becomes None."""
+    adjusted = holm({name: one.p for name, one in found.items() if name in FINDINGS})
     return {
         name: {
             "a": number(one.first),
@@ -130,6 +153,8 @@ def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
             "difference": number(one.value),
             "interval": one.interval.as_dict(),
             "p": number(one.p),
+            "p_holm": adjusted.get(name),
+            "smallest_shown_at_80_percent_power": number(smallest_shown(one.interval)),
             "classes": one.n_classes,
         }
         for name, one in found.items()

@@ -26,20 +26,15 @@ from scipy import ndimage
 from chexnet.data.datasets import AnyDataSet, batch_loader, open_data_set
 from chexnet.data.nih import FRAME, read_boxes
 from chexnet.errors import DataError
+from chexnet.evaluation.heat_regions import SIDE, Point, component_box, peak
 from chexnet.evaluation.holdout import Holdout
 from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
-from chexnet.overlay import enlarge
 from chexnet.transforms import Preprocessing, normalise
 
-SIDE = 256
-"""Pixels a side to which a map is resized; the pixel's centre is the point that counts."""
 OVERLAPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Least IoU or IoBB of a hit, as in Wang et al. 2017."""
-COMPONENT = 0.5  # of the map's maximum
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -107,25 +102,6 @@ def boxed_findings(
     ]
 
 
-def peak(heat: np.ndarray) -> Point | None:
-    """Where the enlarged map is greatest, (x, y) in [0, 1]; None where nothing is above 0."""
-    if not (heat > 0).any():
-        return None
-    row, column = np.unravel_index(np.argmax(whole := enlarge(heat, (SIDE, SIDE))), whole.shape)
-    return (column + 0.5) / SIDE, (row + 0.5) / SIDE
-
-
-def component_box(heat: np.ndarray) -> np.ndarray | None:
-    """The box (4,) round the largest component of a map (h, w); None where nothing is above 0."""
-    if not (heat > 0).any():
-        return None
-    whole = enlarge(heat, (SIDE, SIDE))
-    marked, _ = ndimage.label(whole >= COMPONENT * whole.max())
-    largest = np.argmax(np.bincount(marked.ravel())[1:])
-    rows, columns = ndimage.find_objects(marked)[largest]
-    return np.array([columns.start, rows.start, columns.stop, rows.stop]) / SIDE
-
-
 def centre_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
     """A control that sees no picture: the centre of the average box of each target's finding.
 
@@ -144,6 +120,52 @@ def centre_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
         return float(x), float(y)
 
     return [centre(target) for target in boxed]
+
+
+def average_boxes(boxed: Sequence[BoxedFinding]) -> list[np.ndarray | None]:
+    """A control for overlaps that sees no picture: a box of average size at the average centre.
+
+    The averages are over all boxes of that finding in other patients; each float (4,), None where
+    there is none.
+    """
+    found: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for target in boxed:
+        found.setdefault(target.label, []).append((target.patient, target.boxes))
+
+    def average(target: BoxedFinding) -> np.ndarray | None:
+        others = [boxes for patient, boxes in found[target.label] if patient != target.patient]
+        # Averaging corners averages centre and size.
+        return np.concatenate(others).mean(axis=0) if others else None
+
+    return [average(target) for target in boxed]
+
+
+def most_boxed_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
+    """A stronger control than the average centre, which for both lungs lies between them.
+
+    Of each target's finding: the middle of the pixels that boxes of the most other patients'
+    targets cover, the pixel nearest to it; None where there is no other patient.
+    """
+    counts: dict[str, np.ndarray] = {}
+    own: dict[tuple[str, str], list[BoxedFinding]] = {}
+    for target in boxed:
+        covered = _covered(target.boxes).astype(np.int32)
+        counts[target.label] = counts.get(target.label, np.int32(0)) + covered
+        own.setdefault((target.label, target.patient), []).append(target)
+
+    def point(target: BoxedFinding) -> Point | None:
+        others = counts[target.label].copy()
+        for one in own[target.label, target.patient]:
+            others -= _covered(one.boxes)
+        if not others.any():
+            return None
+        marked, number = ndimage.label(others == others.max())
+        sizes = np.bincount(marked.ravel(), minlength=number + 1)[1:]
+        places = np.argwhere(marked == 1 + np.argmax(sizes))
+        row, column = places[np.argmin(((places - places.mean(axis=0)) ** 2).sum(axis=1))]
+        return (float(column) + 0.5) / SIDE, (float(row) + 0.5) / SIDE
+
+    return [point(target) for target in boxed]
 
 
 def pointing(
@@ -178,21 +200,25 @@ def _covered(boxes: np.ndarray) -> np.ndarray:
 BATCH = 16
 
 
-def holdout_boxes(holdout: Holdout) -> list[BoxedFinding]:
+def holdout_boxes(holdout: Holdout, given: pd.DataFrame | None = None) -> list[BoxedFinding]:
     """The boxed in the part that is scored, of findings that the network knows.
+
+    Args:
+        holdout: the part.
+        given: somebody else's boxes, as `read_boxes` gives them; None for NIH's own list.
 
     Raises:
         DataError: no list of boxes, or none of its images is in the part.
     """
     folder = holdout.datamodule.folder
     table = folder.table.iloc[holdout.datamodule.rows(holdout.part)]
-    boxes = read_boxes(folder.root)
+    boxes = read_boxes(folder.root) if given is None else given
     boxes = boxes[boxes["label"].isin(list(holdout.metadata.classes))]
     patients = dict(zip(table["image"], table["patient"], strict=True))
     boxed = boxed_findings(boxes, patients, holdout.metadata.preprocessing)
     if not boxed:
         raise DataError(
-            f"None of the {len(boxes):,} boxes in {folder.root} is of an image that is here and in "
+            f"None of the {len(boxes):,} boxes is of an image that is here ({folder.root}) and in "
             f"the {holdout.part} part. Fetch more of NIH's image folders, or pass another --split."
         )
     return boxed

@@ -13,11 +13,13 @@ from chexnet.evaluation.bootstrap import Interval, PatientBootstrap
 from chexnet.evaluation.localization import (
     OVERLAPS,
     BoxedFinding,
+    average_boxes,
     centre_points,
+    most_boxed_points,
     pointing,
 )
 
-CONTROLS = ("average box", "random point", "untrained")
+CONTROLS = ("average box", "most boxed point", "random point", "untrained")
 MIN_BOXES = 5
 """Boxed findings under which a finding has no figure of its own beside its heatmaps."""
 ALL, LARGE, SMALL = "all", "at least a cell", "smaller than a cell"
@@ -33,12 +35,14 @@ class ScoredMaps:
         hits: name to float (T,): `heatmap` and `CONTROLS`, each 0 or 1, but for the random point,
             whose chance is computed instead of drawn.
         overlaps: greatest IoU and IoBB, float (T, 2).
+        size_overlaps: the same of a box of average size at the average centre.
     """
 
     boxed: list[BoxedFinding]
     cell: float
     hits: dict[str, np.ndarray]
     overlaps: np.ndarray
+    size_overlaps: np.ndarray
 
     def rows(self, label: str | None = None, size: str = ALL) -> np.ndarray:
         """Which targets are of a finding (None for all) and of a size (`ALL`, `LARGE`, `SMALL`)."""
@@ -67,11 +71,21 @@ def score_maps(
     columns = {
         "heatmap": hits,
         "average box": np.array(centres),
+        "most boxed point": np.array(
+            [t.holds(p) for t, p in zip(boxed, most_boxed_points(boxed), strict=True)]
+        ),
         "random point": np.array([target.area for target in boxed]),
         "untrained": pointing(boxed, untrained_of)[0],
     }
     cell = 1 / np.asarray(heat_of(boxed[0])).size
-    return ScoredMaps(list(boxed), cell, {k: v.astype(float) for k, v in columns.items()}, overlaps)
+    sizes = [t.overlaps(box) for t, box in zip(boxed, average_boxes(boxed), strict=True)]
+    return ScoredMaps(
+        list(boxed),
+        cell,
+        {k: v.astype(float) for k, v in columns.items()},
+        overlaps,
+        np.array(sizes),
+    )
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,13 @@ class BoxFigures:
         interval: of the heatmap's share.
         gain: the heatmap's share less that of the average box's centre.
         gain_interval: of that difference, paired.
+        gain_most: the heatmap's share less that of the most boxed point.
+        gain_most_interval: of that difference, paired.
         iou: share of targets with at least each of `OVERLAPS`, with its interval.
         iobb: the same of IoBB.
+        size_iou: the same of IoU for a box of average size at the average centre, no interval.
+        size_iobb: the same of IoBB.
+        boxes: boxes there are; a target may have several.
     """
 
     count: int
@@ -95,8 +114,13 @@ class BoxFigures:
     interval: Interval
     gain: float
     gain_interval: Interval
+    gain_most: float
+    gain_most_interval: Interval
     iou: dict[float, tuple[float, Interval]]
     iobb: dict[float, tuple[float, Interval]]
+    size_iou: dict[float, float]
+    size_iobb: dict[float, float]
+    boxes: int
 
 
 def group(scored: ScoredMaps, chosen: np.ndarray, replicates: int, seed: int) -> BoxFigures | None:
@@ -106,6 +130,7 @@ def group(scored: ScoredMaps, chosen: np.ndarray, replicates: int, seed: int) ->
     patients = [t.patient for t, kept in zip(scored.boxed, chosen, strict=True) if kept]
     hits = {name: values[chosen] for name, values in scored.hits.items()}
     gain = hits["heatmap"] - hits["average box"]
+    gain_most = hits["heatmap"] - hits["most boxed point"]
     bootstrap = PatientBootstrap(patients, replicates, seed)
 
     def share(values: np.ndarray, least: float) -> tuple[float, Interval]:
@@ -115,6 +140,10 @@ def group(scored: ScoredMaps, chosen: np.ndarray, replicates: int, seed: int) ->
     iou, iobb = (
         {least: share(values, least) for least in OVERLAPS} for values in scored.overlaps[chosen].T
     )
+    size_iou, size_iobb = (
+        {least: float((values >= least).mean()) for least in OVERLAPS}
+        for values in scored.size_overlaps[chosen].T
+    )
     return BoxFigures(
         count=int(chosen.sum()),
         patients=len(set(patients)),
@@ -122,8 +151,13 @@ def group(scored: ScoredMaps, chosen: np.ndarray, replicates: int, seed: int) ->
         interval=bootstrap.share(hits["heatmap"]),
         gain=float(gain.mean()),
         gain_interval=bootstrap.mean(gain),
+        gain_most=float(gain_most.mean()),
+        gain_most_interval=bootstrap.mean(gain_most),
         iou=iou,
         iobb=iobb,
+        size_iou=size_iou,
+        size_iobb=size_iobb,
+        boxes=sum(len(t.boxes) for t, kept in zip(scored.boxed, chosen, strict=True) if kept),
     )
 
 
@@ -148,17 +182,24 @@ def as_dict(tables: dict[str, dict[str, BoxFigures]]) -> dict[str, Any]:
         size: {
             name: {
                 "targets": row.count,
+                "boxes": row.boxes,
                 "patients": row.patients,
                 "peak_in_box": row.hits,
                 "interval": row.interval.as_dict(),
                 "gain_over_average_box": row.gain,
                 "gain_interval": row.gain_interval.as_dict(),
+                "gain_over_most_boxed_point": row.gain_most,
+                "gain_over_most_boxed_point_interval": row.gain_most_interval.as_dict(),
                 **{
                     kind: {
                         str(least): {"share": share, "interval": interval.as_dict()}
                         for least, (share, interval) in shares.items()
                     }
                     for kind, shares in (("iou", row.iou), ("iobb", row.iobb))
+                },
+                **{
+                    f"{kind}_of_average_box": {str(least): share for least, share in shares.items()}
+                    for kind, shares in (("iou", row.size_iou), ("iobb", row.size_iobb))
                 },
             }
             for name, row in rows.items()

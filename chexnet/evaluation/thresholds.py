@@ -116,9 +116,9 @@ def operating_points(
             [over & (truth == 1), over & (truth == 0), ~over & (truth == 0), ~over & (truth == 1)]
         )
         share = (prevalence or {}).get(name)
-        formulas = _formulas(share)
+        of_share = formulas(share)
         values = {
-            m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in formulas.items()
+            m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in of_share.items()
         }
         intervals = {}
         if bootstrap:
@@ -135,7 +135,7 @@ def operating_points(
                 m: _interval_or_none(
                     interval, values[m], patients[m], share is None or m not in ("ppv", "npv")
                 )
-                for m, interval in bootstrap.intervals(counts, formulas).items()
+                for m, interval in bootstrap.intervals(counts, of_share).items()
             }
         found[name] = OperatingPoint(chosen[rule], values, intervals)
     return found
@@ -152,8 +152,12 @@ def _interval_or_none(interval: Interval, value: float, patients: int, plain: bo
     )
 
 
-def _formulas(prevalence: float | None) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Each measure of counts (4, ...): true and false positives, true and false negatives."""
+def formulas(prevalence: float | None) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Each of `MEASURES` of counts (4, ...): true and false positives, true and false negatives.
+
+    Args:
+        prevalence: for which PPV and NPV are given, by Bayes' rule; None for the images' own.
+    """
 
     def sensitivity(c: np.ndarray) -> np.ndarray:
         return _share(c[0], c[3])

@@ -4,11 +4,12 @@ Shapes: B batch, D classes, h w cells.
 """
 
 import json
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from chexnet.distributed import cores
 from chexnet.errors import CheckpointError, ConfigError
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
@@ -17,8 +18,8 @@ VERSION = 2
 """1 gave heatmaps, cut off at 0; 2 gives signed contributions, and the bias."""
 FORMATS = (f"chexnet onnx {VERSION}", f"chexnet onnx {VERSION + 1}")
 """The second where the preprocessing has a filter or a square that an older release passes over."""
-CARRIED = ("trust", "mean_contributions")
-"""Further fields of `Metadata` that a reader of heatmaps needs."""
+CARRIED = ("trust", "mean_contributions", "validation_scores")
+"""Further fields of `Metadata` that a page needs: of heatmaps, and of its curves."""
 
 
 class OnnxEngine:
@@ -118,20 +119,13 @@ def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.nd
     return about, np.array([bias[name] for name in classes], np.float32)
 
 
-def cores() -> int:
-    """Cores that this process may use: OMP_NUM_THREADS where it is set, as torchrun does."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked):
-        return int(asked)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _carried(metadata: Metadata) -> dict[str, object]:
     found = {name: getattr(metadata, name) for name in CARRIED}
-    return {
-        name: value.tolist() if hasattr(value, "tolist") else value
-        for name, value in found.items()
-        if value is not None
-    }
+    return {name: _listed(value) for name, value in found.items() if value is not None}
+
+
+def _listed(value: Any) -> Any:
+    """Arrays and tensors, wherever they stand in dicts, as lists."""
+    if isinstance(value, dict):
+        return {name: _listed(one) for name, one in value.items()}
+    return value.tolist() if hasattr(value, "tolist") else value

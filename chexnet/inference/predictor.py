@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.distributed import cores
 from chexnet.errors import CheckpointError, ConfigError, ImageError
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.evaluation.thresholds import validation_choices
@@ -19,7 +20,6 @@ from chexnet.explain import CLOSED_FORM, METHODS
 from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph
 from chexnet.inference.engine import TorchEngine, file_digest, open_engine
 from chexnet.inference.gate import Verdict, judge
-from chexnet.inference.onnx_runtime import cores
 from chexnet.labels import FINDINGS
 from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels

@@ -11,6 +11,7 @@ from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.metrics import Scores, operating_curve
 from chexnet.evaluation.summary import as_dict, summarise
 from chexnet.evaluation.thresholds import fit_on
+from chexnet.evaluation.validation_scores import validation_scores
 from chexnet.metadata import DataFacts, Metadata, surroundings
 from chexnet.transforms import Preprocessing
 
@@ -64,4 +65,5 @@ def describe(
                 name: operating_curve(given, truth) for name, given, truth in columns
             },
         },
+        validation_scores=validation_scores(scores),
     )

@@ -14,6 +14,7 @@ from chexnet.evaluation.localization import mean_contributions
 from chexnet.evaluation.metrics import joined
 from chexnet.evaluation.scoring import score_weights
 from chexnet.evaluation.thresholds import choose_thresholds, validation_choices
+from chexnet.evaluation.validation_scores import validation_scores
 from chexnet.model import load_weights, save_weights, update_metadata
 from chexnet.phantom.patients import FIRST_NUMBER
 from chexnet.training.describe import describe
@@ -61,10 +62,8 @@ def store(
     )
     calibrated = calibrate(scored, validation_choices(kept).calibrations)
     drawn = len(scored.images) - len(real)
-    chosen = {
-        "thresholds": choose_thresholds(calibrated),
-        "thresholds_source": f"{len(real):,} real and {drawn:,} drawn images together",
-    }
+    together = f"{len(real):,} real and {drawn:,} drawn images together"
+    chosen = {"thresholds": choose_thresholds(calibrated), "thresholds_source": together}
     holdout = open_holdout(mixture, target, "val", packs=packs)
     rows = holdout.datamodule.rows("val")
     owners = holdout.datamodule.folder.table["patient"].to_numpy()[rows].astype(int)
@@ -76,7 +75,12 @@ def store(
         holdout.datamodule.pack,
     )
     means = mean_contributions(holdout.model, metadata.preprocessing, data)
-    described = replace(kept, validation=kept.validation | chosen, mean_contributions=means)
+    described = replace(
+        kept,
+        validation=kept.validation | chosen,
+        validation_scores=validation_scores(scored, together),
+        mean_contributions=means,
+    )
     save_weights(target, model, described, half=True)
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.evaluation.heat_regions import SIDE, component_box, peak
 from chexnet.evaluation.localization import (
-    SIDE,
     BoxedFinding,
+    average_boxes,
     boxed_findings,
     centre_points,
-    component_box,
-    peak,
+    most_boxed_points,
     pointing,
 )
 from chexnet.evaluation.localization_summary import (
@@ -214,3 +214,32 @@ def test_phantoms_are_located_as_by_hand(phantoms, trained):
             for m in (margin, -margin)
         )
         assert far <= hit <= near
+
+
+def test_the_controls_that_know_boxes_are_those_of_other_patients():
+    left, right, small = (0.0, 0.2, 0.4, 0.8), (0.6, 0.2, 1.0, 0.8), (0.1, 0.3, 0.2, 0.7)
+    boxed = [
+        BoxedFinding("a", "1", "Pneumonia", np.array([left, right])),
+        BoxedFinding("b", "2", "Pneumonia", np.array([left, right])),
+        BoxedFinding("c", "3", "Pneumonia", np.array([small])),
+        BoxedFinding("e", "4", "Pneumonia", np.array([right])),
+        BoxedFinding("d", "3", "Mass", np.array([left])),
+    ]
+    # The average centre of both lungs lies in neither; where most boxes are does not.
+    assert not boxed[0].holds(centre_points(boxed)[0])
+    points = most_boxed_points(boxed)
+    assert points[0] == pytest.approx((0.8, 0.5), abs=0.01)
+    assert points[2] == pytest.approx((0.8, 0.5), abs=0.01)  # three rights against two lefts
+    assert points[3] == pytest.approx((0.15, 0.5), abs=0.01)  # two lefts and the small one
+    assert points[4] is None
+    sizes = average_boxes(boxed)
+    np.testing.assert_allclose(sizes[0], np.mean([left, right, small, right], axis=0))
+    assert sizes[4] is None
+    scored = score_maps(boxed, lambda _: np.zeros((4, 4)), lambda _: np.zeros((4, 4)))
+    row = summarise_maps(scored, 0, 0)["all"]["All"]
+    assert row.boxes == 7
+    assert row.hits["most boxed point"] == 0.4  # the first two
+    assert row.gain_most == -0.4
+    expected = [boxed[n].overlaps(sizes[n])[0] for n in range(4)]
+    np.testing.assert_allclose(scored.size_overlaps[:4, 0], expected)
+    assert row.size_iou[0.1] == np.mean([*(e >= 0.1 for e in expected), False])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from chexnet.config import TrainConfig
 from chexnet.data.nih import read_folder
@@ -267,3 +268,65 @@ def test_a_network_of_a_fold_is_scored_on_that_fold(tiny_options, tmp_path):
         TrainConfig(data=tiny_options["data"], fold=2)
     with pytest.raises(ConfigError, match=r"--folds: found 1, expected 2 to 100"):
         TrainConfig(data=tiny_options["data"], folds=1)
+
+
+# --- radiologists ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def google(folder):
+    """Google's file for the test part of the folder: every second image an opacity."""
+    names = pd.read_csv(folder / "test-a.csv")["Image Index"]
+    answers = {"Image Index": names, "Airspace opacity": ["YES", "NO"] * (len(names) // 2)}
+    answers |= dict.fromkeys(("Fracture", "Pneumothorax"), "NO")
+    mass = [n % 3 == 0 for n in range(len(names))]
+    frame = pd.DataFrame(answers).assign(**{"Nodule or mass": np.where(mass, "YES", "NO")})
+    frame.to_csv(folder / "google.csv", index=False)
+    return folder / "google.csv"
+
+
+def test_predictions_are_scored_against_radiologists_in_every_output(
+    folder, google, tmp_path, shown
+):
+    given = pd.read_csv(folder / "test-a.csv")
+    given.assign(prob_Nodule=given["prob_Mass"] / 2).to_csv(folder / "both.csv", index=False)
+    out = ("--out", tmp_path, "--replicates", 50, "--report")
+    options = ("--data", folder, "--predictions", folder / "both.csv", *out)
+    printed = shown("eval", *options, "--experts", f"google={google}")
+    assert "Nodule or mass ~ Nodule or Mass R" in printed
+    assert "Fracture ~ nothing: n/a" in printed
+    found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["experts"]["google"]
+    rows = {row["asked"]: row for row in found["rows"]}
+    truth = pd.read_csv(google)["Nodule or mass"] == "YES"
+    assert rows["Nodule or mass"]["experts"]["auroc"] == pytest.approx(
+        roc_auc_score(truth, given["prob_Mass"]), abs=1e-9
+    )
+    assert rows["Pneumothorax"]["experts"] is None
+    page = (tmp_path / "eval-test" / "report.html").read_text()
+    assert "NIH has no such finding" in page
+    assert f"{rows['Nodule or mass']['experts']['auroc']:.3f}" in page
+
+
+def test_without_predictions_the_text_label_itself_is_scored(folder, google, tmp_path, shown):
+    options = ("--data", folder, "--out", tmp_path, "--replicates", 50)
+    printed = shown("eval", *options, "--experts", f"google={google}")
+    assert "Text label of Data_Entry_2017.csv against radiologists" in printed
+    assert [path.name for path in (tmp_path / "eval-test").iterdir()] == ["text_labels.json"]
+    found = json.loads((tmp_path / "eval-test" / "text_labels.json").read_text())
+    rows = {row["asked"]: row for row in found["experts"]["google"]["rows"]}
+    table = read_folder(folder, need_images=False).table.set_index("image")["labels"]
+    answers = pd.read_csv(google).set_index("Image Index")["Nodule or mass"] == "YES"
+    text = table.loc[answers.index].map(lambda labels: "Mass" in labels)
+    figure = rows["Nodule or mass"]["text_label_against_experts"]["sensitivity"]["value"]
+    assert figure == pytest.approx(text[answers].mean(), abs=1e-9)
+
+
+def test_wrong_files_of_radiologists_stop_before_anything_is_written(folder, tmp_path, refused):
+    out = tmp_path / "out"
+    for predictions in ((), ("--predictions", folder / "test-a.csv")):
+        options = ("--data", folder, "--out", out, *predictions)
+        told = refused("eval", *options, "--experts", f"rsna={folder}")
+        assert "stage_2_train_labels.csv" in told
+        assert "kaggle.com" in told
+        assert told.count("\n") == 1
+    assert not out.exists()

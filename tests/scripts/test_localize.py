@@ -9,6 +9,7 @@ from PIL import Image
 from chexnet.data.datasets import batch_loader
 from chexnet.data.nih import read_boxes
 from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.localization_summary import CONTROLS
 from chexnet.explain import explain
 from chexnet.inference.onnx_export import export
 from chexnet.inference.onnx_runtime import OnnxEngine
@@ -26,7 +27,7 @@ def test_boxes_are_scored_and_drawn(phantoms, trained, tmp_path, shown):
     found = json.loads((tmp_path / "localize-test" / "localization.json").read_text())
     whole = found["boxes"]["all"]["All"]
     assert 0 < whole["targets"] <= len(read_boxes(phantoms))
-    assert set(whole["peak_in_box"]) == {"heatmap", "average box", "random point", "untrained"}
+    assert set(whole["peak_in_box"]) == {"heatmap", *CONTROLS}
     pictures = list((tmp_path / "localize-test" / "overlays").iterdir())
     assert len(pictures) == len(set(found["boxes"]["all"]) - {"All"})
     for path in pictures:
@@ -95,3 +96,31 @@ def test_store_keeps_how_often_heatmaps_point_right_and_the_mean_map(
 def _exported(weights, folder):
     export(weights, folder / "w.onnx")
     return folder / "w.onnx"
+
+
+def test_boxes_of_radiologists_are_scored_together_and_beside_their_own_controls(
+    phantoms, trained, tmp_path, shown, refused
+):
+    """RSNA's files for two phantoms of the test part: one with two boxes, one with one."""
+    weights = trained / "best_chexnet_params.pth"
+    holdout = open_holdout(phantoms, weights, "test")
+    table = holdout.datamodule.folder.table.iloc[holdout.datamodule.rows("test")]
+    first, second = table.drop_duplicates("patient")["image"].iloc[:2]
+    rsna = tmp_path / "rsna"
+    rsna.mkdir()
+    (rsna / "rsna_to_nih.csv").write_text(f"patientId,Image Index\na,{first}\nb,{second}\n")
+    rows = ("a,0,0,512,1024,1", "a,512,0,512,1024,1", "b,0,0,1024,1024,1", "c,,,,,0")
+    text = "\n".join(["patientId,x,y,width,height,Target", *rows])
+    (rsna / "stage_2_train_labels.csv").write_text(text)
+    options = ("--data", phantoms, "--weights", weights, "--out", tmp_path, "--overlays", 1)
+    options = (*options, "--replicates", 50, "--device", "cpu", "--boxes", f"rsna={rsna}")
+    printed = shown("localize", *options)
+    assert "1 more have no known NIH image" in printed
+    found = json.loads((tmp_path / "localize-test-rsna" / "localization.json").read_text())
+    whole = found["boxes"]["all"]["All"]
+    assert (whole["targets"], whole["boxes"], whole["patients"]) == (2, 3, 2)
+    # The two boxes together cover the picture, so that a random point always hits.
+    assert whole["peak_in_box"]["random point"] == 1
+    assert found["boxes_of"] == ["stage_2_train_labels.csv", "rsna_to_nih.csv"]
+    assert "without --store" in refused("localize", *options, "--store")
+    assert "Found no folder" in refused("localize", *options[:-1], f"rsna={tmp_path / 'no'}")

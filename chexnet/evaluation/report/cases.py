@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chexnet.evaluation.localization import BoxedFinding, peak
+from chexnet.evaluation.heat_regions import peak
+from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import Scores
 from chexnet.overlay import overlay
 from chexnet.transforms import AS_SEEN, Preprocessing

@@ -10,13 +10,12 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from PIL import Image
 
 from chexnet.data.nih import BOXES
@@ -24,10 +23,15 @@ from chexnet.data.splits import LEAKY
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
+from chexnet.evaluation.bootstrap import smallest_shown
+from chexnet.evaluation.expert_figures import ExpertFigures
+from chexnet.evaluation.experts import TITLES
 from chexnet.evaluation.facts import STAMPS, ScoringFacts
 from chexnet.evaluation.holdout import Holdout
+from chexnet.evaluation.label_tables import BothTables, told
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.report.cases import (
     Case,
     Pictures,
@@ -37,15 +41,15 @@ from chexnet.evaluation.report.cases import (
 )
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
-from chexnet.evaluation.report.published import PUBLISHED, Published, interval_relation, same_split
-from chexnet.evaluation.report.tables import facts_text, format_interval, format_value
+from chexnet.evaluation.report.published import comparisons, with_reasons
+from chexnet.evaluation.report.tables import CLUSTERED, above_chance, facts_text
+from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
 from chexnet.files import write_text
 from chexnet.labels import FINDINGS, spoken
 from chexnet.metadata import surroundings
 
-NOT_CLINICAL = "Research and education only, never for clinical use."
 RULE = "youden"
 """The threshold that the page calls a class's own; the demo marks the same one."""
 THUMBNAIL = 144  # pixels of the longer side
@@ -61,6 +65,9 @@ def report_html(
     record: Sequence[Mapping[str, str]] | None = None,
     pictures: Pictures | None = None,
     places: WrongPlaces | None = None,
+    experts: Sequence[ExpertFigures] = (),
+    protocols: Sequence[ProtocolFigures] = (),
+    both: BothTables | None = None,
 ) -> str:
     """Write the page.
 
@@ -73,6 +80,9 @@ def report_html(
         record: see `read_record`; None where there are no weights to keep a record beside.
         pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
         places: see `wrong_places`; None where there were no boxes or no maps.
+        experts: see `score_experts`.
+        protocols: see `protocol_figures`; published values stand beside these figures.
+        both: see `both_tables`; None where figures by one table were asked for.
 
     Returns:
         HTML, of some MB with pictures.
@@ -86,7 +96,7 @@ def report_html(
     }
     errors = confident_errors(assessment.calibrated, _thresholds(assessment))
     return (
-        _environment(autoescape=True)
+        _templates(autoescape=True)
         .get_template("report.html.jinja")
         .render(
             _said(assessment, facts, notes, made, record),
@@ -94,6 +104,13 @@ def report_html(
             errors=errors,
             thumbnails=_thumbnails(errors.values(), pictures) if pictures else {},
             places=places,
+            experts=experts,
+            expert_titles=TITLES,
+            protocols=protocols,
+            both=both,
+            both_told=told(both) if both else [],
+            comparisons=comparisons(protocols, facts.leaky),
+            tables=with_reasons(protocols, facts.leaky),
             place_pictures=[
                 None if case.picture is None else _data_url(case.picture)
                 for case in (places.cases if places else [])
@@ -122,8 +139,8 @@ def model_card(
     Returns:
         Markdown.
     """
-    environment = _environment(autoescape=False, finalize=_markdown)
-    return environment.get_template("model_card.md.jinja").render(
+    templates = _templates(autoescape=False, finalize=_markdown)
+    return templates.get_template("model_card.md.jinja").render(
         _said(assessment, facts, notes, made, record)
     )
 
@@ -156,13 +173,13 @@ def _said(
         "notes": notes,
         "record": record,
         "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),
-        # A drawn phantom is no radiograph: figures of radiographs stand for nothing beside it.
-        "published": () if facts.phantoms else PUBLISHED,
         "left_out": [
             f"{spoken(name)} {intervals[name].left_out}"
             for name in sorted(intervals)
             if intervals[name].left_out
         ],
+        "few": any(summary.few(name).known for name in names),
+        "clustered": CLUSTERED,
         "pooled": [spoken(name) for name in sorted(names) if assessment.reliability[name].pooled],
         "limits": limits(assessment, facts),
         "rules": RULES,
@@ -205,26 +222,13 @@ def _markdown(value: Any) -> str:
     return escape(re.sub(r"([\\`*_\[\]|~#])", r"\\\1", flat), quote=False)
 
 
-def _environment(**options: Any) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        **options,
-    )
-    environment.filters |= {
-        "figure": format_value,
-        "span": partial(format_interval, between="\u2013"),
-        "spoken": spoken,
+def _templates(**options: Any) -> Environment:
+    found = environment(**options)
+    found.globals |= {
+        "smallest_shown": smallest_shown,
+        "above_chance": above_chance,
     }
-    environment.globals |= {"interval_relation": interval_relation, "same_split": _same_split}
-    return environment
-
-
-def _same_split(published: Published, facts: ScoringFacts) -> bool:
-    # Official figures are of the test list; a run's own validation part is another list.
-    return same_split(published, facts.split) and facts.part == "test"
+    return found
 
 
 def _plot(draw: Callable[..., None], *about: Any, stamp: str) -> str:
@@ -285,6 +289,10 @@ def write_report(
     folder: Path,
     record: list[dict[str, str]] | None,
     looks: ReportImages,
+    *,
+    experts: Sequence[ExpertFigures] = (),
+    protocols: Sequence[ProtocolFigures] = (),
+    both: BothTables | None = None,
 ) -> None:
     """Write report.html and model_card.md into `folder`."""
     places = None
@@ -307,6 +315,9 @@ def write_report(
         record=record,
         pictures=looks.pictures,
         places=places,
+        experts=experts,
+        protocols=protocols,
+        both=both,
     )
     card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     write_text(folder / "report.html", page)

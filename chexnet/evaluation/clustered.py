@@ -1,0 +1,115 @@
+"""The variance of an AUROC without drawing: for findings that few patients have.
+
+With under ten positive patients a bootstrap draws the same few again and again, and its interval
+is too narrow. The variance of Obuchowski ("Nonparametric analysis of clustered ROC curve data",
+Biometrics 53, 1997), with the patient as cluster, on the logit scale and with the t quantile of
+(positive patients - 1) degrees of freedom keeps most of its promise; docs/reliability.md has the
+measured coverage.
+
+Shapes: N images, P patients.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import rankdata, t
+
+from chexnet.evaluation.bootstrap import MIN_PATIENTS, NO_INTERVAL, Interval
+
+FEW_PATIENTS = 10
+"""Positive (or negative) patients under which the clustered interval stands beside the
+bootstrap's."""
+
+
+@dataclass(frozen=True)
+class ClusteredAuroc:
+    """An AUROC and its variance.
+
+    Attributes:
+        value: NaN without a positive or without a negative.
+        variance: NaN with under two positive or negative patients.
+        fewest: positive or negative patients, whichever are fewer.
+    """
+
+    value: float
+    variance: float
+    fewest: int
+
+    @property
+    def _spread(self) -> float:
+        """Standard error of the logit; 0 where the variance is unknown or the value 0 or 1."""
+        if not (self.variance > 0 and 0 < self.value < 1):
+            return 0.0
+        return float(np.sqrt(self.variance) / (self.value * (1 - self.value)))
+
+    @property
+    def interval(self) -> Interval:
+        """95 % interval; `n/a` under five positive or negative patients, and for AUROC 0 and 1."""
+        if self.fewest < MIN_PATIENTS or not self._spread:
+            return NO_INTERVAL
+        away = t.ppf(0.975, self.fewest - 1) * self._spread
+        low, high = (float(expit(logit(self.value) + side * away)) for side in (-1, 1))
+        return Interval(low, high)
+
+    @property
+    def p_of_chance(self) -> float:
+        """Two-sided p-value of the AUROC's being 0.5; NaN where there is no interval."""
+        if self.fewest < MIN_PATIENTS or not self._spread:
+            return float("nan")
+        return float(2 * t.sf(abs(logit(self.value)) / self._spread, self.fewest - 1))
+
+
+def clustered_auroc(scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> ClusteredAuroc:
+    """The AUROC of images in patients, with Obuchowski's variance.
+
+    Args:
+        scores: (N,).
+        targets: 0 or 1, (N,).
+        unit: number of each image's patient, int (N,), from 0.
+    """
+    positive = np.asarray(targets) == 1
+    fewest = min(len(set(unit[mask].tolist())) for mask in (positive, ~positive))
+    if not fewest:
+        return ClusteredAuroc(float("nan"), float("nan"), 0)
+    count = np.array([positive.sum(), (~positive).sum()], float)
+    # How many of the other kind an image's score is on the right side of, ties counted half:
+    # its rank among all less its rank among its own kind.
+    every = rankdata(scores)
+    won = np.empty(len(scores))
+    won[positive] = (every[positive] - rankdata(scores[positive])) / count[1]
+    won[~positive] = 1 - (every[~positive] - rankdata(scores[~positive])) / count[0]
+    value = float(won[positive].mean())
+    if fewest < 2:
+        return ClusteredAuroc(value, float("nan"), fewest)
+    units = int(unit.max()) + 1
+    # Sum over a patient's images of (component - AUROC), of positives and of negatives: (2, P).
+    off = np.stack(
+        [np.bincount(unit[mask], won[mask] - value, units) for mask in (positive, ~positive)]
+    )
+    patients = [len(set(unit[mask].tolist())) for mask in (positive, ~positive)]
+    alone = [
+        n / (n - 1) * float(sums @ sums) / total**2
+        for n, sums, total in zip(patients, off, count, strict=True)
+    ]
+    everyone = len(set(unit.tolist()))
+    both = everyone / (everyone - 1) * float(off[0] @ off[1]) / (count[0] * count[1])
+    return ClusteredAuroc(value, sum(alone) + 2 * both, fewest)
+
+
+def holm(values: dict[str, float]) -> dict[str, float]:
+    """p-values that hold for all of them at once (Holm, Scand. J. Statist. 6, 1979).
+
+    Args:
+        values: name to p-value; NaN is no test and counts for nothing.
+
+    Returns:
+        Name to adjusted p-value, at most 1, for those that have one.
+    """
+    tested = sorted((p, name) for name, p in values.items() if not np.isnan(p))
+    found: dict[str, float] = {}
+    greatest = 0.0
+    for place, (p, name) in enumerate(tested):
+        greatest = max(greatest, min(1.0, p * (len(tested) - place)))
+        found[name] = greatest
+    return found

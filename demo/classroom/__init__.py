@@ -1,0 +1,1 @@
+"""Read it yourself: cases that a student reads before the network answers."""

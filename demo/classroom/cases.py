@@ -1,0 +1,209 @@
+"""What a case is: a picture, its truth, the network's answer; and how two sets of boxes overlap.
+
+Nothing in here knows of a reader. Shapes: D classes, h w cells of a contribution map.
+"""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from chexnet.inference.predictor import Prediction, Predictor
+from chexnet.labels import FINDINGS, NO_FINDING
+from chexnet.transforms import PercentCenterCrop
+from demo.classroom.draw import Box
+from demo.pictures import png
+
+CALLED = 0.5
+"""The network names a finding from this probability on, if it is over the finding's threshold too:
+thresholds alone are chosen to overlook little and name much."""
+SEEN = 0.4
+"""Severity from which a drawn finding should be seen; fainter ones are no mistake to overlook."""
+OVERLOOKED = 0.05
+"""Probability at or below which the network has overlooked a finding."""
+CLEARED = 0.8
+"""Probability of No Finding at or above which the network calls the chest clear."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is really on a picture.
+
+    Attributes:
+        findings: finding to severity in (0, 1], None where nobody measured one.
+        boxes: finding to its boxes; a finding may have none.
+        note: what whoever brought the case says of it.
+        source: where it comes from.
+    """
+
+    findings: Mapping[str, float | None]
+    boxes: Mapping[str, tuple[Box, ...]]
+    note: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkAnswer:
+    """What the network says of a case.
+
+    Attributes:
+        probabilities: label to calibrated probability.
+        contributions: float32 (D, h, w), as in `Prediction`.
+        logits: label to logit.
+        named: findings that it names; see `CALLED`.
+        sure: probability that all of its answers are right, if they were independent.
+        boxes: finding to the box round its map's hottest region; None where the map is empty.
+    """
+
+    probabilities: Mapping[str, float]
+    contributions: np.ndarray
+    logits: Mapping[str, float]
+    named: frozenset[str]
+    sure: float
+    boxes: Mapping[str, Box | None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to read. Readers share it; nothing of a reader is in it.
+
+    Attributes:
+        key: names it within this server; never sent to a browser.
+        width, height: of the picture in pixels.
+        picture: PNG, encoded from the pixels alone: no name and no text of a file is in it.
+        truth: what is on it.
+        network: what the network says.
+    """
+
+    key: str
+    width: int
+    height: int
+    picture: bytes = field(repr=False)
+    truth: Truth
+    network: NetworkAnswer
+
+    @property
+    def false_alarms(self) -> frozenset[str]:
+        """Findings that the network names and that are not there."""
+        return self.network.named - set(self.truth.findings)
+
+    @property
+    def misses(self) -> frozenset[str]:
+        """Findings that should be seen and that the network overlooks or calls clear."""
+        found = self.network.probabilities
+        drawn = self.truth.findings.items()
+        plain = [name for name, severity in drawn if severity is None or severity >= SEEN]
+        cleared = found.get(NO_FINDING, 0.0) >= CLEARED
+        return frozenset(n for n in plain if cleared or found.get(n, 1.0) <= OVERLOOKED)
+
+    def preview(self) -> dict[str, Any]:
+        """The picture as the viewer's canvas takes it."""
+        data = base64.b64encode(self.picture).decode("ascii")
+        size = {"width": self.width, "height": self.height}
+        return size | {"bits": 8, "encoding": "png", "data": data}
+
+
+@dataclass(frozen=True)
+class Dozen:
+    """Some cases that are read one after the other.
+
+    Attributes:
+        cases: usually twelve.
+        ordered: whether every reader gets them in this order; else each in an order of his own.
+        looked_through: how many pictures the network's mistakes were looked for in.
+    """
+
+    cases: tuple[Case, ...]
+    ordered: bool = False
+    looked_through: int = 0
+
+
+class CaseSource(Protocol):
+    """Where cases come from: drawn phantoms, or a lecturer's folder."""
+
+    def start(self) -> None:
+        """Begin to prepare; returns at once."""
+
+    def progress(self) -> tuple[int, int]:
+        """Cases of the first dozen that are ready, and how many there will be."""
+
+    def first(self) -> Dozen | None:
+        """The dozen that all readers share; None while it is being prepared.
+
+        Raises:
+            ChexnetError: there will be none; the message can be shown to a visitor.
+        """
+
+    def another(self, seen: frozenset[str]) -> Dozen | None:
+        """Cases without those of the keys `seen`; None where there are not enough (yet)."""
+
+    def close(self) -> None:
+        """End what prepares."""
+
+
+def make_case(
+    key: str, pixels: np.ndarray, truth: Truth, prediction: Prediction, predictor: Predictor
+) -> Case:
+    """Put a case together; pixels uint8 (H, W)."""
+    height, width = pixels.shape
+    answer = network_answer(prediction, predictor, (height, width))
+    return Case(key, width, height, png(pixels), truth, answer)
+
+
+def network_answer(
+    prediction: Prediction, predictor: Predictor, shape: tuple[int, int]
+) -> NetworkAnswer:
+    """What the network says of a picture of `shape` (height, width)."""
+    from chexnet.evaluation.heat_regions import component_box  # SciPy: not at the page's start
+
+    found = prediction.probabilities
+    known = [name for name in predictor.classes if name in FINDINGS]
+    named = frozenset(n for n in known if found[n] >= max(CALLED, predictor.thresholds[n] or 0))
+    height, width = shape
+    crop = predictor.metadata.preprocessing.crop
+    left, top, right, bottom = PercentCenterCrop(crop).box(width, height)
+
+    def whole(name: str) -> Box | None:
+        """From what the network saw to the picture."""
+        box = component_box(prediction.heatmap(name))
+        if box is None:
+            return None
+        x = (left + box[[0, 2]] * (right - left)) / width
+        y = (top + box[[1, 3]] * (bottom - top)) / height
+        return float(x[0]), float(y[0]), float(x[1]), float(y[1])
+
+    return NetworkAnswer(
+        probabilities=found,
+        contributions=prediction.contributions,
+        logits=prediction.logits,
+        named=named,
+        sure=math.prod(max(found[name], 1 - found[name]) for name in known),
+        boxes={name: whole(name) for name in known},
+    )
+
+
+def union_iou(one: Sequence[Box], other: Sequence[Box]) -> float:
+    """Area that both sets of boxes cover over the area that either covers, 0 to 1.
+
+    Exact: the picture is cut along every edge of a box, and each piece lies wholly in or out.
+    """
+    boxes = np.array([*one, *other], float).reshape(-1, 4)
+    if not len(one) or not len(other):
+        return 0.0
+    x, y = np.unique(boxes[:, [0, 2]]), np.unique(boxes[:, [1, 3]])
+    areas = np.outer(np.diff(y), np.diff(x))
+
+    def covered(some: Sequence[Box]) -> np.ndarray:
+        inside = np.zeros(areas.shape, bool)
+        for left, top, right, bottom in some:
+            inside |= np.outer(
+                (y[:-1] >= top) & (y[1:] <= bottom), (x[:-1] >= left) & (x[1:] <= right)
+            )
+        return inside
+
+    first, second = covered(one), covered(other)
+    either = areas[first | second].sum()
+    return float(areas[first & second].sum() / either) if either > 0 else 0.0

@@ -1,0 +1,95 @@
+"""What happens when a reader does something."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import gradio as gr
+
+from chexnet.errors import ChexnetError, ConfigError
+from chexnet.inference.predictor import Predictor
+from demo.classroom.cases import CaseSource
+from demo.classroom.content import Content
+from demo.classroom.readers import Readers
+from demo.classroom.reading import Reader, Stage, new_reader
+
+STILL_DRAWING = "More cases are being drawn. Try again in a minute."
+
+
+class Classroom:
+    """All readers of one running demo, and the cases they read."""
+
+    def __init__(self, source: CaseSource, predictor: Predictor) -> None:
+        """Take cases from `source`; nothing is prepared before `start`."""
+        self.source, self.readers = source, Readers()
+        self._content = Content(predictor)
+
+    def start(self) -> None:
+        """Begin to prepare the cases; returns at once."""
+        self.source.start()
+
+    def close(self) -> None:
+        """End what prepares cases."""
+        self.source.close()
+
+    async def act(self, event: gr.EventData) -> str:
+        """A step of a reader; returns a message for the page's script.
+
+        A refusal is a message too: a page that went astray (the back button, two tabs of one
+        reader) then asks where it is.
+        """
+        given = {
+            name: getattr(event, name, None) for name in ("action", "reader", "case", "answer")
+        }
+        try:
+            # In a thread: nobody else waits for the encoding of a picture.
+            content = await asyncio.to_thread(self.step, **given)
+        except ChexnetError as error:
+            content = {"problem": str(error)}
+        ask = getattr(event, "ask", None)
+        mark = ask if isinstance(ask, int) else None
+        return json.dumps({"at": time.monotonic_ns(), "ask": mark, "content": content})
+
+    def step(self, action: object, reader: object, case: object, answer: object) -> dict[str, Any]:
+        """Do one step and tell what may be seen then.
+
+        Raises:
+            ConfigError: no such reader, an unknown step, or one that is not open.
+        """
+        if action == "begin":
+            return self._begin()
+        found = self.readers.get(reader)
+        steps = {
+            "commit": lambda: found.commit(case, answer),
+            "settle": lambda: found.settle(case, answer),
+            "next": lambda: found.go_on(case),
+        }
+        with found.lock:
+            if action == "another":
+                return self._another(str(reader), found)
+            if action == "resume":
+                return self._content.of(found)
+            if not isinstance(action, str) or action not in steps:
+                raise ConfigError("There is no such step.")
+            steps[action]()
+            # The picture goes with a new case only.
+            return self._content.of(found, picture=action == "next")
+
+    def _begin(self) -> dict[str, Any]:
+        dozen = self.source.first()
+        if dozen is None:
+            ready, wanted = self.source.progress()
+            return {"stage": "wait", "ready": ready, "of": wanted}
+        reader = new_reader(dozen)
+        return {"reader": self.readers.add(reader)} | self._content.of(reader)
+
+    def _another(self, name: str, done: Reader) -> dict[str, Any]:
+        if done.stage is not Stage.DONE:
+            raise ConfigError("Finish these cases first.")
+        dozen = self.source.another(done.seen)
+        if dozen is None:
+            raise ConfigError(STILL_DRAWING)
+        reader = new_reader(dozen, done.seen)
+        self.readers.replace(name, reader)
+        return self._content.of(reader)

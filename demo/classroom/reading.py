@@ -1,0 +1,209 @@
+"""The progress of one reader through some cases: a state machine, and what he answered.
+
+For each case: read, commit, see the network's answer, keep or revise once, see the truth. No step
+can be skipped, repeated or taken back, whatever a browser sends.
+"""
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Lock
+from typing import Any
+
+from chexnet.errors import ConfigError
+from chexnet.labels import FINDINGS
+from demo.classroom.cases import Case, Dozen
+from demo.classroom.draw import Box
+
+SURE = ("Guessing", "Fairly sure", "Very sure")
+LIMITS = (0.5, 0.8)
+"""Where the second and the third step of sureness begin, as a chance to be right."""
+MOST_BOXES = 20
+"""Boxes of one answer; a reader needs one to three."""
+LEAST_SIDE = 0.005
+"""Least width and height of a box, as a share of the picture; the page makes none under 0.02."""
+
+NOT_NOW = "This step is not open now. The page shows where you are."
+UNKNOWN = "Your reading is no longer kept. Please begin again."
+
+
+def step_of(chance: float) -> int:
+    """The step of `SURE` that a chance to be right belongs to."""
+    return sum(chance >= limit for limit in LIMITS)
+
+
+class Stage(StrEnum):
+    """What a reader has before him."""
+
+    READ = "read"
+    REVISE = "revise"
+    TRUTH = "truth"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a reader says of a case.
+
+    Attributes:
+        findings: those he sees; empty for "nothing".
+        sure: step of `SURE`.
+        boxes: finding to where he sees it; only of findings that he named.
+    """
+
+    findings: frozenset[str]
+    sure: int
+    boxes: Mapping[str, tuple[Box, ...]]
+
+    def right(self, case: Case) -> bool:
+        """Whether he named exactly what is there."""
+        return self.findings == frozenset(case.truth.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the page, as it sends it."""
+        return {
+            "findings": [name for name in FINDINGS if name in self.findings],
+            "nothing": not self.findings,
+            "sure": self.sure,
+            "boxes": {name: [list(box) for box in boxes] for name, boxes in self.boxes.items()},
+        }
+
+
+def reply_of(given: object) -> Reply:
+    """Read what a browser sent.
+
+    Raises:
+        ConfigError: it is no answer that the page can send; the message repeats nothing of it.
+    """
+    if not isinstance(given, dict):
+        raise ConfigError("Expected an answer with findings, sure and boxes.")
+    findings, nothing, sure = (given.get(name) for name in ("findings", "nothing", "sure"))
+    named = isinstance(findings, list) and all(
+        isinstance(name, str) and name in FINDINGS for name in findings
+    )
+    if not named or len(set(findings)) != len(findings):
+        raise ConfigError(f"Expected each finding once, of these: {', '.join(FINDINGS)}.")
+    if not isinstance(nothing, bool) or nothing == bool(findings):
+        raise ConfigError("Tick what you see, or tick that you see nothing.")
+    if isinstance(sure, bool) or not isinstance(sure, int) or not 0 <= sure < len(SURE):
+        raise ConfigError("Say how sure you are.")
+    return Reply(frozenset(findings), sure, _boxes_of(given.get("boxes", {}), findings))
+
+
+def _boxes_of(given: object, findings: list[str]) -> dict[str, tuple[Box, ...]]:
+    wrong = ConfigError(
+        f"Expected at most {MOST_BOXES} boxes of ticked findings, each left, top, right and "
+        "bottom within the picture."
+    )
+    if not isinstance(given, dict) or not set(given) <= set(findings):
+        raise wrong
+    boxes: dict[str, tuple[Box, ...]] = {}
+    for name, some in given.items():
+        if not isinstance(some, list) or len(some) > MOST_BOXES or not all(map(_is_box, some)):
+            raise wrong
+        if some:
+            boxes[name] = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in some)
+    if sum(map(len, boxes.values())) > MOST_BOXES:
+        raise wrong
+    return boxes
+
+
+def _is_box(box: object) -> bool:
+    if not isinstance(box, list) or len(box) != 4:
+        return False
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in box):
+        return False
+    if not all(math.isfinite(value) and 0 <= value <= 1 for value in box):
+        return False
+    left, top, right, bottom = box
+    return bool(right - left >= LEAST_SIDE and bottom - top >= LEAST_SIDE)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One case as one reader meets it.
+
+    Attributes:
+        id: random; the only name of the case that a browser knows.
+        case: the case.
+    """
+
+    id: str
+    case: Case
+
+
+@dataclass
+class Reader:
+    """One reader's progress. It holds no picture but the cases', which all readers share.
+
+    Attributes:
+        turns: the cases in his order.
+        dozen: where they come from.
+        seen: keys of the cases of this and earlier dozens.
+        place: which case he is at, 0 for the first.
+        stage: what he has before him.
+        before, after: his answers before and after he saw the network's, one a case.
+        lock: held during a step, so that of two at once one is refused.
+    """
+
+    turns: tuple[Turn, ...]
+    dozen: Dozen
+    seen: frozenset[str]
+    place: int = 0
+    stage: Stage = Stage.READ
+    before: list[Reply] = field(default_factory=list)
+    after: list[Reply] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock, repr=False)
+
+    @property
+    def turn(self) -> Turn:
+        """The case before him, or the last one when he is done."""
+        return self.turns[min(self.place, len(self.turns) - 1)]
+
+    def commit(self, turn: object, given: object) -> None:
+        """His own answer, before he sees the network's.
+
+        Raises:
+            ConfigError: this is not the step that is open, or no answer.
+        """
+        self._check(turn, Stage.READ)
+        self.before.append(reply_of(given))
+        self.stage = Stage.REVISE
+
+    def settle(self, turn: object, given: object) -> None:
+        """His last word; the same again is allowed.
+
+        Raises:
+            ConfigError: see `commit`.
+        """
+        self._check(turn, Stage.REVISE)
+        self.after.append(reply_of(given))
+        self.stage = Stage.TRUTH
+
+    def go_on(self, turn: object) -> None:
+        """To the next case, or to the figures after the last.
+
+        Raises:
+            ConfigError: this is not the step that is open.
+        """
+        self._check(turn, Stage.TRUTH)
+        self.place += 1
+        self.stage = Stage.READ if self.place < len(self.turns) else Stage.DONE
+
+    def _check(self, turn: object, stage: Stage) -> None:
+        here = isinstance(turn, str) and secrets.compare_digest(
+            turn.encode("utf-8", "replace"), self.turn.id.encode()
+        )
+        if self.stage is not stage or not here:
+            raise ConfigError(NOT_NOW)
+
+
+def new_reader(dozen: Dozen, seen: frozenset[str] = frozenset()) -> Reader:
+    """A reader before the first case, with ids and an order that nothing else follows from."""
+    cases = list(dozen.cases)
+    if not dozen.ordered:
+        secrets.SystemRandom().shuffle(cases)
+    turns = tuple(Turn(secrets.token_urlsafe(12), case) for case in cases)
+    return Reader(turns, dozen, seen | {case.key for case in cases})
