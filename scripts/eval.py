@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chexnet.evaluation.assessment import Assessment
     from chexnet.evaluation.expert_figures import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
+    from chexnet.evaluation.protocols import ProtocolFigures
     from chexnet.evaluation.report.page import ReportImages
     from chexnet.evaluation.scoring import Scored
 
@@ -92,7 +93,9 @@ def evaluate(
     packs: Packs = Path("packs"),
     seed: Seed = 0,
     workers: Workers = -1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at once; else 32, on a GPU 256.")
+    ] = None,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     allow_leak: AllowLeak = False,
@@ -187,7 +190,7 @@ def evaluate(
             results,
             shares=prevalence or [],
             both_labels=both,
-            beside=weights[0].parent if weights else None,
+            weights=weights or [],
             replicates=replicates,
             seed=seed,
             report=looks if report else None,
@@ -202,7 +205,7 @@ def _finish(
     *,
     shares: Sequence[str],
     both_labels: bool,
-    beside: Path | None,
+    weights: Sequence[Path],
     replicates: int,
     seed: int,
     report: "Callable[[], ReportImages] | None" = None,
@@ -216,7 +219,7 @@ def _finish(
         results: folder of the files.
         shares: what the user gave as prevalence.
         both_labels: report each of NIH's tables.
-        beside: folder of the weights, None for a CSV.
+        weights: the networks, none for a CSV.
         replicates: bootstrap draws.
         seed: of the bootstrap.
         report: gives the pictures of a report; None where none is wanted.
@@ -228,11 +231,14 @@ def _finish(
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import as_dict, assess
     from chexnet.evaluation.expert_figures import as_dict as experts_dict
+    from chexnet.evaluation.label_tables import as_dict as both_dict
+    from chexnet.evaluation.label_tables import both_tables
     from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.protocols import as_dict as protocols_dict
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.report.tables import assessment_text, facts_text, stamps_text
+    from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
@@ -256,15 +262,21 @@ def _finish(
     content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
     if scored.stamps:
         content["stamps"] = scored.stamps
+    by_both = None
     if both_labels:
-        content["labels"] = _both(scored, data, replicates, seed)
+        by_both = both_tables(scored.scores, data, replicates=replicates, seed=seed)
+        print(f"\n{both_text(by_both)}")
+        content["labels"] = both_dict(by_both)
+    protocols = _protocols(scored, found, data, weights, replicates, seed)
+    if protocols:
+        content["protocols"] = protocols_dict(protocols)
     by_experts = _experts(scored, found, experts, replicates, seed)
     if by_experts:
         content["experts"] = experts_dict(by_experts)
     record = []
-    if beside:
+    if weights:
         try:
-            record = record_scoring(scored, found.summary, beside)
+            record = record_scoring(scored, found.summary, weights[0].parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"\nThis scoring is not noted beside the weights: {error}")
     if record:
@@ -280,10 +292,30 @@ def _finish(
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        record_of = record if beside else None
-        write_report(scored, found, results, record_of, report(), experts=by_experts)
+        beside = {"experts": by_experts, "protocols": protocols, "both": by_both}
+        write_report(scored, found, results, record if weights else None, report(), **beside)
         written += ", report.html, model_card.md"
     print(f"\nWritten to {results}: {written}")
+
+
+def _protocols(
+    scored: "Scored",
+    found: "Assessment",
+    data: Path,
+    weights: Sequence[Path],
+    replicates: int,
+    seed: int,
+) -> "list[ProtocolFigures]":
+    """The same answers on each of the two test lists that published figures are of."""
+    from chexnet.data.nih import read_lists
+    from chexnet.evaluation.protocols import protocol_figures, seen_by
+    from chexnet.networks.training_lists import images_for_test_2017
+
+    if scored.facts.phantoms or scored.facts.label_version == "unknown":
+        return []  # the lists name images of NIH's, and these are others under such names
+    lists = {"official": (read_lists(data) or {}).get("test", ()), "2017": images_for_test_2017()}
+    options = {"whole": found.summary, "replicates": replicates, "seed": seed}
+    return protocol_figures(scored.scores, scored.table, lists, seen_by(weights), **options)
 
 
 def _experts(
@@ -347,27 +379,6 @@ def _prevalence(shares: Sequence[str]) -> dict[str, float]:
                 f"{', '.join(LABELS[:3])} ... with one, as in Mass=0.05."
             )
         found |= {name: share} if name else dict.fromkeys(LABELS, share)
-    return found
-
-
-def _both(scored: "Scored", data: Path, replicates: int, seed: int) -> dict[str, Any]:
-    """Each of NIH's two tables, on the same images and answers."""
-    from chexnet.data.nih import TABLES, read_folder
-    from chexnet.evaluation.predictions import relabelled
-    from chexnet.evaluation.report.tables import evaluation_text
-    from chexnet.evaluation.summary import as_dict, summarise
-
-    tables = {version: read_folder(data, version, need_images=False) for version in TABLES}
-    compared = relabelled(scored.scores, {name: one.table for name, one in tables.items()})
-    print(
-        f"\nLabels that differ between NIH's two tables: {compared.differing:,} of "
-        f"{len(compared.images):,} images."
-    )
-    found: dict[str, Any] = {"images_that_differ": compared.differing}
-    for version, scores in compared.scores.items():
-        summary = summarise(scores, replicates=replicates, seed=seed)
-        print(f"\n{tables[version].table_name}:\n{evaluation_text(summary)}")
-        found[version] = as_dict(summary)
     return found
 
 

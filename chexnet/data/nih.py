@@ -34,8 +34,8 @@ class NIHFolder:
     Attributes:
         root: the folder.
         table: one row an image, in the file's order, index 0 ..: `image` (file name), `patient`
-            (str), `labels` (tuple of the vocabulary), `age` (years, NaN where impossible), `sex`,
-            `view` (`AP`, `PA` or empty), `follow_up`.
+            (str, numbers without leading zeros), `labels` (tuple of the vocabulary), `age`
+            (years, NaN where impossible), `sex`, `view` (`AP`, `PA` or empty), `follow_up`.
         version: `2017`, `v2020` or `unknown`, told by the table's content.
         table_name: file name of the table.
         lists: names in `train_val` and `test`; None where the folder has no lists.
@@ -111,7 +111,8 @@ def read_table(source: Path) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "image": column("Image Index"),
-            "patient": column("Patient ID"),
+            # `00000001` in the table of 2017 and `1` in v2020: one patient, for the leak guard too.
+            "patient": column("Patient ID").str.replace(r"^0+(?=[0-9]+$)", "", regex=True),
             "labels": cells.map(meaning),
             "age": age.where(age <= 120),  # NIH's table has ages above 400
             "sex": column("Patient Gender"),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from scipy import ndimage
 
 from chexnet.data.datasets import AnyDataSet, batch_loader, open_data_set
 from chexnet.data.nih import FRAME, read_boxes

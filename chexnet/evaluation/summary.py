@@ -1,11 +1,19 @@
 """The figures of one scoring, as data and as a table of text."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Intervals, PatientBootstrap, bootstrap_auroc
+from chexnet.evaluation.bootstrap import (
+    NO_INTERVAL,
+    Interval,
+    Intervals,
+    PatientBootstrap,
+    bootstrap_auroc,
+)
+from chexnet.evaluation.clustered import FEW_PATIENTS, ClusteredAuroc, clustered_auroc, holm
 from chexnet.evaluation.metrics import (
     Mean,
     Scores,
@@ -14,6 +22,7 @@ from chexnet.evaluation.metrics import (
     log_loss,
     mean_of,
 )
+from chexnet.labels import FINDINGS
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class Summary:
         loss: mean binary cross-entropy.
         intervals: 95 % intervals, or None where none were asked for.
         replicates: bootstrap draws behind the intervals.
+        clustered: of each class, see `clustered_auroc`; empty where no intervals were asked for.
     """
 
     classes: list[str]
@@ -45,12 +55,40 @@ class Summary:
     loss: float
     intervals: Intervals | None = None
     replicates: int = 0
+    clustered: Mapping[str, ClusteredAuroc] = field(default_factory=dict)
+
+    def few(self, name: str) -> Interval:
+        """The clustered interval of a class with under ten positive (negative) patients.
+
+        `n/a` for every other class: there the bootstrap's interval keeps its promise.
+        """
+        one = self.clustered.get(name)
+        return one.interval if one and one.fewest < FEW_PATIENTS else NO_INTERVAL
+
+    @property
+    def p_of_chance(self) -> dict[str, float]:
+        """p-value of each finding's AUROC being 0.5, held for all findings at once (Holm)."""
+        return holm({n: one.p_of_chance for n, one in self.clustered.items() if n in FINDINGS})
+
+    @property
+    def above_chance(self) -> list[str]:
+        """The findings whose AUROC is above 0.5 at 5 % over all of them at once."""
+        adjusted = self.p_of_chance
+        return [
+            name
+            for name in sorted(adjusted)
+            if adjusted[name] < 0.05 and self.clustered[name].value > 0.5
+        ]
 
 
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     """Compute the figures; with `replicates`, also their intervals by patient bootstrap."""
     values = auroc(scores.probabilities, scores.targets)
     bootstrap = PatientBootstrap(scores.patients, replicates, seed)
+    clustered = {}
+    if replicates:
+        columns = zip(scores.classes, scores.probabilities.T, scores.targets.T, strict=True)
+        clustered = {name: clustered_auroc(p, t, bootstrap.unit) for name, p, t in columns}
     return Summary(
         classes=scores.classes,
         images=len(scores.images),
@@ -63,13 +101,14 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         loss=log_loss(scores.probabilities, scores.targets),
         intervals=bootstrap_auroc(scores, bootstrap) if replicates else None,
         replicates=replicates,
+        clustered=clustered,
     )
 
 
 def as_dict(summary: Summary) -> dict[str, Any]:
     """The same figures for JSON and for the weights file; NaN becomes None."""
-    intervals = summary.intervals
-    per_class = {
+    intervals, adjusted = summary.intervals, summary.p_of_chance
+    per_class: dict[str, dict[str, Any]] = {
         name: {
             "positives": int(summary.positives[i]),
             "auroc": number(summary.auroc[i]),
@@ -79,6 +118,8 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             {
                 "interval": intervals.classes[name].as_dict(),
                 "average_precision_interval": intervals.average_precision[name].as_dict(),
+                "clustered_interval": summary.few(name).as_dict(),
+                "p_of_chance_holm": adjusted.get(name),
             }
             if intervals
             else {}

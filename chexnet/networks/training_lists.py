@@ -135,6 +135,12 @@ def seen_images(name: str) -> np.ndarray:
     return np.asarray(np.logical_or.reduce([members(key) for key in parts]))
 
 
+def images_for_test_2017() -> frozenset[str]:
+    """The 22,433 images that the lists of 2017 leave for the test: what is in neither part."""
+    learned = seen_images("lists-2017")
+    return frozenset(np.array(image_names())[~learned].tolist())
+
+
 def seen_by(name: str) -> dict[str, Any]:
     """What `Metadata.seen` holds of a network that was trained on a known list.
 

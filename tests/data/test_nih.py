@@ -2,9 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists
+from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists, read_table
+from chexnet.data.splits import make_split
 from chexnet.errors import DataError
-from tests.conftest import NIH, needs_nih, rows_of
+from tests.conftest import NIH, SHARED, needs_nih, rows_of
+
+TABLE_2017 = SHARED / "tables" / "Data_Entry_2017.csv"
 
 
 def test_images_are_found_in_any_numbered_folder_and_a_partial_download_is_normal(make_folder):
@@ -39,6 +42,48 @@ def test_the_tables_of_2017_with_its_empty_last_column_is_read(make_folder, tmp_
     assert table["age"][0] == 58
     assert np.isnan(table["age"][1])  # NIH's impossible ages
     assert table["view"].tolist() == ["PA", "AP"]
+
+
+def test_a_patient_is_the_same_in_both_tables_however_the_number_is_written(make_folder):
+    """`00000001` in the table of 2017 is `1` in v2020: else no leak guard knows the patient."""
+    rows = rows_of(30, 2)
+    plain = read_folder(make_folder(rows))
+    padded = read_folder(make_folder([(a, b, f"{int(c):08d}") for a, b, c in rows]))
+    assert padded.table["patient"].tolist() == plain.table["patient"].tolist()
+    for part, chosen in make_split(plain, "patient").rows.items():
+        np.testing.assert_array_equal(make_split(padded, "patient").rows[part], chosen)
+    odd = read_folder(make_folder([("a.png", "Mass", "000"), ("b.png", "Mass", "00A1")]))
+    assert odd.table["patient"].tolist() == ["0", "00A1"]
+
+
+@pytest.mark.skipif(
+    not (NIH.is_dir() and TABLE_2017.is_file()), reason="NIH's tables are not beside the project"
+)
+def test_nihs_two_real_tables_differ_where_they_are_known_to():
+    early, late = (
+        read_table(path).set_index("image")
+        for path in (TABLE_2017, NIH / "Data_Entry_2017_v2020.csv")
+    )
+    assert label_version(early.reset_index()) == "2017"
+    late = late.loc[early.index]
+    assert (early["patient"] == late["patient"]).all()
+    sets = [(set(a), set(b)) for a, b in zip(early["labels"], late["labels"], strict=True)]
+    differ = np.array([a != b for a, b in sets])
+    assert differ.sum() == 181
+    assert sum(len(b - a) for a, b in sets) == 188
+    assert [a - b for a, b in sets if a - b] == [{"No Finding"}] * 51
+    changed = early.index[differ]
+    assert changed.isin(read_lists(NIH)["test"]).all()
+    assert changed.isin(read_boxes(NIH)["image"]).all()
+    raw = pd.read_csv(TABLE_2017, dtype=str)["Patient Age"]
+    years = raw.str.rstrip("YMD").astype(int)
+    assert (years > 110).sum() == early["age"].isna().sum() == 16
+    assert late["age"].notna().all()
+    assert early["age"].max() == late["age"].max() == 95
+    in_months = (raw.str[-1] == "M").to_numpy()
+    assert in_months.sum() == 26
+    assert early["age"][in_months].max() < 3
+    assert (early["follow_up"] != late["follow_up"]).sum() == 24_106
 
 
 def test_a_missing_column_is_named(make_folder):

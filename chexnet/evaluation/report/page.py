@@ -28,8 +28,10 @@ from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.experts import TITLES
 from chexnet.evaluation.facts import STAMPS, ScoringFacts
 from chexnet.evaluation.holdout import Holdout
+from chexnet.evaluation.label_tables import BothTables, told
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.report.cases import (
     Case,
     Pictures,
@@ -39,8 +41,8 @@ from chexnet.evaluation.report.cases import (
 )
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
-from chexnet.evaluation.report.published import PUBLISHED, Published, interval_relation, same_split
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.published import comparisons, with_reasons
+from chexnet.evaluation.report.tables import CLUSTERED, above_chance, facts_text
 from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
@@ -64,6 +66,8 @@ def report_html(
     pictures: Pictures | None = None,
     places: WrongPlaces | None = None,
     experts: Sequence[ExpertFigures] = (),
+    protocols: Sequence[ProtocolFigures] = (),
+    both: BothTables | None = None,
 ) -> str:
     """Write the page.
 
@@ -77,6 +81,8 @@ def report_html(
         pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
         places: see `wrong_places`; None where there were no boxes or no maps.
         experts: see `score_experts`.
+        protocols: see `protocol_figures`; published values stand beside these figures.
+        both: see `both_tables`; None where figures by one table were asked for.
 
     Returns:
         HTML, of some MB with pictures.
@@ -100,6 +106,11 @@ def report_html(
             places=places,
             experts=experts,
             expert_titles=TITLES,
+            protocols=protocols,
+            both=both,
+            both_told=told(both) if both else [],
+            comparisons=comparisons(protocols, facts.leaky),
+            tables=with_reasons(protocols, facts.leaky),
             place_pictures=[
                 None if case.picture is None else _data_url(case.picture)
                 for case in (places.cases if places else [])
@@ -162,13 +173,13 @@ def _said(
         "notes": notes,
         "record": record,
         "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),
-        # A drawn phantom is no radiograph: figures of radiographs stand for nothing beside it.
-        "published": () if facts.phantoms else PUBLISHED,
         "left_out": [
             f"{spoken(name)} {intervals[name].left_out}"
             for name in sorted(intervals)
             if intervals[name].left_out
         ],
+        "few": any(summary.few(name).known for name in names),
+        "clustered": CLUSTERED,
         "pooled": [spoken(name) for name in sorted(names) if assessment.reliability[name].pooled],
         "limits": limits(assessment, facts),
         "rules": RULES,
@@ -214,16 +225,10 @@ def _markdown(value: Any) -> str:
 def _templates(**options: Any) -> Environment:
     found = environment(**options)
     found.globals |= {
-        "interval_relation": interval_relation,
-        "same_split": _same_split,
         "smallest_shown": smallest_shown,
+        "above_chance": above_chance,
     }
     return found
-
-
-def _same_split(published: Published, facts: ScoringFacts) -> bool:
-    # Official figures are of the test list; a run's own validation part is another list.
-    return same_split(published, facts.split) and facts.part == "test"
 
 
 def _plot(draw: Callable[..., None], *about: Any, stamp: str) -> str:
@@ -286,6 +291,8 @@ def write_report(
     looks: ReportImages,
     *,
     experts: Sequence[ExpertFigures] = (),
+    protocols: Sequence[ProtocolFigures] = (),
+    both: BothTables | None = None,
 ) -> None:
     """Write report.html and model_card.md into `folder`."""
     places = None
@@ -309,6 +316,8 @@ def write_report(
         pictures=looks.pictures,
         places=places,
         experts=experts,
+        protocols=protocols,
+        both=both,
     )
     card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     write_text(folder / "report.html", page)

@@ -1,81 +1,150 @@
-"""AUROCs that others published, each read in its source, with the split it was measured on.
+"""AUROCs that others published, each with the split it was measured on: `published.toml`.
 
-A value that we could not read in its own source is left out, also where it is quoted everywhere
-(the per-class tables of Wang et al. 2017 and Rajpurkar et al. 2017 are not here for that reason).
+Figures of different splits are of different images, and on a split by image they are of patients
+that the network has seen. So a published value stands beside a run's figure only where both are of
+the same list of images, and apart, with the reason, where they are not.
 """
 
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from chexnet.evaluation.bootstrap import Intervals
+import numpy as np
 
-RANDOM = "random 70/10/20"
-OFFICIAL = "official"
+from chexnet.evaluation.bootstrap import Interval, read_interval
+from chexnet.evaluation.protocols import TITLES, ProtocolFigures
+from chexnet.labels import FINDINGS
+
+FILE = Path(__file__).with_name("published.toml")
+NOT_SAID = "not said in what we read"
 
 
 @dataclass(frozen=True)
 class Published:
-    """One table.
+    """One published table.
 
     Attributes:
         name: short name.
         source: where it was read.
-        split: the division it was measured on; figures of different divisions are not comparable.
-        auroc: label to value.
+        split: the division it was measured on, as the source says.
+        protocol: `official` or `2017` where its list of test images is one of these; else empty.
+        chosen_on: what chose the epoch.
+        auroc: label to value; often not all 14, or none.
+        mean: of the 14 findings, computed where it is not printed; NaN where it cannot be.
+        interval: 95 % interval of the mean, where one is printed.
     """
 
     name: str
     source: str
     split: str
-    auroc: dict[str, float]
+    protocol: str
+    chosen_on: str
+    auroc: Mapping[str, float]
+    mean: float
+    interval: Interval
 
 
-# Order of both tables in their sources.
-_NAMES = (
-    "Atelectasis Cardiomegaly Effusion Infiltration Mass Nodule Pneumonia Pneumothorax "
-    "Consolidation Edema Emphysema Fibrosis Pleural_Thickening Hernia"
-).split()
+@cache
+def published() -> tuple[Published, ...]:
+    """Every table, in the order of the file."""
+    found = []
+    for row in tomllib.loads(FILE.read_text(encoding="utf-8"))["table"]:
+        auroc = row.get("auroc", {})
+        mean = float("nan")
+        if all(name in auroc for name in FINDINGS):
+            mean = float(np.mean([auroc[name] for name in FINDINGS]))
+        found.append(
+            Published(
+                name=row["name"],
+                source=row["source"],
+                split=row["split"],
+                protocol=row.get("protocol", ""),
+                chosen_on=row.get("chosen_on", NOT_SAID),
+                auroc=auroc,
+                mean=row.get("mean", mean),
+                interval=read_interval(row.get("interval")),
+            )
+        )
+    return tuple(found)
 
 
-def _table(*values: float) -> dict[str, float]:
-    return dict(zip(_NAMES, values, strict=True))
+@dataclass(frozen=True)
+class Row:
+    """One finding, or the mean, beside published values of the same list.
+
+    Attributes:
+        name: of the finding.
+        value: this run's AUROC.
+        interval: of it; None where none was drawn.
+        others: a value (None where there is none) and its `relation`, a table each.
+    """
+
+    name: str
+    value: float
+    interval: Interval | None
+    others: list[tuple[float | None, str]]
 
 
-PUBLISHED = (
-    Published(
-        "arnoweng/CheXNet",
-        "github.com/arnoweng/CheXNet, README, commit 3d45ee7, column Our Implemented CheXNet",
-        RANDOM,
-        _table(
-            *(0.8294, 0.9165, 0.8870, 0.7143, 0.8597, 0.7873, 0.7745),
-            *(0.8726, 0.8142, 0.8932, 0.9254, 0.8304, 0.7831, 0.9104),
-        ),
-    ),
-    Published(
-        "zoogzog/chexnet",
-        "github.com/zoogzog/chexnet, README, commit bbe30b5, model m-25012018-123527",
-        RANDOM,  # its README: the lists of arnoweng/CheXNet
-        _table(
-            *(0.8321, 0.9107, 0.8860, 0.7145, 0.8653, 0.8037, 0.7655),
-            *(0.8857, 0.8157, 0.9017, 0.9422, 0.8523, 0.7948, 0.9416),
-        ),
-    ),
-)
+@dataclass(frozen=True)
+class Comparison:
+    """One list of images: this run and the tables that are of the same list."""
+
+    title: str
+    scored: int
+    size: int
+    tables: list[Published]
+    rows: list[Row]
 
 
-def interval_relation(published: Published, label: str, intervals: Intervals | None) -> str:
+def comparisons(found: Sequence[ProtocolFigures], leaky: bool) -> list[Comparison]:
+    """A table for each list that this run has a figure of; none where the figures leak."""
+    made = []
+    for one in found:
+        tables = [other for other in published() if other.protocol == one.key]
+        if leaky or not one.summary or not tables:
+            continue
+        summary, intervals = one.summary, one.summary.intervals
+        rows = []
+        for name in FINDINGS:
+            if name in summary.classes:
+                value = float(summary.auroc[summary.classes.index(name)])
+                interval = intervals.classes[name] if intervals else None
+                rows.append(_row(name, value, interval, [t.auroc.get(name) for t in tables]))
+        if summary.findings.n_defined == len(FINDINGS):
+            interval = intervals.findings if intervals else None
+            means = [None if np.isnan(t.mean) else t.mean for t in tables]
+            rows.append(_row("Mean of the findings", summary.findings.value, interval, means))
+        made.append(Comparison(one.title, one.scored, one.size, tables, rows))
+    return made
+
+
+def _row(name: str, value: float, interval: Interval | None, others: Sequence[float | None]) -> Row:
+    return Row(name, value, interval, [(other, relation(other, interval)) for other in others])
+
+
+def with_reasons(found: Sequence[ProtocolFigures], leaky: bool) -> list[tuple[Published, str]]:
+    """Every table, and why it is not compared with this run; empty where it is."""
+    have = {one.key: one for one in found}
+
+    def reason(one: Published) -> str:
+        if leaky:
+            return "no: this run's figures leak"
+        if not one.protocol:
+            return "no: its list of test images was not published"
+        own = have.get(one.protocol)
+        if own is None or not own.summary:
+            return f"no: of the {TITLES[one.protocol]}; {own.reason if own else 'not scored'}"
+        return ""
+
+    return [(one, reason(one)) for one in published()]
+
+
+def relation(value: float | None, interval: Interval | None) -> str:
     """Where a published value lies: `inside`, `above` or `below` this run's interval, or `n/a`."""
-    value = published.auroc.get(label)
-    interval = intervals.classes.get(label) if intervals else None
     if value is None or interval is None or not interval.known:
         return "n/a"
     if value > interval.high:
         return "above"
     return "below" if value < interval.low else "inside"
-
-
-def same_split(published: Published, split: str) -> bool:
-    """Whether a run's split (`official`, `patient`, `image`, `none`) is the table's own.
-
-    The random lists of others are not ours, so only official figures stand on the same images.
-    """
-    return published.split == OFFICIAL == split

@@ -10,10 +10,12 @@ from chexnet.data.splits import LEAKY
 from chexnet.evaluation.bootstrap import Interval, Intervals, read_interval, smallest_shown
 from chexnet.evaluation.facts import STAMPS, Facts, ScoringFacts
 from chexnet.evaluation.thresholds import MEASURES, RULES
+from chexnet.labels import FINDINGS, spoken
 
 if TYPE_CHECKING:  # they import torch and pandas, which a page that only formats does without
     from chexnet.evaluation.assessment import Assessment
     from chexnet.evaluation.comparison import Difference
+    from chexnet.evaluation.label_tables import BothTables
     from chexnet.evaluation.localization_summary import BoxFigures
     from chexnet.evaluation.summary import Summary
 
@@ -128,6 +130,7 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
         lines.append(
             f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_value(value):>6}  {shown:<15}  "
             f"{_value(precision):>6}"
+            + (f"  clustered {_interval(summary.few(name))}" if summary.few(name).known else "")
         )
     for label, mean, interval in (
         (
@@ -145,8 +148,38 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
     lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {summary.loss:.4f}")
     lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
     if intervals:
-        lines.append(_footnote(intervals, summary.replicates))
+        lines += [_footnote(intervals, summary.replicates), above_chance(summary)]
+        if any(summary.few(name).known for name in summary.classes):
+            lines.append(CLUSTERED)
     return "\n".join(lines)
+
+
+CLUSTERED = (
+    "Clustered: Obuchowski's interval by patient, for findings with under ten positive patients, "
+    "where the bootstrap's is too narrow; read this one."
+)
+
+
+def above_chance(summary: "Summary") -> str:
+    """Which findings are better than chance, in a sentence that holds for all of them at once."""
+    tested, found = sorted(summary.p_of_chance), summary.above_chance
+    if not tested:
+        return "Above 0.5: no finding has five positive and five negative patients to tell by."
+    text = (
+        f"Above 0.5 at 5 %, corrected for {len(tested)} findings at once (Holm; p by clustered "
+        f"variance): {', '.join(map(spoken, found)) or 'none'}."
+    )
+    others = [spoken(name) for name in tested if name not in found]
+    return f"{text} Not shown for: {', '.join(others)}." if others else text
+
+
+def differing(found: "Mapping[str, Difference]") -> str:
+    """Which findings two networks differ in, in a sentence that holds for all at once."""
+    from chexnet.evaluation.comparison import findings_that_differ
+
+    tested = [name for name, one in found.items() if name in FINDINGS and one.interval.known]
+    names = ", ".join(map(spoken, sorted(findings_that_differ(found)))) or "none"
+    return f"Differ at 5 %, corrected for {len(tested)} findings at once (Holm): {names}."
 
 
 def _footnote(intervals: Intervals, replicates: int) -> str:
@@ -169,10 +202,21 @@ def assessment_text(found: "Assessment", stamp: str = "") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def both_text(found: "BothTables") -> str:
+    """What differs between NIH's two tables, and the figures by each of them."""
+    from chexnet.evaluation.label_tables import told
+
+    parts = ["\n".join(told(found))]
+    for version, summary in found.summaries.items():
+        parts.append(f"{found.files[version]}:\n{evaluation_text(summary)}")
+    return "\n\n".join(parts)
+
+
 def comparison_text(found: "dict[str, Difference]") -> str:
     """One row a class, the mean last."""
     lines = [
-        f"{'A less B':<{NAME_WIDTH}}  {'A':>6}  {'B':>6}  {'A-B':>7}  {'95 % interval':<17}  p"
+        f"{'A less B':<{NAME_WIDTH}}  {'A':>6}  {'B':>6}  {'A-B':>7}  {'95 % interval':<17}  "
+        f"{'p':<5}  could show"
     ]
     for name, one in found.items():
         first, second = (_value(value) for value in (one.first, one.second))
@@ -180,9 +224,14 @@ def comparison_text(found: "dict[str, Difference]") -> str:
         interval = _interval(one.interval, between=" ", signed=True)
         lines.append(
             f"{name:<{NAME_WIDTH}}  {first:>6}  {second:>6}  {value:>7}  {interval:<17}  "
-            f"{format_value(one.p)}"
+            f"{format_value(one.p):<5}  {_value(smallest_shown(one.interval))}"
         )
-    lines.append("Both scored under the same draws of patients; p two-sided.")
+    lines += [
+        "Both scored under the same draws of patients; p two-sided, of each row by itself. Could "
+        "show: the smallest true difference that such images show in four trials of five (80 % "
+        "power).",
+        differing(found),
+    ]
     return "\n".join(lines)
 
 
@@ -244,7 +293,8 @@ def _subgroups(found: "Assessment") -> str:
         if gap is None
         else f"Largest gap: {gap.attribute} {gap.better} over {gap.worse} by {gap.value:.4f} "
         f"({_interval(gap.interval)}), over {gap.n_findings} findings that both have; "
-        "picked as the largest."
+        "picked as the largest. Such groups could show a gap of "
+        f"{_value(smallest_shown(gap.interval))} at 80 % power."
     )
     return "\n".join(lines)
 

@@ -15,12 +15,13 @@ from chexnet.evaluation.bootstrap import Interval
 from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import Scores, roc
+from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.page import model_card, report_html
 from chexnet.evaluation.report.plots import _corners
-from chexnet.evaluation.report.published import PUBLISHED
+from chexnet.evaluation.report.published import published
 from chexnet.evaluation.thresholds import RULES, fit_on
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
 
@@ -228,23 +229,53 @@ def test_shared_calibration_and_a_given_prevalence_are_named(scored, page):
     assert reader.row("(f1)", "Pneumonia")[-1] == "0.031*"
 
 
-def test_published_values_stand_beside_with_what_they_were_measured_on(scored, page):
-    intervals, reader = scored[1].summary.intervals, Reader(page)
-    for place, one in enumerate(PUBLISHED):
-        interval, value = intervals.classes["Cardiomegaly"], one.auroc["Cardiomegaly"]
-        assert value > interval.high
-        shown = reader.row("AUROC and", "Cardiomegaly")[6 + place]
-        assert shown == f"{value:.3f} above"
-        assert reader.row("AUROC and", "Hernia")[6 + place].endswith("n/a")
-        assert reader.row("AUROC and", NO_FINDING)[6 + place] == "n/a"
-    assert reader.text.count("It was measured on another split (random 70/10/20)") == len(PUBLISHED)
+def own_figures(assessment, reason_2017="the network has seen 9 of its images"):
+    """A run on some images of the official list, whose network has seen the other list."""
+    return [
+        ProtocolFigures("official", 25_596, 500, "", assessment.summary),
+        ProtocolFigures("2017", 22_433, 100, reason_2017, None),
+    ]
+
+
+def test_published_values_stand_beside_figures_of_the_same_list_alone(undrawn):
+    scores, assessment = undrawn
+    intervals = assessment.summary.intervals
+    text = report_html(assessment, scores, FACTS, protocols=own_figures(assessment))
+    reader = Reader(text)
+    same = [one for one in published() if one.protocol == "official"]
+    heads = reader.row("On NIH's official test list: this run (500 of 25,596", "finding")
+    assert [head.split(" epoch")[0] for head in heads[4:]] == [one.name for one in same]
+    row = reader.row("On NIH's official test list", "Cardiomegaly")
+    assert row[2] == span(intervals.classes["Cardiomegaly"])
+    for one, cell in zip(same, row[4:], strict=True):
+        value = one.auroc.get("Cardiomegaly")
+        interval = intervals.classes["Cardiomegaly"]
+        if value is None:
+            assert cell == "n/a"
+        else:
+            places = {"above": value > interval.high, "below": value < interval.low}
+            where = next((name for name, true in places.items() if true), "inside")
+            assert cell == f"{value:.3f} {where}"
+    reasons = {
+        row[0].split(" arXiv")[0].split(" github")[0]: row[-1]
+        for row in reader.tables["Every published table, and why one is not compared with this run"]
+    }
+    assert reasons["SwinCheX"] == "above"
+    assert "list of test images was not published" in reasons["CheXNet 2017 (v3)"]
+    assert "the network has seen 9 of its images" in reasons["zoogzog/chexnet"]
+    lists = reader.row("Two lists of test images", "test list of arnoweng/CheXNet (2017)")
+    assert lists[1:] == ["100 of 22,433", "", "blank: the network has seen 9 of its images"]
+    # Nothing is compared with figures that leak.
+    leaky = replace(FACTS, leaky=True)
+    page = report_html(assessment, scores, leaky, protocols=own_figures(assessment))
+    assert "published values of the same list" not in page
 
 
 def test_figures_of_phantoms_are_not_put_beside_figures_of_radiographs(undrawn):
     scores, assessment = undrawn
     text = Reader(report_html(assessment, scores, replace(FACTS, phantoms=True))).text
     assert "Drawn phantoms, not patients" in text
-    assert PUBLISHED[0].name not in text
+    assert published()[0].name not in text
 
 
 def test_names_from_files_are_shown_and_do_nothing(undrawn, page):

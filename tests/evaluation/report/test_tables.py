@@ -53,12 +53,14 @@ def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
         "Hernia": Difference(nan, nan, NO_INTERVAL, nan),
         "Edema": Difference(0.5, 0.625, NO_INTERVAL, nan),
     }
-    rows = [line.split() for line in comparison_text(found).splitlines()[1:-1]]
+    text = comparison_text(found)
+    rows = [line.split() for line in text.splitlines()[1:-2]]
     assert rows == [
-        ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "+0.3750", "0.013"],
-        ["Hernia", "n/a", "n/a", "n/a", "n/a", "n/a"],
-        ["Edema", "0.5000", "0.6250", "-0.1250", "n/a", "n/a"],
+        ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "+0.3750", "0.013", "0.1786"],
+        ["Hernia", "n/a", "n/a", "n/a", "n/a", "n/a", "n/a"],
+        ["Edema", "0.5000", "0.6250", "-0.1250", "n/a", "n/a", "n/a"],
     ]
+    assert text.endswith("Differ at 5 %, corrected for 1 findings at once (Holm): Mass.")
 
 
 def test_numbers_are_formatted_without_torch():

@@ -1,0 +1,106 @@
+"""Two lists of test images: never mixed, blank where a network has seen images of one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chexnet.data.nih import read_folder
+from chexnet.data.splits import name_hashes
+from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.protocols import as_dict, protocol_figures, seen_by
+from chexnet.evaluation.summary import summarise
+from chexnet.networks.training_lists import image_names, image_patients, images_for_test_2017
+from tests.conftest import NIH, needs_nih
+
+
+@pytest.fixture
+def table():
+    rows = [(f"{p:08d}_{i:03d}.png", str(p)) for p in range(1, 41) for i in range(2)]
+    return pd.DataFrame(rows, columns=["image", "patient"])
+
+
+def scores_of(table, seed=0):
+    random = np.random.default_rng(seed)
+    targets = (random.random((len(table), 1)) < 0.4).astype(np.int8)
+    given = random.random(targets.shape)
+    images, patients = table["image"].tolist(), table["patient"].tolist()
+    return Scores(images, patients, ["Mass"], given, targets)
+
+
+def hashes(table, rows):
+    chosen = table.iloc[rows]
+    return name_hashes(chosen["image"]), name_hashes(chosen["patient"])
+
+
+def test_each_list_is_scored_by_itself(table):
+    scores = scores_of(table)
+    lists = {
+        "official": table["image"][:50].tolist(),
+        "2017": [*table["image"][20:80], "other.png"],
+    }
+    found = protocol_figures(scores, table, lists, None, replicates=40)
+    assert [(one.size, one.scored, one.reason) for one in found] == [(50, 50, ""), (61, 60, "")]
+    expected = summarise(scores.take(np.arange(20, 80)), replicates=40)
+    assert found[1].summary.auroc == expected.auroc
+    assert found[1].summary.intervals == expected.intervals
+    assert as_dict(found)["2017"]["figures"]["images"] == 60
+
+
+def test_a_list_is_blank_where_the_network_has_seen_one_of_its_images_or_patients(table):
+    scores = scores_of(table).take(np.arange(40))
+    lists = {"official": table["image"][:40].tolist(), "2017": table["image"][20:80].tolist()}
+    # Trained on images 60 to 79: none of them was scored, but the list has them.
+    found = protocol_figures(scores, table, lists, hashes(table, slice(60, 80)), replicates=0)
+    assert found[0].summary is not None
+    assert found[1].summary is None
+    assert found[1].reason == "the network has seen 20 of its images and 10 of its patients"
+    # Another image of one patient is enough.
+    seen = (name_hashes(["new.png"]), name_hashes(["3"]))
+    found = protocol_figures(scores, table, lists, seen, replicates=0)
+    assert "0 of its images and 1 of its patients" in found[0].reason
+    assert found[1].reason == ""
+
+
+def test_lists_that_are_not_at_hand_or_not_scored_are_said_to_be(table):
+    scores = scores_of(table)
+    found = protocol_figures(scores, table, {"2017": ["x.png"]}, None, replicates=0)
+    assert [one.reason for one in found] == [
+        "the list is not at hand",
+        "none of its images was scored",
+    ]
+
+
+def test_what_a_weights_file_has_seen_is_read_from_it(trained, phantoms):
+    from chexnet.model import load_weights
+
+    weights = trained / "best_chexnet_params.pth"
+    images, patients = seen_by([weights, weights])
+    own = load_weights(weights)[1].provenance
+    np.testing.assert_array_equal(images, own["trained_images"].numpy())
+    np.testing.assert_array_equal(patients, own["trained_patients"].numpy())
+    assert seen_by([]) is None
+
+
+@needs_nih
+def test_most_images_of_the_official_list_stand_in_the_training_of_2017():
+    folder = read_folder(NIH, need_images=False)
+    later = images_for_test_2017()
+    assert len(later) == 22_433
+    official = folder.lists["test"]
+    assert len(official - later) == 20_383
+    # A network of the lists of 2017 has seen the official list, and the other way round.
+    rest = ~np.isin(image_names(), list(later))
+    of_2017 = (
+        name_hashes(np.array(image_names())[rest].tolist()),
+        name_hashes([str(number) for number in np.unique(image_patients()[rest])]),
+    )
+    chosen = folder.table[folder.table["image"].isin(official)].iloc[::50]
+    lists = {"official": official, "2017": later}
+    scores = scores_of(chosen)
+    found = protocol_figures(scores, folder.table, lists, of_2017, replicates=0)
+    assert "the network has seen 20,383 of its images" in found[0].reason
+    assert found[1].reason == ""
+    trained = hashes(folder.table, folder.table["image"].isin(folder.lists["train_val"]).to_numpy())
+    found = protocol_figures(scores, folder.table, lists, trained, replicates=0)
+    assert found[0].reason == ""
+    assert found[1].reason.startswith("the network has seen")
