@@ -9,20 +9,17 @@ network by.
 Shapes: N images, D columns (classes of the network), L labels with enough positives.
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.stats import rankdata
 
-from chexnet.data.datasets import AnyDataSet, batch_loader
+from chexnet.data.splits import unseen
 from chexnet.evaluation.bootstrap import Interval
 from chexnet.evaluation.comparison import MEAN, Difference, compare
+from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.summary import Summary, summarise
-from chexnet.model import DenseNet121
 from chexnet.networks.assignment import (
     assign,
     auroc_matrix,
@@ -32,7 +29,9 @@ from chexnet.networks.assignment import (
     mean_auroc,
     view,
 )
-from chexnet.transforms import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise
+from chexnet.networks.training_lists import image_names
+from chexnet.networks.variants import DECLARED, INVERTED
+from chexnet.rng import keyed_generator
 
 ENOUGH_IMAGES = 200
 """NIH images under which nothing is said about a network."""
@@ -42,8 +41,6 @@ GAIN = 0.02
 """Mean AUROC that an alternative must add before anything is said to be wrong."""
 SIGNIFICANT = 0.01
 """Two-sided p-value that its gain must stay under, divided by the number of alternatives."""
-DECLARED = "as declared"
-INVERTED = "black and white exchanged"
 
 
 @dataclass(frozen=True)
@@ -94,76 +91,46 @@ class Diagnosis:
         return self.summary.intervals.findings if self.summary.intervals else None
 
 
-def input_variants(declared: Preprocessing) -> dict[str, Preprocessing]:
-    """The declared input and its alternatives, by name; crop and size are those declared."""
+@dataclass(frozen=True)
+class CheckedImages:
+    """The images that a network is checked on.
 
-    def normal(mean: Sequence[float], std: Sequence[float]) -> Preprocessing:
-        (r, g, b), (s, t, u) = mean, std
-        return dataclasses.replace(declared, mean=(r, g, b), std=(s, t, u))
+    Attributes:
+        rows: of the table, int (N,).
+        real: at least `ENOUGH_IMAGES` of NIH's radiographs.
+        nih: NIH's radiographs that are here.
+        unseen: the network has seen none of `rows`, nor another image of their patients.
+    """
 
-    alternatives = {
-        "ImageNet's mean and std": normal(IMAGENET_MEAN, IMAGENET_STD),
-        "mean 0.5056, std 0.252 (medical_mae)": normal((0.5056,) * 3, (0.252,) * 3),
-        "-1 to 1": normal((0.5,) * 3, (0.5,) * 3),
-        "0 to 1": normal((0.0,) * 3, (1.0,) * 3),
-        "0 to 255": normal((0.0,) * 3, (1 / 255,) * 3),
-        "-1024 to 1024 (torchxrayvision)": normal((0.5,) * 3, (1 / 2048,) * 3),
-        # 1 - x normalised as declared: (1 - x - mean) / std.
-        INVERTED: normal([1 - m for m in declared.mean], [-s for s in declared.std]),
-    }
-    own = (declared.mean, declared.std)
-    return {DECLARED: declared} | {
-        name: one for name, one in alternatives.items() if (one.mean, one.std) != own
-    }
+    rows: np.ndarray
+    real: bool
+    nih: int
+    unseen: bool
 
 
-def score_variants(
-    model: DenseNet121,
-    data: AnyDataSet,
-    variants: Mapping[str, Preprocessing],
-    *,
-    batch_size: int = 32,
-    workers: int = 0,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Scores]:
-    """Score the same pictures under each normalisation; they are decoded once.
+def choose_images(holdout: Holdout, limit: int, seed: int = 0) -> CheckedImages:
+    """NIH's radiographs that the network has not seen, where there are enough.
+
+    Else those that it has seen; where there are too few of NIH's, everything that is here.
 
     Args:
-        model: in eval mode, on the device that shall compute.
-        data: the images.
-        variants: see `input_variants`.
-        batch_size: images at once.
-        workers: processes that read.
-        on_progress: called with images done and in all.
-
-    Returns:
-        Scores whose `probabilities` are the ranks of the logits among the N images, divided by N:
-        a far-off normalisation drives logits to where a sigmoid cannot tell them apart.
+        holdout: opened with part `all`.
+        limit: images at most, drawn at random.
+        seed: of the draw.
     """
-    device = next(model.parameters()).device
-    order = np.arange(len(data))
-    batches = [order[start : start + batch_size] for start in range(0, len(data), batch_size)]
-    logits: dict[str, list[np.ndarray]] = {name: [] for name in variants}
-    done = 0
-    with torch.inference_mode():
-        for images, _, _ in batch_loader(data, batches, workers):
-            pictures = images.to(device)
-            for name, preprocessing in variants.items():
-                logits[name].append(model(normalise(pictures, preprocessing)).float().cpu().numpy())
-            done += len(images)
-            if on_progress:
-                on_progress(done, len(data))
-    plain = Scores(
-        images=data.images,
-        patients=data.patients,
-        classes=list(data.classes),
-        probabilities=np.empty(0),
-        targets=data.targets.astype(np.int8),
-    )
-    return {
-        name: dataclasses.replace(plain, probabilities=_ranks(np.concatenate(parts)))
-        for name, parts in logits.items()
-    }
+    table = holdout.datamodule.folder.table
+    here = holdout.datamodule.rows("all")
+    nih = here[table["image"].iloc[here].isin(image_names()).to_numpy()]
+    real = len(nih) >= ENOUGH_IMAGES
+    pool = nih if real else here
+    hashes = holdout.metadata.trained_hashes
+    clean = unseen(table, pool, *hashes) if hashes else pool[:0]
+    enough = len(clean) >= (ENOUGH_IMAGES if real else len(pool))
+    if enough:
+        pool = clean
+    if len(pool) > limit:
+        pool = np.sort(keyed_generator("check", seed).choice(pool, limit, replace=False))
+    return CheckedImages(pool, real, len(nih), enough)
 
 
 def diagnose(
@@ -257,11 +224,6 @@ def _verdict(
     if published is None:
         return "nothing wrong found"
     return "confirmed" if interval.high >= published else "lower than published"
-
-
-def _ranks(logits: np.ndarray) -> np.ndarray:
-    kept = np.nan_to_num(logits.astype(np.float64), posinf=1e300, neginf=-1e300)
-    return np.asarray(rankdata(kept, axis=0)) / len(kept)
 
 
 def _best_view(scores: Scores, labels: list[int], plain: float, matched: float) -> Scores:
