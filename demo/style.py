@@ -10,7 +10,8 @@ VIEWER_SCRIPTS = ("drawing", "heat", "stage", "labels", "findings", "downloads",
 """The viewer's files, each after those that it needs."""
 TEACHING_SCRIPTS = (
     *("teaching", "thresholds_numbers", "thresholds_drawing", "thresholds"),
-    *("lesson_split", "lesson_heat", "lesson_probability", "lessons"),
+    *("lesson_split", "lesson_heat", "lesson_probability"),
+    *("lesson_labels", "lesson_breaks", "lessons"),
 )
 """The tabs "Thresholds" and "Lessons", which use the viewer's drawing."""
 
