@@ -15,7 +15,7 @@ from demo.teaching.handlers import Teaching
 def teaching_tabs(service: Service) -> None:
     """Both tabs; call it within the page's `Blocks`."""
     teaching = Teaching(service)
-    # "once" would drop a question that an answer has led to, while that answer is being handed over.
+    # "once" would drop a question that an answer leads to while that answer is handed over.
     waits: dict[str, Any] = {"trigger_mode": "multiple", "show_progress": "hidden"}
     waits |= {"concurrency_limit": None, "api_visibility": "private"}
     for name, html in (("thresholds", thresholds_tab()), ("lessons", lessons_tab())):
