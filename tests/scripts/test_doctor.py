@@ -63,6 +63,7 @@ def write_export(place: Path, model, logits: dict[str, float]) -> None:
     helper.set_model_props(made, as_metadata(metadata, model.classifier.bias.detach().numpy()))
     place.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(made, place)
+    place.with_suffix(".sha256").write_text(file_digest(place))
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +172,10 @@ def damaged(recorded):
     values = onnx.numpy_helper.to_array(answer) + np.float32(0.01)
     answer.CopyFrom(onnx.numpy_helper.from_array(values, answer.name))
     onnx.save(graph, place)
+    place.with_suffix(".sha256").write_text(file_digest(place))  # made that way, not damaged
     yield good, place
     place.write_bytes(good)
+    place.with_suffix(".sha256").write_text(file_digest(place))
 
 
 def test_a_damaged_export_in_the_cache_is_named_and_its_file_too(examine, damaged, monkeypatch):
