@@ -270,6 +270,17 @@ def test_an_order_that_contradicts_the_module_is_refused(grey, tmp_path):
         import_network(tmp_path / "w.pt", tmp_path / "o")
 
 
+def test_a_module_with_nonsense_for_attributes_is_refused_or_read(grey, tmp_path):
+    grey.pathologies, grey._non_persistent_buffers_set = 3, {"a": 1}
+    torch.save(grey, tmp_path / "w.pt")
+    del grey.pathologies
+    grey._non_persistent_buffers_set = set()
+    assert len(import_network(tmp_path / "w.pt", tmp_path / "o").classes) == 14
+    torch.save({"model": nn.Identity(), "state_dict": 3}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="holds no network"):
+        import_network(tmp_path / "w.pt", tmp_path / "o")
+
+
 def test_an_order_is_asked_for_and_never_guessed(network, tmp_path):
     torch.save(network.state_dict(), tmp_path / "w.pth")
     with pytest.raises(ConfigError, match="Pass --classes nih14, alphabetical14 or NAME"):

@@ -19,7 +19,7 @@ import torch
 
 from chexnet.errors import CheckpointError
 from chexnet.networks import pickles, tensors
-from chexnet.networks.pickles import Placeholder
+from chexnet.networks.calls import Placeholder
 from chexnet.networks.tensors import read_tensors
 from tests.conftest import ROOT
 from tests.test_checkpoint import _Runs, _zip, damaged, hostile_files
