@@ -1,7 +1,6 @@
 """The exported network: equal to PyTorch, whole in one file, refused where it is not."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typer.testing import CliRunner
 
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError, ConfigError, ExportError
-from chexnet.inference import engine, onnx_export, onnx_runtime
+from chexnet.inference import engine, onnx_export
 from chexnet.inference.engine import TorchEngine, open_engine
 from chexnet.inference.onnx_runtime import OnnxEngine
 from chexnet.inference.predictor import Predictor
@@ -207,13 +206,6 @@ def test_another_method_never_comes_of_other_weights(trained, tmp_path, exported
         predictor.heatmap(answer, predictor.classes[0], "HiResCAM")
     assert Predictor(exported).methods == ("Grad-CAM",)
     assert len(predictor.methods) > 1
-
-
-def test_threads_are_as_many_as_asked_for(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert onnx_runtime.cores() == 3
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert 1 <= onnx_runtime.cores() <= os.cpu_count()
 
 
 def test_pytorch_answers_where_onnx_runtime_cannot(trained, tmp_path, monkeypatch):
