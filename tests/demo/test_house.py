@@ -8,7 +8,7 @@ import pytest
 from tests.test_layers import imports
 
 FOLDER = Path(__file__).parents[2] / "demo"
-FILES = sorted(FOLDER.glob("*.py"))
+FILES = sorted(FOLDER.rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
