@@ -69,3 +69,11 @@ def test_what_a_page_would_not_ask_is_refused_and_not_kept(teaching, question):
     assert answer["kind"] == "problem"
     assert answer["content"].startswith("There is no such")
     assert not teaching._made
+
+
+def test_a_failure_is_told_and_tried_again_the_next_time(teaching, monkeypatch):
+    monkeypatch.setattr(lessons, "split_content", lambda: 1 / 0)
+    [answer] = ask(teaching, ("split", ""))
+    assert answer["kind"] == "problem"
+    assert answer["content"].startswith("Something went wrong")
+    assert not teaching._made
