@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chexnet.errors import DataError
+from chexnet.errors import DataError, LeakError
 from chexnet.evaluation.calibration import enough
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.scoring import score_holdout
+from chexnet.evaluation.validation import describe_validation
 from chexnet.evaluation.validation_scores import validation_scores
 from chexnet.files import replacing
 from chexnet.metadata import surroundings
 from chexnet.model import update_metadata
-from chexnet.training.describe import describe_validation
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,18 @@ def calibrate_weights(
         LeakError: the network has seen all of them, and `allow_seen` is False.
         DataError: none is here, or no class has enough positives among them.
     """
-    holdout = open_holdout(
-        data,
-        weights,
-        "val",
-        labels=labels,
-        packs=packs,
-        allow_leak=allow_seen,
-        clean=not allow_seen,
-    )
+    try:
+        holdout = open_holdout(
+            data,
+            weights,
+            "val",
+            labels=labels,
+            packs=packs,
+            allow_leak=allow_seen,
+            clean=not allow_seen,
+        )
+    except LeakError as error:
+        raise LeakError(f"{error} --allow-seen takes them all the same; stamped.") from error
     scores = score_holdout(holdout, on_progress=on_progress, **options)
     own = [n for n, truth in zip(scores.classes, scores.targets.T, strict=True) if enough(truth)]
     if not enough(scores.targets.ravel()):

@@ -72,7 +72,12 @@ def test_phantoms_show_an_assignment_and_cannot_say(phantoms, trained, tmp_path,
     assert not (tmp_path / "test_scores.csv").exists()
 
 
-def test_calibrating_says_on_how_many_images(phantoms, trained, tmp_path, shown, refused):
+def test_calibrating_says_on_how_many_images(
+    phantoms, trained, tmp_path, shown, refused, monkeypatch
+):
+    for name in ("evaluation.calibration", "evaluation.thresholds", "networks.calibrate"):
+        # One positive is enough for all classes together, and none for a class: few phantoms.
+        monkeypatch.setattr(f"chexnet.{name}.enough", lambda truth: len(truth) > 20)
     source = trained / "best_chexnet_params.pth"
     weights = as_imported(source, tmp_path / "w.pth", rows_seen(phantoms, "train"))
     options = ("--data", phantoms, "--device", "cpu", "--workers", 0)
@@ -87,3 +92,4 @@ def test_calibrating_says_on_how_many_images(phantoms, trained, tmp_path, shown,
     seen = as_imported(source, tmp_path / "seen.pth", rows_seen(phantoms, "train", "val"))
     told = refused("weights", "calibrate", seen, *options)
     assert "is clean" in told
+    assert "--allow-seen" in told
