@@ -233,6 +233,7 @@ def _finish(
     from chexnet.evaluation.label_tables import both_tables
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.protocols import as_dict as protocols_dict
+    from chexnet.evaluation.protocols import told as protocols_text
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
@@ -262,11 +263,13 @@ def _finish(
         content["stamps"] = scored.stamps
     by_both = None
     if both_labels:
-        by_both = both_tables(scored.scores, data, replicates=replicates, seed=seed)
+        options = {"known": found.summary, "replicates": replicates, "seed": seed}
+        by_both = both_tables(scored.scores, data, **options)
         print(f"\n{both_text(by_both)}")
         content["labels"] = both_dict(by_both)
     protocols = _protocols(scored, found, data, weights, replicates, seed)
     if protocols:
+        print(f"\n{protocols_text(protocols)}")
         content["protocols"] = protocols_dict(protocols)
     by_experts = _experts(scored, found, experts, replicates, seed)
     if by_experts:
