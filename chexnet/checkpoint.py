@@ -38,6 +38,7 @@ def save_sealed(path: Path, content: dict[str, Any], *, keep_previous: bool = Fa
         TypeError: a value that `weights_only=True` would refuse to load.
         ChexnetError: it cannot be written; the old file is untouched.
     """
+    content = _on_cpu(content)
     sealed = {**content, SEAL: _digest(content)}
     # By way of memory: torch turns a full disk's OSError into a RuntimeError without its reason.
     buffer = io.BytesIO()
@@ -48,6 +49,17 @@ def save_sealed(path: Path, content: dict[str, Any], *, keep_previous: bool = Fa
             shutil.copyfileobj(buffer, file, 1 << 20)
         if keep_previous and path.exists():
             _keep(path)
+
+
+def _on_cpu(value: Any) -> Any:
+    """The same content with every tensor on the CPU: a file names no GPU of its writer."""
+    if isinstance(value, torch.Tensor):
+        return value if value.device.type == "cpu" else value.cpu()
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_on_cpu(item) for item in value)
+    return value
 
 
 def load_sealed(path: Path) -> dict[str, Any]:

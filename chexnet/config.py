@@ -35,7 +35,7 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "bf16": ("auto", "on", "off"),
 }
-WITHOUT_ARITHMETIC = ("data", "out", "packs", "workers", "save_every")
+WITHOUT_ARITHMETIC = ("data", "out", "packs", "workers", "save_every", "save_minutes")
 """Fields that change no number of a run: they may differ when it is resumed."""
 
 
@@ -73,7 +73,11 @@ class TrainConfig:
     device: Annotated[str, "auto, cpu or cuda."] = "auto"
     seed: Annotated[int, "Seed of split, order, augmentation and random weights."] = 0
     workers: Annotated[int, "Processes that read images; -1 chooses."] = -1
-    save_every: Annotated[int, "Optimiser steps between checkpoints within an epoch."] = 500
+    save_minutes: Annotated[float, "Minutes between checkpoints within an epoch."] = 10.0
+    save_every: Annotated[int, "Also a checkpoint after each so many steps; 0: by time only."] = 0
+    deterministic: Annotated[
+        bool, "Deterministic algorithms on CUDA: slower; a CPU has no others."
+    ] = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be carried out.
@@ -84,10 +88,10 @@ class TrainConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 _refuse(name, getattr(self, name), "one of " + ", ".join(choices))
-        for name in ("epochs", "batch_size", "accumulate", "save_every"):
+        for name in ("epochs", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 _refuse(name, getattr(self, name), "at least 1")
-        for name in ("weight_decay", "warmup_epochs", "seed"):
+        for name in ("weight_decay", "warmup_epochs", "seed", "save_every", "save_minutes"):
             if not getattr(self, name) >= 0:
                 _refuse(name, getattr(self, name), "at least 0")
         if not 0 < self.lr < float("inf"):

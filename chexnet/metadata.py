@@ -131,6 +131,11 @@ class Metadata:
         return None if images is None or patients is None else (images.numpy(), patients.numpy())
 
     @property
+    def from_elsewhere(self) -> bool:
+        """Whether it was imported from another project's file, see `networks.importers`."""
+        return "layout" in self.provenance
+
+    @property
     def trained_on(self) -> str:
         """`radiographs`, drawn `phantoms`, or `both`."""
         data = self.data

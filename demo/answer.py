@@ -84,6 +84,7 @@ def evidence(analysis: Analysis, predictor: Predictor) -> dict[str, Any]:
         "probability": prediction.probabilities,
         "threshold": predictor.thresholds,
         "calibrated": bool(predictor.calibrations),
+        "thresholds_of": predictor.thresholds_of,
         "calibration": {
             name: {"slope": one.slope, "bias": one.bias}
             for name, one in predictor.calibrations.items()
@@ -137,7 +138,12 @@ def preview(radiograph: Radiograph) -> dict[str, Any]:
 
 def floats(values: np.ndarray) -> str:
     """Float32, little-endian, in base64."""
-    return _base64(np.ascontiguousarray(values, "<f4").tobytes())
+    return packed(np.asarray(values, "<f4"))
+
+
+def packed(values: np.ndarray) -> str:
+    """An array's bytes in base64."""
+    return _base64(np.ascontiguousarray(values).tobytes())
 
 
 def facts_text(analysis: Analysis) -> str:

@@ -14,6 +14,7 @@ from demo.handlers import Handlers, guarded
 from demo.pictures import SCALES
 from demo.service import Service
 from demo.style import CSS, head, script, theme
+from demo.teaching.tab import teaching_tabs
 
 
 def build(service: Service, weights: str, classroom: Classroom) -> gr.Blocks:
@@ -51,6 +52,7 @@ def build(service: Service, weights: str, classroom: Classroom) -> gr.Blocks:
             own_html(rendering.privacy())
         with gr.Tab("Read it yourself"):
             reading_tab(classroom)
+        teaching_tabs(service)
         with gr.Tab("Model"):
             own_html(rendering.model_tab(predictor))
 

@@ -12,7 +12,7 @@ from chexnet.metadata import Metadata, better_than_guessing
 from chexnet.overlay import COLORMAPS
 from demo import security
 from demo.answer import NOT_FOR_DIAGNOSIS
-from demo.examples import thumbnails
+from demo.examples import EXAMPLES, thumbnails
 from demo.pictures import data_url, png
 
 PUBLISHED = "make demo WEIGHTS=medmae-mae"
@@ -50,6 +50,10 @@ def header(weights: str, metadata: Metadata) -> str:
         notice=NOT_FOR_DIAGNOSIS,
         trained_on=metadata.trained_on,
         real=real,
+        foreign=metadata.provenance if metadata.from_elsewhere else None,
+        calibrated="calibration" in metadata.validation,
+        publishers="publisher_thresholds" in metadata.validation
+        and "thresholds" not in metadata.validation,
         figures=figures,
         better=[spoken(name) for name in better_than_guessing(figures)] if figures else [],
         weights=weights,
@@ -69,7 +73,7 @@ def examples() -> str:
     )
 
 
-def reading(findings: list[dict[str, str]], steps: list[str]) -> str:
+def reading(findings: list[dict[str, str]], steps: list[tuple[str, str]]) -> str:
     """The fixed part of the tab "Read it yourself"; nothing of a case is in it."""
     return _render(
         "reading.html.jinja",
@@ -77,6 +81,18 @@ def reading(findings: list[dict[str, str]], steps: list[str]) -> str:
         steps=steps,
         tables=COLORMAPS.read_text(encoding="utf-8"),
         hours=security.READING_SECONDS // 3600,
+    )
+
+
+def thresholds_tab() -> str:
+    """The fixed part of the tab "Thresholds"."""
+    return _render("thresholds.html.jinja")
+
+
+def lessons_tab() -> str:
+    """The fixed part of the tab "Lessons": its text."""
+    return _render(
+        "lessons.html.jinja", examples=EXAMPLES, tables=COLORMAPS.read_text(encoding="utf-8")
     )
 
 

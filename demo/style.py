@@ -10,6 +10,11 @@ VIEWER_SCRIPTS = ("drawing", "heat", "stage", "labels", "findings", "downloads",
 """The viewer's files, each after those that it needs."""
 READING_SCRIPTS = ("reading_boxes", "reading_board", "reading_form", "reading_result", "reading")
 """The tab "Read it yourself", which uses the viewer's drawing."""
+TEACHING_SCRIPTS = (
+    *("teaching", "thresholds_numbers", "thresholds_drawing", "thresholds"),
+    *("lesson_split", "lesson_heat", "lesson_probability", "lessons"),
+)
+"""The tabs "Thresholds" and "Lessons", which use the viewer's drawing."""
 
 
 @cache
@@ -19,13 +24,16 @@ def script(name: str) -> str:
 
 
 # Gradio puts its own class before each rule of it; what lies outside of that stands in outer.css.
-CSS = script("page.css") + script("viewer.css") + script("reading.css")
+CSS = "".join(
+    script(f"{name}.css") for name in ("page", "viewer", "reading", "thresholds", "lessons")
+)
 
 
 @cache
 def head() -> str:
     """The page's head: style outside of Gradio's own, and the viewer's scripts."""
-    scripts = "\n".join(script(f"{name}.js") for name in VIEWER_SCRIPTS + READING_SCRIPTS)
+    names = VIEWER_SCRIPTS + READING_SCRIPTS + TEACHING_SCRIPTS
+    scripts = "\n".join(script(f"{name}.js") for name in names)
     return f"<style>{script('outer.css')}</style>\n<script>{scripts}</script>"
 
 

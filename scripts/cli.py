@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -82,13 +83,27 @@ def _named_again(args: list[str], repeated: set[str]) -> Iterator[str]:
 
 
 def run(app: typer.Typer) -> None:
-    """Run a command; an error of this project is one message and exit code 1."""
+    """Run a command; an error of this project is one message and exit code 1.
+
+    One of several processes ends at once: taking leave of the others would wait for them, and they
+    wait for it. torchrun ends them then.
+    """
     try:
         app()
-    except ChexnetError as error:
-        rank = os.environ.get("RANK", "0")
-        where = f"[process {rank}] " if rank != "0" else ""
-        print(f"{where}Error: {error}", file=sys.stderr)
+    except Exception as error:
+        several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+        if isinstance(error, ChexnetError):
+            rank = os.environ.get("RANK", "0")
+            where = f"[process {rank}] " if rank != "0" else ""
+            print(f"{where}Error: {error}", file=sys.stderr)
+        elif several:
+            traceback.print_exc()
+        else:
+            raise
+        if several:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
         sys.exit(1)
 
 

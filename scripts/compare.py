@@ -1,45 +1,130 @@
-"""Is one network better than another? python -m scripts.compare A.csv B.csv --data DIR."""
+"""Is one network better than another? python -m scripts.compare A.csv B.csv --data DIR.
 
+Or of weights: python -m scripts.compare --weights A.pth B.pth --data DIR.
+"""
+
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.cli import AllowLeak, Data, Out, Part, Seed, new_app, run
+from scripts.cli import (
+    AllowLeak,
+    Data,
+    Out,
+    Packs,
+    Part,
+    Seed,
+    SeveralValues,
+    Workers,
+    new_app,
+    progress_bar,
+    run,
+)
+
+if TYPE_CHECKING:
+    from chexnet.evaluation.side_by_side import SideBySide
 
 app = new_app()
 
 
-@app.command()
+@app.command(cls=SeveralValues)
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="A.csv", help="Predictions of one network.")],
-    second: Annotated[
-        Path, typer.Argument(metavar="B.csv", help="Of the other, for the same images.")
-    ],
     data: Data,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[A.csv B.csv]", help="Predictions of two networks for the same images."
+        ),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score these networks (two or more) on images that none has seen."),
+    ] = None,
     split: Annotated[
         Part, typer.Option(help="Part that the images are of; all for any images.")
     ] = Part.test,
     scheme: Annotated[
-        str, typer.Option(help="Split that the part is of (auto, official, patient).")
+        str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
     ] = "auto",
     labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
     out: Out = Path("runs/compared"),
+    packs: Packs = Path("packs"),
     seed: Seed = 0,
+    workers: Workers = -1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
     replicates: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 1000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     allow_leak: AllowLeak = False,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Compare on some images of the part only.")
+        bool, typer.Option("--partial", help="For CSVs: compare on some images of the part only.")
     ] = False,
 ) -> None:
-    """Compare two CSVs of predictions (Image Index, prob_<label> ...) for the same images.
+    """Compare networks, by their weights or by two CSVs (Image Index, prob_<label> ...).
 
-    A less B: the difference of each finding's AUROC and of their mean, with interval and p-value,
-    paired by patient. Writes comparison.json into --out.
+    CSVs: A less B, the difference of each finding's AUROC and of their mean, with interval and
+    p-value, paired by patient; writes comparison.json. Weights: all of them on the images that none
+    has seen, each against the first; writes comparison.json, .csv and .html into --out.
     """
-    options = {"labels": labels, "split": scheme, "seed": seed}
-    options |= {"allow_leak": allow_leak, "partial": partial}
-    compare_files(data, (first, second), split.value, out, replicates, seed, options)
+    if bool(weights) == bool(files) or (files and len(files) != 2):
+        raise typer.BadParameter("pass two CSVs, or --weights with two networks or more")
+    if files:
+        options = {"labels": labels, "split": scheme, "seed": seed}
+        options |= {"allow_leak": allow_leak, "partial": partial}
+        compare_files(data, (files[0], files[1]), split.value, out, replicates, seed, options)
+        return
+    if allow_leak or partial:
+        raise typer.BadParameter("--allow-leak and --partial go with two CSVs")
+    from chexnet.evaluation.side_by_side import score_side_by_side
+
+    with progress_bar("Scoring") as on_progress:
+        found = score_side_by_side(
+            data,
+            weights or [],
+            split.value,
+            labels=labels,
+            packs=packs,
+            replicates=replicates,
+            seed=seed,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            on_network=lambda number, name: print(
+                f"{number} of {len(weights or [])}: {name}", file=sys.stderr
+            ),
+            on_progress=on_progress,
+        )
+    _write_side_by_side(found, weights or [], out)
+
+
+def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path) -> None:
+    import json
+
+    from chexnet.errors import ChexnetError
+    from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.report.history import record_network
+    from chexnet.evaluation.report.side_by_side import (
+        side_by_side_csv,
+        side_by_side_html,
+        side_by_side_text,
+    )
+    from chexnet.files import write_text
+    from chexnet.metadata import surroundings
+
+    print(side_by_side_text(found))
+    made = surroundings()
+    write_text(results / "comparison.json", json.dumps({**found.as_dict(), "made": made}, indent=2))
+    write_text(results / "comparison.csv", side_by_side_csv(found))
+    write_text(results / "comparison.html", side_by_side_html(found, made))
+    for number, (one, path) in enumerate(zip(found.contenders, weights, strict=True), 1):
+        write_predictions(results / f"predictions-{number}.csv", one.scores)
+        try:
+            record_network(one.facts, one.summary, path.parent)
+        except ChexnetError as error:  # weights may lie where nobody can write
+            print(f"This scoring is not noted beside {path.name}: {error}")
+    names = "comparison.json, comparison.csv, comparison.html, predictions-1.csv ..."
+    print(f"\nWritten to {results}: {names}")
 
 
 def compare_files(

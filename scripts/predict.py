@@ -38,6 +38,8 @@ def predict(
 ) -> None:
     """Show every finding's probability. Research and education only, not for clinical use.
 
+    Of a network that was not calibrated it is a score, and called so.
+
     Under torchrun the pictures are divided over the processes.
     """
     from chexnet import distributed
@@ -93,8 +95,16 @@ def _as_json(predictor: "Predictor", result: "FileResult") -> str:
             "probabilities": result.prediction.probabilities,
             "thresholds": predictor.thresholds,
             "over_threshold": predictor.findings_over_threshold(result.prediction),
+            **_of_others(predictor),
         }
     )
+
+
+def _of_others(predictor: "Predictor") -> dict[str, object]:
+    """What a reader of JSON has to know of a network that was not calibrated here."""
+    if predictor.calibrations:
+        return {}
+    return {"calibrated": False, "thresholds_of": predictor.thresholds_of or None}
 
 
 def _as_text(predictor: "Predictor", result: "FileResult") -> str:
@@ -103,11 +113,16 @@ def _as_text(predictor: "Predictor", result: "FileResult") -> str:
     over = predictor.findings_over_threshold(result.prediction)
     doubt = result.input.verdict.message
     lines = [f"\n{result.path}"] + ([f"  Doubtful: {doubt}"] if doubt else [])
+    whose = "publisher's " if predictor.thresholds_of == "publisher" else ""
+    digits = ".4f" if whose else ".3f"  # a publisher's may be 0.0004
+    if not predictor.calibrations:
+        lines.append("  Scores, not probabilities: nobody calibrated this network.")
     for name, value in sorted(result.prediction.probabilities.items(), key=lambda pair: -pair[1]):
         threshold = predictor.thresholds[name]
-        mark = "over its threshold" if name in over else ""
-        shown = "n/a" if threshold is None else f"{threshold:.3f}"
-        lines.append(f"  {spoken(name):<20} {value:.3f}   (threshold {shown})  {mark}".rstrip())
+        mark = f"over its {whose}threshold" if name in over else ""
+        shown = "n/a" if threshold is None else f"{threshold:{digits}}"
+        line = f"  {spoken(name):<20} {value:{digits}}   ({whose}threshold {shown})  {mark}"
+        lines.append(line.rstrip())
     return "\n".join(lines)
 
 

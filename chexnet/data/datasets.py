@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from chexnet import distributed
 from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.pack import Pack
 from chexnet.errors import DataError, ImageError
@@ -219,4 +220,4 @@ def _start_reader(worker: int) -> None:
 
 def default_workers(data: AnyDataSet) -> int:
     """Processes that reading deserves: none for a pack, which costs microseconds an image."""
-    return 0 if isinstance(data, PackedDataSet) else min(8, torch.get_num_threads())
+    return 0 if isinstance(data, PackedDataSet) else min(8, distributed.cores())

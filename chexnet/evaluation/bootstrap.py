@@ -179,8 +179,8 @@ class PatientBootstrap:
 
     def totals(self, each: np.ndarray) -> np.ndarray:
         """Sums under each draw of what every unit adds, (..., U) -> float64 (..., R)."""
-        found: np.ndarray = (each.astype(np.float32) @ self._matrix).astype(np.float64)
-        return found
+        summed: np.ndarray = each.astype(np.float32) @ self._matrix
+        return summed.astype(np.float64)
 
     def mean(self, values: np.ndarray) -> Interval:
         """95 % interval of the mean of one value an image, float (N,)."""

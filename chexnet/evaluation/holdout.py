@@ -1,6 +1,6 @@
 """A network, and pictures that it may be scored on because it never saw them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -46,6 +46,15 @@ class Holdout:
     def picture(self, name: str) -> np.ndarray:
         """What the network sees of an image of the part, uint8 (size, size)."""
         return self.data_set.batch(np.array([self._places[name]]))[0][0, 0].numpy()
+
+    def only(self, rows: np.ndarray) -> "Holdout":
+        """The same, with fewer rows of the table in its part."""
+        datamodule = self.datamodule.only(self.part, rows)
+        data = datamodule.facts
+        facts = replace(
+            self.facts, fingerprints=data.fingerprints, images=data.images, drawn=data.drawn
+        )
+        return replace(self, datamodule=datamodule, facts=facts)
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
 from chexnet.evaluation.facts import ScoringFacts
-from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.holdout import Holdout, open_holdout
 from chexnet.evaluation.metrics import Scores, sigmoid
 from chexnet.evaluation.predictions import read_predictions
 from chexnet.evaluation.thresholds import ValidationChoices, fit_on, validation_choices
@@ -27,9 +27,8 @@ def score(
     model: nn.Module,
     data: AnyDataSet,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     workers: int = 0,
-    bf16: bool = False,
     flip: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -41,9 +40,9 @@ def score(
     Args:
         model: on the device that shall compute; put into eval mode here.
         data: the images.
-        batch_size: images at once on each process; no figure depends on it.
+        batch_size: images at once on each process, None for `batch_size_on` the device; no figure
+            depends on it.
         workers: processes that read.
-        bf16: bfloat16 autocast.
         flip: also show every picture mirrored, and average the two probabilities.
         on_progress: called with this process's images done and in all.
         stop: asked after each batch.
@@ -57,16 +56,17 @@ def score(
     model.eval()
     device = next(model.parameters()).device
     share = distributed.share(len(data))
-    batches = [share[start : start + batch_size] for start in range(0, len(share), batch_size)]
-    logits: list[np.ndarray] = []
+    size = batch_size or batch_size_on(device)
+    batches = [share[start : start + size] for start in range(0, len(share), size)]
+    logits: list[torch.Tensor] = []  # on the device: reading each batch would make a GPU wait
     done, stopped = 0, False
     loader = batch_loader(data, batches, workers, pin=device.type == "cuda")
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.inference_mode():
         for images, _, _ in loader:
             inputs = normalise(images.to(device, non_blocking=True), data.preprocessing)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
             views = (inputs, inputs.flip(-1)) if flip else (inputs,)
-            logits.append(torch.cat([model(view) for view in views], 1).float().cpu().numpy())
+            logits.append(torch.cat([model(view) for view in views], 1).float())
             done += len(images)
             if on_progress:
                 on_progress(done, len(share))
@@ -76,7 +76,7 @@ def score(
     if distributed.any_rank(stopped):
         return None
     width = (1 + flip) * len(data.classes)
-    part = np.concatenate(logits) if logits else np.empty((0, width), np.float32)
+    part = torch.cat(logits).cpu().numpy() if logits else np.empty((0, width), np.float32)
     whole = distributed.gather_shares(part, len(data))
     if not np.isfinite(whole).all():
         raise ChexnetError(
@@ -89,6 +89,11 @@ def score(
         probabilities=sigmoid(whole).reshape(len(whole), 1 + flip, -1).mean(axis=1),
         targets=data.targets.astype(np.int8),
     )
+
+
+def batch_size_on(device: torch.device) -> int:
+    """Images to score at once: enough to fill a GPU, few on a CPU, whose caches are small."""
+    return 256 if device.type == "cuda" else 32
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def score_weights(
     labels: str = "auto",
     packs: Path | None = None,
     device: str = "auto",
-    batch_size: int = 32,
+    batch_size: int | None = None,
     workers: int = -1,
     allow_leak: bool = False,
     clean: bool = False,
@@ -139,7 +144,7 @@ def score_weights(
         labels: `auto`, `2017` or `v2020`.
         packs: folder of packs.
         device: `auto`, `cpu` or `cuda`.
-        batch_size: images at once on each process.
+        batch_size: images at once on each process; see `score`.
         workers: processes that read; -1 chooses.
         allow_leak: score images or patients of the training all the same; stamped.
         clean: score only images of which it has seen neither the image nor the patient.
@@ -152,6 +157,35 @@ def score_weights(
     holdout = open_holdout(
         data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak, clean=clean
     )
+    scores = score_holdout(
+        holdout,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        flip=flip,
+        on_progress=on_progress,
+    )
+    facts = replace(holdout.facts, tta="flip" if flip else "none")
+    table = holdout.datamodule.folder.table
+    # What was chosen without the mirror image does not fit the averages.
+    choices = None if flip else validation_choices(holdout.metadata)
+    return Scored(scores, facts, holdout.datamodule.notes, table, choices)
+
+
+def score_holdout(
+    holdout: Holdout,
+    *,
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int = -1,
+    flip: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Run a network over what was opened for it; see `score_weights` for the arguments.
+
+    Raises:
+        ChexnetError: no image of the part is here, or an answer is no finite number.
+    """
     chosen = distributed.pick_device(device)
     data_set = holdout.data_set
     with distributed.process_group(chosen):
@@ -165,11 +199,7 @@ def score_weights(
         )
     if scores is None:
         raise ChexnetError("Scoring was stopped before its end.")
-    facts = replace(holdout.facts, tta="flip" if flip else "none")
-    table = holdout.datamodule.folder.table
-    # What was chosen without the mirror image does not fit the averages.
-    choices = None if flip else validation_choices(holdout.metadata)
-    return Scored(scores, facts, holdout.datamodule.notes, table, choices)
+    return scores
 
 
 def score_networks(

@@ -4,12 +4,12 @@ Shapes: B batch, D classes, h w cells.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from chexnet.distributed import cores
 from chexnet.errors import CheckpointError, ConfigError
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
@@ -117,16 +117,6 @@ def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.nd
         {name: n for n, name in enumerate(classes)}, preprocessing, provenance, content, **carried
     )
     return about, np.array([bias[name] for name in classes], np.float32)
-
-
-def cores() -> int:
-    """Cores that this process may use: OMP_NUM_THREADS where it is set, as torchrun does."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked):
-        return int(asked)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _carried(metadata: Metadata) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.distributed import cores
 from chexnet.errors import CheckpointError, ConfigError, ImageError
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.evaluation.thresholds import validation_choices
@@ -19,7 +20,6 @@ from chexnet.explain import CLOSED_FORM, METHODS
 from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph
 from chexnet.inference.engine import TorchEngine, file_digest, open_engine
 from chexnet.inference.gate import Verdict, judge
-from chexnet.inference.onnx_runtime import cores
 from chexnet.labels import FINDINGS
 from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels
@@ -69,7 +69,8 @@ class Prediction:
     """The network's answer for one radiograph.
 
     Attributes:
-        probabilities: label to calibrated probability in [0, 1], in the network's order.
+        probabilities: label to calibrated probability in [0, 1], in the network's order; to the
+            sigmoid of the logit, a score, where the weights file has no calibration.
         logits: label to logit, before calibration.
         contributions: float32 (D, h, w), signed: what each cell adds to each logit. Their sum over
             the cells and the class's bias (`Predictor.bias`) are the logit.
@@ -131,7 +132,9 @@ class Predictor:
         is_starter: whether these are the weights that come with the project.
         calibrations: label to calibration; empty where the weights file has none.
         thresholds: label to the calibrated probability at which validation was best (Youden),
-            None where validation had too few such images.
+            None where validation had too few such images. Those of a network from elsewhere are
+            its publisher's, on the uncalibrated score.
+        thresholds_of: `validation`, `publisher`, or empty where there are none.
     """
 
     def __init__(
@@ -162,6 +165,16 @@ class Predictor:
         self.thresholds: dict[str, float | None] = {
             name: (thresholds.get(name) or {}).get("youden") for name in self.classes
         }
+        self.thresholds_of = "validation" if chosen else ""
+        publisher = self.metadata.validation.get("publisher_thresholds")
+        if publisher and not chosen:
+            self.thresholds = {name: publisher.get(name) for name in self.classes}
+            self.thresholds_of = "publisher"
+
+    @property
+    def value_name(self) -> str:
+        """What `Prediction.probabilities` may be called: `probability` only where calibrated."""
+        return "probability" if self.calibrations else "score"
 
     def read(
         self, source: Path | bytes | Radiograph, *, max_pixels: int = MAX_PIXELS

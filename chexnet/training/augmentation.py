@@ -54,7 +54,7 @@ def augment(images: torch.Tensor, parameters: np.ndarray) -> torch.Tensor:
         float32 (B, 1, H, W) in [0, 1].
     """
     values = torch.from_numpy(parameters)
-    if images.is_cuda:  # from pinned memory, so that the step does not wait for the copy
+    if images.device.type != "cpu":  # from pinned memory: the step does not wait for the copy
         values = values.pin_memory().to(images.device, non_blocking=True)
     column = {name: values[:, i].view(-1, 1, 1, 1) for i, name in enumerate(PARAMETERS)}
     x = images.float() / 255
@@ -83,13 +83,28 @@ def _draw(random: np.random.Generator) -> np.ndarray:
 
 
 def _noise(x: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
-    # Noise that depends on the image's own parameter alone: a hash of the pixel's place, as
-    # shaders do it; a random state would have to be saved and would differ between devices.
+    """Noise of mean 0 and deviation 1, uniform, (B, 1, H, W).
+
+    A hash of the pixel's place and of the image's own parameter, in integers alone: a random state
+    would have to be saved, and a sine of large numbers differs between devices and compilers.
+    """
     height, width = x.shape[-2:]
-    rows = torch.arange(height, device=x.device, dtype=torch.float32).view(1, 1, -1, 1)
-    columns = torch.arange(width, device=x.device, dtype=torch.float32).view(1, 1, 1, -1)
-    wave = torch.sin(rows * 12.9898 + columns * 78.233 + strength * 1000) * 43758.547
-    return (wave - wave.floor() - 0.5) * 3.4641  # uniform with deviation 1
+    rows = torch.arange(height, device=x.device, dtype=torch.int32).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=x.device, dtype=torch.int32).view(1, 1, 1, -1)
+    place = _mixed(rows * 65536 + columns)
+    key = _mixed(strength.contiguous().view(torch.int32))
+    upper = (_mixed(place + key) >> 8) & 0xFFFFFF  # 24 bits, which float32 holds exactly
+    return (upper.to(x.dtype) * 2.0**-24 - 0.5) * 3.4641
+
+
+def _mixed(bits: torch.Tensor) -> torch.Tensor:
+    """Every bit of an int32 made to depend on every other (Wellons' lowbias32, public domain).
+
+    int32 wraps around as uint32 does; its shift to the right keeps the sign, hence the masks.
+    """
+    bits = (bits ^ ((bits >> 16) & 0xFFFF)) * 0x7FEB352D
+    bits = (bits ^ ((bits >> 15) & 0x1FFFF)) * (0x846CA68B - 2**32)
+    return bits ^ ((bits >> 16) & 0xFFFF)
 
 
 def _erase(x: torch.Tensor, column: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -27,11 +27,12 @@ from chexnet.training.state import (
     BEST,
     Progress,
     TrainState,
+    checkpoint_due,
     run_folder,
     start_or_resume,
     write_checkpoint,
 )
-from chexnet.training.step import performance_warning, rank_shares
+from chexnet.training.step import performance_warning, rank_shares, resolved, set_up_cuda
 from chexnet.transforms import Preprocessing
 
 READ_EVERY = 20
@@ -60,6 +61,9 @@ def fit(
     """
     callbacks = callbacks if callbacks and distributed.is_main() else Callbacks()
     device = distributed.pick_device(config.device)
+    config = resolved(config, device)
+    if device.type == "cuda":
+        set_up_cuda(config.deterministic)
     with distributed.process_group(device), run_folder(config.out):
         datamodule = _open_data(config)
         callbacks.opened(datamodule.facts)
@@ -81,8 +85,7 @@ def fit(
             for batch, size in _batches_left(state):
                 losses.append(train_step(batch, size, progress.epoch, progress.epochs_done(steps)))
                 progress.step += 1
-                stopping = distributed.any_rank(stop())
-                saving = progress.step % config.save_every == 0 and progress.step < steps
+                stopping, saving = distributed.any_rank_each(stop(), checkpoint_due(state))
                 if saving or stopping or len(losses) >= read_every:
                     _record(losses, state, callbacks)
                 if saving or stopping:
@@ -161,13 +164,16 @@ def _record(losses: list[torch.Tensor], state: TrainState, callbacks: Callbacks)
 
 
 def _evaluate(state: TrainState, callbacks: Callbacks, stop: Callable[[], bool]) -> Scores | None:
-    """Score the validation part, shared out over the ranks; None when asked to stop."""
+    """Score the validation part, shared out over the ranks; None when asked to stop.
+
+    In float32 however it is trained: these scores choose thresholds and calibration, and float32
+    is what answers later.
+    """
     state.train_step.sync_buffers()
     return score(
         state.train_step.eval_model,
         state.val,
         workers=state.workers,
-        bf16=state.train_step.bf16,
         on_progress=callbacks.validating,
         stop=stop,
     )

@@ -1,9 +1,10 @@
 """The state of a run: how it starts or goes on, its checkpoint `last.pth`, and its refusals."""
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from chexnet.training.log import EPOCHS, STEPS, RunLog
 from chexnet.training.step import TrainStep
 
 BEST, LAST = "best_chexnet_params.pth", "last.pth"
+ARITHMETIC = 2
+"""1: releases whose augmentation drew its noise from a sine, whose backward pass ran within
+autocast, and whose float32 on CUDA was TF32. A run on a CPU without these is the same in both."""
 
 
 @dataclass
@@ -72,6 +76,7 @@ class TrainState:
         progress: where it stands.
         log: `steps.csv` and `epochs.csv`.
         waited: seconds of this epoch without a batch to compute on.
+        saved_at: when the last checkpoint was written, or the run began, on `time.monotonic`.
     """
 
     config: TrainConfig
@@ -86,6 +91,7 @@ class TrainState:
     progress: Progress
     log: RunLog
     waited: float = 0.0
+    saved_at: float = field(default_factory=time.monotonic)
 
 
 def start_or_resume(
@@ -178,6 +184,19 @@ def _check_ranks_agree(facts: DataFacts, config: TrainConfig, progress: Progress
         )
 
 
+def checkpoint_due(state: TrainState) -> bool:
+    """Whether this process would write a checkpoint now, within an epoch.
+
+    By the clock of the first process: so many steps would be minutes on one machine and days on
+    another, and each checkpoint makes a GPU wait for a second or two.
+    """
+    config, step = state.config, state.progress.step
+    if not distributed.is_main() or step >= state.steps:
+        return False
+    by_time = time.monotonic() - state.saved_at >= 60 * config.save_minutes
+    return by_time or bool(config.save_every and step % config.save_every == 0)
+
+
 def write_checkpoint(state: TrainState) -> None:
     """Write `last.pth`, keeping the one before it as `previous.pth`; the first process does it.
 
@@ -187,6 +206,7 @@ def write_checkpoint(state: TrainState) -> None:
         return
     state.log.flush()
     content = {
+        "arithmetic": ARITHMETIC,
         "config": state.config.arithmetic(),
         "processes": distributed.world(),
         "fingerprints": state.facts.fingerprints,
@@ -200,6 +220,7 @@ def write_checkpoint(state: TrainState) -> None:
         },
     }
     save_sealed(state.config.out / LAST, content, keep_previous=True)
+    state.saved_at = time.monotonic()
 
 
 def read_checkpoint(
@@ -209,7 +230,8 @@ def read_checkpoint(
 
     Raises:
         CheckpointError: damaged, missing beside a `previous.pth`, or of another configuration or
-            other data; every field that differs is named.
+            other data, where every field that differs is named; or of an earlier release that
+            computed something otherwise.
     """
     path = out / LAST
     if not path.exists():
@@ -222,7 +244,7 @@ def read_checkpoint(
     saved = load_sealed(path)
     if not {"config", "processes", "fingerprints", "at", "state"} <= set(saved):
         raise CheckpointError(f"{path} is no checkpoint of a run. Pass --restart to start over.")
-    found, expected = config.arithmetic(), dict(saved["config"])
+    found, expected = config.arithmetic(), _as_of_now(saved)
     if config.schedule == "constant" and config.epochs > expected.get("epochs", 0):
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
     found["processes"], expected["processes"] = distributed.world(), saved["processes"]
@@ -236,7 +258,36 @@ def read_checkpoint(
             f"{path} belongs to another configuration: {both}. Use its values, another --out, "
             "or --restart."
         )
-    return Progress(**saved["at"]), saved["state"]
+    progress = Progress(**saved["at"])
+    if saved.get("arithmetic", 1) < ARITHMETIC and progress.epoch < config.epochs:
+        _refuse_changed(path, config)
+    return progress, saved["state"]
+
+
+def _as_of_now(saved: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a checkpoint as this release writes it, without `auto`."""
+    config = {"deterministic": False} | dict(saved["config"])
+    if config.get("device") == "auto":  # AdamW is fused on CUDA alone
+        fused = saved["state"]["optimizer"]["param_groups"][0].get("fused")
+        config["device"] = "cuda" if fused else "cpu"
+    if config.get("bf16") == "auto":
+        config["bf16"] = "on" if config["device"] == "cuda" else "off"
+    return config
+
+
+def _refuse_changed(path: Path, config: TrainConfig) -> None:
+    """Refuse a run that would go on with other numbers than it began with."""
+    changed = {
+        "the augmentation's noise": config.augment == "strong",
+        "bfloat16's gradients": config.bf16 == "on",
+        "float32 on CUDA": config.device == "cuda",
+    }
+    if any(changed.values()):
+        named = " and ".join(what for what, used in changed.items() if used)
+        raise CheckpointError(
+            f"{path} was written by an earlier release, which computed {named} otherwise: what "
+            "followed would not be the same run. Finish it with that release, or pass --restart."
+        )
 
 
 def clear_run(out: Path) -> None:

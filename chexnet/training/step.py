@@ -4,6 +4,8 @@ Shapes: B batch, D classes, H W pixels.
 """
 
 import contextlib
+import dataclasses
+import os
 from typing import Any, cast
 
 import numpy as np
@@ -16,8 +18,11 @@ from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch
 from chexnet.model import DenseNet121
 from chexnet.training.augmentation import augment, draw_parameters
-from chexnet.training.optim import averaged, learning_rate, make_optimizer
+from chexnet.training.optim import MovingAverage, learning_rate, make_optimizer
 from chexnet.transforms import Preprocessing, normalise
+
+SYNCHRONISED_BELOW = 32
+"""Images that a GPU sees at once, below which BatchNorm's statistics are those of all ranks."""
 
 
 def rank_shares(batches: list[np.ndarray]) -> list[np.ndarray]:
@@ -36,14 +41,48 @@ def performance_warning(config: TrainConfig, device: torch.device) -> str | None
     return "This CPU has no bfloat16: without --bf16 on, training is about ten times as fast."
 
 
+def resolved(config: TrainConfig, device: torch.device) -> TrainConfig:
+    """The configuration with each `auto` replaced by what it means on this device.
+
+    The checkpoint keeps it, so that a run of a GPU does not go on on a CPU in silence. bfloat16
+    only where the card computes in it: the T4 and the V100 emulate it, and are slower than with
+    float32.
+    """
+    bf16 = config.bf16
+    if bf16 == "auto":
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        bf16 = "on" if native else "off"
+    return dataclasses.replace(config, device=device.type, bf16=bf16)
+
+
+def set_up_cuda(deterministic: bool) -> None:
+    """Choose how cuDNN picks its algorithms: the fastest by trial, or deterministic ones."""
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+        torch.use_deterministic_algorithms(True)
+
+
+def synchronises(config: TrainConfig, device: torch.device) -> bool:
+    """Whether BatchNorm takes its statistics over all ranks (SyncBatchNorm, CUDA only).
+
+    It waits for the GPU three times a layer and sends 242 messages a step, so only where the images
+    that one rank sees at once are few.
+    """
+    if device.type != "cuda" or distributed.world() == 1 or config.freeze_bn:
+        return False
+    seen = config.batch_size // config.accumulate // distributed.world()
+    return seen < SYNCHRONISED_BELOW
+
+
 class TrainStep:
     """One optimiser step, with the network, its average and the optimiser that it changes.
 
     Attributes:
+        config: resolved, see `resolved`.
         model: the network, unwrapped.
         average: its moving average, None without one.
         optimizer: AdamW.
-        bf16: whether autocast is on.
     """
 
     def __init__(
@@ -54,17 +93,21 @@ class TrainStep:
         device: torch.device,
     ) -> None:
         """Move the network to its device and wrap it for several processes."""
-        self.config, self.preprocessing, self.device = config, preprocessing, device
-        self.bf16 = config.bf16 == "on" or (config.bf16 == "auto" and device.type == "cuda")
+        self.config = config = resolved(config, device)
+        self.preprocessing, self.device = preprocessing, device
         self.model = model.to(device).to(memory_format=torch.channels_last)
-        if device.type == "cuda" and distributed.world() > 1 and not config.freeze_bn:
+        if synchronises(config, device):
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
-        self.average = averaged(self.model, config.ema_decay) if config.ema_decay else None
+        self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.optimizer = make_optimizer(self.model, config)
         self._parallel: nn.parallel.DistributedDataParallel | None = None
         if distributed.world() > 1:
+            # No buffer is sent in a step: nothing in training reads the running statistics, and
+            # `sync_buffers` sends those of rank 0 before each scoring.
             self._parallel = nn.parallel.DistributedDataParallel(
-                self.model, device_ids=[device.index] if device.type == "cuda" else None
+                self.model,
+                device_ids=[device.index] if device.type == "cuda" else None,
+                broadcast_buffers=False,
             )
         self._wrapped: nn.Module = self._parallel or self.model
 
@@ -78,7 +121,7 @@ class TrainStep:
         return {
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
-            "average": dict(self.average.state_dict()) if self.average else None,
+            "average": self.average.state_dict() if self.average else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -92,7 +135,7 @@ class TrainStep:
         """Give every rank the BatchNorm statistics of rank 0, before scoring."""
         distributed.broadcast_buffers(self.model)
         if self.average:
-            distributed.broadcast_buffers(self.average)
+            distributed.broadcast_buffers(self.average.module)
 
     def begin_epoch(self) -> None:
         """Put the network into training mode."""
@@ -115,6 +158,7 @@ class TrainStep:
             This rank's part of the batch's mean loss.
         """
         images, targets, indices = batch
+        numbers = indices.numpy()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(epoch_progress, self.config)
         mine = len(range(distributed.rank(), count, distributed.world()))
@@ -123,38 +167,39 @@ class TrainStep:
         parts = range(0, largest, -(-largest // self.config.accumulate))
         loss = torch.zeros((), device=self.device)
         for start in parts:
-            empty = start >= mine  # such a rank still has to answer; it adds nothing
-            piece = slice(0, 1) if empty else slice(start, start + parts.step)
-            inputs = self._inputs(images[piece], indices[piece], epoch)
+            # A rank that has nothing left still has to answer: with no image, which adds nothing
+            # to the loss and to the statistics of BatchNorm.
+            piece = slice(min(start, mine), min(start + parts.step, mine))
+            inputs = self._inputs(images[piece], numbers[piece], epoch)
             wanted = targets[piece].to(self.device, non_blocking=True)
             last = start == parts[-1]
-            with contextlib.nullcontext() if last else self._no_sync(), self._autocast():
-                logits = self._wrapped(inputs)
-                # The sum over this rank divided by the size of the whole batch: added over ranks
-                # and parts it is the batch's mean, also when the shares are unequal.
-                part = F.binary_cross_entropy_with_logits(
-                    logits, wanted.to(logits), reduction="sum"
-                )
-                part = part / (count * wanted.shape[1])
-                part = part * 0 if empty else part
+            with contextlib.nullcontext() if last else self._no_sync():
+                with self._autocast():
+                    logits = self._wrapped(inputs)
+                    # The sum over this rank divided by the size of the whole batch: added over
+                    # ranks and parts it is the batch's mean, also when the shares are unequal.
+                    part = F.binary_cross_entropy_with_logits(
+                        logits, wanted.to(logits), reduction="sum"
+                    )
+                    part = part / (count * wanted.shape[1])
+                # Outside autocast, which would round the head's gradient to bfloat16.
                 (part * distributed.world()).backward()  # DDP averages the gradients
             loss += part.detach()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
-            self.average.update_parameters(self.model)
+            self.average.update()
         return loss
 
-    def _inputs(self, images: torch.Tensor, indices: torch.Tensor, epoch: int) -> torch.Tensor:
+    def _inputs(self, images: torch.Tensor, numbers: np.ndarray, epoch: int) -> torch.Tensor:
         pixels = images.to(self.device, non_blocking=True)
-        if self.config.augment == "strong":
-            parameters = draw_parameters(indices.numpy(), self.config.seed, epoch)
-            pixels = augment(pixels, parameters)
+        if self.config.augment == "strong" and len(numbers):
+            pixels = augment(pixels, draw_parameters(numbers, self.config.seed, epoch))
         inputs = normalise(pixels, self.preprocessing)
         return inputs.contiguous(memory_format=torch.channels_last)
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16 == "on")
 
     def _no_sync(self) -> contextlib.AbstractContextManager[None]:
         return self._parallel.no_sync() if self._parallel else contextlib.nullcontext()

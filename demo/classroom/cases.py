@@ -131,7 +131,11 @@ class CaseSource(Protocol):
         """Cases of the first dozen that are ready, and how many there will be."""
 
     def first(self) -> Dozen | None:
-        """The dozen that all readers share; None while it is being prepared."""
+        """The dozen that all readers share; None while it is being prepared.
+
+        Raises:
+            ChexnetError: there will be none; the message can be shown to a visitor.
+        """
 
     def another(self, seen: frozenset[str]) -> Dozen | None:
         """Cases without those of the keys `seen`; None where there are not enough (yet)."""

@@ -73,6 +73,12 @@ class Content:
         others = (before.findings | after.findings | case.network.named) - set(there)
         return {
             "findings": [self._finding(reader, case, name) for name in FINDINGS if name in there],
+            # Of what it names as well: where a false alarm comes from.
+            "network_boxes": {
+                name: list(box)
+                for name, box in case.network.boxes.items()
+                if box and name in case.network.named | set(there)
+            },
             "not_there": [
                 {"name": name, "title": spoken(name), "sign": SIGNS[name]}
                 for name in FINDINGS
@@ -99,7 +105,6 @@ class Content:
             "sign": SIGNS[name],
             "strength": strength(case.truth.findings[name]),
             "boxes": [list(box) for box in boxes],
-            "network_box": list(theirs) if theirs else None,
             "iou": {
                 "mine": union_iou(drawn, boxes) if drawn and boxes else None,
                 "network": union_iou([theirs], boxes) if theirs and boxes else None,

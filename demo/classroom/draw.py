@@ -101,10 +101,18 @@ class Drawer:
             raise EOFError from error
         return drawn
 
-    def close(self) -> None:
-        """End the process at once."""
+    def stop(self) -> None:
+        """End the process at once, whatever another thread waits for."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """End the process and let go of it; no other thread may use it any more."""
+        self.stop()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what was asked for last finds no reader
+                if pipe:
+                    pipe.close()
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
+from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.inference.predictor import Prediction, Predictor
 from demo.classroom.cases import Case, Dozen, Truth, make_case
@@ -116,7 +117,7 @@ class PhantomCases:
         self._committed: list[Case] = []
         self._pool: list[Case] = []
         self._first: Dozen | None = None
-        self._complete = False
+        self._broken = False
         self._wanted, self._ended = threading.Event(), threading.Event()
         self._chance = random.SystemRandom()
         self._thread = threading.Thread(target=self._work, name="cases", daemon=True)
@@ -132,7 +133,13 @@ class PhantomCases:
         return len(self._committed), len(FIRST)
 
     def first(self) -> Dozen | None:
-        """The dozen that all readers share; None while it is being drawn."""
+        """The dozen that all readers share; None while it is being drawn.
+
+        Raises:
+            ConfigError: the process that draws was killed.
+        """
+        if self._broken and not self._first:
+            raise ConfigError("The cases could not be drawn. The demo has to be started again.")
         if self._first:
             self._wanted.set()
         return self._first
@@ -148,7 +155,7 @@ class PhantomCases:
         self._ended.set()
         self._wanted.set()
         if self._drawer:
-            self._drawer.close()
+            self._drawer.stop()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -160,14 +167,13 @@ class PhantomCases:
                 self._wanted.set()
             self._wanted.wait()
             self._draw(self._recipes, self._pool, patient=True)
-            self._complete = not self._ended.is_set()
-            if self._complete and not self._as_planned():
+            if not self._ended.is_set() and not self._as_planned():
                 cases = choose([*self._committed, *self._pool], self._chance)
                 looked = len(self._committed) + len(self._pool)
                 if cases:
                     self._first = Dozen(cases, looked_through=looked)
         except (EOFError, OSError):
-            return  # the demo ends, or the helper was killed: what is there stays
+            self._broken = True  # the demo ends, or the process was killed: what is there stays
         finally:
             self._drawer.close()
 

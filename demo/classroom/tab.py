@@ -14,7 +14,7 @@ def reading_tab(classroom: Classroom) -> None:
     findings = [{"name": n, "title": spoken(n), "note": NOTES[n]} for n in FINDINGS]
     low, high = (f"{100 * limit:.0f}" for limit in LIMITS)
     chances = (f"under {low} %", f"{low} to {high} %", f"over {high} %")
-    steps = [f"{name}: {chance}" for name, chance in zip(SURE, chances, strict=True)]
+    steps = list(zip(SURE, chances, strict=True))
     page = own_html(
         rendering.reading(findings, steps), script("reading_mount.js"), elem_id="cx-reading"
     )

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const cx = (window.chexnet ??= {});
-  const { el, percent, hundredths } = cx;
+  const { el, valueName, valueText, hundredths } = cx;
 
   const sumOf = (answer, name) =>
     cx.evidence(cx.cellsOf(answer, answer.maps, name).values, answer.bias[name], answer.logit[name]);
@@ -12,7 +12,7 @@
     if (state.view === "plain" || !drawn) return "The radiograph without heat";
     const view = state.view === "compare" ? ", left of the line the radiograph alone" : "";
     return (
-      `${cx.titleOf(answer, state.finding)} ${percent(answer.probability[state.finding])} · ` +
+      `${cx.titleOf(answer, state.finding)} ${valueText(answer, answer.probability[state.finding])} · ` +
       `${state.method}, ${legend.low} to ${legend.high}: ${legend.unit}${view}`
     );
   }
@@ -28,6 +28,8 @@
       weights: answer.weights,
       facts: answer.facts,
       gate: { fine, kind, message },
+      values: valueName(answer),
+      thresholds_of: answer.thresholds_of ?? null,
       probabilities: named((name) => answer.probability[name]),
       thresholds: named((name) => answer.threshold[name] ?? null),
       over_threshold: cx.orderOf(answer).filter((name) => cx.isWarning(answer, name)),
@@ -88,8 +90,8 @@
     const first = el("td", { text: cx.titleOf(answer, name) });
     first.append(el("br"), el("small", { text: answer.notes?.[name] ?? "" }));
     return el("tr", {}, first,
-      cell(percent(answer.probability[name])),
-      cell(threshold === null ? "none" : percent(threshold)),
+      cell(valueText(answer, answer.probability[name])),
+      cell(threshold === null ? "none" : valueText(answer, threshold)),
       ...["bias", "for", "against", "logit"].map((term) => cell(hundredths(shown[term]))),
       el("td", { class: "number", text: cx.isWarning(answer, name) ? "▲ above" : "" }));
   }
@@ -99,6 +101,8 @@
     const { answer, state, legend } = shot;
     const sum = sumOf(answer, state.finding);
     const page = shot.template.content.cloneNode(true);
+    const calibrated = valueName(answer) === "probability";
+    const logit = calibrated ? "score" : "logit";
     const date = `${now.toISOString().slice(0, 16).replace("T", " ")} UTC`;
     const texts = {
       notice: answer.notice,
@@ -110,6 +114,11 @@
         ...cx.evidenceLine(answer, state.finding, sum)).textContent,
       empty: cx.emptyMapSentence(answer, state.finding, sum),
       trust: shot.trust,
+      value: calibrated ? "Probability" : "Score",
+      threshold: cx.isPublishers(answer) ? "Publisher's threshold" : "Threshold",
+      logit: calibrated ? "Score" : "Logit",
+      sum: `Start, for, against and ${logit} in logits: start + for − against = ${logit}.`,
+      scores: calibrated ? "" : "Scores, not probabilities: nobody calibrated this network.",
       made: `${answer.weights ? `Weights ${answer.weights}; made` : "Made"} ${date}.`,
     };
     for (const [name, text] of Object.entries(texts)) {

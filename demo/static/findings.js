@@ -24,6 +24,20 @@
     return `${shown < 10 ? shown.toFixed(1) : Math.round(shown)} %`;
   }
 
+  /** What its values are called: without calibration they are no probabilities. */
+  const valueName = (answer) => (answer.calibrated === false ? "score" : "probability");
+
+  /** A value for people: a probability in percent, a score as a number, `0.63`, `0.0044`. */
+  function valueText(answer, value) {
+    if (answer.calibrated !== false) return percent(value);
+    if (value < 0.0001) return "< 0.0001";
+    return value < 0.1 ? String(Number(value.toPrecision(2))) : value.toFixed(2);
+  }
+
+  const isPublishers = (answer) => answer.thresholds_of === "publisher";
+  const thresholdName = (answer) =>
+    isPublishers(answer) ? "its publisher's threshold" : "its threshold";
+
   /** Hundredths as people write them, with a true minus. */
   const hundredths = (value) => `${value < 0 ? "−" : ""}${(Math.abs(value) / 100).toFixed(2)}`;
 
@@ -48,7 +62,7 @@
   function thresholdInWords(answer, name) {
     const side = sideOf(answer, name);
     if (!side) return "no threshold was measured";
-    return `${side} its threshold of ${percent(answer.threshold[name])}`;
+    return `${side} ${thresholdName(answer)} of ${valueText(answer, answer.threshold[name])}`;
   }
 
   /** Whether a finding reaches its threshold; No Finding above its own is no warning. */
@@ -111,11 +125,13 @@
     if (!sum.none) return "";
     const title = titleOf(answer, name);
     const side = sideOf(answer, name);
-    const limit = side && percent(answer.threshold[name]);
-    const still = side && `, still ${side} this finding's threshold of ${limit}`;
+    const whose = isPublishers(answer) ? "its publisher's threshold" : "this finding's threshold";
+    const limit = side && valueText(answer, answer.threshold[name]);
+    const still = side && `, still ${side} ${whose} of ${limit}`;
     return (
       `No cell speaks for ${title}; together they speak against it by ` +
-      `${hundredths(sum.shown.against)}; what remains is ${percent(answer.probability[name])}${still}.`
+      `${hundredths(sum.shown.against)}; what remains is ` +
+      `${valueText(answer, answer.probability[name])}${still}.`
     );
   }
 
@@ -139,14 +155,14 @@
         "data-finding": name,
         "aria-selected": String(chosen),
         tabindex: chosen ? "0" : "-1",
-        title: `${titleOf(answer, name)}: ${percent(value)}, ${told}`,
-        "aria-label": `${titleOf(answer, name)}, ${percent(value)}, ${told}`,
+        title: `${titleOf(answer, name)}: ${valueText(answer, value)}, ${told}`,
+        "aria-label": `${titleOf(answer, name)}, ${valueText(answer, value)}, ${told}`,
       },
       // A shape as well as a colour says that a finding reaches its threshold.
       el("span", { class: "cx-mark", "aria-hidden": "true", text: over ? "▲" : "" }),
       el("span", { class: "cx-name", text: titleOf(answer, name) }),
       track,
-      el("span", { class: "cx-value", text: percent(value) }),
+      el("span", { class: "cx-value", text: valueText(answer, value) }),
     );
   }
 
@@ -190,24 +206,30 @@
 
   const LOGITS = "in logits: the scale on which the network adds; +1 multiplies the odds by 2.7";
 
-  /** The line of figures: start + for - against = score -> probability. */
+  /**
+   * The line of figures: start + for - against = score -> probability; of a network that was not
+   * calibrated logit -> score.
+   */
   function evidenceLine(answer, name, sum) {
     const { shown } = sum;
     const term = (kind, word, title, text = hundredths(shown[kind])) =>
       el("span", { class: `cx-term cx-term-${kind}`, title },
         el("small", { text: `${word} ` }), el("b", { "data-term": kind, text }));
     const logits = (kind, word, title) => term(kind, word, `${title}, ${LOGITS}`);
+    const calibrated = valueName(answer) === "probability";
     const after = isCalibrated(answer, name)
       ? "The probability after calibration on validation images"
-      : "The probability: the logistic function of the score";
+      : calibrated
+        ? "The probability: the logistic function of the score"
+        : "The logistic function of the logit: no probability, because nobody calibrated it";
     const start =
       "Bias of the network for this finding, read from the weights; it is not how often it occurs";
     return [
       logits("bias", "start", start), " + ",
       logits("for", "speaks for", "Sum of all cells that speak for the finding"), " − ",
       logits("against", "speaks against", "Sum of all cells that speak against the finding"), " = ",
-      logits("logit", "score", "The network's score (logit)"), " → ",
-      term("probability", "probability", after, percent(answer.probability[name])),
+      logits("logit", calibrated ? "score" : "logit", "The network's score (logit)"), " → ",
+      term("probability", valueName(answer), after, valueText(answer, answer.probability[name])),
     ];
   }
 
@@ -234,11 +256,12 @@
       return one;
     };
     const bar = el("div", { class: "cx-sum", "aria-hidden": "true" },
-      line("zero", 0, "0: probability one half, before calibration"),
+      line("zero", 0, `0: ${valueName(answer)} one half, before calibration`),
       part("for", sum.bias, peak, `speaks for it: ${hundredths(sum.shown.for)} logits`),
       part("against", peak, sum.logit, `speaks against it: ${hundredths(sum.shown.against)} logits`),
       line("score", sum.logit, `score: ${hundredths(sum.shown.logit)} logits`));
-    if (ends.length > 4) bar.append(line("threshold", needed, `threshold: ${percent(threshold)}`));
+    const limit = `${thresholdName(answer).slice(4)}: ${valueText(answer, threshold)}`;
+    if (ends.length > 4) bar.append(line("threshold", needed, limit));
     return bar;
   }
 
@@ -248,7 +271,7 @@
     const told = `${over ? "▲ " : ""}${thresholdInWords(answer, name)}`;
     const head = el("h3", {},
       el("span", { text: titleOf(answer, name) }),
-      el("b", { text: percent(answer.probability[name]) }),
+      el("b", { text: valueText(answer, answer.probability[name]) }),
       el("small", { class: over ? "cx-above" : null, text: told }));
     const empty = emptyMapSentence(answer, name, sum);
     box.replaceChildren(
@@ -261,7 +284,7 @@
   }
 
   Object.assign(cx, {
-    el, percent, hundredths, titleOf, orderOf, sideOf, isWarning, cellsOf, evidence, logitOf,
-    emptyMapSentence, drawList, choose, listen, drawDetails, evidenceLine, LOGITS,
+    el, percent, valueName, valueText, isPublishers, hundredths, titleOf, orderOf, sideOf,
+    isWarning, cellsOf, evidence, logitOf, emptyMapSentence, drawList, choose, listen, drawDetails, evidenceLine, LOGITS,
   });
 })();

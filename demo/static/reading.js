@@ -138,6 +138,7 @@
       if (newCase || content.preview) await board.show(content.preview);
       if (now !== content) return;
       choose(firstMap(content));
+      root.querySelector(".cx-r-right").scrollTop = 0;
       part("title").focus({ preventScroll: true });
       if (newCase) root.scrollIntoView({ block: "start" });
       reflect();
@@ -170,10 +171,8 @@
           others.push(...boxes.map((box) => ({ kind: "truth", title, box })));
         }
       }
-      const found = truth?.findings.find(({ name }) => name === map);
-      if (found?.network_box && on("box")) {
-        others.push({ kind: "network", title: "network", box: found.network_box });
-      }
+      const theirs = truth?.network_boxes[map];
+      if (theirs && on("box")) others.push({ kind: "network", title: "network", box: theirs });
       board.boxes.set({ others, mine: !network || on("mine") });
       board.heat(network, heat);
       const chip = part("chip");

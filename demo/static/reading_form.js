@@ -99,16 +99,21 @@
     /** The network's probabilities beside the ticks; without it they go. */
     function showNetwork(network) {
       list.classList.toggle("cx-r-beside", Boolean(network));
+      const fill = (bar, value, named) => {
+        bar.hidden = value === undefined;
+        if (bar.hidden) return;
+        bar.querySelector(".cx-fill").style.width = `${100 * value}%`;
+        bar.querySelector("b").textContent = `${named ? "▲ " : ""}${percent(value)}`;
+      };
+      fill(part("clear"), network?.probability["No Finding"], false);
       for (const row of rows) {
         const { name } = row.dataset;
         const bar = row.querySelector("[data-map]");
         const value = network?.probability[name];
-        bar.hidden = value === undefined;
-        if (bar.hidden) continue;
-        const named = network.named.includes(name);
-        row.querySelector(".cx-fill").style.width = `${100 * value}%`;
+        const named = Boolean(network?.named.includes(name));
+        fill(bar, value, named);
         bar.classList.toggle("cx-over", named);
-        bar.querySelector("b").textContent = `${named ? "▲ " : ""}${percent(value)}`;
+        if (bar.hidden) continue;
         const says = named ? "the network names it" : "the network does not name it";
         bar.setAttribute("aria-label", `${titleOf(name)}: ${percent(value)}, ${says}. Show its heatmap`);
       }
@@ -129,7 +134,7 @@
         const name = row.dataset.name ?? "";
         const is = truth && (name ? there.has(name) : !there.size);
         row.classList.toggle("cx-r-there", Boolean(is));
-        row.querySelector("[data-mark]").textContent = is ? "there" : "";
+        row.querySelector("[data-mark]").textContent = is ? (name ? "there" : "true") : "";
       }
     }
 

@@ -2,10 +2,10 @@
 (() => {
   "use strict";
   const cx = (window.chexnet ??= {});
-  const { el, percent } = cx;
+  const { el } = cx;
 
   const listed = (names) => (names.length ? names.join(", ") : "nothing");
-  const overlap = (value) => (value === null ? "no box" : `${Math.round(100 * value)} %`);
+  const overlap = (value, none) => (value === null ? none : `${Math.round(100 * value)} %`);
   const mark = (right) => (right ? "✓ right" : "✗ not right");
 
   /** Whether two answers name the same findings. */
@@ -38,7 +38,8 @@
       if (boxes.length) {
         card.append(el("p", { class: "cx-small",
           title: "Area that both cover, as a share of the area that either covers (IoU)",
-          text: `Overlap with the true boxes: you ${overlap(iou.mine)}, network ${overlap(iou.network)}.` }));
+          text: `Overlap with the true boxes: you ${overlap(iou.mine, "drew none")}, ` +
+            `network ${overlap(iou.network, "shows none")}.` }));
       }
       return card;
     });
@@ -111,9 +112,9 @@
           ["You, after", named("after"), String(findings.after.wrong)],
           ["Network", named("network"), String(findings.network.wrong)]]),
         table("Boxes", ["Overlap with the truth", "Mean"], [
-          ["You", fit.findings ? percent(fit.mine) : "no box"],
-          ["Network, same findings", fit.findings ? percent(fit.network) : "–"]])),
-      table("All cases", ["Case", "There", "You, before", "You, after", "Network"],
+          ["You", overlap(fit.mine, "no box")],
+          ["Network, same findings", overlap(fit.network, "–")]])),
+      table("All cases", ["Case", "Truth", "You, before", "You, after", "Network"],
         found.table.map((_, k) => row(k))),
       el("p", { class: "cx-small", text: "A case is right when exactly the findings that are there " +
         "were named. The network names a finding from 50 % on, if it is over the finding's own " +

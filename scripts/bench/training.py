@@ -66,6 +66,7 @@ def _held(
 
 def _gpu(setting: Setting, data: PackedDataSet) -> Iterator[Row]:
     device = torch.device("cuda", 0)
+    torch.cuda.init()  # there are no statistics to reset before
     torch.cuda.reset_peak_memory_stats(device)
     yield _held(setting, data, device, LARGE, "at least 0.9x")
     peak = torch.cuda.max_memory_allocated(device) / 1e9

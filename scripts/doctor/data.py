@@ -10,7 +10,7 @@ from scripts.doctor.finding import Finding, note, wrong
 def data_folder(root: Path, packs: Path) -> Iterator[Finding]:
     """All that is known of a folder without decoding its images."""
     from chexnet.data.archives import by_hand
-    from chexnet.data.nih import BOXES, LISTS, read_boxes, read_folder, read_lists
+    from chexnet.data.nih import BOXES, LISTS, read_boxes, read_folder
 
     if not root.is_dir():
         yield wrong("Data", f"there is no folder {root}", "Pass --data the folder with images_001.")
@@ -22,7 +22,7 @@ def data_folder(root: Path, packs: Path) -> Iterator[Finding]:
     try:
         folder = read_folder(root, need_images=False)
     except DataError as error:
-        yield wrong("Table", str(error), fetch)
+        yield wrong("Table and lists", str(error), fetch)
         return
     names = set(folder.table["image"])
     known = {"2017": "NIH's of 2017", "v2020": "NIH's of 2020"}
@@ -32,23 +32,19 @@ def data_folder(root: Path, packs: Path) -> Iterator[Finding]:
         "Table", f"{folder.table_name}: {len(names):,} images, {patients:,} patients; {kind}"
     )
     yield from _images(root, len(folder.paths), len(names), whole=folder.version in known)
-    try:
-        lists = read_lists(root)
-    except DataError as error:
-        yield wrong("Lists", str(error), fetch)
+    if folder.lists is None:
+        text = "none; patients are divided 70/10/20 instead of as NIH does"
+        yield note("Lists", text, f"Fetch {', '.join(LISTS.values())} from {by_hand()}.")
     else:
-        if lists is None:
-            text = "none; patients are divided 70/10/20 instead of as NIH does"
-            yield note("Lists", text, f"Fetch {', '.join(LISTS.values())} from {by_hand()}.")
-        else:
-            yield _lists(lists, names)
+        yield _lists(folder.lists, names)
     if (root / BOXES).is_file():
         try:
             boxes = read_boxes(root)
         except DataError as error:
             yield wrong("Boxes", str(error), fetch)
         else:
-            yield Finding("Boxes", f"{len(boxes):,} on {boxes['image'].nunique():,} images")
+            text = f"{len(boxes):,} on {boxes['image'].nunique():,} images"
+            yield wrong("Boxes", text, fetch) if boxes.empty else Finding("Boxes", text)
     else:
         yield note("Boxes", "none; scripts.localize needs them", fetch)
     yield from _packs(root, packs, folder.paths)
@@ -72,11 +68,10 @@ def _images(root: Path, here: int, named: int, *, whole: bool) -> Iterator[Findi
         found = len(list((root / part.name / "images").glob("*.png")))
         if found != part.images:
             short[part.number] = f"{part.name} ({found:,} of {part.images:,})"
-    numbers = " ".join(map(str, short))
     yield note(
         "Images",
         f"{text}; not whole: {', '.join(short.values())}",
-        f"A part is enough. For all: python -m scripts.download {root} --parts {numbers}",
+        f"A part is enough. For all: move these away, then python -m scripts.download {root}",
     )
 
 

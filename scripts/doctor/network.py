@@ -37,7 +37,7 @@ def expected_values(weights: Path) -> dict[str, Any]:
 
     predictor, engine = Predictor(weights, "cpu", "torch"), TorchEngine(weights, "cpu")
     read = predictor.read(PICTURE)
-    logits = _logits(engine, _plain_item(read.radiograph.as_uint8(), engine))
+    logits = _logits(engine, _pattern(engine.metadata.preprocessing.size))
     [prediction] = predictor.predict([read])
     return {
         "picture": PICTURE.name,
@@ -45,7 +45,7 @@ def expected_values(weights: Path) -> dict[str, Any]:
         "weights_sha256": _digest(weights.read_bytes()),
         "read_sha256": _digest(read.radiograph.as_uint8().tobytes()),
         "input_every_97th_pixel": read.pixels.ravel()[::SAMPLED].tobytes().hex(),
-        "logits_without_resize": _named(predictor.classes, logits),
+        "logits_of_a_pattern": _named(predictor.classes, logits),
         "probabilities": {k: round(v, 6) for k, v in prediction.probabilities.items()},
     }
 
@@ -74,15 +74,15 @@ def starter(expected: Path = EXPECTED) -> Iterator[Finding]:
     picture = read_radiograph(PICTURE).as_uint8()
     if _digest(picture.tobytes()) == known["read_sha256"]:
         yield Finding("Reading", f"{PICTURE.name}, every pixel")
+        item = item_pixels(picture, engine.metadata.preprocessing)
+        yield _resized(item, bytes.fromhex(known["input_every_97th_pixel"]), again)
     else:
         yield wrong("Reading", f"{PICTURE.name} gives other pixels", again)
-    item = item_pixels(picture, engine.metadata.preprocessing)
-    yield _resized(item, bytes.fromhex(known["input_every_97th_pixel"]), again)
     yield _normalised(engine, again)
-    plain = _plain_item(picture, engine)
+    plain = _pattern(engine.metadata.preprocessing.size)
     answers = _named(list(engine.metadata.classes), _logits(engine, plain))
-    yield _compared("PyTorch", "logits", answers, known["logits_without_resize"], again)
-    yield from onnx(STARTER, plain, known["logits_without_resize"])
+    yield _compared("PyTorch", "logits", answers, known["logits_of_a_pattern"], again)
+    yield from onnx("ONNX Runtime", STARTER, plain, known["logits_of_a_pattern"])
     predictor = Predictor(STARTER, "cpu", "torch")
     [prediction] = predictor.predict([predictor.read(PICTURE)])
     yield _compared(
@@ -96,6 +96,7 @@ def starter(expected: Path = EXPECTED) -> Iterator[Finding]:
 
 def given(weights: Path) -> Iterator[Finding]:
     """Another weights file: what it says of itself, and whether both engines agree."""
+    from chexnet.inference.engine import TorchEngine
     from chexnet.inference.predictor import Predictor
 
     predictor = Predictor(weights, "cpu", "auto" if weights.suffix == ".onnx" else "torch")
@@ -111,10 +112,14 @@ def given(weights: Path) -> Iterator[Finding]:
     if not np.isfinite(list(prediction.logits.values())).all():
         yield wrong("Weights", "answers are no numbers", "Train or fetch them again.")
     if weights.suffix != ".onnx":
-        yield from onnx(weights, prediction.pixels, prediction.logits)
+        pattern = _pattern(about.preprocessing.size)
+        logits = _named(predictor.classes, _logits(TorchEngine(weights, "cpu"), pattern))
+        yield from onnx("Weights, ONNX Runtime", weights, pattern, logits)
 
 
-def onnx(weights: Path, item: np.ndarray, expected: dict[str, float]) -> Iterator[Finding]:
+def onnx(
+    name: str, weights: Path, item: np.ndarray, expected: dict[str, float]
+) -> Iterator[Finding]:
     """The export in the cache answers as PyTorch does; if it does not, is it the file?"""
     from importlib.util import find_spec
 
@@ -123,7 +128,6 @@ def onnx(weights: Path, item: np.ndarray, expected: dict[str, float]) -> Iterato
     from chexnet.inference.onnx_export import export
     from chexnet.inference.onnx_runtime import OnnxEngine
 
-    name = "ONNX Runtime"
     if not all(map(find_spec, ("onnxruntime", "onnx", "onnxscript"))):
         yield note(name, "not installed; PyTorch answers, in twice the time", _INSTALL)
         return
@@ -136,6 +140,10 @@ def onnx(weights: Path, item: np.ndarray, expected: dict[str, float]) -> Iterato
         found = cached(weights)
     except ChexnetError as error:
         yield wrong(name, f"the export fails: {error}", other)
+        return
+    except OSError as error:
+        text = f"the export cannot be kept: {error.strerror or error}"
+        yield wrong(name, text, "Make the cache folder writable, see above; PyTorch answers now.")
         return
     finding = _compared(name, "logits", answers(found), expected, other)
     if finding.state is State.fine:
@@ -162,11 +170,11 @@ def onnx(weights: Path, item: np.ndarray, expected: dict[str, float]) -> Iterato
 _INSTALL = "python -m pip install -r requirements.txt"
 
 
-def _plain_item(picture: np.ndarray, engine: "TorchEngine") -> np.ndarray:
-    """An input of the network's size that no resize has touched: every so many-th pixel."""
-    size = engine.metadata.preprocessing.size
-    step = picture.shape[0] // size
-    return np.ascontiguousarray(picture[::step, ::step][:size, :size])
+def _pattern(size: int) -> np.ndarray:
+    """An input that no reading and no resize has touched, uint8 (size, size): rings."""
+    y, x = np.ogrid[:size, :size]
+    rings: np.ndarray = ((x * x + 3 * y * y) // size % 256).astype(np.uint8)
+    return rings
 
 
 def _by_hand(item: np.ndarray, preprocessing: "Preprocessing") -> np.ndarray:

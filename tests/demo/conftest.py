@@ -62,7 +62,7 @@ def run_demo(base: Path, weights: Path) -> None:
             return predict(self, *arguments)
 
         Predictor.predict = held
-        with serve(folder, weights, device="cpu") as running:
+        with serve(folder, weights, device="cpu", pool=0) as running:
             ready = base / "ready.tmp"
             ready.write_text(f"{running.url}\n{folder}")
             ready.rename(base / "ready")

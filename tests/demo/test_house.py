@@ -8,10 +8,10 @@ import pytest
 from tests.test_layers import imports
 
 FOLDER = Path(__file__).parents[2] / "demo"
-FILES = sorted(FOLDER.glob("*.py"))
+FILES = sorted(FOLDER.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_the_demo_meets_the_network_only_through_predict(path):
     used = imports(path)
     assert not {name.split(".")[0] for name in used} & {"torch", "torchvision", "scripts", "tests"}
@@ -20,7 +20,7 @@ def test_the_demo_meets_the_network_only_through_predict(path):
     ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_no_file_of_the_demo_is_too_long_to_read(path):
     assert len(path.read_text().splitlines()) <= 300
 

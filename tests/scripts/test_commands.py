@@ -19,7 +19,6 @@ COMMANDS = (
     "bench",
     "compare",
     "doctor",
-    "doctor",
     "download",
     "eval",
     "export",

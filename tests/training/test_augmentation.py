@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from chexnet.rng import keyed_generator
-from chexnet.training.augmentation import PARAMETERS, augment, draw_parameters
+from chexnet.training.augmentation import PARAMETERS, _noise, augment, draw_parameters
 
 
 def batch(count: int = 4, size: int = 48) -> torch.Tensor:
@@ -68,6 +68,34 @@ def test_every_operation_changes_the_picture():
         values = neutral(1)
         values[0, PARAMETERS.index(name)] = 0.8
         assert (augment(images, values) - plain).abs().mean() > 0.003, name
+
+
+def lowbias32(bits: np.ndarray) -> np.ndarray:
+    """Wellons' hash in unsigned integers, as published."""
+    bits = bits.astype(np.uint32)
+    with np.errstate(over="ignore"):
+        bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
+        bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return bits ^ (bits >> np.uint32(16))
+
+
+def test_noise_is_an_integer_hash_that_any_device_computes_alike():
+    strength = torch.tensor([0.3, -0.7, 1.0]).view(-1, 1, 1, 1)
+    found = _noise(torch.zeros(3, 1, 40, 50), strength).numpy()
+    rows, columns = np.indices((40, 50), dtype=np.uint32)
+    keys = lowbias32(strength.numpy().view(np.uint32))
+    whole = lowbias32(lowbias32(rows * np.uint32(65536) + columns) + keys)
+    unit = (whole >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+    assert np.array_equal(found, (unit - np.float32(0.5)) * np.float32(3.4641))
+
+
+def test_noise_has_mean_0_deviation_1_and_no_neighbours_that_agree():
+    strength = torch.linspace(-1, 1, 16).view(-1, 1, 1, 1)
+    noise = _noise(torch.zeros(16, 1, 256, 256), strength)
+    assert noise.mean().abs() < 0.005
+    assert abs(noise.std() - 1) < 0.005
+    for other in (noise.roll(1, -1), noise.roll(1, -2), noise.roll(1, 0), noise.mT):
+        assert (noise * other).mean().abs() < 0.005
 
 
 def test_keyed_generators_repeat_and_differ():

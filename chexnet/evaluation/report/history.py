@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chexnet.errors import DataError
+from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.summary import Summary, number
 from chexnet.files import write_text
@@ -75,7 +76,11 @@ def record_scoring(scored: Scored, summary: Summary, folder: Path) -> list[dict[
     Raises:
         ChexnetError: the folder cannot be written, or holds another file of that name.
     """
-    facts = scored.facts
+    return record_network(scored.facts, summary, folder)
+
+
+def record_network(facts: ScoringFacts, summary: Summary, folder: Path) -> list[dict[str, str]]:
+    """The same of a scoring's facts; see `record_scoring`."""
     if facts.part == "val" or not facts.weights:
         return []
     members = facts.ensemble or [facts.weights]
@@ -84,7 +89,7 @@ def record_scoring(scored: Scored, summary: Summary, folder: Path) -> list[dict[
         "date": made["date"],
         "code": made["code"],
         "weights": " + ".join(one.file for one in members),
-        "tta": facts.tta,
+        "tta": facts.tta or "none",
         "table": facts.table,
         "split": facts.split,
         "part": facts.part,

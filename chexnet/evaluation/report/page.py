@@ -10,13 +10,12 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from PIL import Image
 
 from chexnet.data.nih import BOXES
@@ -43,20 +42,14 @@ from chexnet.evaluation.report.cases import (
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.published import comparisons, with_reasons
-from chexnet.evaluation.report.tables import (
-    CLUSTERED,
-    above_chance,
-    facts_text,
-    format_interval,
-    format_value,
-)
+from chexnet.evaluation.report.tables import CLUSTERED, above_chance, facts_text
+from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
 from chexnet.files import write_text
 from chexnet.labels import FINDINGS, spoken
 from chexnet.metadata import surroundings
 
-NOT_CLINICAL = "Research and education only, never for clinical use."
 RULE = "youden"
 """The threshold that the page calls a class's own; the demo marks the same one."""
 THUMBNAIL = 144  # pixels of the longer side
@@ -103,7 +96,7 @@ def report_html(
     }
     errors = confident_errors(assessment.calibrated, _thresholds(assessment))
     return (
-        _environment(autoescape=True)
+        _templates(autoescape=True)
         .get_template("report.html.jinja")
         .render(
             _said(assessment, facts, notes, made, record),
@@ -146,8 +139,8 @@ def model_card(
     Returns:
         Markdown.
     """
-    environment = _environment(autoescape=False, finalize=_markdown)
-    return environment.get_template("model_card.md.jinja").render(
+    templates = _templates(autoescape=False, finalize=_markdown)
+    return templates.get_template("model_card.md.jinja").render(
         _said(assessment, facts, notes, made, record)
     )
 
@@ -229,24 +222,13 @@ def _markdown(value: Any) -> str:
     return escape(re.sub(r"([\\`*_\[\]|~#])", r"\\\1", flat), quote=False)
 
 
-def _environment(**options: Any) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        **options,
-    )
-    environment.filters |= {
-        "figure": format_value,
-        "span": partial(format_interval, between="\u2013"),
-        "spoken": spoken,
-    }
-    environment.globals |= {
+def _templates(**options: Any) -> Environment:
+    found = environment(**options)
+    found.globals |= {
         "smallest_shown": smallest_shown,
         "above_chance": above_chance,
     }
-    return environment
+    return found
 
 
 def _plot(draw: Callable[..., None], *about: Any, stamp: str) -> str:

@@ -1,0 +1,2 @@
+window.chexnet.teaching.connect((asked) => trigger('click', asked));
+window.chexnet.mountLessons(element);

@@ -1,0 +1,3 @@
+watch('value', () => {
+  if (props.value) window.chexnet.teaching.receive(JSON.parse(props.value));
+});

@@ -1,0 +1,1 @@
+"""What the page teaches with: curves whose threshold moves, and lessons."""

@@ -1,0 +1,225 @@
+"""What a case is, how boxes overlap, and which cases make a dozen."""
+
+import os
+import random
+import signal
+import struct
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from chexnet.errors import ConfigError
+from chexnet.inference.predictor import STARTER, Predictor
+from chexnet.labels import FINDINGS, NO_FINDING, SIGNS
+from chexnet.phantom.draw import draw_phantom
+from demo.classroom import pool
+from demo.classroom.cases import Truth, make_case, union_iou
+from demo.classroom.draw import Recipe, draw
+from tests.demo.classroom.made import case
+
+SIDE = 400
+
+
+def raster(boxes) -> np.ndarray:
+    """The boxes as pixels; their edges lie on pixels."""
+    out = np.zeros((SIDE, SIDE), bool)
+    for left, top, right, bottom in np.rint(np.array(boxes).reshape(-1, 4) * SIDE).astype(int):
+        out[top:bottom, left:right] = True
+    return out
+
+
+def some_boxes(chance, count):
+    edges = [sorted(chance.sample(range(SIDE + 1), 2)) for _ in range(2 * count)]
+    return [
+        (x[0] / SIDE, y[0] / SIDE, x[1] / SIDE, y[1] / SIDE)
+        for x, y in zip(edges[::2], edges[1::2], strict=True)
+    ]
+
+
+def test_the_overlap_of_two_sets_of_boxes_is_that_of_their_pixels():
+    chance = random.Random(0)
+    for _ in range(50):
+        one, other = (some_boxes(chance, chance.randint(1, 4)) for _ in range(2))
+        a, b = raster(one), raster(other)
+        assert union_iou(one, other) == pytest.approx((a & b).sum() / (a | b).sum(), abs=1e-12)
+
+
+def test_overlap_by_hand():
+    left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
+    assert union_iou([left, right], [(0.0, 0.0, 1.0, 1.0)]) == 1
+    assert union_iou([left, left], [left]) == 1
+    assert union_iou([left], [right]) == 0
+    assert union_iou([(0.0, 0.0, 0.4, 0.4)], [(0.2, 0.2, 0.6, 0.6)]) == pytest.approx(1 / 7)
+    assert union_iou([], [left]) == 0
+    assert union_iou([left], []) == 0
+
+
+@pytest.mark.parametrize(
+    ("there", "said", "misses"),
+    [
+        ({"Mass": 0.4}, {"Mass": 0.05}, {"Mass"}),
+        ({"Mass": 0.39}, {"Mass": 0.01}, set()),
+        ({"Mass": 0.9}, {"Mass": 0.051}, set()),
+        ({"Mass": 0.4, "Edema": 0.2}, {NO_FINDING: 0.8, "Mass": 0.3}, {"Mass"}),
+        ({"Mass": 0.4}, {NO_FINDING: 0.79, "Mass": 0.3}, set()),
+        ({"Mass": None}, {"Mass": 0.02}, {"Mass"}),
+        ({}, {NO_FINDING: 0.99}, set()),
+    ],
+)
+def test_a_miss_is_a_plain_finding_overlooked_or_called_clear(there, said, misses):
+    assert case("a", there, said).misses == misses
+
+
+class Fake:
+    """A network that says what it is told."""
+
+    def __init__(self, probabilities, thresholds):
+        self.classes = list(probabilities)
+        self.thresholds = dict.fromkeys(self.classes) | thresholds
+        self.metadata = type("M", (), {"preprocessing": type("P", (), {"crop": 80})()})()
+
+
+@pytest.mark.parametrize(
+    ("said", "threshold", "named"),
+    [(0.5, 0.1, True), (0.499, 0.1, False), (0.7, 0.71, False), (0.6, None, True)],
+)
+def test_the_network_names_what_is_at_least_even_and_over_its_threshold(said, threshold, named):
+    from chexnet.inference.predictor import Prediction
+
+    probabilities = dict.fromkeys(FINDINGS, 0.1) | {"Mass": said, NO_FINDING: 0.9}
+    cells = np.zeros((15, 2, 2), np.float32)
+    cells[FINDINGS.index("Mass"), 0, 1] = 1
+    prediction = Prediction(probabilities, probabilities, cells, np.zeros((8, 8), np.uint8))
+    made = make_case(
+        "a", np.zeros((100, 200), np.uint8), Truth({}, {}), prediction,
+        Fake(probabilities, {"Mass": threshold}),
+    )  # fmt: skip
+    assert made.network.named == ({"Mass"} if named else set())
+    assert made.false_alarms == made.network.named
+    assert made.network.sure == pytest.approx(0.9**13 * max(said, 1 - said))
+    # The hottest cell is the upper right one of what was seen: 80 % of each side.
+    left, top, right, bottom = made.network.boxes["Mass"]
+    assert (right, top) == pytest.approx((0.9, 0.1), abs=0.01)
+    assert 0.45 < left < 0.6
+    assert 0.4 < bottom < 0.6
+    assert made.network.boxes["Edema"] is None
+
+
+def test_a_case_is_encoded_from_pixels_alone():
+    file = case("phantom-998-1003-0").picture
+    kinds, at = [], 8
+    while at < len(file):
+        [length] = struct.unpack(">I", file[at : at + 4])
+        kinds.append(file[at + 4 : at + 8])
+        at += 12 + length
+    assert kinds == [b"IHDR", b"IDAT", b"IEND"]
+
+
+def test_every_finding_has_a_sign_in_a_sentence():
+    assert list(SIGNS) == list(FINDINGS)
+    assert all(text.endswith(".") and len(text) < 200 for text in SIGNS.values())
+
+
+def many(alarms: int, misses: int, plain: int) -> list:
+    made = [case(f"alarm{k}", {"Edema": 0.8}, named={"Edema", "Mass"}) for k in range(alarms)]
+    made += [case(f"miss{k}", {"Nodule": 0.6}, {"Nodule": 0.01}) for k in range(misses)]
+    strengths = [None, 0.2, 0.5, 0.9]
+    for k in range(plain):
+        severity = strengths[k % 4]
+        there = {} if severity is None else {FINDINGS[k % 14]: severity}
+        made.append(case(f"plain{k}", there, named=set(there)))
+    return made
+
+
+def test_a_dozen_has_a_false_alarm_two_misses_and_all_difficulties():
+    for seed in range(10):
+        chosen = pool.choose(many(3, 5, 60), random.Random(seed))
+        assert len({one.key for one in chosen}) == 12
+        assert pool.mistakes(chosen) == (1, 2)
+        kinds = Counter(pool.difficulty(one) for one in chosen if not one.key.startswith("alarm"))
+        assert kinds["nothing"] >= 3
+        assert min(kinds["faint"], kinds["middle"], kinds["clear"]) >= 2
+
+
+def test_where_a_network_makes_no_mistakes_others_fill_the_dozen():
+    chosen = pool.choose(many(0, 1, 60), random.Random(0))
+    assert len(chosen) == 12
+    assert pool.mistakes(chosen) == (0, 1)
+    assert pool.choose(many(0, 1, 10), random.Random(0)) is None
+
+
+def test_a_phantoms_truth_is_that_of_its_drawing():
+    drawn = draw(Recipe(998, 1188, 0))
+    phantom = draw_phantom(998, 1188, 0, size=512)
+    np.testing.assert_array_equal(drawn.pixels, phantom.pixels)
+    assert drawn.findings == phantom.findings
+    assert set(drawn.boxes) == set(drawn.findings)
+    [(x, y, w, h)] = [box for name, box in phantom.boxes if name == "Pleural_Thickening"]
+    assert np.multiply(drawn.boxes["Pleural_Thickening"], 1024).tolist() == [[x, y, x + w, y + h]]
+
+
+def source(predictor, size, quiet=lambda seconds: True):
+    def ask(radiograph):
+        return predictor.predict([predictor.read(radiograph)])[0]
+
+    return pool.PhantomCases(predictor, ask, quiet, size)
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_committed_dozen_holds_what_it_promises_for_the_starter_weights_and_the_pool_waits():
+    predictor = Predictor(STARTER, "cpu", engine="torch")
+    cases = source(predictor, 20, quiet=lambda seconds: False)
+    cases.start()
+    try:
+        until(lambda: cases.first() is not None)
+        dozen = cases.first()
+        time.sleep(0.5)
+        assert cases._wanted.is_set(), "a reader has begun"
+        assert not cases._pool, "somebody waits for the network"
+        assert cases.another(frozenset()) is None
+    finally:
+        cases.close()
+    assert not cases._thread.is_alive()
+    assert len({one.key.split("-")[2] for one in dozen.cases}) == 12, "one picture a patient"
+    alarms, misses = pool.mistakes(dozen.cases)
+    assert alarms >= 1
+    assert misses >= 2
+    kinds = Counter(map(pool.difficulty, dozen.cases))
+    assert set(kinds) == {"nothing", "clear", "middle", "faint"}
+
+
+def test_another_networks_mistakes_come_from_the_pool_and_further_dozens_hold_no_case_twice(
+    trained,
+):
+    cases = source(Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch"), 24)
+    cases.start()
+    try:
+        until(lambda: cases.first() and cases.first().looked_through == 36)
+        first = cases.first()
+        seen = frozenset(one.key for one in first.cases)
+        second = cases.another(seen)
+        keys = {one.key for one in second.cases}
+        assert len(keys) == 12
+        assert not keys & seen
+        assert cases.another(seen | keys) is None, "fewer than twelve are left"
+    finally:
+        cases.close()
+
+
+def test_a_process_that_was_killed_is_said_and_does_not_keep_anybody_waiting(trained):
+    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
+    cases = source(predictor, 0)
+    cases.start()
+    os.kill(cases._drawer._process.pid, signal.SIGKILL)
+    cases._thread.join(20)
+    with pytest.raises(ConfigError, match="could not be drawn"):
+        cases.first()
+    cases.close()

@@ -1,0 +1,256 @@
+"""One reader's way through the cases: nothing out of order, and figures that a hand gets too."""
+
+import math
+import random
+import threading
+
+import pytest
+
+from chexnet.errors import ConfigError
+from demo.classroom.cases import Dozen
+from demo.classroom.figures import figures_of
+from demo.classroom.readers import Readers
+from demo.classroom.reading import MOST_BOXES, NOT_NOW, Stage, new_reader, reply_of
+from tests.demo.classroom.made import case, reply
+
+
+def reader_of(*cases, ordered=True):
+    return new_reader(Dozen(cases, ordered=ordered))
+
+
+def test_a_case_is_read_committed_revised_once_and_then_told():
+    reader = reader_of(case("a"), case("b"))
+    first = reader.turn.id
+    reader.commit(first, reply("Mass"))
+    assert reader.stage is Stage.REVISE
+    reader.settle(first, reply())
+    assert reader.stage is Stage.TRUTH
+    reader.go_on(first)
+    assert (reader.stage, reader.place, reader.turn.case.key) == (Stage.READ, 1, "b")
+    for step in (reader.commit, reader.settle):
+        step(reader.turn.id, reply())
+    reader.go_on(reader.turn.id)
+    assert reader.stage is Stage.DONE
+    assert [sorted(one.findings) for one in reader.before] == [["Mass"], []]
+    assert [sorted(one.findings) for one in reader.after] == [[], []]
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_step_but_the_open_one_is_refused_and_changes_nothing(stage):
+    steps = {Stage.READ: "commit", Stage.REVISE: "settle", Stage.TRUTH: "go_on"}
+    reader = reader_of(case("a"))
+    turn = reader.turn.id
+    for before, name in steps.items():
+        if before is stage:
+            break
+        getattr(reader, name)(*([turn] if name == "go_on" else [turn, reply()]))
+    assert reader.stage is stage
+    kept = (reader.place, list(reader.before), list(reader.after))
+    for open_at, name in steps.items():
+        if open_at is not stage:
+            with pytest.raises(ConfigError, match="not open"):
+                getattr(reader, name)(*([turn] if name == "go_on" else [turn, reply()]))
+    assert (reader.stage, (reader.place, reader.before, reader.after)) == (stage, kept)
+
+
+@pytest.mark.parametrize("turn", ["next", "other", "key", None, 7, "é", "", ["x"]])
+def test_a_case_that_is_not_before_the_reader_is_refused(turn):
+    reader, other = reader_of(case("a"), case("b")), reader_of(case("a"))
+    names = {"next": reader.turns[1].id, "other": other.turn.id, "key": "a"}
+    given = names.get(turn, turn) if isinstance(turn, str) else turn
+    with pytest.raises(ConfigError, match=NOT_NOW):
+        reader.commit(given, reply())
+    assert reader.before == []
+
+
+def test_of_many_commits_at_once_one_counts():
+    reader, refused = reader_of(case("a")), []
+
+    def commit():
+        with reader.lock:
+            try:
+                reader.commit(reader.turn.id, reply())
+            except ConfigError:
+                refused.append(1)
+
+    threads = [threading.Thread(target=commit) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert (len(reader.before), len(refused)) == (1, 7)
+
+
+BAD = [
+    None,
+    [],
+    "Mass",
+    {},
+    reply("Mass") | {"findings": "Mass"},
+    reply("Mass") | {"findings": ["Mass", "Mass"]},
+    reply("Mass") | {"findings": ["No Finding"]},
+    reply("Mass") | {"findings": [["Mass"]]},
+    reply("Mass") | {"nothing": True},
+    reply() | {"nothing": False},
+    reply() | {"nothing": 1},
+    reply("Mass", sure=3),
+    reply("Mass", sure=-1),
+    reply("Mass") | {"sure": True},
+    reply("Mass") | {"sure": None},
+    reply("Mass") | {"sure": 1.0},
+    reply("Mass", boxes={"Nodule": [[0.1, 0.1, 0.2, 0.2]]}),
+    reply("Mass", boxes={"Mass": [0.1, 0.1, 0.2, 0.2]}),
+    reply("Mass", boxes={"Mass": [[0.1, 0.1, 0.2]]}),
+    reply("Mass", boxes={"Mass": [[0.1, 0.1, 0.2, math.nan]]}),
+    reply("Mass", boxes={"Mass": [[0.1, 0.1, 0.2, 1.01]]}),
+    reply("Mass", boxes={"Mass": [[-0.1, 0.1, 0.2, 0.2]]}),
+    reply("Mass", boxes={"Mass": [[0.2, 0.1, 0.1, 0.2]]}),
+    reply("Mass", boxes={"Mass": [[0.1, 0.1, 0.1, 0.2]]}),
+    reply("Mass", boxes={"Mass": [["0.1", 0.1, 0.2, 0.2]]}),
+    reply("Mass", boxes={"Mass": [[False, 0.1, 0.2, 0.2]]}),
+    reply("Mass", boxes={"Mass": [[0.1, 0.1, 0.2, 0.2]] * (MOST_BOXES + 1)}),
+    reply("Mass", "Nodule", boxes={n: [[0, 0, 1, 1]] * 11 for n in ("Mass", "Nodule")}),
+]
+
+
+@pytest.mark.parametrize("given", BAD, ids=range(len(BAD)))
+def test_an_answer_that_the_page_cannot_send_is_refused(given):
+    reader = reader_of(case("a"))
+    with pytest.raises(ConfigError):
+        reader.commit(reader.turn.id, given)
+    assert reader.stage is Stage.READ
+
+
+def test_an_answer_comes_back_as_it_was_sent():
+    given = reply("Nodule", "Mass", boxes={"Mass": [[0, 0, 0.5, 1]]})
+    back = reply_of(given).as_dict()
+    assert back == given | {"boxes": {"Mass": [[0.0, 0.0, 0.5, 1.0]]}}
+
+
+def test_two_readers_meet_the_same_cases_by_other_names_and_in_another_order():
+    cases = [case(str(k)) for k in range(12)]
+    readers = [reader_of(*cases, ordered=False) for _ in range(6)]
+    orders = {tuple(turn.case.key for turn in one.turns) for one in readers}
+    assert len(orders) == 6  # two of six agree once in 3e7 runs
+    assert all(set(order) == {one.key for one in cases} for order in orders)
+    names = [turn.id for one in readers for turn in one.turns]
+    assert len(set(names)) == len(names)
+
+
+def test_a_lecturers_order_is_kept():
+    cases = [case(str(k)) for k in range(12)]
+    assert [turn.case.key for turn in reader_of(*cases).turns] == [str(k) for k in range(12)]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_reader_is_kept_for_some_time_after_the_last_action():
+    clock = Clock()
+    readers = Readers(seconds=100, clock=clock)
+    name = readers.add(reader_of(case()))
+    for clock.now in (90, 180, 270):
+        readers.get(name)
+    clock.now = 371
+    with pytest.raises(ConfigError, match="no longer kept"):
+        readers.get(name)
+    assert len(readers) == 0
+
+
+def test_whoever_only_begins_pushes_nobody_out_who_reads():
+    readers = Readers(limit=4)
+    reading = [reader_of(case()) for _ in range(3)]
+    names = [readers.add(one) for one in reading]
+    for one in reading:
+        one.commit(one.turn.id, reply())
+    for _ in range(50):
+        readers.add(reader_of(case()))
+    assert len(readers) == 4
+    assert [readers.get(name) for name in names] == reading
+
+
+@pytest.mark.parametrize("name", [None, "", 3, [], {}, "x" * 24])
+def test_an_unknown_reader_is_told_to_begin_again(name):
+    with pytest.raises(ConfigError, match="begin again"):
+        Readers().get(name)
+
+
+def test_the_figures_of_a_small_reading_are_those_of_a_hand():
+    left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
+    there = {"Mass": 0.8}
+    cases = [
+        # The reader is right, then follows a network that is wrong.
+        case("a", there, named={"Nodule"}, sure=0.9, boxes={"Mass": (left,)}),
+        # Wrong, then right with the network.
+        case(
+            "b", there, named={"Mass"}, sure=0.7,
+            boxes={"Mass": (left,)}, network_boxes={"Mass": (0.0, 0.0, 1.0, 1.0)},
+        ),
+        # Nothing is there; right twice, and the network too.
+        case("c", sure=0.2),
+        # Right, then wrong although the network is right.
+        case("d", {"Edema": 0.2, "Hernia": 0.3}, named={"Edema", "Hernia"}, sure=0.79),
+    ]  # fmt: skip
+    reader = reader_of(*cases)
+    answers = [
+        (reply("Mass", sure=2), reply("Nodule")),
+        (reply(sure=0), reply("Mass", boxes={"Mass": [list(left), list(right)]})),
+        (reply(sure=2), reply(sure=2)),
+        (reply("Edema", "Hernia", sure=2), reply("Edema", sure=0)),
+    ]
+    for before, after in answers:
+        turn = reader.turn.id
+        reader.commit(turn, before)
+        reader.settle(turn, after)
+        reader.go_on(turn)
+    found = figures_of(reader)
+    assert found["right"] == {"before": 3, "after": 2, "network": 3}
+    assert (found["to_right"], found["to_wrong"], found["followed"]) == (1, 2, 1)
+    assert found["findings"] == {
+        "there": 4,
+        "before": {"found": 3, "wrong": 0},
+        "after": {"found": 2, "wrong": 1},
+        "network": {"found": 3, "wrong": 1},
+    }
+    assert [one["mine"] for one in found["sure"]] == [
+        {"cases": 1, "right": 0},
+        {"cases": 0, "right": 0},
+        {"cases": 3, "right": 3},
+    ]
+    assert [one["network"] for one in found["sure"]] == [
+        {"cases": 1, "right": 1},
+        {"cases": 2, "right": 2},
+        {"cases": 1, "right": 0},
+    ]
+    # One boxed finding was drawn for: the whole picture against its left half, both times.
+    assert found["overlap"] == {"findings": 1, "mine": 0.5, "network": 0.5}
+    assert found["table"][0]["there"] == ["Mass"]
+
+
+def test_figures_of_random_readings_add_up():
+    chance = random.Random(3)
+    names = ["Mass", "Edema", "Nodule"]
+    for _ in range(20):
+        cases = [
+            case(str(k), dict.fromkeys(chance.sample(names, chance.randint(0, 2)), 0.5),
+                 named=set(chance.sample(names, chance.randint(0, 2))), sure=chance.random())
+            for k in range(12)
+        ]  # fmt: skip
+        reader = reader_of(*cases)
+        for _ in cases:
+            turn = reader.turn.id
+            for step in (reader.commit, reader.settle):
+                some = chance.sample(names, chance.randint(0, 2))
+                step(turn, reply(*some, sure=chance.randint(0, 2)))
+            reader.go_on(turn)
+        found = figures_of(reader)
+        right = found["right"]
+        assert right["after"] == right["before"] + found["to_right"] - found["to_wrong"]
+        assert found["followed"] <= found["to_wrong"]
+        for who, column in (("before", "mine"), ("network", "network")):
+            assert sum(one[column]["right"] for one in found["sure"]) == right[who]
+            assert sum(one[column]["cases"] for one in found["sure"]) == 12

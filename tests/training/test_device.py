@@ -1,0 +1,260 @@
+"""What a training step does on a GPU, seen without one.
+
+The network and all that it computes are on torch's `meta` device: they have shapes and no numbers.
+Reading one of them on the host raises, as reading from a GPU would wait, and a mode sees every
+copy. The kernels of CUDA itself, and the fused AdamW, are not seen.
+"""
+
+import contextlib
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from chexnet.config import TrainConfig
+from chexnet.model import DenseNet121
+from chexnet.training import step as training_step
+from chexnet.training.optim import make_optimizer
+from chexnet.training.step import TrainStep, rank_shares, resolved, set_up_cuda, synchronises
+from chexnet.transforms import Preprocessing
+
+GPU, NOWHERE = torch.device("cuda", 0), torch.device("meta")
+CLASSES = 15
+
+
+class Copies(TorchDispatchMode):
+    """Notes what is copied to the device, and whether it waits; what is read from there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[bool] = []
+        self.read: list[str] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs, name = kwargs or {}, function.overloadpacket.__name__
+        given = args[1] if name == "copy_" else args[0] if args else None
+        if isinstance(given, torch.Tensor) and given.device == NOWHERE:
+            to_host = name == "_to_copy" and kwargs.get("device") == torch.device("cpu")
+            if to_host or name in ("_local_scalar_dense", "nonzero", "equal"):
+                self.read.append(name)
+        made = function(*args, **kwargs)
+        if name in ("_to_copy", "copy_") and given.device.type == "cpu" and made.device == NOWHERE:
+            waits = args[2:] != (True,) if name == "copy_" else not kwargs.get("non_blocking")
+            self.waits.append(waits)
+        return made
+
+
+class Autocast(contextlib.AbstractContextManager):
+    """Stands where torch.autocast does, which does not know `meta`; knows whether it is on."""
+
+    inside: list[bool] = []
+
+    def __init__(self, device: str, dtype: object = None, enabled: bool = True) -> None:
+        self.enabled = enabled
+
+    def __enter__(self) -> None:
+        self.inside.append(self.enabled)
+
+    def __exit__(self, *exception: object) -> None:
+        self.inside.pop()
+
+
+class Ranks(nn.Module):
+    """Stands where DistributedDataParallel does."""
+
+    def __init__(self, module: nn.Module, **options: object) -> None:
+        super().__init__()
+        self.module, self.options = module, options
+        self.no_sync = contextlib.nullcontext
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.module(images)
+
+
+def be_rank(rank: int, world: int, monkeypatch) -> None:
+    for name, value in (("RANK", rank), ("WORLD_SIZE", world), ("LOCAL_RANK", rank)):
+        monkeypatch.setenv(name, str(value))
+
+
+@pytest.fixture
+def step_on_gpu(monkeypatch):
+    """A step whose network has no numbers, set up as on a GPU with bfloat16."""
+    monkeypatch.setattr(torch, "autocast", Autocast)
+    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    as_on_gpu = {"bf16": "on", "device": "auto"}  # not cuda: the fused AdamW refuses `meta`
+    monkeypatch.setattr(
+        training_step, "resolved", lambda config, _: dataclasses.replace(config, **as_on_gpu)
+    )
+
+    def make(**options: object) -> TrainStep:
+        options = {"augment": "strong", "ema_decay": 0.999, **options}
+        config = TrainConfig(data=Path("nih"), size=64, **options)
+        with NOWHERE:
+            model = DenseNet121(CLASSES)
+        taken = TrainStep(model, config, Preprocessing(size=64), NOWHERE)
+        taken.begin_epoch()
+        return taken
+
+    return make
+
+
+def host_batch(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What the loader gives a rank, on the host."""
+    images = np.zeros((count, 1, 64, 64), np.uint8)
+    arrays = (images, np.zeros((count, CLASSES), np.float32), np.arange(count))
+    return tuple(map(torch.from_numpy, arrays))
+
+
+@pytest.mark.parametrize(
+    ("rank", "world", "whole", "mine"), [(0, 1, 4, 4), (1, 2, 4, 2), (1, 2, 1, 1)]
+)
+def test_a_step_neither_waits_for_the_gpu_nor_reads_from_it(
+    step_on_gpu, monkeypatch, rank, world, whole, mine
+):
+    """Average and augmentation on; also where a rank has no image of its own."""
+    be_rank(rank, world, monkeypatch)
+    taken = step_on_gpu(batch_size=80)
+    batch = host_batch(mine)
+    for _ in range(2):  # the average copies first, then averages
+        with Copies() as seen:
+            loss = taken(batch, whole, 0, 0.0)
+        assert len(seen.waits) >= 2 + (whole > 1)  # images, labels, augmentation's parameters
+        assert not any(seen.waits), "a copy to the GPU waits"
+        assert seen.read == []
+        assert loss.device == NOWHERE
+    assert taken.average.count == 2
+
+
+def test_the_trace_sees_what_waits():
+    """The trap is set: each of these would make a GPU wait."""
+    there = torch.zeros(2, device=NOWHERE)
+    with Copies() as seen:
+        torch.zeros(2).to(NOWHERE)
+        there.copy_(torch.zeros(2))
+        torch.zeros(2).to(NOWHERE, non_blocking=True)
+        there.copy_(torch.zeros(2), non_blocking=True)
+        for read in (there[0].item, there.cpu, lambda: torch.equal(there, there)):
+            with contextlib.suppress(RuntimeError, NotImplementedError):
+                read()
+    assert seen.waits == [True, True, False, False]
+    assert len(seen.read) == 3
+
+
+def test_the_backward_pass_runs_outside_autocast(step_on_gpu, monkeypatch):
+    """The forward pass within it; the head's gradient would be rounded to bfloat16."""
+    seen, inner = [], torch.Tensor.backward
+    monkeypatch.setattr(
+        torch.Tensor, "backward", lambda self: (seen.append(list(Autocast.inside)), inner(self))
+    )
+    taken = step_on_gpu(batch_size=8)
+    taken.model.features.register_forward_hook(lambda *_: seen.append(list(Autocast.inside)))
+    taken(host_batch(8), 8, 0, 0.0)
+    assert seen == [[True], []]
+
+
+def test_ddp_sends_no_buffers_in_a_step(step_on_gpu, monkeypatch):
+    be_rank(0, 2, monkeypatch)
+    assert step_on_gpu(batch_size=80)._parallel.options["broadcast_buffers"] is False
+
+
+def test_adamw_is_fused_on_cuda_alone():
+    layer = nn.Linear(2, 2)
+    for device, expected in (("cpu", False), ("cuda", True)):
+        optimizer = make_optimizer(layer, TrainConfig(data=Path("nih"), device=device))
+        assert optimizer.param_groups[0]["fused"] is expected
+
+
+@pytest.mark.parametrize(
+    ("options", "world", "expected"),
+    [
+        ({"batch_size": 32}, 2, True),
+        ({"batch_size": 64}, 2, False),
+        ({"batch_size": 64, "accumulate": 2}, 2, True),
+        ({"batch_size": 32}, 1, False),
+        ({"batch_size": 32, "freeze_bn": True}, 2, False),
+    ],
+)
+def test_batchnorm_meets_over_ranks_only_where_a_gpu_sees_few_images(
+    monkeypatch, options, world, expected
+):
+    be_rank(0, world, monkeypatch)
+    config = TrainConfig(data=Path("nih"), **options)
+    assert synchronises(config, GPU) is expected
+    assert not synchronises(config, torch.device("cpu"))
+
+
+def test_a_rank_without_an_image_changes_no_statistics(monkeypatch):
+    """Its filler image stays out of BatchNorm; every parameter still has a gradient to send."""
+    be_rank(1, 2, monkeypatch)
+    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
+    config = TrainConfig(data=Path("nih"), size=64, batch_size=2, augment="strong")
+    model = DenseNet121(CLASSES)
+    taken = TrainStep(model, config, Preprocessing(size=64), torch.device("cpu"))
+    taken.begin_epoch()
+    [share] = rank_shares([np.array([5])])
+    assert len(share) == 1
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    met = []
+    monkeypatch.setattr(
+        taken.optimizer, "step", lambda: met.extend(p.grad for p in model.parameters())
+    )
+    loss = taken(host_batch(1), 1, 0, 0.0)
+    assert float(loss) == 0
+    assert all(grad is not None and not grad.any() for grad in met)
+    after = dict(model.named_buffers())
+    assert all(torch.equal(after[name], before[name]) for name in before if "running" in name)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "on"), (False, "off")])
+def test_auto_is_resolved_to_what_the_card_computes_in(monkeypatch, native, expected):
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: including_emulation or native,
+    )
+    config = TrainConfig(data=Path("nih"))
+    there = resolved(config, GPU)
+    assert (there.device, there.bf16) == ("cuda", expected)
+    here = resolved(config, torch.device("cpu"))
+    assert (here.device, here.bf16) == ("cpu", "off")
+    assert resolved(TrainConfig(data=Path("nih"), bf16="on"), GPU).bf16 == "on"
+
+
+def test_deterministic_algorithms_are_an_option(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", chosen.append)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    set_up_cuda(deterministic=False)
+    assert torch.backends.cudnn.benchmark
+    assert chosen == []
+    set_up_cuda(deterministic=True)
+    assert not torch.backends.cudnn.benchmark
+    assert chosen == [True]
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_the_heads_gradient_is_not_rounded_to_bfloat16():
+    """With bfloat16 on, against the head's gradient written out in float32."""
+    config = TrainConfig(data=Path("nih"), size=64, batch_size=8, bf16="on")
+    torch.manual_seed(0)
+    model = DenseNet121(CLASSES)
+    taken = TrainStep(model, config, Preprocessing(size=64), torch.device("cpu"))
+    taken.begin_epoch()
+    images = torch.randint(0, 256, (8, 1, 64, 64), dtype=torch.uint8)
+    targets = torch.randint(0, 2, (8, CLASSES)).float()
+    seen = {}
+    model.classifier.register_forward_hook(
+        lambda _, given, made: seen.update(pooled=given[0].detach(), logits=made.detach())
+    )
+    taken.optimizer.step = lambda: seen.update(found=model.classifier.weight.grad.clone())
+    taken((images, targets, torch.arange(8)), 8, 0, 0.0)
+    slope = (seen["logits"].sigmoid() - targets) / targets.numel()
+    expected = slope.T @ seen["pooled"]
+    assert (seen["found"] - expected).norm() / expected.norm() < 1e-5
