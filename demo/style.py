@@ -12,7 +12,8 @@ READING_SCRIPTS = ("reading_boxes", "reading_board", "reading_form", "reading_re
 """The tab "Read it yourself", which uses the viewer's drawing."""
 TEACHING_SCRIPTS = (
     *("teaching", "thresholds_numbers", "thresholds_drawing", "thresholds"),
-    *("lesson_split", "lesson_heat", "lesson_probability", "lessons"),
+    *("lesson_split", "lesson_heat", "lesson_probability"),
+    *("lesson_labels", "lesson_breaks", "lessons"),
 )
 """The tabs "Thresholds" and "Lessons", which use the viewer's drawing."""
 

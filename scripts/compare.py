@@ -18,6 +18,7 @@ from scripts.cli import (
     Seed,
     SeveralValues,
     Workers,
+    named_weights,
     new_app,
     progress_bar,
     run,
@@ -40,7 +41,10 @@ def compare(
     ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(help="Score these networks (two or more) on images that none has seen."),
+        typer.Option(
+            help="Score these networks (two or more) on images that none has seen.",
+            callback=named_weights,
+        ),
     ] = None,
     split: Annotated[
         Part, typer.Option(help="Part that the images are of; all for any images.")
@@ -53,7 +57,9 @@ def compare(
     packs: Packs = Path("packs"),
     seed: Seed = 0,
     workers: Workers = -1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
+    ] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 1000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     allow_leak: AllowLeak = False,

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from chexnet.checkpoint import load_plain, load_sealed, previous_of, save_sealed
 from chexnet.errors import CheckpointError, ChexnetError
@@ -269,3 +270,25 @@ def test_a_file_of_the_older_format_is_read_only_where_it_is_asked_for(tmp_path)
     with pytest.raises(CheckpointError, match="no zip archive"):
         load_plain(path)
     assert torch.equal(load_plain(path, legacy=True)["w"], torch.ones(3))
+
+
+class Gpu(TorchDispatchMode):
+    """Lets a tensor of the `meta` device, which has no numbers, be copied to the host as zeros."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.ops.aten._to_copy.default and args[0].device.type == "meta":
+            return torch.zeros(args[0].shape, dtype=args[0].dtype)
+        return function(*args, **kwargs)
+
+
+def test_a_file_does_not_name_the_gpu_of_its_writer(tmp_path):
+    path = tmp_path / "w.pth"
+    with Gpu():
+        tensors = [torch.empty(3, device="meta"), torch.ones(2)]
+        save_sealed(path, {"state_dict": {"w": tensors[0]}, "more": [tuple(tensors)]})
+    with zipfile.ZipFile(path) as archive:
+        [pickled] = [archive.read(n) for n in archive.namelist() if n.endswith("data.pkl")]
+    assert b"meta" not in pickled
+    assert b"cpu" in pickled
+    assert torch.equal(load_sealed(path)["more"][0][1], torch.ones(2))

@@ -217,7 +217,9 @@ def _pack_chunk(jobs: Sequence[tuple[int, Path]]) -> list[tuple[int, int, str]]:
     for row, path in jobs:
         try:
             length = path.stat().st_size
-            pixels[row] = item_pixels(read_radiograph(path).as_uint8(), preprocessing)
+            pixels[row] = item_pixels(
+                read_radiograph(path, own_process=True).as_uint8(), preprocessing
+            )
             results.append((row, length, ""))
         except (ImageError, OSError) as error:
             results.append((row, 0, str(error)))

@@ -176,7 +176,7 @@ def score_holdout(
     holdout: Holdout,
     *,
     device: str = "auto",
-    batch_size: int = 32,
+    batch_size: int | None = None,
     workers: int = -1,
     flip: bool = False,
     on_progress: Callable[[int, int], None] | None = None,

@@ -179,7 +179,8 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         refused = place.with_suffix(".refused")
         if refused.exists():
             raise ExportError(refused.read_text(encoding="utf-8"))
-        if place.exists():
+        digest = place.with_suffix(".sha256")
+        if place.exists() and digest.exists() and digest.read_text() == file_digest(place):
             os.utime(place)
             with suppress(CheckpointError):  # a damaged one is made again
                 return OnnxEngine(place)
@@ -195,8 +196,11 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         if file_digest(weights) != mark:  # a training run has written better ones meanwhile
             place.unlink()
             raise CheckpointError(f"{weights} has changed while it was read. Try again.")
+        # ONNX has no checksum of its own: a changed byte would give other numbers in silence.
+        write_text(digest, file_digest(place))
         for old in sorted(folder.glob("*.onnx"), key=_used)[:-KEPT]:
             old.unlink(missing_ok=True)
+            old.with_suffix(".sha256").unlink(missing_ok=True)
         return OnnxEngine(place)
 
 

@@ -26,6 +26,9 @@ from chexnet.transforms import Preprocessing, normalise
 
 TOLERANCE = 1e-4
 """Greatest difference from PyTorch, in a probability or in a heatmap's cell (measured: 4e-5)."""
+DIGITS = 3e-6
+"""The same, as a share of the greatest cell, where cells reach hundreds of logits: float32 has no
+more (1.2e-6 with random weights behind torchxrayvision's input, whose cells reach 1,000)."""
 
 
 def export(weights: Path, out: Path) -> None:
@@ -115,12 +118,15 @@ def _compare(model: DenseNet121, preprocessing: Preprocessing, path: Path) -> No
         logits, contributions = engine(items[:count])
         probability = np.abs(sigmoid(logits) - sigmoid(expected.logits.numpy()[:count])).max()
         cells = contributions.shape[-2] * contributions.shape[-1]  # to the scale of a heatmap
-        cell = cells * np.abs(contributions - expected.contributions.numpy()[:count]).max()
-        if not max(probability, cell) <= TOLERANCE:  # NaN as well
+        reference = expected.contributions.numpy()[:count]
+        cell = cells * np.abs(contributions - reference).max()
+        allowed = max(TOLERANCE, DIGITS * cells * float(np.abs(reference).max()))
+        if not (probability <= TOLERANCE and cell <= allowed):  # NaN as well
             raise ExportError(
                 "ONNX Runtime differs from PyTorch: found "
                 f"{probability:.1e} in a probability and {cell:.1e} in a heatmap's cell, expected "
-                f"at most {TOLERANCE:.0e}. Nothing was written; use the weights file itself."
+                f"at most {TOLERANCE:.0e} and {allowed:.0e}. Nothing was written; use the "
+                "weights file itself."
             )
 
 

@@ -8,9 +8,7 @@ Shapes: D classes of the result, K outputs in the file.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ import torch
 from chexnet.errors import CheckpointError, ConfigError
 from chexnet.labels import FINDINGS, LABELS
 from chexnet.metadata import Metadata, code_version
-from chexnet.model import FORMATS, DenseNet121, save_weights
-from chexnet.networks.pickles import Placeholder, shown
+from chexnet.model import DenseNet121, save_weights
+from chexnet.networks.calls import shown
+from chexnet.networks.layouts import FIRST, HEAD, Found, kind_of, recognise, state_of, unwrapped
 from chexnet.networks.registry import LAYOUTS, PublishedNetwork, load_registry
 from chexnet.networks.tensors import read_tensors
 from chexnet.transforms import Preprocessing
@@ -44,6 +43,7 @@ ORDERS: dict[str, tuple[str, ...]] = {
     "alphabetical14": tuple(sorted(NIH14)),
     "xrv18": XRV18,
 }
+_COUNTER = "num_batches_tracked"
 NO_CLASS = "-"
 """In an order: an output that is left out."""
 
@@ -53,29 +53,6 @@ USUAL: dict[str, Preprocessing] = {
     "chexnet-2017": Preprocessing(87.5, 224, square=True),
 }
 """What is assumed where no registry entry says it: the layout's own publisher's."""
-
-# torchvision's files of 2017 write `norm.1` where the module has `norm1`.
-_OLD_KEY = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
-_FIRST = "features.conv0.weight"
-_COUNTER = "num_batches_tracked"
-_HEAD = ("classifier.weight", "classifier.bias")
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Tensors of a file under torchvision's names.
-
-    Attributes:
-        tensors: name to tensor.
-        named: name to the name that the file has for it.
-        layout: one of `LAYOUTS`.
-        thresholds: the publisher's own, one an output, None where the file has none.
-    """
-
-    tensors: dict[str, Any]
-    named: dict[str, str]
-    layout: str
-    thresholds: torch.Tensor | None = None
 
 
 def import_network(
@@ -118,9 +95,9 @@ def import_network(
         layout = network.layout
     if out.exists() and out.samefile(file):
         raise ConfigError(f"--out: found {out}, the file itself. Pass another name.")
-    found = _recognise(file, _state_of(file, content), layout)
+    found = recognise(file, state_of(file, content), layout)
     order = _order(file, found, classes or (network.classes if network else None))
-    _agree(file, order, getattr(_unwrapped(content), "state", {}).get("pathologies"))
+    _agree(file, order, getattr(unwrapped(content), "state", {}).get("pathologies"))
     model, rows = _model(file, found, order)
     names = {order[row]: index for index, row in enumerate(rows)}
     validation: dict[str, Any] = {}
@@ -197,118 +174,11 @@ def _provenance(
     }
 
 
-# --- which network is it? --------------------------------------------------------------------
+# --- its classes ------------------------------------------------------------------------------
 
 
-def _state_of(file: Path, content: Any) -> dict[str, Any]:
-    """Name to tensor, wherever in the file they stand, without the prefix of `DataParallel`."""
-    if isinstance(content, dict) and content.get("format") in FORMATS:
-        raise CheckpointError(f"{file} is a weights file of this project: pass it as it is.")
-    if isinstance(content, dict) and {"fingerprints", "at", "processes"} <= set(content):
-        raise CheckpointError(
-            f"{file} is a training checkpoint of this project: pass the best_chexnet_params.pth "
-            "beside it to --weights."
-        )
-    state = _unwrapped(content)
-    if isinstance(state, Placeholder):
-        state = _module_state(state)
-    if not isinstance(state, dict) or not any(isinstance(v, torch.Tensor) for v in state.values()):
-        held = ", ".join(map(shown, state)) if isinstance(state, dict) else repr(state)[:80]
-        raise CheckpointError(
-            f"{file} holds no network: found {held[:200] or 'nothing'}, expected tensors by name, "
-            "also under model or state_dict, or a pickled module."
-        )
-    strange = [key for key in state if not isinstance(key, str)]
-    if strange:
-        raise CheckpointError(f"{file}: found {shown(strange[0])} for the name of a tensor.")
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return state
-
-
-def _unwrapped(content: Any) -> Any:
-    if isinstance(content, dict):
-        for key in ("state_dict", "model"):
-            if isinstance(content.get(key), dict | Placeholder):
-                return content[key]
-    return content
-
-
-def _module_state(module: Placeholder, prefix: str = "") -> dict[str, Any]:
-    """What `state_dict()` of a pickled module would have given."""
-    found: dict[str, Any] = {}
-    passing = module.state.get("_non_persistent_buffers_set") or ()
-    for kind in ("_parameters", "_buffers"):
-        own = module.state.get(kind)
-        for name, value in own.items() if isinstance(own, dict) else ():
-            if value is not None and name not in passing:
-                found[f"{prefix}{name}"] = value
-    children = module.state.get("_modules")
-    for name, child in children.items() if isinstance(children, dict) else ():
-        if isinstance(child, Placeholder):
-            found |= _module_state(child, f"{prefix}{name}.")
-    return found
-
-
-def _recognise(file: Path, state: dict[str, Any], layout: str) -> _Found:
-    """Torchvision's names for the tensors of a known layout."""
-    renamed = {key: _OLD_KEY.sub(r"\1\2", key) for key in state}
-    is_2017 = any(name.startswith(("densenet121.", "classifier.0.")) for name in state)
-    if is_2017:
-        for key, name in renamed.items():
-            name = name.removeprefix("densenet121.")
-            renamed[key] = name.replace("classifier.0.", "classifier.", 1)
-    tensors: dict[str, Any] = {}
-    named: dict[str, str] = {}
-    for key, name in renamed.items():
-        if name in tensors:
-            raise CheckpointError(
-                f"{file}: found {shown(named[name])} and {shown(key)} for one tensor."
-            )
-        tensors[name], named[name] = state[key], key
-    first = tensors.get(_FIRST)
-    if not isinstance(first, torch.Tensor):
-        raise CheckpointError(f"{file} holds no DenseNet-121: {_looks_like(state)}.")
-    grey = first.ndim == 4 and first.shape[1] == 1
-    seems = "chexnet-2017" if is_2017 else "torchxrayvision" if grey else "torchvision"
-    if layout not in ("auto", seems):
-        raise CheckpointError(f"{file}: found the layout {seems}, expected {layout}.")
-    thresholds = None
-    if seems == "torchxrayvision":
-        # No weight: what the package compares its scores with.
-        thresholds = tensors.pop("op_threshs", None)
-    return _Found(tensors, named, seems, _one_each(file, thresholds, tensors))
-
-
-def _one_each(file: Path, thresholds: Any, tensors: Mapping[str, Any]) -> torch.Tensor | None:
-    if thresholds is None:
-        return None
-    bias = tensors.get(_HEAD[1])
-    if not isinstance(thresholds, torch.Tensor) or not isinstance(bias, torch.Tensor):
-        raise CheckpointError(f"{file}: op_threshs is no tensor, or there is no classifier.bias.")
-    if thresholds.shape != bias.shape or not thresholds.is_floating_point():
-        raise CheckpointError(
-            f"{file}: op_threshs: found {_kind(thresholds)}, expected one for each of "
-            f"{len(bias)} outputs."
-        )
-    return thresholds
-
-
-def _folded(weight: torch.Tensor) -> torch.Tensor:
-    """A convolution of one channel as one of three that all hold that channel: (C, 1) -> (C, 3)."""
-    return (weight / 3).repeat(1, 3, 1, 1)
-
-
-def _looks_like(state: Mapping[str, Any]) -> str:
-    if "layer1.0.conv1.weight" in state:
-        return "it is a ResNet"
-    if any(key.startswith(("blocks.0.attn", "vit.", "layers.0.blocks")) for key in state):
-        return "it is a transformer"
-    return f"found tensors like {shown(next(iter(state)))}, expected {_FIRST}"
-
-
-def _order(file: Path, found: _Found, text: str | None) -> tuple[str, ...]:
-    bias = found.tensors.get(_HEAD[1])
+def _order(file: Path, found: Found, text: str | None) -> tuple[str, ...]:
+    bias = found.tensors.get(HEAD[1])
     outputs = len(bias) if isinstance(bias, torch.Tensor) and bias.ndim == 1 else None
     if outputs == 1000:
         raise CheckpointError(
@@ -326,7 +196,7 @@ def _order(file: Path, found: _Found, text: str | None) -> tuple[str, ...]:
     order = class_order(text)
     if outputs is not None and outputs != len(order):
         raise CheckpointError(
-            f"{file}: {shown(found.named[_HEAD[1]])}: found {outputs} outputs, expected "
+            f"{file}: {shown(found.named[HEAD[1]])}: found {outputs} outputs, expected "
             f"{len(order)} for the classes {text[:60]}."
         )
     return order
@@ -334,7 +204,8 @@ def _order(file: Path, found: _Found, text: str | None) -> tuple[str, ...]:
 
 def _agree(file: Path, order: Sequence[str], stated: Any) -> None:
     """Refuse an order that differs from what torchxrayvision's module says itself."""
-    for number, (name, own) in enumerate(zip(order, stated or (), strict=False), 1):
+    named = stated if isinstance(stated, list | tuple) else ()
+    for number, (name, own) in enumerate(zip(order, named, strict=False), 1):
         if isinstance(own, str) and own and name != NO_CLASS and own != name:
             raise CheckpointError(
                 f"{file}: output {number}: found {shown(own)} in the file, expected {name}."
@@ -344,18 +215,18 @@ def _agree(file: Path, order: Sequence[str], stated: Any) -> None:
 # --- its tensors -----------------------------------------------------------------------------
 
 
-def _model(file: Path, found: _Found, order: Sequence[str]) -> tuple[DenseNet121, list[int]]:
+def _model(file: Path, found: Found, order: Sequence[str]) -> tuple[DenseNet121, list[int]]:
     """The network with the rows of those outputs that are classes of ours."""
     with torch.device("meta"):  # names, shapes and types alone
         whole = DenseNet121(len(order))
     _compare(file, found, whole.state_dict())
     state = dict(found.tensors)
     if found.layout == "torchxrayvision":
-        state[_FIRST] = _folded(state[_FIRST])
+        state[FIRST] = _folded(state[FIRST])
     rows = [row for row, name in enumerate(order) if name in LABELS]
     if not set(order) & set(FINDINGS):
         raise ConfigError("--classes: found no finding of ours among them.")
-    for name in _HEAD:
+    for name in HEAD:
         state[name] = state[name][rows]
     model = DenseNet121(len(rows))
     expected = model.state_dict()
@@ -364,7 +235,7 @@ def _model(file: Path, found: _Found, order: Sequence[str]) -> tuple[DenseNet121
     return model.eval(), rows
 
 
-def _compare(file: Path, found: _Found, expected: Mapping[str, torch.Tensor]) -> None:
+def _compare(file: Path, found: Found, expected: Mapping[str, torch.Tensor]) -> None:
     """Refuse the first tensor that is not what a DenseNet-121 has."""
 
     def refuse(name: str, says: str) -> None:
@@ -381,16 +252,16 @@ def _compare(file: Path, found: _Found, expected: Mapping[str, torch.Tensor]) ->
         given = found.tensors[name]
         if not isinstance(given, torch.Tensor):
             refuse(name, f"found {given!r:.80}, expected a tensor")
-        if name == _FIRST and found.layout == "torchxrayvision":
+        if name == FIRST and found.layout == "torchxrayvision":
             wanted = wanted[:, :1]  # folded into three channels afterwards
         if given.shape != wanted.shape or given.dtype != wanted.dtype:
-            refuse(name, f"found {_kind(given)}, expected {_kind(wanted)}")
+            refuse(name, f"found {kind_of(given)}, expected {kind_of(wanted)}")
         if given.is_floating_point() and not bool(torch.isfinite(given).all()):
             refuse(name, "found values that are no finite numbers")
         if name.endswith("running_var") and bool((given < 0).any()):
             refuse(name, "found a variance below 0")
 
 
-def _kind(tensor: torch.Tensor) -> str:
-    sides = " x ".join(map(str, tensor.shape)) or "one value"
-    return f"{sides} of {str(tensor.dtype).removeprefix('torch.')}"
+def _folded(weight: torch.Tensor) -> torch.Tensor:
+    """A convolution of one channel as one of three that all hold that channel: (C, 1) -> (C, 3)."""
+    return (weight / 3).repeat(1, 3, 1, 1)

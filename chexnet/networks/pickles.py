@@ -11,12 +11,19 @@ name, since no weights need one. That is for the reader's sake: kept as a text i
 """
 
 import pickletools
-import re
-import sys
 import time
-from _compat_pickle import IMPORT_MAPPING
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, BinaryIO
+
+from chexnet.networks.calls import (
+    BUILDERS,
+    Builders,
+    Placeholder,
+    Refused,
+    make_set,
+    refuse_call,
+    safe_key,
+)
 
 MAX_OPERATIONS = 1_000_000
 """A DenseNet-121 with an optimiser's state takes about 100,000."""
@@ -26,35 +33,6 @@ MAX_BYTES = 64 << 20
 """Of one pickle without its tensors; a pickled module with its source has about 1 MB."""
 MAX_SECONDS = 30.0
 """For one file: keys can be chosen so that a dict takes long for each of them."""
-
-Builders = Mapping[str, Callable[..., Any]]
-"""Full name of a function in a file -> what is called instead, with the file's arguments."""
-
-
-class Refused(ValueError):
-    """What a file holds is not read; the message says why and names it."""
-
-
-class Placeholder:
-    """Stands for an object of a file that was not rebuilt, or for a name in it.
-
-    Attributes:
-        name: of its class or function, as the file has it: `argparse.Namespace`.
-        state: its attributes by name.
-        items: what it holds, where it is a container, as pairs; a list's have the key None.
-    """
-
-    __slots__ = ("items", "name", "state")
-
-    def __init__(self, name: str) -> None:
-        """Remember the name; nothing is looked up."""
-        self.name = name
-        self.state: dict[Any, Any] = {}
-        self.items: list[tuple[Any, Any]] = []
-
-    def __repr__(self) -> str:
-        """For error messages; the name is the file's, so its length and letters are limited."""
-        return f"<{shown(self.name)}>"
 
 
 class Reader:
@@ -151,88 +129,6 @@ def measure(value: Any) -> None:
                 walk(item, depth + 1)
 
     walk(value, 0)
-
-
-def shown(name: Any) -> str:
-    """A name of a file for a message: printable, of at most 80 letters."""
-    text = ascii(name)[1:-1] if isinstance(name, str) else f"a {type(name).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-# --- calls -----------------------------------------------------------------------------------
-
-_DATA = re.compile(
-    r"argparse\.Namespace|types\.SimpleNamespace|uuid\.UUID|decimal\.Decimal|fractions\.Fraction"
-    r"|collections\.(defaultdict|deque|Counter)|datetime\.\w+|pathlib\.\w+|pathlib\._local\.\w+"
-    r"|(builtins|__builtin__)\.(object|slice|range|xrange|complex|bytearray)"
-    r"|numpy\.(dtype|ndarray)|numpy\.(core|_core)\.multiarray\.(scalar|_reconstruct)"
-    r"|numpy\.random\._pickle\.__\w+_ctor"
-    r"|torch\.(device|Size)|torch\._utils\._rebuild_\w+|torch\._tensor\._rebuild_from_type_v2"
-    r"|torch\.nn\.backends\.thnn\._get_thnn_function_backend"
-)
-"""What a checkpoint may ask for without looking hostile, beside classes of other packages."""
-# With the names of Python 2, in which pickles up to protocol 2 are written.
-_PYTHON = sys.stdlib_module_names | {name.split(".")[0] for name in IMPORT_MAPPING}
-_CLASS = re.compile(r"[\w.]+\._*[A-Z]\w*")
-
-
-def _refuse_call(name: str) -> None:
-    own = name.split(".")[0] in _PYTHON
-    if not _DATA.fullmatch(name) and (own or not _CLASS.fullmatch(name)):
-        raise Refused(f"it asks to call {shown(name)}, which no weights need")
-
-
-def _pairs(items: Any = ()) -> dict[Any, Any]:
-    # Files of Python 2 give an OrderedDict's items as a list of lists.
-    made: dict[Any, Any] = {}
-    for key, item in items:
-        made[_key(key)] = item
-    return made
-
-
-def _set(items: Any = ()) -> set[Any]:
-    if not isinstance(items, list | tuple | set | frozenset):
-        raise Refused("a set of something else than a list")
-    return {_key(item) for item in items}
-
-
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    # How protocol 2 writes bytes.
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "utf-8"):
-        raise Refused("bytes of an unknown encoding")
-    return text.encode(encoding)
-
-
-def _reconstruct(kind: Any, *_: Any) -> Placeholder:
-    # How protocol 0 and 1 make an object of a class.
-    if not isinstance(kind, Placeholder):
-        raise Refused("an object of no class")
-    _refuse_call(kind.name)
-    return Placeholder(kind.name)
-
-
-BUILDERS: Builders = {
-    "collections.OrderedDict": _pairs,
-    "builtins.set": _set,
-    "__builtin__.set": _set,
-    "builtins.frozenset": _set,
-    "__builtin__.frozenset": _set,
-    "_codecs.encode": _encode,
-    "copyreg._reconstructor": _reconstruct,
-    "copy_reg._reconstructor": _reconstruct,
-    "torch.Size": lambda sizes=(): tuple(sizes),
-}
-
-
-def _key(key: Any) -> Any:
-    """A key or a set's item, if its hash costs nothing and cannot be chosen to collide."""
-    if isinstance(key, int) and abs(key) < 2**61 - 1:
-        return key
-    if isinstance(key, str | bytes | Placeholder | type(None)):
-        return key
-    if isinstance(key, tuple) and len(key) <= 8 and not any(isinstance(k, tuple) for k in key):
-        return tuple(_key(part) for part in key)
-    raise Refused(f"a key of type {type(key).__name__}")
 
 
 # --- the machine -----------------------------------------------------------------------------
@@ -348,7 +244,7 @@ class _Machine:
 
     def _frozenset(self, argument: Any) -> None:
         items = self._marked()
-        self.stack.append(_set(items))
+        self.stack.append(make_set(items))
 
     def _append(self, argument: Any) -> None:
         item = self.stack.pop()
@@ -372,7 +268,7 @@ class _Machine:
             raise Refused(f"it adds to a {type(target).__name__}")
         for item in items:
             self.budget.spend()
-            target.add(_key(item))
+            target.add(safe_key(item))
 
     def _setitem(self, argument: Any) -> None:
         item, key = self.stack.pop(), self.stack.pop()
@@ -389,7 +285,7 @@ class _Machine:
         elif isinstance(target, dict):
             for key, item in pairs:
                 self.budget.spend()
-                target[_key(key)] = item
+                target[safe_key(key)] = item
         else:
             raise Refused(f"it sets items of a {type(target).__name__}")
 
@@ -410,7 +306,7 @@ class _Machine:
         if function.name in self.builders:
             made = self.builders[function.name](*arguments)
         else:
-            _refuse_call(function.name)
+            refuse_call(function.name)
             made = Placeholder(function.name)
         self.stack.append(made)
 

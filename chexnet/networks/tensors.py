@@ -18,16 +18,8 @@ from typing import Any, BinaryIO
 import torch
 
 from chexnet.errors import CheckpointError, ConfigError
-from chexnet.networks.pickles import (
-    MAX_BYTES,
-    Budget,
-    Builders,
-    Placeholder,
-    Refused,
-    measure,
-    read_pickle,
-    shown,
-)
+from chexnet.networks.calls import Builders, Placeholder, Refused, shown
+from chexnet.networks.pickles import MAX_BYTES, Budget, measure, read_pickle
 
 MAX_FILE = 2 << 30
 """Bytes of a file; the largest known network has 0.1 GB with its optimiser's state."""

@@ -41,9 +41,6 @@ def describe(
         Metadata whose provenance carries the hashes, so that nobody scores the network on what it
         was trained on by mistake.
     """
-    chosen = fit_on(scores, "its validation part")
-    calibrated = calibrate(scores, chosen.calibrations)
-    columns = zip(scores.classes, calibrated.probabilities.T, scores.targets.T, strict=True)
     return Metadata(
         classes={name: index for index, name in enumerate(scores.classes)},
         preprocessing=preprocessing,
@@ -57,13 +54,23 @@ def describe(
             "processes": distributed.world(),
             **surroundings(),
         },
-        validation={
-            "figures": as_dict(summarise(scores, replicates=REPLICATES)),
-            **chosen.as_metadata(),
-            # Of calibrated probabilities, which are what a reader of the file sees.
-            "operating_curve": {
-                name: operating_curve(given, truth) for name, given, truth in columns
-            },
-        },
+        validation=describe_validation(scores),
         validation_scores=validation_scores(scores),
     )
+
+
+def describe_validation(scores: Scores) -> dict[str, Any]:
+    """What `Metadata.validation` says of a validation part: figures, calibration and thresholds.
+
+    Args:
+        scores: the network's answers on it, before calibration.
+    """
+    chosen = fit_on(scores, "its validation part")
+    calibrated = calibrate(scores, chosen.calibrations)
+    columns = zip(scores.classes, calibrated.probabilities.T, scores.targets.T, strict=True)
+    return {
+        "figures": as_dict(summarise(scores, replicates=REPLICATES)),
+        **chosen.as_metadata(),
+        # Of calibrated probabilities, which are what a reader of the file sees.
+        "operating_curve": {name: operating_curve(given, truth) for name, given, truth in columns},
+    }

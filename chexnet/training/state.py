@@ -1,11 +1,11 @@
 """The state of a run: how it starts or goes on, its checkpoint `last.pth`, and its refusals."""
 
 import dataclasses
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ class TrainState:
     progress: Progress
     log: RunLog
     waited: float = 0.0
-    saved_at: float = field(default_factory=time.monotonic)
+    saved_at: float = field(default_factory=lambda: monotonic())
 
 
 def start_or_resume(
@@ -193,7 +193,7 @@ def checkpoint_due(state: TrainState) -> bool:
     config, step = state.config, state.progress.step
     if not distributed.is_main() or step >= state.steps:
         return False
-    by_time = time.monotonic() - state.saved_at >= 60 * config.save_minutes
+    by_time = monotonic() - state.saved_at >= 60 * config.save_minutes
     return by_time or bool(config.save_every and step % config.save_every == 0)
 
 
@@ -220,7 +220,7 @@ def write_checkpoint(state: TrainState) -> None:
         },
     }
     save_sealed(state.config.out / LAST, content, keep_previous=True)
-    state.saved_at = time.monotonic()
+    state.saved_at = monotonic()
 
 
 def read_checkpoint(
@@ -266,7 +266,7 @@ def read_checkpoint(
 
 def _as_of_now(saved: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a checkpoint as this release writes it, without `auto`."""
-    config = {"deterministic": False} | dict(saved["config"])
+    config: dict[str, Any] = {"deterministic": False, **saved["config"]}
     if config.get("device") == "auto":  # AdamW is fused on CUDA alone
         fused = saved["state"]["optimizer"]["param_groups"][0].get("fused")
         config["device"] = "cuda" if fused else "cpu"

@@ -23,6 +23,7 @@
     const go = root.querySelector('[data-do="go"]');
     let reader = storage.get(), now = null, map = null;
     let asked = 0, waiting = null, timer = 0;
+    let astray = false; // a step was refused, and where the reader is was asked for
 
     const board = cx.makeBoard(root, {
       changed: () => { form.drawActive(); reflect(); },
@@ -68,14 +69,14 @@
     // A page that went astray asks where it is; one whose reader is gone begins again.
     function refused(text) {
       problem(text);
-      if (refused.before || !reader || now?.stage === "done") {
-        refused.before = false;
-        if (now?.stage !== "done") forget();
-        reflect();
-        return;
+      if (now?.stage === "done") return reflect();
+      if (astray || !reader) {
+        astray = false;
+        forget();
+        return reflect();
       }
-      refused.before = true;
-      send("resume");
+      astray = true;
+      return send("resume");
     }
 
     function forget() {
@@ -87,6 +88,7 @@
     function problem(text = "") {
       part("problem").textContent = text;
       part("problem").hidden = !text;
+      if (text) part("problem").scrollIntoView({ block: "nearest" });
     }
 
     function stageIs(stage) {
@@ -98,8 +100,8 @@
 
     /** Show what the server says is open now. */
     async function apply(content) {
-      if (!refused.before) problem();
-      refused.before = false;
+      if (!astray) problem();
+      astray = false;
       const same = now && now.case === content.case && now.stage === content.stage;
       const newCase = now?.case !== content.case;
       if (same && content.stage !== "done") return reflect(); // what was ticked stays

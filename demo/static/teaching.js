@@ -4,6 +4,7 @@
   "use strict";
   const cx = (window.chexnet ??= {});
   const { el } = cx;
+  const PATIENCE = 120_000; // milliseconds: an answer that never comes may not hold up the others
 
   const parts = new Map(); // key to a promise of the content
   const open = new Map(); // key to its resolve and reject
@@ -29,6 +30,7 @@
       // One at a time: two answers in one moment would be one change of the page's value.
       const mine = last.then(() => new Promise((resolve, reject) => {
         open.set(key, { resolve, reject });
+        setTimeout(() => reject(new Error("No answer came. Open this page again.")), PATIENCE);
         send({ part, of, key });
       }));
       parts.set(key, mine);

@@ -35,8 +35,10 @@ class Teaching:
         head: dict[str, Any] = {"key": key if isinstance(key, str) else "", "kind": "content"}
         try:
             text = await self._part(getattr(event, "part", None), getattr(event, "of", None))
-        except ChexnetError as error:
-            head["kind"], text = "problem", json.dumps(str(error))
+        except Exception as error:  # the page waits for an answer: it has to get one
+            known = isinstance(error, ChexnetError)
+            said = str(error) if known else "Something went wrong here. Please try again."
+            head["kind"], text = "problem", json.dumps(said)
         # The time makes two equal messages two.
         return f'{json.dumps(head | {"at": time.monotonic_ns()})[:-1]}, "content": {text}}}'
 
@@ -74,7 +76,7 @@ class Teaching:
         task = self._made[key]
         try:
             return await asyncio.shield(task)  # one who leaves stops nobody's
-        except ChexnetError:  # for example too many at once: the next may try again
+        except Exception:  # for example too many at once: the next may try again
             self._made.pop(key, None)
             raise
 

@@ -27,7 +27,7 @@ OPTIONAL = (
     "httpx",
     "tenacity",
 )
-OPTIONAL += ("huggingface_hub", "pooch", "gdown", "safetensors")
+OPTIONAL += ("huggingface_hub", "pooch", "gdown", "safetensors", "kornia-rs")
 """Without which everything works but what they are for."""
 INSTALL = "python -m pip install -r requirements.txt"
 PORTS = range(7860, 7960)

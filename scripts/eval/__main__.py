@@ -40,10 +40,7 @@ def evaluate(
     data: Data,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A best_chexnet_params.pth, or a published network; several are averaged.",
-            callback=named_weights,
-        ),
+        typer.Option(help="A best_chexnet_params.pth or a network's name; several are averaged."),
     ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Score this CSV (Image Index, prob_<label> ...) instead.")
@@ -111,6 +108,7 @@ def evaluate(
         raise typer.BadParameter("--validation goes with --predictions")
     if clean and not weights:
         raise typer.BadParameter("--clean goes with --weights")
+    weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
     from chexnet import distributed
     from chexnet.evaluation.experts import read_experts
 

@@ -1,7 +1,7 @@
 """Networks from elsewhere: python -m scripts.weights list, get, import, check, calibrate."""
 
 from scripts.cli import new_app, run
-from scripts.weights import getting, listing
+from scripts.weights import checking, getting, listing
 
 app = new_app()
 
@@ -11,7 +11,7 @@ def weights() -> None:
     """List, fetch, import and check published networks. Research and education only."""
 
 
-for group in (listing, getting):
+for group in (listing, getting, checking):
     group.register(app)
 
 if __name__ == "__main__":

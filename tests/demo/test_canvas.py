@@ -569,3 +569,42 @@ def test_two_fingers_magnify_the_picture(visit):
     assert page.evaluate("viewer.stage.view.zoom") == pytest.approx(3, rel=0.1)
     after = page.locator("#root canvas").bounding_box()
     assert after["y"] + after["height"] / 2 == pytest.approx(y, abs=2)
+
+
+def test_a_network_that_nobody_calibrated_gives_scores_and_draws_the_square_it_saw(visit):
+    pixels = phantom(2)[60:400]
+    height, width = pixels.shape
+    seen = Preprocessing(100, 224, square=True)
+    answer = harness.answer(
+        pixels,
+        crop=100,
+        calibrated=False,
+        calibration={},
+        thresholds_of="publisher",
+    )
+    answer["crop"]["box"] = list(seen.frame(width, height))
+    name = answer["first"]
+    answer["threshold"][name] = 0.0004403434
+    page = visit(answer)
+    choose(page, name)
+    shown = page.inner_text("[data-term=probability]")
+    assert float(shown) == pytest.approx(answer["probability"][name], abs=0.0051)
+    line = page.inner_text(".cx-evidence").split()
+    assert (line[-6], line[-5]) == ("=", "logit")
+    assert line[-3:] == ["→", "score", shown]
+    details = page.inner_text("[data-part=details]")
+    assert "above its publisher's threshold of 0.00044" in details
+    assert "probability" not in details
+    frame, picture = (
+        page.locator(f"#root {part}").bounding_box() for part in (".cx-seen", "canvas")
+    )
+    assert frame["width"] / picture["width"] == pytest.approx(height / width, abs=0.01)
+    assert frame["height"] / picture["height"] == pytest.approx(1, abs=0.01)
+    heat = heat_of(harness.maps_of(answer)[name])
+    assert distance(page, overlay(pixels, heat, seen)) <= 2
+    with page.expect_download() as download:
+        page.click("[data-save=html]")
+    report = download.value.path().read_text()
+    assert "Scores, not probabilities" in report
+    assert "Publisher's threshold" in report
+    assert "Probability" not in report

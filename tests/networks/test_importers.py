@@ -1,6 +1,7 @@
 """Files of other projects against their own architecture, and what is refused."""
 
 import argparse
+import json
 import pickle
 import sys
 import types
@@ -13,8 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from chexnet.checkpoint import save_sealed
+from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.errors import CheckpointError, ConfigError
+from chexnet.inference.onnx_runtime import as_metadata, read_metadata
 from chexnet.labels import FINDINGS
 from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, load_weights, save_weights
@@ -268,6 +270,17 @@ def test_an_order_that_contradicts_the_module_is_refused(grey, tmp_path):
         import_network(tmp_path / "w.pt", tmp_path / "o")
 
 
+def test_a_module_with_nonsense_for_attributes_is_refused_or_read(grey, tmp_path):
+    grey.pathologies, grey._non_persistent_buffers_set = 3, {"a": 1}
+    torch.save(grey, tmp_path / "w.pt")
+    del grey.pathologies
+    grey._non_persistent_buffers_set = set()
+    assert len(import_network(tmp_path / "w.pt", tmp_path / "o").classes) == 14
+    torch.save({"model": nn.Identity(), "state_dict": 3}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="holds no network"):
+        import_network(tmp_path / "w.pt", tmp_path / "o")
+
+
 def test_an_order_is_asked_for_and_never_guessed(network, tmp_path):
     torch.save(network.state_dict(), tmp_path / "w.pth")
     with pytest.raises(ConfigError, match="Pass --classes nih14, alphabetical14 or NAME"):
@@ -340,3 +353,17 @@ def test_a_layout_that_is_not_the_files_is_refused(network, tmp_path):
         import_network(tmp_path / "w.pth", tmp_path / "o", layout="keras")
     with pytest.raises(ConfigError, match="the file itself"):
         import_network(tmp_path / "w.pth", tmp_path / "w.pth", classes="nih14")
+
+
+def test_an_exported_file_says_the_same_of_an_imported_network(grey, tmp_path):
+    torch.save(grey, tmp_path / "w.pt")
+    entry = find_network("xrv-nih")
+    metadata = import_network(tmp_path / "w.pt", tmp_path / "o", network=entry)
+    told = as_metadata(metadata, np.arange(14, dtype=np.float32))
+    assert json.loads(told["format"]) == "chexnet onnx 3"  # an older release would squash
+    again, bias = read_metadata(told, tmp_path / "x.onnx")
+    assert again.preprocessing == metadata.preprocessing == entry.preprocessing
+    assert again.provenance == metadata.provenance
+    assert again.validation == metadata.validation
+    assert bias.tolist() == list(range(14))
+    assert load_sealed(tmp_path / "o")["format"] == "chexnet weights 2"

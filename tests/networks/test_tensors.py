@@ -6,6 +6,7 @@ import io
 import operator
 import os
 import pickle
+import random
 import struct
 import subprocess
 import sys
@@ -17,11 +18,11 @@ import pytest
 import torch
 
 from chexnet.errors import CheckpointError
-from chexnet.networks import pickles
-from chexnet.networks.pickles import Placeholder
+from chexnet.networks import pickles, tensors
+from chexnet.networks.calls import Placeholder
 from chexnet.networks.tensors import read_tensors
 from tests.conftest import ROOT
-from tests.test_checkpoint import _Runs, _zip, hostile_files
+from tests.test_checkpoint import _Runs, _zip, damaged, hostile_files
 
 PROTO = b"\x80\x02"
 
@@ -302,7 +303,7 @@ def archive(**kinds: bytes) -> bytes:
 
 ARCHIVES = {
     "too many files": lambda: archive(
-        data_pkl=PROTO + b"N.", **{f"x{n}": b"" for n in range(100_001)}
+        data_pkl=PROTO + b"N.", **{f"x{n}": b"" for n in range(1_000)}
     ),
     "not of torch": lambda: archive(data=b"N."),
     "the other byte order": lambda: archive(data_pkl=PROTO + b"N.", byteorder=b"big"),
@@ -311,7 +312,8 @@ ARCHIVES = {
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_archives_that_torch_never_writes_are_refused(tmp_path):
+def test_archives_that_torch_never_writes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensors, "MAX_DIRECTORY", 20_000)  # of 1,000 files it has 50,000 bytes
     for name, make in ARCHIVES.items():
         (tmp_path / "w").write_bytes(make())
         with pytest.raises(CheckpointError, match=r"is refused|cannot be read"):
@@ -365,3 +367,19 @@ def test_safetensors_are_read_as_the_package_does(tmp_path):
     (tmp_path / "w").write_bytes(damaged[:-1])
     with pytest.raises(CheckpointError, match="end elsewhere than the file"):
         read_tensors(tmp_path / "w")
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"])
+def test_damaged_files_end_in_tensors_or_a_reason(tmp_path, zipped):
+    """200 single faults each; the checksum that `fetch` compares is what tells other numbers."""
+    content = {"w": torch.arange(40.0).reshape(5, 8), "b": [1, {"c": (2.0, None)}]}
+    path = tmp_path / "w"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    whole, chance, refused = path.read_bytes(), random.Random(7), 0
+    for _ in range(200):
+        path.write_bytes(damaged(whole, chance))
+        try:
+            read_tensors(path)
+        except CheckpointError:
+            refused += 1
+    assert refused > 50

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -233,6 +234,20 @@ def test_a_step_from_the_pack_stands_beside_one_that_reads_nothing(phantoms, tmp
     assert len(held.ours) == len(held.other) == 2
     assert gpu == Skipped("a training step on a GPU, 64 px", "no GPU")
     assert isinstance(ranks, Skipped)
+
+
+def test_the_gpus_memory_is_measured_only_once_cuda_is_there(tmp_path, phantoms, monkeypatch):
+    """Its statistics cannot be reset before: the first GPU row would have ended the bench."""
+    ready = []
+
+    def reset(device: torch.device) -> None:
+        assert ready, "CUDA is not initialised"
+        raise InterruptedError  # far enough
+
+    monkeypatch.setattr(torch.cuda, "init", lambda: ready.append(True))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset)
+    with pytest.raises(InterruptedError):
+        next(training_rows._gpu(Setting(tmp_path, phantoms), None))
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from chexnet.inference.engine import export_place, file_digest
 from chexnet.inference.onnx_runtime import as_metadata
 from chexnet.labels import FINDINGS
 from chexnet.metadata import Metadata
-from chexnet.model import build, save_weights
+from chexnet.model import build, load_weights, save_weights
 from chexnet.transforms import Preprocessing
 from scripts.doctor import data, machine, network
 from scripts.doctor.finding import Finding, State, guarded, wrong
@@ -62,6 +63,7 @@ def write_export(place: Path, model, logits: dict[str, float]) -> None:
     helper.set_model_props(made, as_metadata(metadata, model.classifier.bias.detach().numpy()))
     place.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(made, place)
+    place.with_suffix(".sha256").write_text(file_digest(place))
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +172,10 @@ def damaged(recorded):
     values = onnx.numpy_helper.to_array(answer) + np.float32(0.01)
     answer.CopyFrom(onnx.numpy_helper.from_array(values, answer.name))
     onnx.save(graph, place)
+    place.with_suffix(".sha256").write_text(file_digest(place))  # made that way, not damaged
     yield good, place
     place.write_bytes(good)
+    place.with_suffix(".sha256").write_text(file_digest(place))
 
 
 def test_a_damaged_export_in_the_cache_is_named_and_its_file_too(examine, damaged, monkeypatch):
@@ -213,14 +217,36 @@ def test_a_cache_that_nobody_may_write_does_not_hide_the_answer(examine, monkeyp
     assert "cannot be kept" in found["ONNX Runtime"].text
 
 
-def test_other_or_damaged_starter_weights_are_named(examine, recorded, tmp_path, monkeypatch):
+def test_other_starter_weights_are_told_by_their_tensors_alone(
+    examine, recorded, tmp_path, monkeypatch
+):
+    model, metadata = load_weights(recorded[0])
+    copied = tmp_path / "starter.pth"
+    monkeypatch.setattr(predictor, "STARTER", copied)
+    save_weights(copied, model, replace(metadata, provenance={"date": "another day"}))
+    write_export(
+        export_place(file_digest(copied)),
+        model,
+        json.loads(recorded[1].read_text())["logits_of_a_pattern"],
+    )
+    assert ill(examine()) == []
+    with torch.no_grad():
+        model.classifier.bias[0] += 1e-3
+    save_weights(copied, model, metadata)
+    assert ill(examine()) == ["Starter weights"]
+
+
+def test_damaged_starter_weights_are_named(recorded, tmp_path, monkeypatch):
     content = bytearray(recorded[0].read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "starter.pth").write_bytes(content)
     monkeypatch.setattr(predictor, "STARTER", tmp_path / "starter.pth")
-    assert ill(examine()) == ["Starter weights"]
+    [found] = guarded("Starter weights", lambda: network.starter(recorded[1]))
+    assert found.state is State.wrong
+    assert "starter.pth" in found.advice
     monkeypatch.setattr(predictor, "STARTER", tmp_path / "none.pth")
-    assert ill(examine()) == ["Starter weights"]
+    [found] = network.starter(recorded[1])
+    assert found.state is State.wrong
 
 
 def test_weights_that_are_given_are_opened_and_both_engines_compared(

@@ -5,7 +5,9 @@ import json
 import numpy as np
 
 from chexnet.evaluation.comparison import MEAN
+from chexnet.model import load_weights
 from chexnet.networks.training_lists import image_names, members
+from tests.standins import as_imported, rows_seen
 
 
 def test_the_command_needs_no_data_and_says_what_a_file_is(tmp_path, shown):
@@ -50,3 +52,38 @@ def test_networks_are_compared_by_their_weights(phantoms, trained, tmp_path, her
 def test_leakage_takes_data_or_a_list(here, tmp_path):
     assert here("leakage").returncode == 2
     assert here("leakage", "--data", tmp_path, "--list", tmp_path).returncode == 2
+
+
+def test_phantoms_show_an_assignment_and_cannot_say(phantoms, trained, tmp_path, shown):
+    weights = as_imported(
+        trained / "best_chexnet_params.pth",
+        tmp_path / "w.pth",
+        rows_seen(phantoms, "train"),
+        published=0.8,
+        published_source="a paper",
+    )
+    before = weights.read_bytes()
+    options = ("--data", phantoms, "--device", "cpu", "--replicates", 20)
+    printed = shown("weights", "check", weights, *options)
+    assert "Verdict: cannot say." in printed
+    assert "may fail on drawings" in printed
+    assert "Published: 0.8 (a paper; epoch chosen on: not stated)." in printed
+    assert weights.read_bytes() == before
+    assert not (tmp_path / "test_scores.csv").exists()
+
+
+def test_calibrating_says_on_how_many_images(phantoms, trained, tmp_path, shown, refused):
+    source = trained / "best_chexnet_params.pth"
+    weights = as_imported(source, tmp_path / "w.pth", rows_seen(phantoms, "train"))
+    options = ("--data", phantoms, "--device", "cpu", "--workers", 0)
+    out = tmp_path / "new.pth"
+    printed = shown("weights", "calibrate", weights, *options, "--out", out)
+    assert "images of the validation part (official split)" in printed
+    assert "Under 20 positives" in printed
+    assert f"Written: {out}." in printed
+    _, metadata = load_weights(out)
+    images = metadata.validation["figures"]["images"]
+    assert f"chosen on {images} of {images} images" in printed
+    seen = as_imported(source, tmp_path / "seen.pth", rows_seen(phantoms, "train", "val"))
+    told = refused("weights", "calibrate", seen, *options)
+    assert "is clean" in told

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from chexnet.config import TrainConfig
+from chexnet.data.datasets import ChestXRayDataSet
+from chexnet.evaluation.scoring import batch_size_on, score
 from chexnet.model import DenseNet121
 from chexnet.training import step as training_step
 from chexnet.training.optim import make_optimizer
@@ -25,6 +28,7 @@ from chexnet.transforms import Preprocessing
 
 GPU, NOWHERE = torch.device("cuda", 0), torch.device("meta")
 CLASSES = 15
+COPIES = ("_to_copy", "copy_", "to")  # `to` whole, in inference mode
 
 
 class Copies(TorchDispatchMode):
@@ -37,22 +41,23 @@ class Copies(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, function.overloadpacket.__name__
-        given = args[1] if name == "copy_" else args[0] if args else None
-        if isinstance(given, torch.Tensor) and given.device == NOWHERE:
-            to_host = name == "_to_copy" and kwargs.get("device") == torch.device("cpu")
+        names = [one.name for one in function._schema.arguments]
+        given = dict(zip(names, args, strict=False)) | kwargs
+        source = given.get("src") if name == "copy_" else args[0] if args else None
+        if isinstance(source, torch.Tensor) and source.device == NOWHERE:
+            to_host = name in COPIES and given.get("device") == torch.device("cpu")
             if to_host or name in ("_local_scalar_dense", "nonzero", "equal"):
                 self.read.append(name)
         made = function(*args, **kwargs)
-        if name in ("_to_copy", "copy_") and given.device.type == "cpu" and made.device == NOWHERE:
-            waits = args[2:] != (True,) if name == "copy_" else not kwargs.get("non_blocking")
-            self.waits.append(waits)
+        if name in COPIES and (source.device.type, made.device) == ("cpu", NOWHERE):
+            self.waits.append(not given.get("non_blocking"))
         return made
 
 
 class Autocast(contextlib.AbstractContextManager):
     """Stands where torch.autocast does, which does not know `meta`; knows whether it is on."""
 
-    inside: list[bool] = []
+    inside: ClassVar[list[bool]] = []
 
     def __init__(self, device: str, dtype: object = None, enabled: bool = True) -> None:
         self.enabled = enabled
@@ -258,3 +263,20 @@ def test_the_heads_gradient_is_not_rounded_to_bfloat16():
     slope = (seen["logits"].sigmoid() - targets) / targets.numel()
     expected = slope.T @ seen["pooled"]
     assert (seen["found"] - expected).norm() / expected.norm() < 1e-5
+
+
+def test_scoring_reads_from_the_gpu_once(phantoms, monkeypatch):
+    monkeypatch.setattr(torch, "autocast", Autocast)
+    data = ChestXRayDataSet(phantoms, rows=range(9), preprocessing=Preprocessing(size=64))
+    with NOWHERE:
+        model = DenseNet121(len(data.classes))
+    with Copies() as seen, pytest.raises(NotImplementedError):  # there are no numbers to be had
+        score(model, data, batch_size=3)
+    assert seen.read == ["_to_copy"]
+    assert len(seen.waits) == 3
+    assert not any(seen.waits)
+
+
+def test_a_gpu_scores_more_images_at_once_than_a_cpu():
+    assert batch_size_on(GPU) == 256
+    assert batch_size_on(torch.device("cpu")) == 32  # as ever: other sizes round otherwise

@@ -10,6 +10,8 @@ from chexnet.checkpoint import load_sealed
 from chexnet.config import TrainConfig
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError, ChexnetError, DataError, LeakError
+from chexnet.evaluation.scoring import score_weights
+from chexnet.evaluation.summary import summarise
 from chexnet.model import load_weights, save_weights
 from chexnet.training.loop import fit
 from chexnet.training.step import performance_warning
@@ -86,6 +88,19 @@ def test_bfloat16_on_a_cpu_is_asked_for_and_close_to_float32(tiny_options, tmp_p
         losses[bf16] = told.losses
     assert losses["auto"] != losses["on"]
     assert losses["on"] == pytest.approx(losses["auto"], rel=0.02)
+
+
+def test_thresholds_and_calibration_are_chosen_in_the_precision_that_answers(
+    tiny_options, tmp_path
+):
+    """Trained in bfloat16, scored in float32 as the weights will be."""
+    config = TrainConfig(**{**tiny_options, "epochs": 1}, bf16="on", out=tmp_path / "run")
+    fit(config)
+    weights = tmp_path / "run" / "best_chexnet_params.pth"
+    _, metadata = load_weights(weights)
+    scored = score_weights(config.data, weights, "val", device="cpu", workers=0)
+    loss = metadata.validation["figures"]["loss"]
+    assert loss == pytest.approx(summarise(scored.scores).loss, rel=1e-6)
 
 
 @pytest.mark.parametrize("supported", [True, False])

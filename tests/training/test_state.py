@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.config import TrainConfig
 from chexnet.errors import CheckpointError, ChexnetError
 from chexnet.training.loop import fit
@@ -51,6 +52,78 @@ def test_a_checkpoint_of_another_configuration_is_refused_field_by_field(
 def test_fields_without_arithmetic_may_differ(trained, tiny_options):
     options = {**tiny_options, "save_every": 9, "workers": 1}
     assert fit(TrainConfig(**options, out=trained)).state == "was finished"
+
+
+def as_earlier_release(out: Path, *, fused: bool = False) -> None:
+    """Rewrite a checkpoint in the middle of its run as the release before wrote it."""
+    saved = load_sealed(out / "last.pth")
+    del saved["arithmetic"]
+    saved["at"] |= {"epoch": 1, "step": 0, "loss_sum": 0.0}
+    saved["config"] |= {"device": "auto", "bf16": "auto"}
+    del saved["config"]["deterministic"]
+    saved["state"]["optimizer"]["param_groups"][0]["fused"] = fused
+    save_sealed(out / "last.pth", saved)
+
+
+def test_a_run_of_an_earlier_release_goes_on_where_it_computes_the_same(
+    trained, tiny_options, tmp_path
+):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    as_earlier_release(out)
+    assert fit(TrainConfig(**{**tiny_options, "device": "auto"}, out=out)).state == "finished"
+
+
+def test_a_run_of_a_gpu_does_not_go_on_on_a_cpu_in_silence(trained, tiny_options, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    as_earlier_release(out, fused=True)
+    with pytest.raises(CheckpointError, match=r"bf16: found 'off', expected 'on'.*expected 'cuda'"):
+        fit(TrainConfig(**{**tiny_options, "device": "auto"}, out=out))
+
+
+def test_auto_is_stored_as_the_device_and_the_precision_that_it_stands_for(trained):
+    config = load_sealed(trained / "last.pth")["config"]
+    assert (config["device"], config["bf16"]) == ("cpu", "off")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"augment": "strong"}, "the augmentation's noise"), ({"bf16": "on"}, "bfloat16's gradients")],
+)
+def test_a_run_of_an_earlier_release_is_refused_where_it_would_change(
+    trained, tiny_options, tmp_path, changed, told
+):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    as_earlier_release(out)
+    saved = load_sealed(out / "last.pth")
+    saved["config"] |= changed
+    save_sealed(out / "last.pth", saved)
+    with pytest.raises(CheckpointError, match=f"earlier release, which computed {told} otherwise"):
+        fit(TrainConfig(**{**tiny_options, **changed}, out=out))
+    saved["at"]["epoch"] = 2
+    save_sealed(out / "last.pth", saved)
+    assert fit(TrainConfig(**{**tiny_options, **changed}, out=out)).state == "was finished"
+
+
+def test_checkpoints_within_an_epoch_come_by_the_clock(tiny_options, tmp_path, monkeypatch):
+    """Every fourth step: the clock goes on by four minutes after each, and ten are asked for."""
+    told, written, now = Recorder(), [], [0.0]
+    monkeypatch.setattr("chexnet.training.state.monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        "chexnet.training.loop.write_checkpoint",
+        lambda state: (
+            written.append((state.progress.epoch, state.progress.step))
+            or setattr(state, "saved_at", now[0])
+        ),
+    )
+    told.step = lambda step, loss: now.__setitem__(0, now[0] + 240)
+    options = {**tiny_options, "epochs": 1, "batch_size": 4, "save_every": 0}
+    fit(TrainConfig(**options, out=tmp_path / "run"), told)
+    within = [step for epoch, step in written if epoch == 0]
+    assert within == list(range(4, within[-1] + 1, 4))
+    assert written[-1] == (1, 0)  # and always at an epoch's end
 
 
 def test_a_checkpoint_of_other_pictures_is_refused(trained, tiny_options, tmp_path):

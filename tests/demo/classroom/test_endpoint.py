@@ -80,6 +80,7 @@ def read_all(student: Student, cases: dict, change: bool) -> list[dict]:
         assert set(content) == {"stage", "of", "case", "number", "mine", "network"}
         probabilities = content["network"]["probability"]
         assert probabilities == pytest.approx(case.network.probabilities, abs=1e-4)
+        assert leaks(student.text, case), "the search finds what is told now"
         assert "truth" not in student.text
         assert '"boxes"' not in json.dumps(content["network"])
         last = reply(*there) | {"boxes": mine["boxes"]} if change else mine

@@ -1,0 +1,156 @@
+"""The lessons in a browser: their arithmetic, offline, on a phone, for everybody."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from chexnet.evaluation.leakage import memory_scores
+from demo import style
+from demo.teaching import lessons
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture
+def page(browser):
+    """A page with the scripts alone."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_content("<p></p>")
+    for name in (*style.VIEWER_SCRIPTS, *style.TEACHING_SCRIPTS):
+        page.add_script_tag(content=style.script(f"{name}.js"))
+    yield page
+    context.close()
+
+
+def test_the_memory_in_the_browser_is_the_one_of_the_evaluation(page):
+    content = lessons.split_content()
+    patients, held = np.array(content["patients"]), np.array(content["held"]) == 1
+    targets = np.array([[label >> bit & 1 for bit in range(14)] for label in content["labels"]])
+    shared = np.isin(patients, patients[held])
+    for both in (0, 0.4, 1):
+        found = page.evaluate("([c, both]) => chexnet.lessonSplit.memory(c, both)", [content, both])
+        learned = ~held & (~shared | (np.array(content["order"])[patients] < both))
+        scores = memory_scores(patients[learned], targets[learned], patients[held], 1400)
+        # The page smooths with the prevalence of all images: a column's order differs by nothing.
+        prevalence, known = targets.mean(axis=0), targets[learned].mean(axis=0)
+        count = np.bincount(patients[learned], minlength=1400)[patients[held]]
+        scores += (prevalence - known) / (count[:, None] + 1)
+        expected = [
+            roc_auc_score(truth, one) for truth, one in zip(targets[held].T, scores.T, strict=True)
+        ]
+        assert found["values"] == pytest.approx(expected)
+        assert found["mean"] == pytest.approx(np.mean(expected))
+        assert found["known"] == pytest.approx((count > 0).mean())
+        if both == 0:
+            assert found["mean"] == 0.5
+            assert found["known"] == 0
+    assert found["mean"] > 0.7
+
+
+def test_another_base_rate_moves_a_probability_by_bayes_rule(page):
+    for p, before, after in ((0.3, 0.08, 0.005), (0.02, 0.5, 0.9), (0.6, 0.1, 0.1)):
+        ratio = p / (1 - p) / (before / (1 - before))  # likelihood of the picture
+        odds = ratio * after / (1 - after)
+        found = page.evaluate(
+            "given => chexnet.lessonProbability.moved(...given)", [p, before, after]
+        )
+        assert found == pytest.approx(odds / (1 + odds))
+
+
+def test_a_network_that_is_always_right_is_marked_as_wrong_labels_mark_it(page):
+    rng = np.random.default_rng(0)
+    labelled = rng.random(200_000) < 0.1
+    truth = np.where(labelled, rng.random(200_000) < 0.57, rng.random(200_000) < 0.05)
+    given = {"labelled": 0.1, "right": 0.57, "hidden": 0.05}
+    found = page.evaluate("given => chexnet.lessonLabels.perfect(given)", given)
+    assert found["sensitivity"] == pytest.approx(truth[labelled].mean(), abs=0.02)
+    assert found["specificity"] == pytest.approx(1 - truth[~labelled].mean(), abs=0.01)
+    assert found["ppv"] == pytest.approx(labelled[truth].mean(), abs=0.02)
+    assert found["auroc"] == pytest.approx(roc_auc_score(labelled, truth), abs=0.01)
+
+
+def test_both_tabs_work_offline_and_moving_asks_nothing(visit):
+    page = visit()
+    page.get_by_role("tab", name="Lessons", exact=True).click()
+    page.wait_for_selector(".cx-l-bars li")
+    page.wait_for_selector(".cx-l-strip img")
+    page.get_by_role("tab", name="Thresholds", exact=True).click()
+    page.wait_for_function("document.querySelector('.cx-curve [data-part=meaning]').textContent")
+    page.get_by_role("tab", name="Lessons", exact=True).click()
+    for name in ("heat", "probability", "labels", "breaks", "split"):
+        page.click(f"[data-open={name}]")
+        page.wait_for_selector(f"article[data-lesson={name}] .cx-t-wait", state="hidden")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("[data-set=both]").fill("60")
+    assert float(page.inner_text("[data-part=mean]")) > 0.5
+    page.click("[data-open=heat]")
+    before = page.evaluate("document.querySelector('[data-canvas=absolute]').toDataURL()")
+    page.locator("[data-set=top]").fill("0.5")
+    page.check("[data-set=cells]")
+    assert page.evaluate("document.querySelector('[data-canvas=absolute]').toDataURL()") != before
+    page.click("[data-open=labels]")
+    page.locator("[data-set=right]").fill("90")
+    assert (
+        page.locator("article[data-lesson=labels] [data-part=sensitivity]").inner_text() == "90 %"
+    )
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == []
+
+
+def test_a_changed_picture_goes_the_way_of_every_upload(visit, served):
+    page = visit()
+    page.get_by_role("tab", name="Lessons", exact=True).click()
+    page.click("[data-open=breaks]")
+    page.wait_for_function("document.querySelector('[data-canvas=changed]').width > 384")
+    page.check("[data-set=invert]")
+    page.click("[data-act=send]")
+    page.wait_for_function(
+        "document.querySelector('[data-part=breaks-says]').textContent.includes('gate')"
+    )
+    if page.get_by_role("button", name="Show the result anyway").first.is_visible():
+        page.locator("[data-part=breaks-says] button").click()
+    page.wait_for_selector("[data-part=moves] tr")
+    assert page.locator("[data-part=moves] tr").count() == len(
+        page.evaluate("chexnet.page.state.answer.findings")
+    )
+    assert not [one for one in served.folder.rglob("*") if one.suffix == ".png"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(visit, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = visit(color_scheme=scheme)
+    places = [("Thresholds", None)]
+    places += [("Lessons", one) for one in ("split", "heat", "probability", "labels", "breaks")]
+    for tab, lesson in places:
+        page.get_by_role("tab", name=tab, exact=True).click()
+        if lesson:
+            page.click(f"[data-open={lesson}]")
+            page.wait_for_selector(f"article[data-lesson={lesson}] .cx-t-wait", state="hidden")
+        else:
+            page.wait_for_selector(".cx-t-body")
+        page.wait_for_timeout(200)
+        found = axe.Axe().run(page).response["violations"]
+        serious = [
+            (lesson, one["id"], [node["html"][:120] for node in one["nodes"]][:3])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+
+
+def test_both_tabs_fit_a_phone(visit):
+    page = visit(**PHONE)
+    for tab in ("Thresholds", "Lessons"):
+        choose = page.get_by_role("tab", name=tab, exact=True)
+        if not choose.is_visible():
+            page.locator(".overflow-menu button").first.click()
+            choose = page.locator(".overflow-dropdown button").filter(has_text=tab)
+        choose.click()
+        page.wait_for_selector(".cx-t-body" if tab == "Thresholds" else ".cx-l-strip img")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for name in ("heat", "probability", "labels", "breaks"):
+        page.click(f"[data-open={name}]")
+        page.wait_for_selector(f"article[data-lesson={name}] .cx-t-wait", state="hidden")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
