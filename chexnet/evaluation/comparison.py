@@ -2,8 +2,9 @@
 
 Both are scored under the same draws of patients, so that what makes a draw easy cancels out
 (DeLong's pairing, with whole patients as the unit). The p-value is two-sided, of the difference
-over its bootstrap standard error against the normal distribution; under ten positive (or negative)
-patients against Student's t with that number less one, because so few tell little of their spread.
+over its bootstrap standard error, against Student's t with (positive or negative patients, the
+fewer of them, less one) degrees of freedom: few patients tell little of their spread, and with the
+normal distribution 14 findings of 120 patients were called different in 7.2 % instead of 5 %.
 
 Shapes: N images, D classes, R replicates.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import t
 
 from chexnet.errors import DataError
 from chexnet.evaluation.bootstrap import (
@@ -28,7 +29,7 @@ from chexnet.evaluation.bootstrap import (
     row_means,
     smallest_shown,
 )
-from chexnet.evaluation.clustered import FEW_PATIENTS, holm
+from chexnet.evaluation.clustered import holm
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.evaluation.summary import number
 from chexnet.labels import FINDINGS
@@ -112,8 +113,7 @@ def difference_of(
     if interval.known:
         spread = np.nanstd(drawn, ddof=1)
         # Two files with the same answers differ nowhere: nothing speaks against their being equal.
-        law = t(fewest - 1) if fewest < FEW_PATIENTS else norm
-        p = float(2 * law.sf(abs(first - second) / spread)) if spread > 0 else 1.0
+        p = float(2 * t.sf(abs(first - second) / spread, fewest - 1)) if spread > 0 else 1.0
     return Difference(float(first), float(second), interval, p, n_classes)
 
 

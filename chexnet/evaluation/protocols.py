@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from chexnet.data.splits import name_hashes
-from chexnet.evaluation.bootstrap import REPLICATES
+from chexnet.evaluation.bootstrap import NO_INTERVAL, REPLICATES
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.evaluation.summary import as_dict as figures
@@ -103,6 +103,9 @@ def protocol_figures(
         reason, summary = _seen(names, table, seen), None
         if not reason and not len(rows):
             reason = "none of its images was scored"
+        if not reason and len(rows) not in (len(names), len(scores.images)):
+            # What two lists have in common is neither of them.
+            reason = f"only {len(rows):,} of its {len(names):,} images were scored, beside others"
         if not reason:
             summary = whole if len(rows) == len(scores.images) else None
             summary = summary or summarise(scores.take(rows), replicates=replicates, seed=seed)
@@ -121,6 +124,20 @@ def _seen(names: Collection[str], table: pd.DataFrame, seen: Hashes | None) -> s
     if not any(known):
         return ""
     return f"the network has seen {known[0]:,} of its images and {known[1]:,} of its patients"
+
+
+def told(found: Sequence[ProtocolFigures]) -> str:
+    """A line a list, for the commands."""
+    lines = ["Mean AUROC of the findings on the two lists that published figures are of:"]
+    for one in found:
+        if one.summary:
+            mean, intervals = one.summary.findings, one.summary.intervals
+            interval = intervals.findings if intervals else NO_INTERVAL
+            shown = f" ({interval.low:.4f}-{interval.high:.4f})" if interval.known else ""
+            lines.append(f"- {one.title}, {one.scored:,} of {one.size:,} images: {mean}{shown}")
+        else:
+            lines.append(f"- {one.title}: blank, {one.reason}")
+    return "\n".join(lines)
 
 
 def as_dict(found: Sequence[ProtocolFigures]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.protocols import as_dict, protocol_figures, seen_by
+from chexnet.evaluation.protocols import as_dict, protocol_figures, seen_by, told
 from chexnet.evaluation.summary import summarise
 from chexnet.networks.training_lists import image_names, image_patients, images_for_test_2017
 from tests.conftest import NIH, needs_nih
@@ -34,31 +34,38 @@ def hashes(table, rows):
 
 def test_each_list_is_scored_by_itself(table):
     scores = scores_of(table)
-    lists = {
-        "official": table["image"][:50].tolist(),
-        "2017": [*table["image"][20:80], "other.png"],
-    }
+    lists = {"official": table["image"][:50].tolist(), "2017": table["image"][20:80].tolist()}
     found = protocol_figures(scores, table, lists, None, replicates=40)
-    assert [(one.size, one.scored, one.reason) for one in found] == [(50, 50, ""), (61, 60, "")]
+    assert [(one.size, one.scored, one.reason) for one in found] == [(50, 50, ""), (60, 60, "")]
     expected = summarise(scores.take(np.arange(20, 80)), replicates=40)
     assert found[1].summary.auroc == expected.auroc
     assert found[1].summary.intervals == expected.intervals
     assert as_dict(found)["2017"]["figures"]["images"] == 60
+    assert "60 of 60 images" in told(found)
+
+
+def test_what_two_lists_have_in_common_is_neither_and_a_part_of_one_is_said_to_be(table):
+    scores = scores_of(table).take(np.arange(50))
+    lists = {"official": table["image"][:60].tolist(), "2017": table["image"][20:80].tolist()}
+    found = protocol_figures(scores, table, lists, None, replicates=0)
+    assert (found[0].scored, found[0].size, found[0].reason) == (50, 60, "")
+    assert found[1].reason == "only 30 of its 60 images were scored, beside others"
+    assert "blank, only 30" in told(found)
 
 
 def test_a_list_is_blank_where_the_network_has_seen_one_of_its_images_or_patients(table):
     scores = scores_of(table).take(np.arange(40))
-    lists = {"official": table["image"][:40].tolist(), "2017": table["image"][20:80].tolist()}
+    lists = {"official": table["image"][:40].tolist(), "2017": table["image"][:80].tolist()}
     # Trained on images 60 to 79: none of them was scored, but the list has them.
     found = protocol_figures(scores, table, lists, hashes(table, slice(60, 80)), replicates=0)
     assert found[0].summary is not None
     assert found[1].summary is None
     assert found[1].reason == "the network has seen 20 of its images and 10 of its patients"
     # Another image of one patient is enough.
-    seen = (name_hashes(["new.png"]), name_hashes(["3"]))
+    seen = (name_hashes(["new.png"]), name_hashes(["25"]))
     found = protocol_figures(scores, table, lists, seen, replicates=0)
-    assert "0 of its images and 1 of its patients" in found[0].reason
-    assert found[1].reason == ""
+    assert found[0].reason == ""
+    assert "0 of its images and 1 of its patients" in found[1].reason
 
 
 def test_lists_that_are_not_at_hand_or_not_scored_are_said_to_be(table):
@@ -99,7 +106,10 @@ def test_most_images_of_the_official_list_stand_in_the_training_of_2017():
     scores = scores_of(chosen)
     found = protocol_figures(scores, folder.table, lists, of_2017, replicates=0)
     assert "the network has seen 20,383 of its images" in found[0].reason
-    assert found[1].reason == ""
+    assert found[1].reason.endswith("were scored, beside others")
+    own = scores.take(np.flatnonzero([name in later for name in scores.images]))
+    found = protocol_figures(own, folder.table, lists, of_2017, replicates=0)
+    assert (found[1].reason, found[1].scored) == ("", len(own.images))
     trained = hashes(folder.table, folder.table["image"].isin(folder.lists["train_val"]).to_numpy())
     found = protocol_figures(scores, folder.table, lists, trained, replicates=0)
     assert found[0].reason == ""

@@ -17,6 +17,7 @@ from tests.conftest import ROOT, rows_of
 
 COMMANDS = (
     "bench",
+    "claim",
     "compare",
     "doctor",
     "download",

@@ -1,26 +1,8 @@
-"""Score a network or somebody's predictions: python -m scripts.eval --data DIR --weights W."""
+"""What eval computes, shows and writes of some scores, and of no scores at all."""
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-
-from scripts.cli import (
-    AllowLeak,
-    Data,
-    Out,
-    Packs,
-    Part,
-    Seed,
-    Workers,
-    named_weights,
-    new_app,
-    progress_bar,
-    run,
-)
-from scripts.compare import compare_files
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chexnet.evaluation.assessment import Assessment
@@ -30,173 +12,8 @@ if TYPE_CHECKING:
     from chexnet.evaluation.report.page import ReportImages
     from chexnet.evaluation.scoring import Scored
 
-app = new_app()
 
-
-class Averaging(StrEnum):
-    """What is averaged over at test time."""
-
-    none = "none"
-    flip = "flip"
-
-
-@app.command(name="eval")
-def evaluate(
-    data: Data,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(help="A best_chexnet_params.pth or a network's name; several are averaged."),
-    ] = None,
-    predictions: Annotated[
-        Path | None, typer.Option(help="Score this CSV (Image Index, prob_<label> ...) instead.")
-    ] = None,
-    validation: Annotated[
-        Path | None,
-        typer.Option(help="With --predictions: CSV of the val part, to choose thresholds on."),
-    ] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Moved: python -m scripts.compare A.csv B.csv.")
-    ] = None,
-    split: Annotated[
-        Part, typer.Option(help="Part to score; all for data that the network never saw.")
-    ] = Part.test,
-    scheme: Annotated[
-        str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
-    ] = "auto",
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Score CSVs that have only some images of the part.")
-    ] = False,
-    labels: Annotated[
-        str, typer.Option(help="NIH label table: auto, 2017, v2020, or both beside each other.")
-    ] = "auto",
-    experts: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Radiologists' labels: rsna=FOLDER or google=FILE; may be repeated. Without "
-            "weights and predictions NIH's text label itself is scored."
-        ),
-    ] = None,
-    prevalence: Annotated[
-        list[str] | None,
-        typer.Option(help="Share that PPV and NPV are for: 0.05, or Mass=0.05; may be repeated."),
-    ] = None,
-    tta: Annotated[
-        Averaging, typer.Option(help="flip also shows each picture mirrored.")
-    ] = Averaging.none,
-    report: Annotated[
-        bool, typer.Option("--report", help="Also write report.html and model_card.md.")
-    ] = False,
-    out: Out = Path("runs/default"),
-    packs: Packs = Path("packs"),
-    seed: Seed = 0,
-    workers: Workers = -1,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images at once; else 32, on a GPU 256.")
-    ] = None,
-    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    allow_leak: AllowLeak = False,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Leave out images and patients the network has seen.")
-    ] = False,
-) -> None:
-    """Score the test or validation part: AUROC of each finding with its interval, and more.
-
-    Calibration, operating points and subgroups stand beside it. Writes predictions.csv,
-    metrics.json, auroc.png and roc.png into --out/eval-<part>.
-    """
-    if sum(map(bool, (weights, predictions, compare))) != 1 and not experts:
-        raise typer.BadParameter("pass one of --weights, --predictions and --compare")
-    if (weights and predictions) or (compare and experts):
-        raise typer.BadParameter("--weights, --predictions and --compare go one by one")
-    if validation and not predictions:
-        raise typer.BadParameter("--validation goes with --predictions")
-    if clean and not weights:
-        raise typer.BadParameter("--clean goes with --weights")
-    weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
-    from chexnet import distributed
-    from chexnet.evaluation.experts import read_experts
-
-    said = read_experts(experts or [])  # before hours of scoring, not after
-    results = out / f"eval-{split.value}"
-    both = labels.lower() == "both"
-    of_csv = {
-        "labels": "auto" if both else labels,
-        "split": scheme,
-        "seed": seed,
-        "allow_leak": allow_leak,
-        "partial": partial,
-    }
-    if compare:
-        typer.echo(
-            "--compare is now python -m scripts.compare A.csv B.csv --data DIR; it works here too.",
-            err=True,
-        )
-        compare_files(data, compare, split.value, results, replicates or 1000, seed, of_csv)
-        return
-    if not (weights or predictions):
-        of_table = {key: of_csv[key] for key in ("labels", "split", "seed")}
-        _text_labels(data, said, split.value, results, {**of_table, "replicates": replicates})
-        return
-    if predictions:
-        from chexnet.evaluation.scoring import score_predictions_with_validation
-
-        scored = score_predictions_with_validation(
-            data, predictions, validation, split.value, **of_csv
-        )
-    else:
-        from chexnet.evaluation.scoring import score_networks
-
-        with progress_bar(f"Scoring {split.value}") as on_progress:
-            scored = score_networks(
-                data,
-                weights,
-                split.value,
-                flip=tta is Averaging.flip,
-                labels=of_csv["labels"],
-                packs=packs,
-                device=device,
-                batch_size=batch_size,
-                workers=workers,
-                allow_leak=allow_leak,
-                clean=clean,
-                on_progress=on_progress if distributed.is_main() else None,
-            )
-
-    def looks() -> "ReportImages":
-        from chexnet.evaluation.holdout import open_holdout
-        from chexnet.evaluation.report.page import ReportImages, report_images
-
-        if predictions:
-            return ReportImages()
-        holdout = open_holdout(
-            data,
-            weights[0],
-            split.value,
-            labels=of_csv["labels"],
-            packs=packs,
-            allow_leak=allow_leak,
-            clean=clean,
-        )
-        with progress_bar("Heatmaps") as on_progress:
-            return report_images(holdout, device, on_progress)
-
-    if distributed.is_main():
-        _finish(
-            scored,
-            data,
-            results,
-            shares=prevalence or [],
-            both_labels=both,
-            weights=weights or [],
-            replicates=replicates,
-            seed=seed,
-            report=looks if report else None,
-            experts=said,
-        )
-
-
-def _finish(
+def finish(
     scored: "Scored",
     data: Path,
     results: Path,
@@ -233,6 +50,7 @@ def _finish(
     from chexnet.evaluation.label_tables import both_tables
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.protocols import as_dict as protocols_dict
+    from chexnet.evaluation.protocols import told as protocols_text
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
@@ -262,11 +80,13 @@ def _finish(
         content["stamps"] = scored.stamps
     by_both = None
     if both_labels:
-        by_both = both_tables(scored.scores, data, replicates=replicates, seed=seed)
+        options = {"known": found.summary, "replicates": replicates, "seed": seed}
+        by_both = both_tables(scored.scores, data, **options)
         print(f"\n{both_text(by_both)}")
         content["labels"] = both_dict(by_both)
     protocols = _protocols(scored, found, data, weights, replicates, seed)
     if protocols:
+        print(f"\n{protocols_text(protocols)}")
         content["protocols"] = protocols_dict(protocols)
     by_experts = _experts(scored, found, experts, replicates, seed)
     if by_experts:
@@ -336,7 +156,7 @@ def _experts(
     return figures
 
 
-def _text_labels(
+def text_labels(
     data: Path,
     experts: "Sequence[ExpertLabels]",
     part: str,
@@ -378,7 +198,3 @@ def _prevalence(shares: Sequence[str]) -> dict[str, float]:
             )
         found |= {name: share} if name else dict.fromkeys(LABELS, share)
     return found
-
-
-if __name__ == "__main__":
-    run(app)
