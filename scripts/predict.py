@@ -1,5 +1,6 @@
 """Probabilities and heatmaps for any pictures: python -m scripts.predict IMAGE ... --weights W."""
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ def predict(
     heatmaps: Annotated[
         Path | None, typer.Option(help="Folder for overlays of the findings over threshold.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results of many files; goes on where it was.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[
@@ -40,13 +44,14 @@ def predict(
 
     Of a network that was not calibrated it is a score, and called so.
 
-    Under torchrun the pictures are divided over the processes.
+    Under torchrun the pictures are divided over the processes. With --out, results go into CSV
+    files of a thousand pictures, and the same command goes on where it was stopped.
     """
     from chexnet import distributed
     from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor, default_weights
 
-    files = list(_files(images))
-    mine = files[distributed.rank() :: distributed.world()]
+    if out and as_json:
+        raise typer.BadParameter("--out writes CSV files. Leave out --json.")
     if weights is None:
         weights = default_weights()
         print(f"Weights: {weights}", file=sys.stderr)
@@ -56,9 +61,13 @@ def predict(
             f"{BETTER_THAN_STARTER}python -m scripts.predict IMAGE --weights medmae-mae",
             file=sys.stderr,
         )
-    failed = 0
     if not as_json:
         print("Research and education only, not for clinical use.")
+    if out:
+        _many(images, weights, predictor, out, batch_size, heatmaps)
+        return
+    failed = 0
+    mine = list(_files(images))[distributed.rank() :: distributed.world()]
     with progress_bar("Predicting") as on_progress:
         for done, result in enumerate(predictor.stream(mine, batch_size), 1):
             on_progress(done, len(mine))
@@ -72,7 +81,40 @@ def predict(
                 _write_overlays(predictor, result, heatmaps)
     if failed:
         print(f"{failed} of {len(mine)} pictures could not be read.", file=sys.stderr)
-        sys.exit(1)
+        if distributed.world() == 1:  # torchrun would end the other processes for it
+            sys.exit(1)
+
+
+def _many(
+    images: list[Path],
+    weights: Path,
+    predictor: "Predictor",
+    out: Path,
+    batch_size: int,
+    heatmaps: Path | None,
+) -> None:
+    from chexnet import distributed
+    from chexnet.inference.engine import file_digest
+    from chexnet.inference.job import PredictionJob
+
+    about = {"pictures": [str(path) for path in images], "weights": file_digest(weights)}
+    job = PredictionJob(out, lambda: _files(images), about)
+    before, total = job.done(), len(job.files)
+    if before:
+        print(f"{before:,} of {total:,} pictures were done before.")
+    with progress_bar("Predicting") as on_progress:
+        count = itertools.count(before + 1)
+
+        def on_result(result: "FileResult") -> None:
+            on_progress(next(count), total)
+            if heatmaps and result.prediction:
+                _write_overlays(predictor, result, heatmaps)
+
+        share = distributed.rank() / distributed.world()
+        done, failed = job.run(predictor, batch_size=batch_size, begin=share, on_result=on_result)
+    print(f"{done:,} of {total:,} pictures were predicted here; results are in {out}.")
+    if failed:
+        print(f"{failed:,} of them could not be read: {out / 'errors.csv'}", file=sys.stderr)
 
 
 def _say_export() -> None:

@@ -3,8 +3,10 @@
 Shapes: D classes, h w cells of a heatmap, H W pixels.
 """
 
+import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +31,8 @@ BETTER_THAN_STARTER = (
     "The starter weights are often wrong on real radiographs. With a network connection: "
 )
 """A command that names a published network follows."""
+AHEAD = 3
+"""Batches that are read while one is computed: pictures of unequal sizes even out."""
 STARTER = Path(__file__).parents[2] / "weights" / "starter.pth"
 
 
@@ -211,29 +215,38 @@ class Predictor:
             )
         ]
 
-    def stream(self, paths: Sequence[Path], batch_size: int = 16) -> Iterator[FileResult]:
-        """Yield the result of every file, in order; the next batch is read while one is computed.
+    def stream(self, paths: Iterable[Path], batch_size: int = 16) -> Iterator[FileResult]:
+        """Yield the result of every file, in order; further batches are read while one is computed.
 
-        At most two batches are in memory. A file that cannot be read has an `error` and stops
-        nothing.
+        At most 1 + `AHEAD` batches are in memory. A file that cannot be read has an `error` and
+        stops nothing.
 
         Args:
-            paths: of the files.
+            paths: of the files; taken as they are needed.
             batch_size: radiographs that the network sees at once.
         """
-        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+        left = iter(paths)
         with ThreadPoolExecutor(cores()) as pool:
+            waiting: deque[list[Future[FileResult]]] = deque()
 
-            def reading(batch: Sequence[Path]) -> list[Future[FileResult]]:
-                return [pool.submit(self._read_file, path) for path in batch]
+            def read_on() -> None:
+                while len(waiting) < AHEAD:
+                    batch = list(itertools.islice(left, batch_size))
+                    if not batch:
+                        return
+                    waiting.append([pool.submit(self._read_file, path) for path in batch])
 
-            waiting = reading(batches[0]) if batches else []
-            for number in range(len(batches)):
-                results = [future.result() for future in waiting]
-                waiting = reading(batches[number + 1]) if number + 1 < len(batches) else []
-                answers = iter(self.predict([one.input for one in results if one.input]))
-                for one in results:
-                    yield replace(one, prediction=next(answers)) if one.input else one
+            read_on()
+            try:
+                while waiting:
+                    results = [future.result() for future in waiting.popleft()]
+                    read_on()
+                    answers = iter(self.predict([one.input for one in results if one.input]))
+                    for one in results:
+                        yield replace(one, prediction=next(answers)) if one.input else one
+            finally:
+                for future in itertools.chain.from_iterable(waiting):
+                    future.cancel()  # of somebody who stops looking
 
     def heatmap(self, prediction: Prediction, label: str, method: str = CLOSED_FORM) -> np.ndarray:
         """The heatmap of one class by any method, float32 (h, w).

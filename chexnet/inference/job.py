@@ -1,0 +1,218 @@
+"""Predictions for very many files: in shards, by any number of processes, stopped and gone on.
+
+A job is a folder:
+    job.json          what is predicted with which weights, and how many files a shard has
+    files.json        the files in order, listed once, by whichever process came first
+    part-00000.csv    a shard's predictions, written whole or not at all: it says "done"
+    part-00000.errors.csv   those of its files that cannot be read, written before
+    errors.csv        all of these, put together when a process has nothing left to do
+
+A process takes a shard by locking a file, which the system unlocks when the process ends, however
+that happens. So ranks of torchrun, the same command in two terminals, and a second start after a
+kill all share one job, and no file is predicted twice.
+"""
+
+import csv
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from chexnet.errors import ConfigError
+from chexnet.files import replacing, write_text
+from chexnet.inference.predictor import FileResult, Predictor
+
+FORMAT = 1
+SHARD = 1000
+"""Files of a shard: what a kill costs at most, a minute's work on two cores."""
+ERRORS = ("file", "error")
+
+
+@dataclass
+class Shard:
+    """Some consecutive files that this process holds.
+
+    Attributes:
+        number: from 0.
+        files: in order.
+        lock: held until its predictions are written.
+        results: of the first files.
+    """
+
+    number: int
+    files: list[str]
+    lock: FileLock
+    results: list[FileResult] = field(default_factory=list)
+
+
+class PredictionJob:
+    """The folder of a job, opened; several processes may have it open.
+
+    Attributes:
+        folder: of the job.
+        files: all files, in order, each once.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        list_files: Callable[[], Iterable[Path]],
+        about: dict[str, Any],
+        shard: int = SHARD,
+    ) -> None:
+        """Open the job in `folder`, or begin it.
+
+        Args:
+            folder: made where it is missing.
+            list_files: called only where the job begins; a file that comes twice counts once.
+            about: plain values that say what is predicted and with what.
+            shard: files of a shard.
+
+        Raises:
+            ConfigError: the folder holds another job; both values are named.
+            ChexnetError: it cannot be written.
+        """
+        self.folder = folder
+        asked = {"format": FORMAT, "shard": shard, **about}
+        (folder / ".claims").mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".claims" / "job.lock"):
+            if not (folder / "files.json").exists():
+                files = list(dict.fromkeys(map(str, list_files())))
+                write_text(folder / "job.json", json.dumps(asked, indent=1))
+                write_text(folder / "files.json", json.dumps(files))
+        found = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        wrong = [name for name in asked if found.get(name) != asked[name]]
+        if wrong:
+            both = "; ".join(f"{n}: found {found.get(n)!r}, expected {asked[n]!r}" for n in wrong)
+            raise ConfigError(f"{folder} holds another job: {both}. Pass another --out.")
+        self.files: list[str] = json.loads((folder / "files.json").read_text(encoding="utf-8"))
+        self._size = shard
+        self._shards = range(-(-len(self.files) // shard))
+
+    def done(self) -> int:
+        """Number of files whose shard is written."""
+        return sum(
+            len(self._files(number)) for number in self._shards if self._part(number).exists()
+        )
+
+    def run(
+        self,
+        predictor: Predictor,
+        *,
+        batch_size: int = 16,
+        begin: float = 0.0,
+        on_result: Callable[[FileResult], None] = lambda result: None,
+    ) -> tuple[int, int]:
+        """Predict what no other process has taken, until nothing is left.
+
+        Args:
+            predictor: of the job's weights.
+            batch_size: radiographs that the network sees at once.
+            begin: share of the shards, 0 to 1, after which to look for the first one: processes
+                that begin apart meet late.
+            on_result: called with each file's result, in order, before its shard is written.
+
+        Returns:
+            Files that this process has dealt with, and how many of them cannot be read.
+
+        Raises:
+            ChexnetError: the disk is full, or the folder cannot be written.
+        """
+        held: deque[Shard] = deque()
+        files = failed = 0
+
+        def paths() -> Iterator[Path]:
+            for shard in self._claim(begin):
+                held.append(shard)
+                yield from map(Path, shard.files)
+
+        try:
+            for result in predictor.stream(paths(), batch_size):
+                on_result(result)
+                shard = held[0]
+                shard.results.append(result)
+                files, failed = files + 1, failed + bool(result.error)
+                if len(shard.results) == len(shard.files):
+                    self._write(shard, predictor)
+                    held.popleft()
+        finally:
+            for shard in held:
+                shard.lock.release()
+        self._gather_errors()
+        return files, failed
+
+    def _claim(self, begin: float) -> Iterator[Shard]:
+        first = int(begin * len(self._shards))
+        for number in (*self._shards[first:], *self._shards[:first]):
+            if self._part(number).exists():
+                continue
+            path = self.folder / ".claims" / f"{number:05d}.lock"
+            lock = FileLock(path, timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:  # another process has it
+                continue
+            if self._part(number).exists():  # it was finished since
+                _give_back(lock, path)
+                continue
+            for leftover in self.folder.glob(f".part-{number:05d}.*.tmp"):  # of who was killed
+                leftover.unlink(missing_ok=True)
+            yield Shard(number, self._files(number), lock)
+
+    def _write(self, shard: Shard, predictor: Predictor) -> None:
+        """First the errors, then the predictions, which say that both are there."""
+        part = self._part(shard.number)
+        errors = [(str(one.path), one.error) for one in shard.results if one.error]
+        if errors:
+            _write_csv(part.with_suffix(".errors.csv"), ERRORS, errors)
+        else:
+            part.with_suffix(".errors.csv").unlink(missing_ok=True)  # of who was killed
+        rows = [
+            (
+                str(one.path),
+                one.input.verdict.message if one.input else "",
+                ";".join(predictor.findings_over_threshold(one.prediction)),
+                *(f"{one.prediction.probabilities[name]:.6f}" for name in predictor.classes),
+            )
+            for one in shard.results
+            if one.prediction
+        ]
+        _write_csv(part, ("file", "doubt", "over_threshold", *predictor.classes), rows)
+        _give_back(shard.lock, self.folder / ".claims" / f"{shard.number:05d}.lock")
+
+    def _gather_errors(self) -> None:
+        # Whoever comes last through this lock finds the parts of all others.
+        with FileLock(self.folder / ".claims" / "job.lock"):
+            rows: list[Sequence[str]] = []
+            for path in sorted(self.folder.glob("part-*.errors.csv")):
+                with path.open(newline="", encoding="utf-8") as file:
+                    rows += list(csv.reader(file))[1:]
+            if rows:
+                _write_csv(self.folder / "errors.csv", ERRORS, rows)
+
+    def _part(self, number: int) -> Path:
+        return self.folder / f"part-{number:05d}.csv"
+
+    def _files(self, number: int) -> list[str]:
+        return self.files[number * self._size : (number + 1) * self._size]
+
+
+def _give_back(lock: FileLock, path: Path) -> None:
+    lock.release()
+    with suppress(OSError):  # a process that waits for it finds the shard done
+        path.unlink()
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
