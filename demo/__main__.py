@@ -30,6 +30,14 @@ def demo(
     auth: Annotated[
         str | None, typer.Option(help="USER:PASSWORD; made up where others can reach the page.")
     ] = None,
+    cases: Annotated[
+        Path | None,
+        typer.Option(help="Folder with your own cases to read: pictures and cases.csv."),
+    ] = None,
+    class_results: Annotated[
+        Path | None,
+        typer.Option(help="New CSV file: how many of the class answered what. No names."),
+    ] = None,
 ) -> None:
     """Open a page that shows what the network sees in a chest radiograph.
 
@@ -48,6 +56,7 @@ def demo(
         from demo.server import serve
 
         options = {"host": host, "port": port, "share": share, "login": login}
+        options |= {"cases": cases, "class_results": class_results, "on_cases": _say_cases}
         with serve(folder, chosen, on_export=_say_export, **options) as running:
             print(f"Open {running.url}")
             if running.service.predictor.is_starter:
@@ -83,6 +92,14 @@ def _named(weights: Path) -> Path:
 
 def _say_export() -> None:
     print("Preparing the model (first start only, about 20 s) ...", flush=True)
+
+
+def _say_cases(what: str, done: int, count: int) -> None:
+    """One line that counts up on a terminal; elsewhere the last count alone."""
+    terminal = sys.stderr.isatty()
+    if terminal or done == count:
+        start, end = "\r" if terminal else "", "\n" if done == count else ""
+        print(f"{start}Your cases: {done} of {count} {what}", end=end, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -73,12 +73,13 @@ def examples() -> str:
     )
 
 
-def reading(findings: list[dict[str, str]], steps: list[tuple[str, str]]) -> str:
+def reading(findings: list[dict[str, str]], steps: list[tuple[str, str]], words: Any) -> str:
     """The fixed part of the tab "Read it yourself"; nothing of a case is in it."""
     return _render(
         "reading.html.jinja",
         findings=findings,
         steps=steps,
+        words=words,
         tables=COLORMAPS.read_text(encoding="utf-8"),
         hours=security.READING_SECONDS // 3600,
     )

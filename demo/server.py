@@ -13,8 +13,11 @@ from fastapi.middleware import Middleware
 from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
 from demo import security
+from demo.classroom.cases import CaseSource
+from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.handlers import Classroom
 from demo.classroom.pool import POOL, PhantomCases
+from demo.classroom.results import ClassResults
 from demo.layout import build, page_settings
 from demo.middleware import RequestFilter
 from demo.service import Service
@@ -48,7 +51,10 @@ def serve(
     login: tuple[str, str] | None = None,
     device: str = "auto",
     pool: int = POOL,
+    cases: Path | None = None,
+    class_results: Path | None = None,
     on_export: Callable[[], None] | None = None,
+    on_cases: Progress = lambda *_: None,
 ) -> Iterator[Running]:
     """Serve the page until the block ends.
 
@@ -61,15 +67,29 @@ def serve(
         login: user and password.
         device: auto, cpu or cuda.
         pool: phantoms that cases to read are taken from, beside the first dozen.
+        cases: a folder with a lecturer's own cases, instead of drawn ones.
+        class_results: a new CSV file for how many answered what.
         on_export: called when these weights are made ready for ONNX Runtime, once, in about 20 s.
+        on_cases: called while the folder's pictures are read and answered.
 
     Raises:
         CheckpointError: the weights cannot be read.
-        ConfigError: the port is taken or the address is not this machine's.
+        ConfigError: the port is taken or the address is not this machine's, or the file of the
+            results is there already.
+        DataError: something is wrong with the folder of cases; every line is named.
     """
     service = Service(Predictor(weights, device, on_export=on_export), folder)
     predictor, quiet = service.predictor, service.admission.quiet
-    classroom = Classroom(PhantomCases(predictor, service.predict_one, quiet, pool), predictor)
+    try:
+        source: CaseSource
+        if cases is not None:
+            source = FolderCases(cases, predictor, on_cases)
+        else:
+            source = PhantomCases(predictor, service.predict_one, quiet, pool)
+        classroom = Classroom(source, predictor, ClassResults(class_results))
+    except BaseException:
+        service.close()
+        raise
     blocks = build(service, _shown_name(weights), classroom)
     request_filter = Middleware(
         RequestFilter,
@@ -96,6 +116,7 @@ def serve(
                 **page_settings(),
             )
     except OSError as error:
+        classroom.results.close()
         service.close()
         raise ConfigError(
             f"Could not listen at {host}, port {port or '7860 to 7959'}. Another program may use "

@@ -121,8 +121,25 @@ class Dozen:
     looked_through: int = 0
 
 
+@dataclass(frozen=True)
+class Words:
+    """What the page says of the cases before anybody has seen one.
+
+    Attributes:
+        title: how many there are.
+        about: where they come from.
+        more: whether another dozen may follow.
+    """
+
+    title: str
+    about: str
+    more: bool
+
+
 class CaseSource(Protocol):
     """Where cases come from: drawn phantoms, or a lecturer's folder."""
+
+    words: Words
 
     def start(self) -> None:
         """Begin to prepare; returns at once."""

@@ -19,9 +19,9 @@ from demo.classroom.reading import Reader, Stage, step_of
 class Content:
     """Makes the page's content; what the network says of a case is put together once for all."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        """For this network."""
-        self._predictor = predictor
+    def __init__(self, predictor: Predictor, more: bool = True) -> None:
+        """For this network; `more` tells whether another dozen may follow."""
+        self._predictor, self._more = predictor, more
         self._trust = trust_texts(predictor.metadata, predictor.classes)
         self._answers: dict[str, dict[str, Any]] = {}
 
@@ -34,7 +34,7 @@ class Content:
         """
         found: dict[str, Any] = {"stage": str(reader.stage), "of": len(reader.turns)}
         if reader.stage is Stage.DONE:
-            return found | {"figures": figures_of(reader)}
+            return found | {"figures": figures_of(reader), "more": self._more}
         case = reader.turn.case
         found |= {"case": reader.turn.id, "number": reader.place + 1}
         if picture:

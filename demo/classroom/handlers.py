@@ -13,25 +13,36 @@ from demo.classroom.cases import CaseSource
 from demo.classroom.content import Content
 from demo.classroom.readers import Readers
 from demo.classroom.reading import Reader, Stage, new_reader
+from demo.classroom.results import ClassResults
 
 STILL_DRAWING = "More cases are being drawn. Try again in a minute."
 
 
 class Classroom:
-    """All readers of one running demo, and the cases they read."""
+    """All readers of one running demo, and the cases they read.
 
-    def __init__(self, source: CaseSource, predictor: Predictor) -> None:
+    Attributes:
+        source: of the cases.
+        readers: their progress.
+        results: how many of them answered what.
+    """
+
+    def __init__(
+        self, source: CaseSource, predictor: Predictor, results: ClassResults | None = None
+    ) -> None:
         """Take cases from `source`; nothing is prepared before `start`."""
         self.source, self.readers = source, Readers()
-        self._content = Content(predictor)
+        self.results = results or ClassResults()
+        self._content = Content(predictor, source.words.more)
 
     def start(self) -> None:
         """Begin to prepare the cases; returns at once."""
         self.source.start()
 
     def close(self) -> None:
-        """End what prepares cases."""
+        """End what prepares cases; write the results."""
         self.source.close()
+        self.results.close()
 
     async def act(self, event: gr.EventData) -> str:
         """A step of a reader; returns a message for the page's script.
@@ -58,7 +69,7 @@ class Classroom:
             ConfigError: no such reader, an unknown step, or one that is not open.
         """
         if action == "begin":
-            return self._begin()
+            return self._begin(reader)
         found = self.readers.get(reader)
         steps = {
             "commit": lambda: found.commit(case, answer),
@@ -72,16 +83,23 @@ class Classroom:
                 return self._content.of(found)
             if not isinstance(action, str) or action not in steps:
                 raise ConfigError("There is no such step.")
+            turn = found.turn.case
             steps[action]()
+            if found.counted and action in ("commit", "settle"):
+                before = action == "commit"
+                reply = (found.before if before else found.after)[-1]
+                self.results.add(turn, "before" if before else "after", reply)
             # The picture goes with a new case only.
             return self._content.of(found, picture=action == "next")
 
-    def _begin(self) -> dict[str, Any]:
+    def _begin(self, before: object) -> dict[str, Any]:
         dozen = self.source.first()
         if dozen is None:
             ready, wanted = self.source.progress()
             return {"stage": "wait", "ready": ready, "of": wanted}
-        reader = new_reader(dozen)
+        self.results.expect(dozen.cases)
+        # Whoever begins again has seen the truth already.
+        reader = new_reader(dozen, counted=not self.readers.has_answered(before))
         return {"reader": self.readers.add(reader)} | self._content.of(reader)
 
     def _another(self, name: str, done: Reader) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.inference.predictor import Prediction, Predictor
-from demo.classroom.cases import Case, Dozen, Truth, make_case
+from demo.classroom.cases import Case, Dozen, Truth, Words, make_case
 from demo.classroom.draw import Drawer, Drawn, Recipe, draw
 from demo.examples import SEED
 
@@ -96,6 +96,14 @@ def radiograph_of(pixels: np.ndarray) -> Radiograph:
     return Radiograph(pixels, 0, 255, Facts("PNG", "L", 8))
 
 
+WORDS = Words(
+    title="Read twelve chest pictures yourself",
+    about="The pictures are drawn by a program, not taken of people. So the truth is exact: what "
+    "was drawn, and where.",
+    more=True,
+)
+
+
 class PhantomCases:
     """The drawn cases of one running demo.
 
@@ -103,6 +111,8 @@ class PhantomCases:
     network is right where the committed dozen needs it to be wrong: then the first dozen is put
     together from the pool's mistakes as soon as it is complete.
     """
+
+    words = WORDS
 
     def __init__(
         self,

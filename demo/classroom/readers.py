@@ -57,6 +57,12 @@ class Readers:
             self._kept[name] = found[0], self._clock()  # type: ignore[index]
             return found[0]
 
+    def has_answered(self, name: object) -> bool:
+        """Whether this is a reader who is kept and has committed an answer."""
+        with self._lock:
+            found = self._kept.get(name) if isinstance(name, str) else None
+            return bool(found and found[0].before)
+
     def replace(self, name: str, reader: Reader) -> None:
         """Another dozen for a reader who is kept."""
         with self._lock:

@@ -145,6 +145,7 @@ class Reader:
         place: which case he is at, 0 for the first.
         stage: what he has before him.
         before, after: his answers before and after he saw the network's, one a case.
+        counted: whether his answers are counted with those of the class.
         lock: held during a step, so that of two at once one is refused.
     """
 
@@ -155,6 +156,7 @@ class Reader:
     stage: Stage = Stage.READ
     before: list[Reply] = field(default_factory=list)
     after: list[Reply] = field(default_factory=list)
+    counted: bool = False
     lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -200,10 +202,12 @@ class Reader:
             raise ConfigError(NOT_NOW)
 
 
-def new_reader(dozen: Dozen, seen: frozenset[str] = frozenset()) -> Reader:
+def new_reader(
+    dozen: Dozen, seen: frozenset[str] = frozenset(), *, counted: bool = False
+) -> Reader:
     """A reader before the first case, with ids and an order that nothing else follows from."""
     cases = list(dozen.cases)
     if not dozen.ordered:
         secrets.SystemRandom().shuffle(cases)
     turns = tuple(Turn(secrets.token_urlsafe(12), case) for case in cases)
-    return Reader(turns, dozen, seen | {case.key for case in cases})
+    return Reader(turns, dozen, seen | {case.key for case in cases}, counted=counted)

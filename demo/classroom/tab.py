@@ -16,7 +16,9 @@ def reading_tab(classroom: Classroom) -> None:
     chances = (f"under {low} %", f"{low} to {high} %", f"over {high} %")
     steps = list(zip(SURE, chances, strict=True))
     page = own_html(
-        rendering.reading(findings, steps), script("reading_mount.js"), elem_id="cx-reading"
+        rendering.reading(findings, steps, classroom.source.words),
+        script("reading_mount.js"),
+        elem_id="cx-reading",
     )
     # Never drawn: its script hands what it is given to the page.
     answer = own_html(

@@ -54,7 +54,7 @@
       if (content.problem) return refused(content.problem);
       if (content.stage === "wait") {
         const { ready, of } = content;
-        part("wait").textContent = `The pictures are being drawn: ${ready} of ${of} …`;
+        part("wait").textContent = `The pictures are being prepared: ${ready} of ${of} …`;
         timer = setTimeout(() => send("begin"), 700);
         return;
       }
@@ -108,7 +108,7 @@
       now = content;
       stageIs(content.stage);
       if (content.stage === "done") {
-        part("done").replaceChildren(...cx.readingFigures(content.figures));
+        part("done").replaceChildren(...cx.readingFigures(content.figures, content.more));
         part("done").querySelector("h2").focus();
         return reflect();
       }

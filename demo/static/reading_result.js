@@ -82,8 +82,8 @@
       `${looked_through} pictures that were looked through.`;
   }
 
-  /** The end of a dozen. */
-  function figures(found) {
+  /** The end of a dozen; `more`: whether another may follow. */
+  function figures(found, more = true) {
     const { cases, right, findings, sure } = found;
     const big = (value, text) => el("div", {}, el("b", { text: `${value} of ${cases}` }),
       el("span", { text }));
@@ -122,7 +122,7 @@
         "Who is well calibrated is right in under half of the guesses and in over 80 % of the very " +
         "sure cases; a dozen is too few to judge by." }),
       el("p", { class: "cx-r-go" },
-        el("button", { type: "button", class: "cx-r-main", "data-do": "another", text: "Read another dozen" }),
+        ...(more ? [el("button", { type: "button", class: "cx-r-main", "data-do": "another", text: "Read another dozen" })] : []),
         el("button", { type: "button", "data-do": "begin", text: "Begin again" })),
     ];
   }
