@@ -196,7 +196,7 @@ def diagnose(
     )[MEAN]
     honest = matched[best] - plain[best]
     if _reassigned(plain[best], matched[best]) and shuffled.p < SIGNIFICANT:
-        order = known_order(chosen, labels, mean_auroc(chosen, labels, assigned) - GAIN)
+        order = known_order(chosen, labels, matched[best] - GAIN)
         problems.append(
             f"shuffled classes: with columns assigned to labels anew, on other patients than they "
             f"are scored on, the mean AUROC rises by {honest:.3f}."

@@ -74,7 +74,9 @@ def score_variants(
         for images, _, _ in batch_loader(data, batches, workers):
             pictures = images.to(device)
             for name, preprocessing in variants.items():
-                logits[name].append(model(normalise(pictures, preprocessing)).float().cpu().numpy())
+                inputs = normalise(pictures, preprocessing)
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+                logits[name].append(model(inputs).float().cpu().numpy())
             done += len(images)
             if on_progress:
                 on_progress(done, len(data))

@@ -178,7 +178,10 @@ def _text(found: "Diagnosis", holdout: "Holdout") -> str:
         for label, (own, column, best) in found.columns.items():
             same = "the same" if column == label else f"{column} {format_value(best, 4)}"
             lines.append(f"{label:<22}{format_value(own, 4):>15}  {same}")
-        lines.append("Labels with fewer than 8 positives here are left out.")
+        lines.append(
+            "Labels with fewer than 8 positives here are left out. Of few images another column "
+            "may fit better by chance; the verdict allows for it."
+        )
     lines += ["", f"Verdict: {found.verdict}.", *(f"- {problem}" for problem in found.problems)]
     if found.verdict == "lower than published":
         lines.append(

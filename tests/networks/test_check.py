@@ -83,8 +83,9 @@ def test_shuffled_columns_are_found_and_each_gets_its_label_back():
 def test_a_known_order_that_was_taken_for_another_is_named(true, taken):
     # The column called `taken[k]` holds the answers for `true[k]`.
     columns = [FINDINGS.index(ORDERS[true][ORDERS[taken].index(name)]) for name in FINDINGS]
-    found = diagnose({DECLARED: permuted(GOOD, columns)}, **QUICK)
-    assert found.order == f"{true}, taken for {taken}"
+    for network in (GOOD, simulated(0.6, images=220)):  # of the second the best columns are chance
+        found = diagnose({DECLARED: permuted(network, columns)}, **QUICK)
+        assert found.order == f"{true}, taken for {taken}"
 
 
 def test_two_faults_at_once_are_both_named():
