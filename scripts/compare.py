@@ -36,7 +36,7 @@ def compare(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[A.csv B.csv]", help="Predictions of two networks for the same images."
+            metavar="A.csv B.csv", help="Predictions of two networks for the same images."
         ),
     ] = None,
     weights: Annotated[
