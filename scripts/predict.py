@@ -39,7 +39,7 @@ def predict(
     """Show every finding's probability. Research and education only, not for clinical use.
 
     Under torchrun the pictures are divided over the processes. With --out, results go into CSV
-    files of a thousand pictures, and the same command goes on where it was stopped.
+    files of 500 pictures, and the same command goes on where it was stopped.
     """
     from chexnet import distributed
     from chexnet.inference.predictor import Predictor, default_weights
