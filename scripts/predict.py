@@ -45,7 +45,7 @@ def predict(
     Of a network that was not calibrated it is a score, and called so.
 
     Under torchrun the pictures are divided over the processes. With --out, results go into CSV
-    files of a thousand pictures, and the same command goes on where it was stopped.
+    files of 500 pictures, and the same command goes on where it was stopped.
     """
     from chexnet import distributed
     from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor, default_weights

@@ -28,8 +28,8 @@ from chexnet.files import replacing, write_text
 from chexnet.inference.predictor import FileResult, Predictor
 
 FORMAT = 1
-SHARD = 1000
-"""Files of a shard: what a kill costs at most, a minute's work on two cores."""
+SHARD = 500
+"""Files of a shard: what a kill costs a process at most, about half a minute on a core."""
 ERRORS = ("file", "error")
 
 

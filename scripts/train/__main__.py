@@ -1,6 +1,7 @@
 """Train a network: python -m scripts.train --data DIR."""
 
 import sys
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -19,6 +20,9 @@ def train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Remove the run in --out and begin again.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log for TensorBoard, into --out.")
+    ] = False,
 ) -> None:
     """Train DenseNet-121, score it after each epoch and keep the best weights.
 
@@ -32,7 +36,13 @@ def train(
     keep_memory()
     signals = Signals()
     with Console(config.out) as console:
-        result = fit(config, console, signals.received, restart=restart)
+        if not tensorboard:
+            result = fit(config, console, signals.received, restart=restart)
+        else:
+            from scripts.train.board import Board
+
+            with closing(Board(console, config)) as board:
+                result = fit(config, board, signals.received, restart=restart)
     if not distributed.is_main():
         sys.exit(signals.exit_code)
     if result.state == "was finished":

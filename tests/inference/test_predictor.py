@@ -15,7 +15,10 @@ from chexnet.errors import ConfigError, ImageError
 from chexnet.evaluation.calibration import calibrate
 from chexnet.evaluation.scoring import score_weights
 from chexnet.evaluation.thresholds import validation_choices
+from chexnet.explain import explain
 from chexnet.inference.predictor import Predictor
+from chexnet.model import load_weights
+from chexnet.transforms import normalise
 from tests.conftest import ROOT, answers
 from tests.scripts.test_commands import run
 
@@ -40,6 +43,19 @@ def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
     for answer, expected in zip(found, calibrated.probabilities[:4], strict=True):
         assert list(answer.probabilities) == scored.scores.classes
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_pytorch_computes_in_channels_last_and_answers_the_same(predictor, trained, pictures):
+    engine = predictor._engine
+    items = np.stack([predictor.read(path).pixels for path in pictures])
+    assert engine.inputs(items).is_contiguous(memory_format=torch.channels_last)
+    for weight in engine.model.parameters():
+        assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last)
+    plain, metadata = load_weights(trained / "best_chexnet_params.pth")
+    expected = explain(plain, normalise(torch.from_numpy(items)[:, None], metadata.preprocessing))
+    for found, wanted in zip(engine(items), (expected.logits, expected.contributions), strict=True):
+        assert found.flags.c_contiguous
+        np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-5)
 
 
 def test_bytes_and_paths_alone_and_together_get_the_same_answer(predictor, pictures):

@@ -226,6 +226,27 @@ def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained, here):
         assert shared[one["file"]]["probabilities"] == pytest.approx(one["probabilities"])
 
 
+def test_many_files_go_into_a_folder_and_a_bad_one_ends_no_process(phantoms, trained, tmp_path):
+    """Also without --out: torchrun would end the other process for an exit code."""
+    pictures = tmp_path / "pictures"
+    shutil.copytree(phantoms / "images_001" / "images", pictures)
+    good = sorted(map(str, pictures.iterdir()))
+    (pictures / "00000000_bad.png").write_bytes(b"no picture")
+    options = ("scripts.predict", pictures, "--weights", trained / "best_chexnet_params.pth")
+    shown = torchrun(*options, "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert "1 of " in shown.stderr
+    assert sorted(json.loads(line)["file"] for line in shown.stdout.splitlines()) == good
+    out = tmp_path / "out"
+    done = torchrun(*options, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert pd.read_csv(out / "part-00000.csv")["file"].tolist() == good
+    assert pd.read_csv(out / "errors.csv")["file"].tolist() == [str(pictures / "00000000_bad.png")]
+    again = run(*[options[0].removeprefix("scripts."), *options[1:]], "--out", out)
+    assert again.returncode == 0, again.stderr
+    assert f"{len(good) + 1} of {len(good) + 1} pictures were done before" in again.stdout
+
+
 def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path, here):
     data, out = tiny_options["data"], tmp_path / "run"
     options = ("--data", data, "--size", 64, "--out", out, "--init", "none", "--epochs", 1)
