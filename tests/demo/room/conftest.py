@@ -1,0 +1,43 @@
+"""A class's demo, served."""
+
+import json
+
+import pytest
+
+from tests.demo.room.room import Room, prepare, run_room
+from tests.processes import start, wait_for
+
+
+@pytest.fixture(scope="module")
+def opened(trained, tmp_path_factory):
+    """Opens such demos; ends them, and looks for what they left."""
+    running = []
+
+    def made(quick: bool = True) -> Room:
+        base = tmp_path_factory.mktemp("room")
+        prepare(base)
+        process = start(run_room, base, trained / "best_chexnet_params.pth", quick)
+        running.append((base, process))
+        wait_for(base / "ready", [process])
+        url, public, notes = json.loads((base / "ready").read_text())
+        assert public.endswith(".links.example")
+        assert notes == []
+        return Room(url, base)
+
+    yield made
+    for base, process in running:
+        process.terminate()
+        process.join(30)
+        process.kill()
+        assert process.exitcode == 0
+        assert not list(base.glob("chexnet-demo-*")), "the private folder was left"
+        from tests.demo.room.room import alive
+
+        pids = [int(path.name.split("-")[1]) for path in base.glob("helper-*")]
+        assert not [pid for pid in pids if alive(pid)], "a helper was left"
+
+
+@pytest.fixture(scope="module")
+def room(opened):
+    """One for a module's tests."""
+    return opened()
