@@ -8,7 +8,7 @@ import signal
 import stat
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,7 +24,7 @@ HELPER = f"""#!{sys.executable}
 # Says what Gradio's helper says, and tells the test who it is.
 import os, secrets, sys, time
 from pathlib import Path
-base = Path({{base!r}})
+base = Path(BASE)
 (base / "arguments").write_text("\\n".join(sys.argv[1:]))
 (base / "pid.tmp").write_text(str(os.getpid()))
 (base / "pid.tmp").rename(base / f"helper-{{os.getpid()}}")
@@ -42,6 +42,7 @@ class Room:
 
     url: str
     base: Path
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def helper(self) -> int:
         """The process of the newest stand-in."""
@@ -53,9 +54,10 @@ class Room:
         """A browser that has logged in; at another name of the page where one is given."""
         headers = {"host": host} if host else {}
         client = httpx.Client(base_url=self.url, timeout=60, headers=headers)
+        self.clients.append(client)
         if login:
             data = dict(zip(("username", "password"), login, strict=True))
-            answer = client.post("/login", data=data)
+            answer = httpx.post(f"{self.url}login", data=data, headers=headers)
             assert answer.status_code == 200
             # httpx asks no cookie of a client that only says another name.
             cookies = "; ".join(
@@ -104,7 +106,7 @@ def prepare(base: Path) -> None:
             ]
         )
     helper = base / "helper"
-    helper.write_text(HELPER.format(base=str(base)))
+    helper.write_text(HELPER.replace("BASE", repr(str(base))))
     helper.chmod(helper.stat().st_mode | stat.S_IEXEC)
 
 

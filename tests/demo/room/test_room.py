@@ -100,7 +100,7 @@ def test_the_class_reads_the_lecturers_case_and_five_answers_make_a_row(room):
         assert "DOE_JANE" not in str(lecturer.get("/lecturer/picture/2").text)
         assert lecturer.get("/lecturer/picture/2").status_code == 404
     wait_until(lambda: len((room.base / "results.csv").read_text().splitlines()) == 3)
-    found = list(csv.DictReader((room.base / "results.csv").open()))
+    found = list(csv.DictReader((room.base / "results.csv").read_text().splitlines()))
     assert [(one["when"], one["answers"], one["Mass"]) for one in found] == [
         ("before", "5", "4"),
         ("after", "5", "4"),
