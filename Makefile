@@ -1,6 +1,7 @@
 # Two doors: `make demo` and `make test`. Each sets everything up by itself; the second call of
 # either starts at once. VENV=DIR puts the environment elsewhere, PYTHON=... chooses the Python.
 # `make demo WEIGHTS=FILE` opens other weights; a published network is fetched by its name.
+# `make demo SHARE=1` also makes a public link; CASES=DIR reads a lecturer's own cases.
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -11,7 +12,7 @@ READY := $(VENV)/.ready-$(shell cksum < requirements.txt | cut -d ' ' -f 1)
 .PHONY: demo test venv
 
 demo: $(READY)
-	$(BIN)/python -m demo $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	$(BIN)/python -m demo $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(filter-out 0 no,$(SHARE)),--share) $(if $(CASES),--cases "$(CASES)")
 
 test: $(READY)
 	$(BIN)/ruff check .

@@ -4,12 +4,15 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chexnet.errors import ChexnetError
 from demo import security
+
+if TYPE_CHECKING:
+    from demo.room.panel import Panel
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -27,6 +30,9 @@ def demo(
     share: Annotated[
         bool, typer.Option("--share", help="Also make a public link, through Gradio's servers.")
     ] = False,
+    share_server: Annotated[
+        str | None, typer.Option(help="HOST:PORT of a share server of your own, for --share.")
+    ] = None,
     auth: Annotated[
         str | None, typer.Option(help="USER:PASSWORD; made up where others can reach the page.")
     ] = None,
@@ -43,7 +49,7 @@ def demo(
 
     Research and education only, not for clinical use.
     """
-    login, made = security.credentials(auth, host, share)
+    logins = security.credentials(auth, host, share)
     from chexnet.inference.predictor import BETTER_THAN_STARTER, default_weights
 
     chosen = _named(weights) if weights else default_weights()
@@ -55,7 +61,8 @@ def demo(
         from demo.rendering import PUBLISHED
         from demo.server import serve
 
-        options = {"host": host, "port": port, "share": share, "login": login}
+        options = {"host": host, "port": port, "share": share, "logins": logins}
+        options |= {"share_server_address": share_server, "on_link": _say_link}
         options |= {"cases": cases, "class_results": class_results, "on_cases": _say_cases}
         with serve(folder, chosen, on_export=_say_export, **options) as running:
             print(f"Open {running.url}")
@@ -63,8 +70,12 @@ def demo(
                 print(f"{BETTER_THAN_STARTER}{PUBLISHED}")
             for line in running.notes:
                 print(line)
-            if login and made:
-                print(f"User: {login[0]}  Password: {login[1]}")
+            _say_addresses(running.panel)
+            if logins:
+                shown = logins.students[1] if logins.made else "as given"
+                print(f"Class     User: {logins.students[0]}  Password: {shown}")
+                print(f"Lecturer  User: {logins.lecturer[0]}  Password: {logins.lecturer[1]}")
+            print(f"Lecturer's panel: {running.panel.local_url.rstrip('/')}/lecturer")
             print("Stop with Ctrl-C.", flush=True)
             try:
                 threading.Event().wait()
@@ -92,6 +103,22 @@ def _named(weights: Path) -> Path:
 
 def _say_export() -> None:
     print("Preparing the model (first start only, about 20 s) ...", flush=True)
+
+
+def _say_addresses(panel: "Panel") -> None:
+    """Where phones reach the page; as QR codes on a terminal."""
+    from demo.room.addresses import qr_text
+
+    found = {"Local network": panel.lan_url, "Public link": panel.link.url if panel.link else None}
+    for name, url in found.items():
+        if url:
+            print(f"{name}: {url}")
+            if sys.stdout.isatty():
+                print(qr_text(url))
+
+
+def _say_link(url: str) -> None:
+    print(f"New public link: {url}", flush=True)
 
 
 def _say_cases(what: str, done: int, count: int) -> None:

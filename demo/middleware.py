@@ -8,25 +8,27 @@ loses its file name here: in a hospital that is often the patient's.
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from demo import security
+from demo.room.visitors import Visitors
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # Every path that the page and gradio_client use, and no other: Gradio also has routes that fetch
-# URLs, serve files, run recordings and edit the app.
+# URLs, serve files, run recordings and edit the app. Without /logout: it would log out everybody
+# of the same name, that is the whole class.
 _OPEN = (
     ("GET", r"/"),
     ("GET", r"/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?"),
+    ("GET", r"/lecturer(/state|/picture/\d{1,3})?"),
     ("GET", r"/(assets|static|svelte)/[\w./@+-]+"),
     ("POST", r"/login/?"),
-    ("GET", r"/logout"),
     ("GET", r"/gradio_api/(info|user|app_id|login_check|theme\.css|startup-events)/?"),
     ("GET", r"/gradio_api/(queue/data|upload_progress)"),
     ("GET", r"/gradio_api/heartbeat/\w+"),
@@ -35,6 +37,7 @@ _OPEN = (
     ("POST", r"/gradio_api/(call|run|api)/(v2/)?\w+/?"),
 )
 _PATHS = tuple((method, re.compile(pattern)) for method, pattern in _OPEN)
+_HEARTBEAT = re.compile(r"/gradio_api/heartbeat/(\w+)")
 _BOUNDARY = re.compile(
     rb'multipart/form-data; *boundary="?([\w\'()+,./:=?-]{1,70})"?', re.IGNORECASE
 )
@@ -49,6 +52,7 @@ _LENGTHS = (b"content-length", b"transfer-encoding")
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex"),
     # Pictures come as data: URLs; nothing of another host is ever asked for. Gradio's page needs
     # inline scripts, styles, and eval for its templates.
     (
@@ -82,6 +86,8 @@ class RequestFilter:
         folder: of the uploads, to see how full it is.
         local: True where only this machine can reach the demo.
         share_host: tells the host of the public link, None where there is none.
+        former_hosts: tells the hosts of public links that are no longer.
+        visitors: is told which pages come and leave.
     """
 
     def __init__(
@@ -90,9 +96,13 @@ class RequestFilter:
         folder: Path,
         local: bool,
         share_host: Callable[[], str | None] = lambda: None,
+        former_hosts: Callable[[], Collection[str]] = tuple,
+        visitors: Visitors | None = None,
     ) -> None:
         """Keep the settings."""
-        self.app, self.folder, self.local, self.share_host = app, folder, local, share_host
+        self.app, self.folder, self.local = app, folder, local
+        self.share_host, self.former_hosts = share_host, former_hosts
+        self.visitors = visitors or Visitors()
         self.held = 0  # bytes of all bodies that are being read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,7 +127,15 @@ class RequestFilter:
             return
         except Left:
             return
-        await self.app(scope, receive, answer)
+        page = _HEARTBEAT.fullmatch(scope["path"])
+        if not page:
+            await self.app(scope, receive, answer)
+            return
+        self.visitors.come(page[1])
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            self.visitors.leave(page[1])
 
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
@@ -129,7 +147,9 @@ class RequestFilter:
         host = headers.get(b"host", b"").decode("latin-1")
         name = urlsplit(f"//{host}").hostname
         share = self.share_host()
-        if self.local and share is None and name not in security.LOOPBACK:
+        shared = share is not None and name == urlsplit(f"//{share}").hostname
+        elsewhere = self.local and name not in security.LOOPBACK
+        if not shared and (elsewhere or host in self.former_hosts()):
             # Another name that leads to this machine: a page elsewhere may pretend to be ours.
             raise Refused(421, "Open the demo by the address that it printed.")
         origin = headers.get(b"origin")

@@ -85,6 +85,15 @@ def reading(findings: list[dict[str, str]], steps: list[tuple[str, str]], words:
     )
 
 
+def lecturer(user: str) -> str:
+    """The lecturer's panel, before its script has asked for anything."""
+    style, script = (
+        (_FOLDER / "static" / f"lecturer.{kind}").read_text(encoding="utf-8")
+        for kind in ("css", "js")
+    )
+    return _render("lecturer.html.jinja", user=user, style=style, script=script)
+
+
 def thresholds_tab() -> str:
     """The fixed part of the tab "Thresholds"."""
     return _render("thresholds.html.jinja")

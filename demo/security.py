@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ READING_SECONDS = 2 * 60 * 60
 SWEEP = (60, 600)
 """Every 60 s, uploads older than 600 s go: a net for those whose visitor left before the queue.
 It must be longer than the longest wait, since it does not ask whether somebody still waits."""
+LECTURER = "lecturer"
+"""Name of the login that opens the panel."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _PREFIX = "chexnet-demo-"
@@ -176,23 +179,46 @@ def discard(path: Path) -> None:
         path.parent.rmdir()
 
 
-def credentials(auth: str | None, host: str, share: bool) -> tuple[tuple[str, str] | None, bool]:
-    """Name and password for the page, and whether they were made here.
+@dataclass(frozen=True)
+class Logins:
+    """Names and passwords of the page.
+
+    Attributes:
+        students: name and password of the whole class.
+        lecturer: of whoever may see the panel as well.
+        made: whether the class's password was made here.
+    """
+
+    students: tuple[str, str]
+    lecturer: tuple[str, str]
+    made: bool = True
+
+    @property
+    def both(self) -> list[tuple[str, str]]:
+        """As Gradio takes them."""
+        return [self.students, self.lecturer]
+
+
+def credentials(auth: str | None, host: str, share: bool) -> Logins | None:
+    """Names and passwords for the page, None where only this machine reaches it.
 
     A page that others can reach is never open. Gradio's login has no rate limit, so a password
-    that is made here has 144 bits.
+    that is made here has 144 bits. The lecturer's is always made here.
 
     Raises:
-        ConfigError: `auth` is no `USER:PASSWORD`.
+        ConfigError: `auth` is no `USER:PASSWORD`, or its name is the lecturer's.
     """
+    lecturer = (LECTURER, secrets.token_urlsafe(18))
     if auth is not None:
         user, colon, password = auth.partition(":")
         if not (user and colon and password):
             raise ConfigError("Found --auth without a colon, expected USER:PASSWORD.")
-        return (user, password), False
+        if user.strip() == LECTURER:
+            raise ConfigError(f"Found --auth {LECTURER}:..., expected another name for the class.")
+        return Logins((user, password), lecturer, made=False)
     if share or host not in LOOPBACK:
-        return ("class", secrets.token_urlsafe(18)), True
-    return None, False
+        return Logins(("class", secrets.token_urlsafe(18)), lecturer)
+    return None
 
 
 def launch_settings() -> dict[str, Any]:

@@ -5,7 +5,6 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gradio as gr
 from fastapi.middleware import Middleware
@@ -20,7 +19,15 @@ from demo.classroom.pool import POOL, PhantomCases
 from demo.classroom.results import ClassResults
 from demo.layout import build, page_settings
 from demo.middleware import RequestFilter
+from demo.room.addresses import EVERYWHERE, lan_url
+from demo.room.link import PublicLink
+from demo.room.panel import PATH, Panel
+from demo.room.tunnel import open_tunnel, share_server
+from demo.room.visitors import Visitors
 from demo.service import Service
+
+PATIENCE = 20.0
+"""Seconds that the start waits for the first public link."""
 
 
 @dataclass
@@ -32,11 +39,13 @@ class Running:
         notes: lines that whoever started it should read.
         service: what answers.
         blocks: Gradio's own object.
+        panel: the lecturer's, which knows the other addresses.
     """
 
     url: str
     service: Service
     blocks: gr.Blocks
+    panel: Panel
     notes: list[str] = field(default_factory=list)
 
 
@@ -48,13 +57,15 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     share: bool = False,
-    login: tuple[str, str] | None = None,
+    share_server_address: str | None = None,
+    logins: security.Logins | None = None,
     device: str = "auto",
     pool: int = POOL,
     cases: Path | None = None,
     class_results: Path | None = None,
     on_export: Callable[[], None] | None = None,
     on_cases: Progress = lambda *_: None,
+    on_link: Callable[[str], None] = lambda url: None,
 ) -> Iterator[Running]:
     """Serve the page until the block ends.
 
@@ -64,12 +75,14 @@ def serve(
         host: address to listen at.
         port: None for the first free one.
         share: also ask for a public link; without one the page is served locally.
-        login: user and password.
+        share_server_address: of a share server of one's own, as `HOST:PORT`; else Gradio's.
+        logins: names and passwords; without them only loopback may be served.
         device: auto, cpu or cuda.
         pool: phantoms that cases to read are taken from, beside the first dozen.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
         class_results: a new CSV file for how many answered what.
         on_export: called when these weights are made ready for ONNX Runtime, once, in about 20 s.
+        on_link: called with a new public link that takes the place of one that died.
         on_cases: called while the folder's pictures are read and answered.
 
     Raises:
@@ -78,6 +91,10 @@ def serve(
             results is there already.
         DataError: something is wrong with the folder of cases; every line is named.
     """
+    if logins is None and (share or host not in security.LOOPBACK):
+        raise ConfigError("A page that others can reach needs a login.")
+    if share_server_address:
+        share_server(share_server_address)
     service = Service(Predictor(weights, device, on_export=on_export), folder)
     predictor, quiet = service.predictor, service.admission.quiet
     try:
@@ -91,26 +108,30 @@ def serve(
         service.close()
         raise
     blocks = build(service, _shown_name(weights), classroom)
+    visitors = Visitors()
+    panel = Panel(logins, visitors, classroom.readers, classroom.results)
     request_filter = Middleware(
         RequestFilter,
         folder=folder,
         local=host in security.LOOPBACK,
-        share_host=lambda: urlsplit(blocks.share_url or "").netloc or None,
+        share_host=lambda: panel.link.host if panel.link else None,
+        former_hosts=lambda: panel.link.former if panel.link else (),
+        visitors=visitors,
     )
-    said = StringIO()
     try:
-        with redirect_stdout(said):  # Gradio's own words on a tunnel that failed
-            _, local_url, share_url = blocks.launch(
+        with redirect_stdout(StringIO()):  # Gradio's own words
+            _, local_url, _ = blocks.launch(
                 server_name=host,
                 server_port=port,
-                share=share,
-                auth=login,
+                share=False,  # see demo.room.tunnel
+                auth=logins.both if logins else None,
                 # openapi.json would answer without a login.
                 app_kwargs={
                     "openapi_url": None,
                     "docs_url": None,
                     "redoc_url": None,
                     "middleware": [request_filter],
+                    "routes": panel.routes(),
                 },
                 **security.launch_settings(),
                 **page_settings(),
@@ -122,19 +143,37 @@ def serve(
             f"Could not listen at {host}, port {port or '7860 to 7959'}. Another program may use "
             "it: pass another --port."
         ) from error
-    running = Running(share_url or local_url, service, blocks)
-    if share and not share_url:
-        running.notes.append(
-            "The public link could not be made; the page is served on this machine only. For the "
-            "local network stop it and start: python -m demo --host 0.0.0.0"
-        )
-    classroom.start()
+    panel.local_url, panel.lan_url = local_url, lan_url(host, local_url)
+    running = Running(local_url, service, blocks, panel)
     try:
+        if share:
+            near = "127.0.0.1" if host in EVERYWHERE else host
+            link = PublicLink(
+                lambda: open_tunnel(near, blocks.server_port, share_server_address, folder.parent),
+                on_link,
+            )
+            panel.link = link
+            link.start(PATIENCE)
+            if link.url:
+                running.url = link.url
+            else:
+                running.notes.append(_without_link(link.problem))
+        classroom.start()
         yield running
     finally:
+        if panel.link:
+            panel.link.close()
         blocks.close(verbose=False)
         classroom.close()
         service.close()
+
+
+def _without_link(problem: str) -> str:
+    return (
+        f"The public link could not be made. {problem} The page is served on this machine; the "
+        f"link is tried again by itself and shown here and at {PATH}. For the local network stop "
+        "it and start: python -m demo --host 0.0.0.0"
+    )
 
 
 def _shown_name(weights: Path) -> str:

@@ -101,6 +101,18 @@ def test_the_public_links_own_page_may_send_requests(tmp_path):
     assert ask(wall, headers=[(b"origin", b"https://abd.example")])[0] == 403
 
 
+def test_the_old_links_host_is_no_longer_answered(tmp_path):
+    for local in (True, False):
+        wall = RequestFilter(
+            behind, tmp_path, local, lambda: "new.example:81", lambda: {"old.example"}
+        )
+        for host, status in (
+            (b"new.example:81", 200), (b"new.example", 200), (b"127.0.0.1:7860", 200),
+            (b"old.example", 421), (b"new.example.evil", 421 if local else 200),
+        ):  # fmt: skip
+            assert ask(wall, headers=[(b"host", host)], path=JOIN)[0] == status, host
+
+
 def test_a_page_on_the_network_is_asked_by_any_name(tmp_path):
     wall = RequestFilter(behind, tmp_path, local=False)
     status, _ = ask(wall, headers=[(b"host", b"laptop.local:7860")], path=JOIN)
@@ -159,26 +171,36 @@ def test_a_killed_demos_folder_goes_at_the_next_start_and_a_running_ones_stays(t
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_a_page_that_others_reach_gets_a_long_password(share):
-    (user, password), made = security.credentials(None, "127.0.0.1" if share else "0.0.0.0", share)
-    assert made
-    assert user
-    assert len(password) >= 24
-    assert password != security.credentials(None, "0.0.0.0", False)[0][1]
+def test_a_page_that_others_reach_gets_two_long_passwords(share):
+    found = security.credentials(None, "127.0.0.1" if share else "0.0.0.0", share)
+    assert found.made
+    assert [user for user, _ in found.both] == ["class", "lecturer"]
+    again = security.credentials(None, "0.0.0.0", False)
+    passwords = {password for _, password in (*found.both, *again.both)}
+    assert len(passwords) == 4
+    assert all(len(password) >= 24 for password in passwords)
 
 
 def test_a_page_for_this_machine_alone_needs_no_password():
-    assert security.credentials(None, "127.0.0.1", False) == (None, False)
+    assert security.credentials(None, "127.0.0.1", False) is None
 
 
 def test_a_given_password_may_hold_colons():
-    assert security.credentials("a:b:c", "0.0.0.0", True) == (("a", "b:c"), False)
+    found = security.credentials("a:b:c", "0.0.0.0", True)
+    assert (found.students, found.made) == (("a", "b:c"), False)
+    assert found.lecturer[0] == "lecturer"
+    assert found.lecturer[1] != "b:c"
 
 
 @pytest.mark.parametrize("auth", ["", "user", "user:", ":password"])
 def test_half_a_login_is_refused(auth):
     with pytest.raises(ConfigError, match="USER:PASSWORD"):
         security.credentials(auth, "127.0.0.1", False)
+
+
+def test_the_class_cannot_be_given_the_lecturers_name():
+    with pytest.raises(ConfigError, match="another name for the class"):
+        security.credentials("lecturer:secret", "127.0.0.1", False)
 
 
 def test_an_upload_is_known_by_where_it_really_lies(tmp_path):

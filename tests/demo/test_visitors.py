@@ -231,11 +231,9 @@ def share_without_a_network(base: Path, weights: Path) -> None:
 
         from demo.server import serve
 
-        def fails(*_, **__):
-            raise OSError("no network")
-
-        networking.setup_tunnel = fails
-        with serve(folder, weights, share=True, login=("class", "secret"), device="cpu") as running:
+        networking.GRADIO_API_SERVER = "http://127.0.0.1:9/"  # nobody listens there
+        logins = security.credentials(None, "127.0.0.1", share=True)
+        with serve(folder, weights, share=True, logins=logins, device="cpu", pool=0) as running:
             alive = httpx.get(running.url).status_code
             said = json.dumps([alive, running.url, running.notes])
             (base / "said.tmp").write_text(said)
@@ -248,6 +246,7 @@ def test_without_a_public_link_the_page_is_served_locally_and_says_how_to_go_on(
     alive, url, notes = json.loads((tmp_path / "said").read_text())
     assert alive == 200
     assert "127.0.0.1" in url
+    assert "share servers cannot be reached" in notes[0]
     assert "python -m demo --host 0.0.0.0" in notes[0]
 
 

@@ -1,0 +1,1 @@
+"""The page in a classroom: addresses that phones reach, a link that lasts, the lecturer's panel."""

@@ -1,0 +1,55 @@
+"""Where phones reach the page, as addresses and as QR codes."""
+
+import io
+import socket
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import segno
+
+from demo import security
+
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def lan_url(host: str, local_url: str) -> str | None:
+    """The page's address on the local network; None where it has none or it is not known.
+
+    Args:
+        host: that the page listens at.
+        local_url: its address on this machine, for the port.
+    """
+    if host in security.LOOPBACK:
+        return None
+    found = _own_address() if host in EVERYWHERE else host
+    if found is None:
+        return None
+    named = f"[{found}]" if ":" in found else found
+    return f"http://{named}:{urlsplit(local_url).port}/"
+
+
+def _own_address() -> str | None:
+    """This machine's address on the network that leads outside."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 9))  # chooses a route; sends nothing
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+@lru_cache(32)
+def qr_picture(url: str) -> str:
+    """A QR code as a `data:` URL of an SVG, dark on white whatever the page's theme."""
+    picture: str = segno.make(url, error="m", micro=False).svg_data_uri(
+        scale=1, border=4, dark="#000", light="#fff", unit="", omitsize=True
+    )
+    return picture
+
+
+def qr_text(url: str) -> str:
+    """A QR code for a terminal."""
+    out = io.StringIO()
+    segno.make(url, error="l", micro=False).terminal(out, border=2, compact=True)
+    return out.getvalue()

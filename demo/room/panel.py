@@ -1,0 +1,119 @@
+"""The lecturer's panel: addresses as QR codes, the password, who is there, the class's answers.
+
+Routes of its own beside Gradio's: what a class's login may not see is in no part of Gradio's page.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from chexnet.labels import FINDINGS, NO_FINDING, spoken
+from demo import rendering
+from demo.classroom.readers import Readers
+from demo.classroom.results import FEWEST, ClassResults
+from demo.room.addresses import qr_picture
+from demo.room.link import PublicLink
+from demo.room.visitors import Visitors
+from demo.security import LECTURER, Logins
+
+PATH = "/lecturer"
+
+
+@dataclass
+class Panel:
+    """What the panel shows.
+
+    Attributes:
+        logins: None where the page has none.
+        visitors: open pages.
+        readers: of cases.
+        results: of the class.
+        link: the public one; None where nobody asked for one.
+        local_url: the page on this machine.
+        lan_url: the page on the local network.
+    """
+
+    logins: Logins | None
+    visitors: Visitors
+    readers: Readers
+    results: ClassResults
+    link: PublicLink | None = None
+    local_url: str = ""
+    lan_url: str | None = None
+
+    def routes(self) -> list[Route]:
+        """For the server."""
+        return [
+            Route(PATH, self._page),
+            Route(f"{PATH}/state", self._state),
+            Route(PATH + "/picture/{number:int}", self._picture),
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the panel shows, as plain values."""
+        return {
+            "addresses": list(self._addresses()),
+            "link": self._link(),
+            "login": dict(zip(("user", "password"), self.logins.students, strict=True))
+            if self.logins
+            else None,
+            "connected": len(self.visitors.open),
+            "reading": len(self.readers),
+            "fewest": FEWEST,
+            "titles": {name: spoken(name) for name in FINDINGS} | {NO_FINDING: "Nothing"},
+            "rows": [
+                {name: value for name, value in row.items() if name != "key"}
+                for row in self.results.rows()
+            ],
+            "file": bool(self.results.path),
+            "problem": self.results.problem,
+        }
+
+    def _addresses(self) -> Any:
+        if self.link and self.link.url:
+            yield {"name": "Everywhere", "url": self.link.url, "qr": qr_picture(self.link.url)}
+        if self.lan_url:
+            yield {"name": "Local network", "url": self.lan_url, "qr": qr_picture(self.lan_url)}
+        # No code: it would lead a phone to itself.
+        yield {"name": "This machine", "url": self.local_url, "qr": None}
+
+    def _link(self) -> dict[str, Any] | None:
+        link = self.link
+        if link is None:
+            return None
+        since = link.since.strftime("%H:%M:%S") if link.since else None
+        return {"since": since, "problem": link.problem, "opened": link.opened}
+
+    def _refusal(self, request: Request) -> Response | None:
+        """An answer for whoever is not the lecturer, else None."""
+        if self.logins is None:
+            return None
+        app = request.app  # Gradio's, which keeps who has logged in
+        names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+        users = [app.tokens.get(request.cookies.get(name)) for name in names]
+        user = users[0] or users[1]  # as Gradio looks it up
+        if user == LECTURER:
+            return None
+        return JSONResponse({"problem": "For the lecturer only."}, 403 if user else 401, _FRESH)
+
+    async def _page(self, request: Request) -> Response:
+        """The panel without a word of its content; its script asks for that."""
+        return HTMLResponse(rendering.lecturer(LECTURER), headers=_FRESH)
+
+    async def _state(self, request: Request) -> Response:
+        return self._refusal(request) or JSONResponse(self.state(), headers=_FRESH)
+
+    async def _picture(self, request: Request) -> Response:
+        """A case's picture; its place in the address is that of its row."""
+        if refusal := self._refusal(request):
+            return refusal
+        case = self.results.case(request.path_params["number"])
+        if case is None:
+            return JSONResponse({"problem": "There is no such case."}, 404, _FRESH)
+        return Response(case.picture, media_type="image/png", headers=_FRESH)
+
+
+_FRESH = {"cache-control": "no-store"}
