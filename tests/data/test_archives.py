@@ -381,15 +381,24 @@ def test_a_stopped_command_goes_on_where_it_was(served, tmp_path, number):
     table = table_of(known, tmp_path / "table.toml")
     data = tmp_path / "data"
     asked = command(data, "--archives", table, "--parts", "1")
-    process = subprocess.Popen(asked, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    part = data / ".images_001.tar.gz.part"
-    deadline = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size == 4000):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, number)  # while it waits for its next attempt
-    _, text = process.communicate(timeout=30)
+    # A shell's background job ignores Ctrl-C, and what it starts would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(asked, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            part = data / ".images_001.tar.gz.part"
+            deadline = time.monotonic() + 60
+            while not (part.exists() and part.stat().st_size == 4000):
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+                time.sleep(0.01)
+            os.kill(process.pid, number)  # while it waits for its next attempt
+            _, text = process.communicate(timeout=30)
+        finally:
+            process.kill()
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "goes on from here" in text
