@@ -57,6 +57,17 @@ def test_another_name_for_this_machine_is_refused(web):
     assert web.get("/config", headers={"host": "elsewhere.example"}).status_code == 421
 
 
+def test_the_panel_is_open_where_only_this_machine_reaches_the_page(web):
+    state = web.get("/lecturer/state")
+    assert state.status_code == 200
+    assert (state.json()["login"], state.json()["link"]) == (None, None)
+    for headers, status in (
+        ({"host": "elsewhere.example"}, 421),
+        ({"origin": "https://elsewhere.example"}, 403),
+    ):
+        assert web.get("/lecturer/state", headers=headers).status_code == status
+
+
 def test_every_answer_forbids_other_hosts(web):
     policy = web.get("/").headers["content-security-policy"]
     assert "default-src 'self'" in policy

@@ -12,6 +12,7 @@ from demo.room import link as module
 from demo.room.addresses import lan_url, qr_picture, qr_text
 from demo.room.link import PublicLink
 from demo.room.tunnel import open_tunnel, share_server
+from demo.server import serve
 from tests.demo.room.room import wait_until
 
 
@@ -174,6 +175,15 @@ def test_a_share_server_is_host_and_port(given, found):
 def test_what_is_no_share_server_is_refused(given):
     with pytest.raises(ConfigError, match="expected HOST:PORT"):
         share_server(given)
+
+
+@pytest.mark.parametrize("where", [{"share": True}, {"host": "0.0.0.0"}])
+def test_a_page_that_others_reach_is_not_served_without_logins(tmp_path, where):
+    with (
+        pytest.raises(ConfigError, match="needs a login"),
+        serve(tmp_path, tmp_path / "no-weights", **where),
+    ):
+        pass
 
 
 def test_addresses_are_those_that_a_phone_reaches(monkeypatch):
