@@ -42,7 +42,7 @@ def leaks(text: str, case: Case) -> list[str]:
     data = json.loads(text) if text.startswith("{") else None
     secret = {*FINDINGS, *(name.replace("_", " ") for name in FINDINGS), case.key, "phantom"}
     secret |= {"severity", "truth", "network", "probabilit", "boxes", "findings", "Finding"}
-    secret |= {f"{90_000_001 + 10_000 * int(seed) + int(patient)}", f'"{patient}"', f"{patient},"}
+    secret |= {f"{90_000_001 + 10_000 * int(seed) + int(patient)}", f'"{patient}"'}
     values = [*case.network.probabilities.values(), *case.network.logits.values()]
     values += [side for some in case.truth.boxes.values() for box in some for side in box]
     values += [value for value in case.truth.findings.values() if value]
@@ -50,7 +50,8 @@ def leaks(text: str, case: Case) -> list[str]:
     picture = data and find(data, "preview")
     bare = text.replace(picture["data"], "") if picture else text  # base64 may spell anything
     bare = re.sub(r'"(average_)?duration":[\d.e-]+', "", bare)  # Gradio's own, of the request
-    return sorted(one for one in secret if one in bare)
+    whole = [patient] if re.search(rf"(?<![\d.]){patient}(?![\d.])", bare) else []
+    return sorted([*whole, *(one for one in secret if one in bare)])
 
 
 def find(data: object, name: str) -> dict | None:
