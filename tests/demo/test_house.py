@@ -40,3 +40,8 @@ def test_pictures_from_visitors_are_opened_by_one_file_alone():
 def test_nothing_of_the_page_names_another_host():
     for path in [*FOLDER.glob("static/*"), FOLDER / "style.py"]:
         assert "//" not in path.read_text().replace("// ", ""), path
+
+
+def test_the_examples_folder_holds_pictures_alone():
+    """`python -m scripts.predict demo/examples` reads every file in it, whatever its name."""
+    assert {path.suffix for path in (FOLDER / "examples").iterdir()} == {".png"}
