@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from chexnet.config import DEVICE_HELP
 from chexnet.errors import ChexnetError
 
 
@@ -36,6 +37,7 @@ Out = Annotated[Path, typer.Option(help="Folder of this run.")]
 Packs = Annotated[Path, typer.Option(help="Folder of the packs that scripts.prepare makes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn at random.")]
 Workers = Annotated[int, typer.Option(help="Processes that read images; -1 chooses.")]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
 ]

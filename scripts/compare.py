@@ -12,6 +12,7 @@ import typer
 from scripts.cli import (
     AllowLeak,
     Data,
+    Device,
     Out,
     Packs,
     Part,
@@ -61,7 +62,7 @@ def compare(
         int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
     ] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 1000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     allow_leak: AllowLeak = False,
     partial: Annotated[
         bool, typer.Option("--partial", help="For CSVs: compare on some images of the part only.")

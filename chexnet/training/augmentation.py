@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from chexnet.devices import copies_overlap
 from chexnet.rng import keyed_generator
 
 # Ranges of the geometry: small enough that left stays left and a nodule stays in the picture.
@@ -24,6 +25,12 @@ OPERATIONS = ("gamma", "contrast", "brightness", "sharpness", "noise", "erase")
 PICKED = 2
 NOISE = 0.04
 ERASED = 0.25  # of a side, at most
+
+COMPARED = 12
+"""Pictures that `augmentation_fault` compares: each operation comes on some of them."""
+CLOSE, CLOSE_SHARE = 2e-3, 0.02
+"""Greatest difference of a pixel, and the share of a picture's pixels that may differ by more.
+Rounding the place of a pixel in a picture of 1,024 pixels moves its value by 5e-4 at most."""
 
 PARAMETERS = ("a", "b", "shift_x", "c", "d", "shift_y", *OPERATIONS, "erase_x", "erase_y")
 
@@ -54,12 +61,12 @@ def augment(images: torch.Tensor, parameters: np.ndarray) -> torch.Tensor:
         float32 (B, 1, H, W) in [0, 1].
     """
     values = torch.from_numpy(parameters)
-    if images.device.type != "cpu":  # from pinned memory: the step does not wait for the copy
-        values = values.pin_memory().to(images.device, non_blocking=True)
+    device = images.device
+    if device.type not in ("cpu", "mps"):  # from pinned memory: the step does not wait for the copy
+        values = values.pin_memory()
+    values = values.to(device, non_blocking=copies_overlap(device))
     column = {name: values[:, i].view(-1, 1, 1, 1) for i, name in enumerate(PARAMETERS)}
-    x = images.float() / 255
-    grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
-    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    x = _resampled(images.float() / 255, values)
     x = x.clamp(1e-4, 1).pow(torch.exp(0.5 * column["gamma"]))
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = mean + (x - mean) * (1 + 0.4 * column["contrast"]) + 0.15 * column["brightness"]
@@ -67,6 +74,47 @@ def augment(images: torch.Tensor, parameters: np.ndarray) -> torch.Tensor:
     x = x + column["sharpness"] * (x - blurred)
     x = x + NOISE * column["noise"] * _noise(x, column["noise"])
     return _erase(x, column).clamp(0, 1)
+
+
+def augmentation_fault(reference: torch.device, device: torch.device, size: int) -> str:
+    """Compare the augmentation of some pictures on two devices.
+
+    Args:
+        reference: the device that is right.
+        device: the device that is asked.
+        size: side of a picture in pixels.
+
+    Returns:
+        Empty where they agree, else what differs, for a reader.
+    """
+    numbers = np.arange(COMPARED)
+    parameters = draw_parameters(numbers, 0, 0)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (COMPARED, 1, size, size), generator=generator).byte()
+
+    def on(where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels, values = images.to(where), torch.from_numpy(parameters).to(where)
+        return _resampled(pixels.float() / 255, values).cpu(), augment(pixels, parameters).cpu()
+
+    turned, whole = on(reference)
+    try:
+        found = on(device)
+    except RuntimeError as error:  # an operation that the device lacks is a NotImplementedError
+        return " ".join(str(error).split())[:200]
+    most = float((found[0] - turned).abs().max())
+    if not most <= CLOSE:  # NaN as well
+        return f"grid_sample differs by up to {most:.3g} of 1"
+    # A pixel at the edge of an erased square may fall on either side of it.
+    wrong = float((~((found[1] - whole).abs() <= CLOSE)).float().mean(dim=(1, 2, 3)).max())
+    if wrong > CLOSE_SHARE:
+        return f"{wrong:.0%} of a picture's pixels differ"
+    return ""
+
+
+def _resampled(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """The pictures turned, shifted, scaled, sheared and mirrored, as `values` say."""
+    grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _draw(random: np.random.Generator) -> np.ndarray:

@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from chexnet import distributed
+from chexnet import devices, distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch
+from chexnet.errors import ConfigError
 from chexnet.model import DenseNet121
-from chexnet.training.augmentation import augment, draw_parameters
+from chexnet.training.augmentation import augment, augmentation_fault, draw_parameters
 from chexnet.training.optim import MovingAverage, learning_rate, make_optimizer
 from chexnet.transforms import Preprocessing, normalise
 
@@ -47,8 +48,13 @@ def resolved(config: TrainConfig, device: torch.device) -> TrainConfig:
     The checkpoint keeps it, so that a run of a GPU does not go on on a CPU in silence. bfloat16
     only where the card computes in it: the T4 and the V100 emulate it, and are slower than with
     float32.
+
+    Raises:
+        ConfigError: bfloat16 is asked for on an Apple GPU, where its faults would not be noticed.
     """
     bf16 = config.bf16
+    if bf16 == "on" and device.type == "mps":
+        raise ConfigError("--bf16 on: found --device mps, expected cpu or cuda.")
     if bf16 == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         bf16 = "on" if native else "off"
@@ -83,6 +89,7 @@ class TrainStep:
         model: the network, unwrapped.
         average: its moving average, None without one.
         optimizer: AdamW.
+        notes: sentences that a user should read.
     """
 
     def __init__(
@@ -95,7 +102,10 @@ class TrainStep:
         """Move the network to its device and wrap it for several processes."""
         self.config = config = resolved(config, device)
         self.preprocessing, self.device = preprocessing, device
-        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.notes: list[str] = []
+        self._augment_on = self._trusted(device)
+        model = devices.moved(model, device, preprocessing.size, gradients=True)
+        self.model = model.to(memory_format=devices.memory_format(device))
         if synchronises(config, device):
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
@@ -171,7 +181,7 @@ class TrainStep:
             # to the loss and to the statistics of BatchNorm.
             piece = slice(min(start, mine), min(start + parts.step, mine))
             inputs = self._inputs(images[piece], numbers[piece], epoch)
-            wanted = targets[piece].to(self.device, non_blocking=True)
+            wanted = self._moved(targets[piece])
             last = start == parts[-1]
             with contextlib.nullcontext() if last else self._no_sync():
                 with self._autocast():
@@ -192,11 +202,26 @@ class TrainStep:
         return loss
 
     def _inputs(self, images: torch.Tensor, numbers: np.ndarray, epoch: int) -> torch.Tensor:
-        pixels = images.to(self.device, non_blocking=True)
         if self.config.augment == "strong" and len(numbers):
-            pixels = augment(pixels, draw_parameters(numbers, self.config.seed, epoch))
-        inputs = normalise(pixels, self.preprocessing)
-        return inputs.contiguous(memory_format=torch.channels_last)
+            parameters = draw_parameters(numbers, self.config.seed, epoch)
+            images = augment(self._moved(images, self._augment_on), parameters)
+        inputs = normalise(self._moved(images), self.preprocessing)
+        return inputs.contiguous(memory_format=devices.memory_format(self.device))
+
+    def _moved(self, tensor: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+        device = device or self.device
+        return tensor.to(device, non_blocking=devices.copies_overlap(device))
+
+    def _trusted(self, device: torch.device) -> torch.device:
+        """Where to augment: on the device, or on the CPU where that is seen to do it wrongly."""
+        if device.type not in devices.CHECKED or self.config.augment == "none":
+            return device
+        cpu = torch.device("cpu")
+        fault = augmentation_fault(cpu, device, self.preprocessing.size)
+        if not fault:
+            return device
+        self.notes.append(f"Pictures are augmented on the CPU: on {device.type} {fault}.")
+        return cpu
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16 == "on")

@@ -9,6 +9,7 @@ import typer
 from scripts.cli import (
     AllowLeak,
     Data,
+    Device,
     Out,
     Packs,
     Part,
@@ -89,7 +90,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Images at once; else 32, on a GPU 256.")
     ] = None,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     allow_leak: AllowLeak = False,
     clean: Annotated[
         bool, typer.Option("--clean", help="Leave out images and patients the network has seen.")
