@@ -16,6 +16,7 @@ import typer
 
 from chexnet.config import DEVICE_HELP
 from chexnet.errors import ChexnetError
+from chexnet.parallel import break_as_interrupt
 
 
 def named_weights(given: Any) -> Any:
@@ -90,6 +91,9 @@ def run(app: typer.Typer) -> None:
     One of several processes ends at once: taking leave of the others would wait for them, and they
     wait for it. torchrun ends them then.
     """
+    break_as_interrupt()
+    if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows may lack letters of a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:

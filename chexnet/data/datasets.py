@@ -5,7 +5,8 @@ index); a batch is the three stacked.
 """
 
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from chexnet.data.pack import Pack
 from chexnet.errors import DataError, ImageError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import class_to_index
-from chexnet.parallel import end_with_parent
+from chexnet.parallel import end_with_parent, forks, thread_map
 from chexnet.rng import keyed_generator
 from chexnet.transforms import Preprocessing, item_pixels
 
@@ -189,18 +190,25 @@ class _Batches(Dataset[Batch | ImageError]):
 def batch_loader(
     data: AnyDataSet, batches: Sequence[np.ndarray], workers: int, *, pin: bool = False
 ) -> Iterator[Batch]:
-    """Iterate over `batches` (index arrays), read by `workers` processes, in this order.
+    """Iterate over `batches` (index arrays), read by `workers` processes or threads, in this order.
 
     Raises:
         DataError: a picture cannot be read.
     """
-    loader = DataLoader(
-        _Batches(data, batches),
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pin,
-        worker_init_fn=_start_reader,
-    )
+    items = _Batches(data, batches)
+    loader: Iterable[Batch | ImageError]
+    if workers and not forks():
+        # By threads: processes would import torch in each epoch. Decoding and resizing let other
+        # threads run.
+        loader = thread_map(partial(_read, items, pin), range(len(batches)), workers)
+    else:
+        loader = DataLoader(
+            items,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=pin,
+            worker_init_fn=_start_reader,
+        )
     for batch in loader:
         if isinstance(batch, ImageError):
             raise DataError(
@@ -208,6 +216,14 @@ def batch_loader(
                 "--skip-unreadable to leave such files out."
             )
         yield batch
+
+
+def _read(items: _Batches, pin: bool, index: int) -> Batch | ImageError:
+    batch = items[index]
+    if pin and not isinstance(batch, ImageError):
+        images, targets, indices = (part.pin_memory() for part in batch)
+        return images, targets, indices
+    return batch
 
 
 def _start_reader(worker: int) -> None:

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from chexnet.data.download import Progress, file_sha256, optional
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import check_room, replacing, write_text
+from chexnet.files import check_room, move_over, replacing, write_text
 
 if TYPE_CHECKING:
     from chexnet.networks.registry import PublishedNetwork
@@ -148,7 +148,7 @@ def fetch(
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             write_text(folder / NOTE, json.dumps(note, indent=2))
-            os.replace(came, place)
+            move_over(came, place)
             shutil.rmtree(incoming)
             return place
     except OSError as error:

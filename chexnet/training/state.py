@@ -19,7 +19,7 @@ from chexnet.data.datamodule import DataModule
 from chexnet.data.datasets import AnyDataSet, default_workers
 from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError
-from chexnet.files import sweep
+from chexnet.files import sweep, writing
 from chexnet.labels import class_to_index
 from chexnet.metadata import DataFacts, Metadata
 from chexnet.model import build
@@ -293,7 +293,8 @@ def _refuse_changed(path: Path, config: TrainConfig) -> None:
 def clear_run(out: Path) -> None:
     """Remove what an earlier run wrote into `out`, and nothing else."""
     for name in (LAST, previous_of(out / LAST).name, BEST, STEPS, EPOCHS):
-        (out / name).unlink(missing_ok=True)
+        with writing(out / name):
+            (out / name).unlink(missing_ok=True)
 
 
 @contextmanager
