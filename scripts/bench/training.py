@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from chexnet.config import TrainConfig
-from chexnet.data.datasets import Batch, PackedDataSet, batch_loader, default_workers
+from chexnet.data.datasets import Batch, PackedDataSet
+from chexnet.data.loader import batch_loader, default_workers
 from chexnet.errors import ChexnetError
 from chexnet.model import build
 from chexnet.training.step import TrainStep
@@ -94,7 +95,7 @@ def _train_step(
         data=setting.folder.root, init="none", size=setting.size, batch_size=batch, augment="strong"
     )
     train_step = TrainStep(build(data.classes, "none", 0).model, config, data.preprocessing, device)
-    train_step.begin_epoch()
+    train_step.begin_epoch(0, len(data))
     return train_step
 
 
@@ -115,7 +116,7 @@ def _steps(
     train_step: TrainStep, batches: Iterator[Batch], size: int, count: int, device: torch.device
 ) -> None:
     for batch in itertools.islice(batches, count):
-        train_step(batch, size, 0, 1.0)
+        train_step(batch, size, 1.0)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
