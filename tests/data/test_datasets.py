@@ -9,10 +9,10 @@ from PIL import Image
 from chexnet.data.datasets import (
     ChestXRayDataSet,
     PackedDataSet,
-    batch_loader,
     epoch_order,
     targets_of,
 )
+from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
 from chexnet.errors import DataError
