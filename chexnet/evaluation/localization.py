@@ -23,7 +23,8 @@ import pandas as pd
 import torch
 from scipy import ndimage
 
-from chexnet.data.datasets import AnyDataSet, batch_loader, open_data_set
+from chexnet.data.datasets import open_data_set
+from chexnet.data.loader import AnyDataSet, batch_loader
 from chexnet.data.nih import FRAME, read_boxes
 from chexnet.errors import DataError
 from chexnet.evaluation.heat_regions import SIDE, Point, component_box, peak

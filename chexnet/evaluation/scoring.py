@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from chexnet import devices, distributed
-from chexnet.data.datasets import AnyDataSet, batch_loader, default_workers
+from chexnet.data.loader import AnyDataSet, batch_loader, default_workers
 from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from chexnet.data.datasets import AnyDataSet, batch_loader
+from chexnet.data.loader import AnyDataSet, batch_loader
 from chexnet.devices import memory_format
 from chexnet.evaluation.metrics import Scores
 from chexnet.model import DenseNet121

@@ -6,6 +6,7 @@ Shapes: B batch, D classes, H W pixels.
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -50,11 +51,14 @@ def resolved(config: TrainConfig, device: torch.device) -> TrainConfig:
     float32.
 
     Raises:
-        ConfigError: bfloat16 is asked for on an Apple GPU, where its faults would not be noticed.
+        ConfigError: bfloat16 or compiled code is asked for on an Apple GPU, where `chexnet.devices`
+            would not notice its faults.
     """
     bf16 = config.bf16
     if bf16 == "on" and device.type == "mps":
         raise ConfigError("--bf16 on: found --device mps, expected cpu or cuda.")
+    if config.compile and device.type == "mps":
+        raise ConfigError("--compile: found --device mps, expected cpu or cuda.")
     if bf16 == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         bf16 = "on" if native else "off"
@@ -120,6 +124,10 @@ class TrainStep:
                 broadcast_buffers=False,
             )
         self._wrapped: nn.Module = self._parallel or self.model
+        self._forward: Callable[[torch.Tensor], torch.Tensor] = self._wrapped
+        if config.compile:  # for training alone: what is scored and kept stays as it is
+            self._forward = torch.compile(self._wrapped)
+        self._parameters: torch.Tensor | None = None
 
     @property
     def eval_model(self) -> DenseNet121:
@@ -147,28 +155,35 @@ class TrainStep:
         if self.average:
             distributed.broadcast_buffers(self.average.module)
 
-    def begin_epoch(self) -> None:
-        """Put the network into training mode."""
+    def begin_epoch(self, epoch: int, images: int) -> None:
+        """Put the network into training mode, and draw the augmentation of the whole epoch.
+
+        Args:
+            epoch: from 0; augmentation depends on it.
+            images: of the training set.
+        """
+        if self.config.augment == "strong":
+            drawn = draw_parameters(np.arange(images), self.config.seed, epoch)
+            self._parameters = torch.from_numpy(drawn).to(self._augment_on)
         self._wrapped.train()
         if self.config.freeze_bn:
             for module in self.model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def __call__(self, batch: Batch, count: int, epoch: int, epoch_progress: float) -> torch.Tensor:
+    def __call__(self, batch: Batch, count: int, epoch_progress: float) -> torch.Tensor:
         """Take one step on this rank's share of a batch.
 
         Args:
-            batch: the share, see `rank_shares`.
+            batch: the share, see `rank_shares`; on the host, in pinned memory where there is a GPU,
+                or on the device.
             count: images of the whole batch, over all ranks.
-            epoch: from 0; augmentation depends on it.
             epoch_progress: epochs done, with the fraction of this one, for the learning rate.
 
         Returns:
             This rank's part of the batch's mean loss.
         """
         images, targets, indices = batch
-        numbers = indices.numpy()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(epoch_progress, self.config)
         mine = len(range(distributed.rank(), count, distributed.world()))
@@ -180,12 +195,12 @@ class TrainStep:
             # A rank that has nothing left still has to answer: with no image, which adds nothing
             # to the loss and to the statistics of BatchNorm.
             piece = slice(min(start, mine), min(start + parts.step, mine))
-            inputs = self._inputs(images[piece], numbers[piece], epoch)
+            inputs = self._inputs(images[piece], indices[piece])
             wanted = self._moved(targets[piece])
             last = start == parts[-1]
             with contextlib.nullcontext() if last else self._no_sync():
                 with self._autocast():
-                    logits = self._wrapped(inputs)
+                    logits = self._forward(inputs)
                     # The sum over this rank divided by the size of the whole batch: added over
                     # ranks and parts it is the batch's mean, also when the shares are unequal.
                     part = F.binary_cross_entropy_with_logits(
@@ -201,10 +216,11 @@ class TrainStep:
             self.average.update()
         return loss
 
-    def _inputs(self, images: torch.Tensor, numbers: np.ndarray, epoch: int) -> torch.Tensor:
-        if self.config.augment == "strong" and len(numbers):
-            parameters = draw_parameters(numbers, self.config.seed, epoch)
-            images = augment(self._moved(images, self._augment_on), parameters)
+    def _inputs(self, images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        if self._parameters is not None and len(indices):
+            rows = self._moved(indices, self._augment_on)
+            pixels = self._moved(images, self._augment_on)
+            images = augment(pixels, self._parameters.index_select(0, rows))
         inputs = normalise(self._moved(images), self.preprocessing)
         return inputs.contiguous(memory_format=devices.memory_format(self.device))
 

@@ -96,6 +96,12 @@ class Console(Callbacks):
     def note(self, text: str) -> None:
         print(text, flush=True)
 
+    def uploading(self, done: int, total: int) -> None:
+        self._bar.start()
+        self._bar.update(
+            self._task, description="Copying", completed=done, total=total, note="images"
+        )
+
     def epoch_started(self, epoch: int, epochs: int, done: int, steps: int) -> None:
         self._bar.start()
         self._bar.reset(

@@ -9,6 +9,7 @@ from scripts.cli import (
     WEIGHTS_HELP,
     Data,
     Device,
+    Labels,
     Packs,
     Seed,
     Workers,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 File = Annotated[
     Path, typer.Argument(metavar="W", help=WEIGHTS_HELP, callback=named_weights, show_default=False)
 ]
-Labels = Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
 
 

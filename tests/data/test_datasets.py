@@ -6,14 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from chexnet.data import datasets
+from chexnet.data import loader
 from chexnet.data.datasets import (
     ChestXRayDataSet,
     PackedDataSet,
-    batch_loader,
     epoch_order,
     targets_of,
 )
+from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
 from chexnet.errors import DataError, ImageError
@@ -97,8 +97,8 @@ def test_where_workers_would_import_torch_again_threads_read(packed, monkeypatch
     files, _ = packed
     batches = [np.array([3, 1]), np.array([9, 0, 2]), np.array([4])]
     expected = list(batch_loader(files, batches, workers=0))
-    monkeypatch.setattr(datasets, "forks", lambda: False)
-    monkeypatch.setattr(datasets, "DataLoader", None)
+    monkeypatch.setattr(loader, "forks", lambda: False)
+    monkeypatch.setattr(loader, "DataLoader", None)
     for batch, other in zip(batch_loader(files, batches, workers=2), expected, strict=True):
         assert all(map(torch.equal, batch, other))
     with pytest.raises(DataError, match=r"damaged.*skip-unreadable"):

@@ -61,7 +61,8 @@ def as_earlier_release(out: Path, *, fused: bool = False) -> None:
     del saved["arithmetic"]
     saved["at"] |= {"epoch": 1, "step": 0, "loss_sum": 0.0}
     saved["config"] |= {"device": "auto", "bf16": "auto"}
-    del saved["config"]["deterministic"]
+    for later in ("deterministic", "compile"):
+        del saved["config"][later]
     saved["state"]["optimizer"]["param_groups"][0]["fused"] = fused
     save_sealed(out / "last.pth", saved)
 
