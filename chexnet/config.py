@@ -26,13 +26,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema_decay": 0.999,
     },
 }
+DEVICE_HELP = "auto (cuda, else cpu), cpu, cuda or mps (Apple GPU; not tried)."
 CHOICES = {
     "recipe": tuple(RECIPES),
     "labels": ("auto", "2017", "v2020"),
     "split": ("auto", "official", "patient", "image"),
     "schedule": ("constant", "cosine"),
     "augment": ("none", "strong"),
-    "device": ("auto", "cpu", "cuda"),
+    "device": ("auto", "cpu", "cuda", "mps"),
     "bf16": ("auto", "on", "off"),
     "resident": ("auto", "on", "off"),
 }
@@ -70,8 +71,8 @@ class TrainConfig:
     crop: Annotated[int, "Percent of each side that the centre crop keeps."] = 90
     size: Annotated[int, "Side of the square input in pixels."] = 256
     freeze_bn: Annotated[bool, "Keep BatchNorm's running statistics as they are."] = False
-    bf16: Annotated[str, "bfloat16 autocast: auto (on CUDA), on (any device) or off."] = "auto"
-    device: Annotated[str, "auto, cpu or cuda."] = "auto"
+    bf16: Annotated[str, "bfloat16 autocast: auto (on CUDA), on (CPU, CUDA) or off."] = "auto"
+    device: Annotated[str, DEVICE_HELP] = "auto"
     seed: Annotated[int, "Seed of split, order, augmentation and random weights."] = 0
     workers: Annotated[int, "Processes that read images; -1 chooses."] = -1
     resident: Annotated[

@@ -14,7 +14,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from chexnet.config import DEVICE_HELP
 from chexnet.errors import ChexnetError
+from chexnet.parallel import break_as_interrupt
 
 
 def named_weights(given: Any) -> Any:
@@ -42,7 +44,6 @@ Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for non
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Scheme = Annotated[
     str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
 ]
@@ -50,6 +51,7 @@ Partial = Annotated[
     bool, typer.Option("--partial", help="For CSVs: score only some images of the part.")
 ]
 Workers = Annotated[int, typer.Option(help="Processes that read images; -1 chooses.")]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
 ]
@@ -102,6 +104,9 @@ def run(app: typer.Typer) -> None:
     One of several processes ends at once: taking leave of the others would wait for them, and they
     wait for it. torchrun ends them then.
     """
+    break_as_interrupt()
+    if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows may lack letters of a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:

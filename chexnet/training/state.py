@@ -20,7 +20,7 @@ from chexnet.data.loader import AnyDataSet, default_workers
 from chexnet.data.resident import move_to_device
 from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError
-from chexnet.files import sweep
+from chexnet.files import sweep, writing
 from chexnet.labels import class_to_index
 from chexnet.metadata import DataFacts, Metadata
 from chexnet.model import build
@@ -303,7 +303,8 @@ def _refuse_changed(path: Path, config: TrainConfig) -> None:
 def clear_run(out: Path) -> None:
     """Remove what an earlier run wrote into `out`, and nothing else."""
     for name in (LAST, previous_of(out / LAST).name, BEST, STEPS, EPOCHS):
-        (out / name).unlink(missing_ok=True)
+        with writing(out / name):
+            (out / name).unlink(missing_ok=True)
 
 
 @contextmanager
