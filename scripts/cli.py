@@ -23,9 +23,11 @@ def named_weights(given: Any) -> Any:
     """What `--weights` was given, a path or several: a published network's name is fetched."""
     if isinstance(given, list | tuple):
         return [named_weights(one) for one in given]
+    if given is None:
+        return None
     from chexnet.networks.fetch import is_name, weights_path
 
-    if given is None or not is_name(str(given)):
+    if not is_name(str(given)):
         return given
     with transfer_bars() as show:
         return weights_path(str(given), on_progress=partial(show, str(given)))

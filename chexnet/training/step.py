@@ -116,13 +116,13 @@ class TrainStep:
         self.optimizer = make_optimizer(self.model, config)
         self._parallel: nn.parallel.DistributedDataParallel | None = None
         if distributed.world() > 1:
-            # No buffer is sent in a step: nothing in training reads the running statistics, and
-            # `sync_buffers` sends those of rank 0 before each scoring.
             self._parallel = nn.parallel.DistributedDataParallel(
-                self.model,
-                device_ids=[device.index] if device.type == "cuda" else None,
-                broadcast_buffers=False,
+                self.model, device_ids=[device.index] if device.type == "cuda" else None
             )
+            # No buffer is sent in a step: nothing in training reads the running statistics, and
+            # `sync_buffers` sends those of rank 0 before each scoring. Set here, because torch
+            # renamed the argument and warns of its old name.
+            self._parallel.broadcast_buffers = False
         self._wrapped: nn.Module = self._parallel or self.model
         self._forward: Callable[[torch.Tensor], torch.Tensor] = self._wrapped
         if config.compile:  # for training alone: what is scored and kept stays as it is

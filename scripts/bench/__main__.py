@@ -86,7 +86,7 @@ def report(found: Iterator[Row | Skipped], out: Path) -> None:
         else:
             rows.append(row)
             said = f"{row.ours_text}, {row.ratio_text} (target {row.target})"
-            print(f"{row.work}: {said}", flush=True)
+            print(f"{row.work_text}: {said}", flush=True)
         made = made or surroundings() | gpu_facts()
         content = {
             "rows": [row.as_dict() for row in rows],

@@ -101,6 +101,8 @@ class Console(Callbacks):
         self._bar.update(
             self._task, description="Copying", completed=done, total=total, note="images"
         )
+        if done == total:
+            self._bar.stop()  # what is printed next goes to standard output again
 
     def epoch_started(self, epoch: int, epochs: int, done: int, steps: int) -> None:
         self._bar.start()

@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from chexnet.errors import ConfigError
 from scripts.bench.__main__ import app
+from scripts.bench.floors import Floors
 from scripts.bench.gpu import checks, plain, speed, steps
 from scripts.bench.gpu.sections import SECTIONS, Section, measure
+from scripts.bench.gpu.speed import StepRow
 from scripts.bench.gpu.steps import EPOCHS, NIH_IMAGES, GpuSetting, steps_in
 from scripts.bench.rows import Skipped
 from tests.conftest import ROOT
@@ -65,6 +67,17 @@ def test_the_hour_is_extrapolated_from_steps_epoch_starts_and_validations(tiny, 
     assert "75 epochs x 86,524 images, 64 px, batch 2" in training.work
     assert "from 5 steps" in training.work
     assert all(one > 0 for one in validation.ours)
+
+
+def test_a_row_tells_speed_memory_waiting_and_how_near_the_floors_are(tiny, monkeypatch):
+    monkeypatch.setattr(speed, "floors_of", lambda *_: Floors(1e9, 1e9, 1e4, 2e3))
+    monkeypatch.setattr(speed, "peak_gb", lambda device: 20.04)
+    details = speed._details(tiny, torch.device("cpu"), 100, 0.1) | {"waiting_share": 0.034}
+    row = StepRow("work", "ms a step", [100.0], [96.6], "held", "shown", details)
+    assert row.work_text == (
+        "work: 1,000 images/s, peak 20.0 GB, 3 % waiting, 10 % of the arithmetic floor, "
+        "50 % of the memory floor"
+    )
 
 
 def test_the_hours_rows_count_at_least_200_steps():

@@ -81,7 +81,7 @@ class Ranks(nn.Module):
 
     def __init__(self, module: nn.Module, **options: object) -> None:
         super().__init__()
-        self.module, self.options = module, options
+        self.module, self.broadcast_buffers = module, True
         self.no_sync = contextlib.nullcontext
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -234,7 +234,7 @@ def test_the_backward_pass_runs_outside_autocast(step_on_gpu, monkeypatch):
 
 def test_ddp_sends_no_buffers_in_a_step(step_on_gpu, monkeypatch):
     be_rank(0, 2, monkeypatch)
-    assert step_on_gpu(batch_size=80)._parallel.options["broadcast_buffers"] is False
+    assert step_on_gpu(batch_size=80)._parallel.broadcast_buffers is False
 
 
 def test_adamw_is_fused_on_cuda_alone():

@@ -187,10 +187,12 @@ def _scores(setting: GpuSetting, data: Path, packs: Path, weights: Path) -> Scor
 
 def _difference(first: Scores, second: Scores, what: str) -> Row:
     found = compare(first, second)[MEAN]
+    low, high = found.interval.low, found.interval.high
+    interval = f"{low:+.4f} to {high:+.4f}" if found.interval.known else "too few for an interval"
     return LimitRow(
         work=f"mean AUROC of {found.n_classes} findings, {len(first.images):,} phantoms of the "
         f"test list, {what}: {found.first:.4f} and {found.second:.4f}, difference "
-        f"{found.value:+.4f} ({found.interval.low:+.4f} to {found.interval.high:+.4f})",
+        f"{found.value:+.4f} ({interval})",
         unit="AUROC",
         ours=[abs(found.value)],
         other=[],

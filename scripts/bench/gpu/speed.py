@@ -50,6 +50,10 @@ class StepRow(Row):
 
     details: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def work_text(self) -> str:
+        return f"{self.work}: {_told(self.details)}"
+
 
 @dataclass(frozen=True)
 class HourRow(LimitRow):
@@ -60,6 +64,10 @@ class HourRow(LimitRow):
     @property
     def ratio_text(self) -> str:
         return f"{100 * self.ratio:.0f} % of the hour"
+
+    @property
+    def work_text(self) -> str:
+        return f"{self.work}; {_told(self.details)}" if self.details else self.work
 
 
 @dataclass(frozen=True)
@@ -207,7 +215,7 @@ def _beside(
     average = "averaged weights" if step.average else "no average"
     return StepRow(
         work=f"training step, {name_of(device)}, batch {batch}, {setting.size} px, {sides.kind}, "
-        f"{average}: {_told(details)}",
+        f"{average}",
         unit="ms a step",
         ours=mine,
         other=theirs,
