@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from chexnet.data.datasets import AnyDataSet, open_data_set
-from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Fold, Split, fingerprint, make_split
 from chexnet.errors import DataError
@@ -30,7 +31,7 @@ class DataModule:
         notes: sentences that a user should read.
     """
 
-    folder: NIHFolder
+    folder: DataFolder
     split: Split
     preprocessing: Preprocessing
     pack: Pack | None
@@ -101,7 +102,7 @@ class DataModule:
 
 
 def open_datamodule(
-    data: Path | NIHFolder,
+    data: Path | DataFolder,
     preprocessing: Preprocessing,
     *,
     labels: str = "auto",
@@ -126,7 +127,7 @@ def open_datamodule(
     Raises:
         DataError: see `read_folder` and `make_split`; or the pack does not fit the files.
     """
-    folder = data if isinstance(data, NIHFolder) else read_folder(data, labels)
+    folder = data if isinstance(data, DataFolder) else read_folder(data, labels)
     divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
     notes = [f"Fold {fold[0]} of {fold[1]} validates."] if fold else []
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
@@ -134,7 +135,7 @@ def open_datamodule(
 
 
 def _find_pack(
-    folder: NIHFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
+    folder: DataFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
 ) -> Pack | None:
     pack_dir = pack_folder(packs, folder.root, preprocessing)
     if not (pack_dir / "pack.json").exists():

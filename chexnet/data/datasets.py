@@ -15,7 +15,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from chexnet import distributed
-from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack
 from chexnet.errors import DataError, ImageError
 from chexnet.imaging.radiograph import read_radiograph
@@ -49,7 +50,7 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
 
     def __init__(
         self,
-        root: Path | str | NIHFolder,
+        root: Path | str | DataFolder,
         transform: Callable[[Image.Image], Any] | None = None,
         *,
         rows: Sequence[int] | np.ndarray | None = None,
@@ -69,7 +70,7 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         Raises:
             DataError: no table, or none of the images is here.
         """
-        folder = root if isinstance(root, NIHFolder) else read_folder(Path(root))
+        folder = root if isinstance(root, DataFolder) else read_folder(Path(root))
         table = folder.table if rows is None else folder.table.iloc[list(rows)]
         table = table[table["image"].isin(folder.paths)]
         self.images: list[str] = table["image"].tolist()
@@ -149,7 +150,7 @@ AnyDataSet = ChestXRayDataSet | PackedDataSet
 
 
 def open_data_set(
-    folder: NIHFolder,
+    folder: DataFolder,
     rows: Sequence[int] | np.ndarray,
     classes: Mapping[str, int],
     preprocessing: Preprocessing,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from chexnet.data.nih import LISTS, NIHFolder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import LISTS
 from chexnet.errors import DataError, LeakError
 from chexnet.rng import keyed_generator
 
@@ -44,7 +45,7 @@ class Split:
 
 
 def make_split(
-    folder: NIHFolder,
+    folder: DataFolder,
     scheme: str = "auto",
     seed: int = 0,
     *,
@@ -144,7 +145,7 @@ def refuse_trained(
     """Refuse to score a network on what it was trained on.
 
     Args:
-        table: see `NIHFolder.table`.
+        table: see `DataFolder.table`.
         rows: the rows to be scored.
         trained_images: `name_hashes` of the training images, from the weights file.
         trained_patients: the same of the training patients.
@@ -177,7 +178,7 @@ def _hashes(names: Iterable[str]) -> np.ndarray:
     return np.frombuffer(digests, dtype="<i8")
 
 
-def _official(folder: NIHFolder, seed: int) -> np.ndarray:
+def _official(folder: DataFolder, seed: int) -> np.ndarray:
     if folder.lists is None:
         raise DataError(
             f"--split official needs {' and '.join(LISTS.values())} in {folder.root}. "

@@ -78,7 +78,7 @@ def assess(
 
     Args:
         scores: of N images, as the network gave them.
-        table: see `NIHFolder.table`; sex, age and view come from it.
+        table: see `DataFolder.table`; sex, age and view come from it.
         chosen: what validation chose; nothing here changes it.
         prevalence: label to share for PPV and NPV.
         replicates: bootstrap draws of every interval.

@@ -30,7 +30,7 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
     Args:
         path: CSV with `Image Index` and `prob_<label>` columns; other columns are ignored, and
             labels without a column are left out of the scores.
-        table: see `NIHFolder.table`; the labels and patients come from it.
+        table: see `DataFolder.table`; the labels and patients come from it.
 
     Raises:
         DataError: names the first row or column that is wrong.
@@ -110,7 +110,7 @@ def relabelled(scores: Scores, tables: Mapping[str, pd.DataFrame]) -> Relabelled
 
     Args:
         scores: the answers.
-        tables: name to table, see `NIHFolder.table`.
+        tables: name to table, see `DataFolder.table`.
     """
     by_name = {name: table.set_index("image")["labels"] for name, table in tables.items()}
     kept = [

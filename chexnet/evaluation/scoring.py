@@ -12,7 +12,8 @@ from torch import nn
 
 from chexnet import distributed
 from chexnet.data.datasets import AnyDataSet, batch_loader, default_workers
-from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import read_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
 from chexnet.evaluation.facts import ScoringFacts
@@ -104,7 +105,7 @@ class Scored:
         scores: as the network gave them, before calibration.
         facts: what they are of.
         notes: sentences that a user should read.
-        table: see `NIHFolder.table`.
+        table: see `DataFolder.table`.
         chosen: calibration and thresholds that validation chose, None where there are none.
     """
 
@@ -343,7 +344,7 @@ def score_predictions(
     return Scored(scores, facts, notes, folder.table)
 
 
-def _place(folder: NIHFolder, rows: np.ndarray, scores: Scores) -> tuple[int, int]:
+def _place(folder: DataFolder, rows: np.ndarray, scores: Scores) -> tuple[int, int]:
     part = set(folder.table["image"].to_numpy()[rows])
     inside = sum(name in part for name in scores.images)
     return inside, len(scores.images) - inside
