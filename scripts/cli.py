@@ -36,6 +36,18 @@ Out = Annotated[Path, typer.Option(help="Folder of this run.")]
 Packs = Annotated[Path, typer.Option(help="Folder of the packs that scripts.prepare makes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn at random.")]
 Workers = Annotated[int, typer.Option(help="Processes that read images; -1 chooses.")]
+Table = Annotated[
+    Path | None, typer.Option(help="Label table of the images; else NIH's own in --data.")
+]
+Format = Annotated[
+    str, typer.Option(help="Of --table: nih, csv, chexpert, vinbigdata ... (docs/evaluation.md).")
+]
+Mapping = Annotated[
+    Path | None, typer.Option(help="With --format csv: TOML that says which column is which label.")
+]
+Uncertain = Annotated[
+    str, typer.Option(help="What an uncertain label counts as: ignore, positive or negative.")
+]
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
 ]
@@ -47,6 +59,15 @@ class Part(StrEnum):
     val = "val"
     test = "test"
     all = "all"
+
+
+def table_flags(table: Path | None, format: str, mapping: Path | None, uncertain: str) -> str:
+    """The options that name a label table, as a user types them; empty for NIH's own."""
+    if table is None:
+        return ""
+    text = f" --table {table}" + f" --format {format}" * (format != "nih")
+    text += f" --mapping {mapping}" if mapping else ""
+    return text + f" --uncertain {uncertain}" * (uncertain != "ignore")
 
 
 def new_app() -> typer.Typer:

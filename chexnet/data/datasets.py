@@ -28,9 +28,21 @@ from chexnet.transforms import Preprocessing, item_pixels
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def targets_of(labels: Sequence[Sequence[str]], classes: Mapping[str, int]) -> np.ndarray:
-    """Multi-hot vectors, float32 (images, D); labels that `classes` lacks are left out."""
+def targets_of(
+    labels: Sequence[Sequence[str]],
+    classes: Mapping[str, int],
+    unknown: Sequence[Sequence[str]] = (),
+) -> np.ndarray:
+    """Multi-hot vectors, float32 (images, D); labels that `classes` lacks are left out.
+
+    Args:
+        labels: of each image.
+        classes: label to index.
+        unknown: labels that the table does not say of each image, NaN in the vectors; none.
+    """
     targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, names in enumerate(unknown):
+        targets[row, [classes[name] for name in names if name in classes]] = np.nan
     for row, names in enumerate(labels):
         for name in names:
             if name in classes:
@@ -45,7 +57,7 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         images: file names, in order.
         patients: the patient of each image.
         classes: label to index, canonical order.
-        targets: float32 (images, D), 0 or 1.
+        targets: float32 (images, D), 0 or 1, NaN where the table does not say.
     """
 
     def __init__(
@@ -76,7 +88,7 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         self.images: list[str] = table["image"].tolist()
         self.patients: list[str] = table["patient"].tolist()
         self.classes = dict(classes or class_to_index(folder.table["labels"]))
-        self.targets = targets_of(table["labels"].tolist(), self.classes)
+        self.targets = targets_of(table["labels"].tolist(), self.classes, table["unknown"].tolist())
         self.transform = transform
         self.preprocessing = preprocessing or Preprocessing()
         self._paths = [folder.paths[name] for name in self.images]

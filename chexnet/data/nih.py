@@ -27,13 +27,16 @@ VERSIONS = {
 }
 
 
-def read_folder(root: Path, labels: str = "auto", *, need_images: bool = True) -> DataFolder:
+def read_folder(
+    root: Path, labels: str = "auto", *, need_images: bool = True, table: Path | None = None
+) -> DataFolder:
     """Read the table, the lists and the names of the images under `root`.
 
     Args:
         root: folder that holds `images_001` ... and the table.
         labels: `2017`, `v2020`, or `auto`: `Data_Entry_2017.csv` if it is there, else v2020.
         need_images: refuse a folder without any image of the table.
+        table: another table of NIH's columns, instead of the folder's own.
 
     Raises:
         DataError: names what is missing and what to pass instead.
@@ -43,17 +46,17 @@ def read_folder(root: Path, labels: str = "auto", *, need_images: bool = True) -
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"Found no folder {root}. Pass --data the folder that holds images_001.")
-    source = _choose_table(root, labels)
-    table = read_table(source)
+    source = table or _choose_table(root, labels)
+    rows = read_table(source)
     found = find_images(root)
-    names = set(table["image"])
+    names = set(rows["image"])
     paths = {name: path for name, path in found.items() if name in names}
     if need_images and not paths:
         raise DataError(
             f"No image of {source.name} was found under {root} (looked for images_*/images/*.png). "
             "Pass --data the folder that holds images_001."
         )
-    return DataFolder(root, table, label_version(table), source.name, read_lists(root), paths)
+    return DataFolder(root, rows, label_version(rows), source.name, read_lists(root), paths)
 
 
 def read_table(source: Path) -> pd.DataFrame:
@@ -86,6 +89,7 @@ def read_table(source: Path) -> pd.DataFrame:
             # `00000001` in the table of 2017 and `1` in v2020: one patient, for the leak guard too.
             "patient": column("Patient ID").str.replace(r"^0+(?=[0-9]+$)", "", regex=True),
             "labels": cells.map(meaning),
+            "unknown": [()] * len(raw),  # what NIH's table does not name it counts as absent
             "age": age.where(age <= 120),  # NIH's table has ages above 400
             "sex": column("Patient Gender"),
             "view": column("View Position"),

@@ -102,11 +102,15 @@ def shared_patients(table: pd.DataFrame, rows: dict[str, np.ndarray]) -> int:
 
 
 def fingerprint(table: pd.DataFrame, rows: Iterable[int]) -> str:
-    """SHA-256 (16 hex digits) over the sorted image names and labels of `rows`."""
+    """SHA-256 (16 hex digits) over the sorted image names and labels of `rows`.
+
+    Labels that the table does not say stand after the others; NIH's table has none.
+    """
     chosen = table.iloc[list(rows)]
+    columns = (chosen[name] for name in ("image", "labels", "unknown"))
     lines = sorted(
-        f"{image}\t{'|'.join(labels)}\n"
-        for image, labels in zip(chosen["image"], chosen["labels"], strict=True)
+        "\t".join([image, "|".join(labels), *(["|".join(unknown)] if unknown else [])]) + "\n"
+        for image, labels, unknown in zip(*columns, strict=True)
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 

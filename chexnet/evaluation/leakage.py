@@ -61,7 +61,7 @@ def leakage(
     outside = np.setdiff1d(np.concatenate(list(split.rows.values())), held)
     patients, unit = np.unique(folder.table["patient"], return_inverse=True)
     classes = {name: index for index, name in enumerate(FINDINGS)}
-    targets = targets_of(folder.table["labels"].tolist(), classes)
+    targets = targets_of(folder.table["labels"].tolist(), classes)  # of NIH's, which says all
     count = np.bincount(unit[outside], minlength=len(patients))
     remembered = count[unit[held]]
     scores = Scores(
