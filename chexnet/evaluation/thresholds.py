@@ -17,7 +17,7 @@ from chexnet.evaluation.bootstrap import (
     clopper_pearson_extreme,
 )
 from chexnet.evaluation.calibration import Calibration, calibrate, enough, fit_calibrations
-from chexnet.evaluation.metrics import Scores, labelled_only, roc
+from chexnet.evaluation.metrics import UNKNOWN, Scores, labelled_only, roc
 from chexnet.metadata import Metadata
 
 SENSITIVITY = SPECIFICITY = 0.9
@@ -118,6 +118,9 @@ def operating_points(
         over, under = counts[0] | counts[1], counts[2] | counts[3]
         share = (prevalence or {}).get(name)
         of_share = formulas(share)
+        if (truth == UNKNOWN).any() and not (ill.any() and well.any()):
+            # Whether an image is labelled hangs on its label: only one kind of them was counted.
+            of_share |= {name: _nothing for name in ("ppv", "npv", "f1")}
         values = {
             m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in of_share.items()
         }
@@ -140,6 +143,10 @@ def operating_points(
             }
         found[name] = OperatingPoint(chosen[rule], values, intervals)
     return found
+
+
+def _nothing(counts: np.ndarray) -> np.ndarray:
+    return np.full(counts.shape[1:], np.nan)
 
 
 def _interval_or_none(interval: Interval, value: float, patients: int, plain: bool) -> Interval:

@@ -4,10 +4,14 @@ from PIL import Image
 
 from chexnet.data.formats import TableSource, open_folder
 from chexnet.data.mappings import built_in
+from chexnet.data.pack import Pack, prepare
 from chexnet.errors import ConfigError, DataError
+from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import LABELS
+from chexnet.transforms import Preprocessing, item_pixels
 from tests.data import other_tables
 from tests.data.other_tables import names
+from tests.imaging.test_dicom import dicom, ramp
 
 
 def write_picture(path, seed=0) -> None:
@@ -147,6 +151,21 @@ def test_a_name_without_an_ending_is_found_wherever_it_lies(opened):
     }
     with pytest.raises(DataError, match="two files of a1"):
         opened(other_tables.VINBIGDATA, "vinbigdata", ["other/a1.jpg"])
+
+
+def test_dicom_and_jpeg_files_are_packed_under_their_names_in_the_table(opened, tmp_path):
+    first = opened(other_tables.VINBIGDATA, "vinbigdata", ["train/b2.jpg", "train/c3.png"])
+    (tmp_path / "images" / "train" / "a1.dicom").write_bytes(dicom(ramp(3000), 12))
+    folder = open_folder(
+        tmp_path / "images", source=TableSource(tmp_path / "table.csv", "vinbigdata")
+    )
+    assert len(folder.paths) == len(first.paths) + 1 == 3
+    preprocessing = Preprocessing(size=64)
+    prepare(folder.paths, tmp_path / "pack", preprocessing, workers=1)
+    pack = Pack(tmp_path / "pack", preprocessing)
+    assert sorted(pack.names) == ["a1", "b2", "c3"]
+    expected = item_pixels(read_radiograph(folder.paths["a1"]).as_uint8(), preprocessing)
+    assert np.array_equal(pack.pixels[pack.names["a1"]], expected)
 
 
 CHEXPERT_ROWS = other_tables.CHEXPERT.splitlines()
