@@ -17,7 +17,8 @@ from chexnet.data.mappings import (
     states_of_ours,
 )
 from chexnet.data.nih import read_folder, read_lists
-from chexnet.data.table_readers import CSV_OPTIONS, READERS, TableRows, refuse_rows
+from chexnet.data.table_readers import CSV_OPTIONS, READERS
+from chexnet.data.table_rows import TableRows, refuse_rows
 from chexnet.errors import ConfigError, DataError
 
 FORMATS = (NIH, *READERS)
@@ -135,7 +136,7 @@ def open_folder(
         paths=paths,
         dataset=meaning.key,
         mapping=LabelMapping(meaning.title, meaning.labelled_by, meaning.rows, tuple(notes)),
-        images_of=str(meaning.options.get("images_of", "")),
+        images_of=meaning.images_of,
     )
 
 
@@ -165,7 +166,7 @@ def find_files(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
         if path:
             found[image] = path
         elif "/" not in image:
-            bare[PurePosixPath(file).name] = image
+            bare |= {PurePosixPath(file).name: image, image: image}
     if bare:
         for path in _walk(root):
             name = path.name if path.name in bare else path.stem

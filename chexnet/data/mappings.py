@@ -38,6 +38,7 @@ class Meaning:
         either: their name to the labels of which it means one.
         unused: their name to the reason.
         reasons: their name to the reason why it is ours.
+        images_of: the data set whose images these are under names that nobody can match.
         options: whatever else a user's own file says, see `read_meaning`.
     """
 
@@ -50,6 +51,7 @@ class Meaning:
     either: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    images_of: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -77,7 +79,10 @@ def built_in() -> dict[str, Meaning]:
     """The mappings of `formats.toml`, by format."""
     source = Path(__file__).with_name("formats.toml")
     blocks = tomllib.loads(source.read_text(encoding="utf-8"))
-    return {key: _meaning(source, key, block) for key, block in blocks.items()}
+    return {
+        format: _meaning(source, block.pop("dataset", format), block)
+        for format, block in blocks.items()
+    }
 
 
 def read_meaning(source: Path, expected: Mapping[str, type | tuple[type, ...]]) -> Meaning:
@@ -98,7 +103,7 @@ def read_meaning(source: Path, expected: Mapping[str, type | tuple[type, ...]]) 
     if not isinstance(name, str) or not name.strip() or "/" in name:
         _refuse(source, f"has the name {name!r}", 'a name of the data set, as in name = "ours"')
     title, by = block.pop("title", name), block.pop("labelled_by", "Labels: see its makers.")
-    known = {*expected, *_TABLES, "several_terms", "blank"}
+    known = {*expected, *_TABLES, "several_terms", "blank", "images_of"}
     for key, value in block.items():
         if key not in known:
             _refuse(source, f"has a key {key}", ", ".join(sorted({*known, "name", "title"})))
@@ -120,6 +125,8 @@ def _meaning(source: Path, key: str, block: Mapping[str, Any]) -> Meaning:
             for name, ours in found.get(table, {}).items()
         }
     meaning = Meaning(key=key, **found)
+    if meaning.images_of not in ("", "nih"):
+        _refuse(source, f"has images_of = {meaning.images_of!r}", "nih, or nothing")
     if meaning.blank not in BLANK_AS:
         _refuse(source, f"has blank = {meaning.blank!r}", " or ".join(BLANK_AS))
     if not meaning.labels:

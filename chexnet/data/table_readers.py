@@ -6,26 +6,29 @@ labels, what the table says of it. `formats.open_folder` makes a `DataFolder` of
 Shapes: N images.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from chexnet.data.mappings import (
-    BLANK_AS,
-    NEGATIVE,
-    POSITIVE,
-    UNCERTAIN,
-    Meaning,
+from chexnet.data.mappings import BLANK_AS, NEGATIVE, POSITIVE, UNCERTAIN, UNKNOWN, Meaning
+from chexnet.data.rsna import read_rsna_rows
+from chexnet.data.table_rows import (
+    SIGNS,
+    TableRows,
+    about_images,
+    column_of,
+    frontal_only,
+    read_text,
+    refuse_rows,
+    signed_states,
+    states_of_terms,
 )
 from chexnet.errors import DataError
 
-SIGNS = {"1": POSITIVE, "1.0": POSITIVE, "0": NEGATIVE, "0.0": NEGATIVE}
-SIGNS |= {"-1": UNCERTAIN, "-1.0": UNCERTAIN}
-"""How CheXpert's labeller, and most tables after it, write a label."""
-SEXES = {"MALE": "M", "FEMALE": "F", "M": "M", "F": "F"}
+Reader = Callable[[Path, Meaning], TableRows]
 CSV_OPTIONS: dict[str, type | tuple[type, ...]] = {
     "image": str,
     "patient": str,
@@ -38,82 +41,8 @@ CSV_OPTIONS: dict[str, type | tuple[type, ...]] = {
     "positive": list,
     "negative": list,
     "uncertain": list,
-    "images_of": str,
 }
 """What a user's mapping file may say of a table of its own, beside what the labels mean."""
-
-
-@dataclass
-class TableRows:
-    """One row an image.
-
-    Attributes:
-        about: index: the line of the table; `image`, `patient` (empty where the table names none),
-            `age`, `sex`, `view`, and `file`, where the image is sought: a path or a name.
-        states: name of the data set's own label to what the table says, int8 (N,).
-        notes: what was left out, joined or taken for something.
-        by_patient: False where the table names no patients.
-    """
-
-    about: pd.DataFrame
-    states: dict[str, np.ndarray]
-    notes: list[str] = field(default_factory=list)
-    by_patient: bool = True
-
-
-Reader = Callable[[Path, Meaning], TableRows]
-
-
-def read_text(source: Path, needed: Sequence[str], title: str) -> pd.DataFrame:
-    """Read a CSV with every cell as text without blanks around it.
-
-    Args:
-        source: the file; may be compressed (`.gz`).
-        needed: columns that it must have.
-        title: of what is expected.
-
-    Raises:
-        DataError: no CSV, a column is missing, or no rows.
-    """
-    try:
-        raw = pd.read_csv(source, dtype=str, encoding="utf-8-sig", keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source} could not be read as a CSV table: {error}") from error
-    raw.columns = raw.columns.str.strip()  # SIIM's has a blank before a name
-    missing = [name for name in needed if name not in raw.columns]
-    if missing:
-        raise DataError(
-            f"{source} has no column {', '.join(missing)}; found {', '.join(raw.columns[:6])}. "
-            f"Expected {title}'s table, or another --format."
-        )
-    if raw.empty:
-        raise DataError(f"{source} has no rows. Expected {title}'s table with one image or more.")
-    stripped: pd.DataFrame = raw.apply(lambda column: column.str.strip())
-    return stripped
-
-
-def refuse_rows(
-    source: Path, names: pd.Series, rows: pd.Series | np.ndarray, problem: str, expected: str
-) -> None:
-    """Refuse a table whose rows have a problem, naming the first of them.
-
-    Args:
-        source: the table.
-        names: what to call each row.
-        rows: True for those with the problem.
-        problem: of them.
-        expected: instead.
-
-    Raises:
-        DataError: any row has it.
-    """
-    wrong = np.asarray(rows)
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise DataError(
-            f"{source}, line {names.index[first] + 2} ({names.iloc[first] or 'no name'}): "
-            f"{problem}. Expected {expected}."
-        )
 
 
 def read_chexpert(source: Path, meaning: Meaning) -> TableRows:
@@ -123,13 +52,13 @@ def read_chexpert(source: Path, meaning: Meaning) -> TableRows:
     view = raw["Frontal/Lateral"]
     unknown = ~view.isin(["Frontal", "Lateral"])
     refuse_rows(source, raw["Path"], unknown, "no view", "Frontal or Lateral")
-    raw = _frontal_only(raw, view == "Frontal", notes)
+    raw = frontal_only(raw, view == "Frontal", notes)
     patient = raw["Path"].str.extract(r"(patient\d+)", expand=False).fillna("")
     refuse_rows(source, raw["Path"], patient == "", "no patient in the path", "patient00001/...")
-    about = _about(
-        raw, image="Path", patient=patient, age="Age", sex="Sex", view=_column(raw, "AP/PA")
+    about = about_images(
+        raw, image="Path", patient=patient, age="Age", sex="Sex", view=column_of(raw, "AP/PA")
     )
-    return TableRows(about, _signs(source, raw, meaning, "Path", SIGNS, notes), notes)
+    return TableRows(about, signed_states(source, raw, meaning, "Path", SIGNS, notes), notes)
 
 
 def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
@@ -167,7 +96,7 @@ def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
         f"readers gave it ({', '.join(map(str, sorted(set(readers))))} readers an image); "
         f"{tied:,} labels with as many readers for as against count as uncertain."
     ]
-    about = _about(images, image="image_id", patient=pd.Series("", images.index))
+    about = about_images(images, image="image_id", patient=pd.Series("", images.index))
     return TableRows(about, states, notes, by_patient=False)
 
 
@@ -187,91 +116,145 @@ def read_csv_table(source: Path, meaning: Meaning) -> TableRows:
         if "view" not in options:
             raise DataError("--mapping: found frontal without view, expected both or neither.")
         values = [str(value) for value in options["frontal"]]
-        raw = _frontal_only(raw, raw[options["view"]].isin(values), notes)
+        raw = frontal_only(raw, raw[options["view"]].isin(values), notes)
     image = options["image"]
     states = (
         _listed(raw, meaning, listed, notes)
         if listed
-        else _signs(source, raw, meaning, image, _own_signs(meaning), notes)
+        else signed_states(source, raw, meaning, image, _own_signs(meaning), notes)
     )
-    patient = _column(raw, options.get("patient", ""))
-    about = _about(
+    patient = column_of(raw, options.get("patient", ""))
+    about = about_images(
         raw,
         image=image,
         patient=patient,
         age=options.get("age", ""),
         sex=options.get("sex", ""),
-        view=_column(raw, options.get("view", "")),
+        view=column_of(raw, options.get("view", "")),
     )
     return TableRows(about, states, notes, by_patient="patient" in options)
+
+
+def read_mimic(source: Path, meaning: Meaning) -> TableRows:
+    """MIMIC-CXR-JPG: labels a study, and the metadata table beside them, which names the images."""
+    labels = read_text(source, ("subject_id", "study_id", *meaning.sources), meaning.title)
+    refuse_rows(
+        source,
+        labels["study_id"],
+        labels["study_id"].duplicated(),
+        "a study that stands twice",
+        "one row a study",
+    )
+    beside = [path for path in sorted(source.parent.glob("*metadata*.csv*")) if path.is_file()]
+    if len(beside) != 1:
+        raise DataError(
+            f"Found {len(beside)} tables named *metadata*.csv beside {source}. Expected one: "
+            "mimic-cxr-2.0.0-metadata.csv names the images of each study."
+        )
+    needed = ("dicom_id", "subject_id", "study_id", "ViewPosition")
+    raw, notes = read_text(beside[0], needed, meaning.title), list[str]()
+    labelled = raw["study_id"].isin(labels["study_id"])
+    if not labelled.any():
+        raise DataError(f"{source} and {beside[0].name} have no study in common.")
+    if not labelled.all():
+        notes.append(f"{int((~labelled).sum()):,} images of studies without labels were left out.")
+    raw = raw[labelled]
+    raw = frontal_only(raw, raw["ViewPosition"].isin(["AP", "PA"]), notes)
+    notes.append("Labels are given a study: every frontal image of a study has them all.")
+    about = about_images(raw, image="dicom_id", patient=raw["subject_id"], view=raw["ViewPosition"])
+    folders = "p" + raw["subject_id"].str[:2] + "/p" + raw["subject_id"] + "/s" + raw["study_id"]
+    about["file"] = "files/" + folders + "/" + raw["dicom_id"] + ".jpg"
+    by_study = labels.set_index("study_id").loc[raw["study_id"]].set_index(raw.index)
+    states = signed_states(source, by_study, meaning, "subject_id", SIGNS, notes)
+    return TableRows(about, states, notes)
+
+
+def read_padchest(source: Path, meaning: Meaning) -> TableRows:
+    """PadChest: whole terms in a Python list as text, most of them given by a network."""
+    needed = ("ImageID", "PatientID", "Projection", "MethodLabel", "Labels")
+    raw, notes = read_text(source, needed, meaning.title), list[str]()
+    raw = frontal_only(raw, raw["Projection"].isin(["PA", "AP", "AP_horizontal"]), notes)
+    terms = raw["Labels"].map(_python_list)
+    refuse_rows(source, raw["ImageID"], terms.isna(), "no list of Labels", "['pneumonia', ...]")
+    excluded = terms.map(lambda one: "exclude" in one)
+    for problem, which in (
+        ("rows without labels", terms.map(len) == 0),
+        ("rows that PadChest itself excludes", excluded),
+    ):
+        rows = which[raw.index]
+        if rows.any():
+            notes.append(f"{int(rows.sum()):,} {problem} were left out.")
+        raw, terms = raw[~rows], terms[~rows]
+    if raw.empty:
+        raise DataError(f"{source} has no row with labels. Expected {meaning.title}'s table.")
+    methods = raw["MethodLabel"].value_counts()
+    shown = ", ".join(f"{name or 'nobody named'} {count:,}" for name, count in methods.items())
+    notes.append(f"Rows by who labelled them (MethodLabel): {shown}.")
+    states = states_of_terms(terms.tolist(), meaning, NEGATIVE, notes)
+    same = terms.map(lambda one: "unchanged" in one).to_numpy()
+    if same.any():
+        notes.append(
+            f"{int(same.sum()):,} rows say that something is unchanged, not what: labels that they "
+            "do not name are unknown."
+        )
+        states = {
+            name: np.where(same & (state == NEGATIVE), UNKNOWN, state).astype(np.int8)
+            for name, state in states.items()
+        }
+    year, birth = (
+        pd.to_numeric(column_of(raw, name).str[:4], errors="coerce")
+        for name in ("StudyDate_DICOM", "PatientBirth")
+    )
+    about = about_images(
+        raw.assign(age=(year - birth).astype(str)),
+        image="ImageID",
+        patient=raw["PatientID"],
+        age="age",
+        sex="PatientSex_DICOM",
+        view=raw["Projection"].replace("AP_horizontal", "AP"),
+    )
+    return TableRows(about, states, notes)
+
+
+def read_rsna_table(source: Path, meaning: Meaning) -> TableRows:
+    """RSNA's challenge: NIH's images under other names, called here by NIH's."""
+    rows = read_rsna_rows(source)
+    raw = rows.raw.drop_duplicates("patientId")
+    known = raw["image"].notna()
+    notes = [f"Which NIH image each one is was read from {rows.mapping_name}."]
+    if not known.all():
+        notes.append(f"{int((~known).sum()):,} images without a known NIH image were left out.")
+    raw = raw[known]
+    # `00000013_026.png` is an image of NIH's patient 13.
+    about = about_images(raw, image="image", patient=raw["image"].str.partition("_")[0])
+    about["file"] = raw["patientId"]
+    state = np.where(raw["Target"] == "1", POSITIVE, NEGATIVE).astype(np.int8)
+    return TableRows(about, {"Target": state}, notes)
+
+
+def read_siim(source: Path, meaning: Meaning) -> TableRows:
+    """SIIM-ACR's challenge: a row a mask, `-1` for none; NIH's images, nobody says which."""
+    raw = read_text(source, ("ImageId", "EncodedPixels"), meaning.title)
+    empty = raw["EncodedPixels"] == ""
+    refuse_rows(source, raw["ImageId"], empty, "no EncodedPixels", "a mask, or -1 for none")
+    masked = raw["EncodedPixels"] != "-1"
+    both = masked.groupby(raw["ImageId"]).transform("nunique") > 1
+    refuse_rows(source, raw["ImageId"], both, "a mask and no mask", "one of both")
+    images = raw.drop_duplicates("ImageId")
+    about = about_images(images, image="ImageId", patient=pd.Series("", images.index))
+    state = np.where(masked.loc[images.index], POSITIVE, NEGATIVE).astype(np.int8)
+    return TableRows(about, {"EncodedPixels": state}, by_patient=False)
 
 
 READERS: dict[str, Reader] = {
     "csv": read_csv_table,
     "chexpert": read_chexpert,
     "vinbigdata": read_vinbigdata,
+    "mimic": read_mimic,
+    "padchest": read_padchest,
+    "rsna": read_rsna_table,
+    "siim": read_siim,
 }
-
-
-def _column(raw: pd.DataFrame, name: str) -> pd.Series:
-    return raw[name] if name in raw else pd.Series("", raw.index)
-
-
-def _about(
-    raw: pd.DataFrame,
-    *,
-    image: str,
-    patient: pd.Series,
-    age: str = "",
-    sex: str = "",
-    view: pd.Series | None = None,
-) -> pd.DataFrame:
-    years = pd.to_numeric(_column(raw, age).str.rstrip("Yy"), errors="coerce")
-    seen = pd.Series("", raw.index) if view is None else view
-    return pd.DataFrame(
-        {
-            "image": raw[image],
-            "file": raw[image],
-            "patient": patient,
-            "age": years.where(years.between(0, 120)),
-            "sex": _column(raw, sex).str.upper().map(SEXES).fillna(""),
-            "view": seen.where(seen.isin(["AP", "PA"]), ""),
-        }
-    )
-
-
-def _frontal_only(raw: pd.DataFrame, frontal: pd.Series, notes: list[str]) -> pd.DataFrame:
-    """The frontal rows; how many were left out is noted."""
-    others = int((~frontal).sum())
-    if others == len(raw):
-        raise DataError(f"None of the {others:,} rows is a frontal view. Expected some that are.")
-    if others:
-        notes.append(f"{others:,} of {len(raw):,} rows are no frontal views and were left out.")
-    return raw[frontal]
-
-
-def _signs(
-    source: Path,
-    raw: pd.DataFrame,
-    meaning: Meaning,
-    image: str,
-    signs: dict[str, int],
-    notes: list[str],
-) -> dict[str, np.ndarray]:
-    """A label a column, each cell one of `signs` or blank."""
-    states, blanks = {}, 0
-    for name in meaning.sources:
-        cells = raw[name]
-        wrong = ~cells.isin([*signs, ""])
-        if wrong.any():
-            shown = cells[wrong].iloc[0]
-            expected = f"{', '.join(signs)} or nothing"
-            refuse_rows(source, raw[image], wrong, f"{name} is {shown!r}", expected)
-        blanks += int((cells == "").sum())
-        of_blank = {"": BLANK_AS[meaning.blank]}
-        states[name] = cells.map(signs | of_blank).to_numpy(np.int8)
-    notes.append(f"A blank label counts as {meaning.blank} ({blanks:,} such labels).")
-    return states
 
 
 def _own_signs(meaning: Meaning) -> dict[str, int]:
@@ -296,28 +279,14 @@ def _listed(
     return states_of_terms(terms, meaning, of_blank, notes)
 
 
-def states_of_terms(
-    terms: Sequence[set[str]], meaning: Meaning, of_blank: int, notes: list[str]
-) -> dict[str, np.ndarray]:
-    """What lists of whole terms say: a term is there or it is not.
-
-    Args:
-        terms: of each image (N).
-        meaning: of the table.
-        of_blank: what a list without terms says of every label.
-        notes: terms that the mapping does not know are noted here.
-    """
-    blank = np.array([not one for one in terms])
-    states = {}
-    for name in meaning.sources:
-        has = np.array([name in one for one in terms])
-        state = np.where(has, POSITIVE, NEGATIVE)
-        states[name] = np.where(blank, of_blank, state).astype(np.int8)
-    others = set().union(*terms) - {*meaning.sources, *meaning.unused}
-    if others:
-        shown = ", ".join(sorted(others)[:5])
-        notes.append(
-            f"{len(others):,} terms of the table stand in no mapping and say nothing: {shown}"
-            f"{' ...' if len(others) > 5 else ''}."
-        )
-    return states
+def _python_list(cell: str) -> set[str] | None:
+    """Whole terms, or None of what is no list of text; `nan` is PadChest's for none."""
+    if cell in ("", "nan"):
+        return set()
+    try:
+        found = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        return None
+    return {one.strip().lower() for one in found} - {""}

@@ -112,6 +112,58 @@ def test_a_table_of_ones_own(opened):
     assert "Edema" in rows["nothing"][0]
 
 
+def test_mimic(opened, tmp_path):
+    with pytest.raises(DataError, match="Found 0 tables named"):
+        opened(other_tables.MIMIC, "mimic", need_images=False)
+    (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text(other_tables.MIMIC_METADATA)
+    there = ["files/p10/p10000032/s50414267/aa01.jpg", "anywhere/bb01.dcm"]
+    folder = opened(other_tables.MIMIC, "mimic", ["files/p10/p10000032/s50414267/aa01.jpg"])
+    as_expected(folder, other_tables.MIMIC_EXPECTED, other_tables.CHEXPERT_SILENT)
+    assert folder.table["patient"].iloc[0] == "mimic/10000032"
+    assert folder.paths == {"aa01": tmp_path / "images" / there[0]}
+    (tmp_path / "images" / "anywhere").mkdir()
+    (tmp_path / "images" / there[1]).write_bytes(dicom(ramp(3000), 12))
+    again = opened(other_tables.MIMIC, "mimic")
+    assert set(again.paths) == {"aa01", "bb01"}
+    notes = " ".join(folder.mapping.notes)
+    assert "1 images of studies without labels were left out" in notes
+    assert "6 of 19 rows are no frontal views" in notes
+    assert "Labels are given a study" in notes
+
+
+def test_padchest_is_mapped_by_whole_terms(opened):
+    folder = opened(other_tables.PADCHEST, "padchest", need_images=False)
+    as_expected(folder, other_tables.PADCHEST_EXPECTED, "Other")
+    first = folder.table.iloc[0]
+    assert (first["patient"], first["age"], first["sex"]) == ("padchest/P1", 84, "M")
+    assert folder.table["view"].iloc[2] == "AP"
+    notes = " ".join(folder.mapping.notes)
+    assert "3 of 20 rows are no frontal views" in notes
+    assert "2 rows without labels were left out" in notes
+    assert "1 rows that PadChest itself excludes were left out" in notes
+    assert "(MethodLabel): Physician 8, RNN_model 6" in notes
+    assert "2 rows say that something is unchanged" in notes
+    assert "1 terms of the table stand in no mapping and say nothing: scoliosis" in notes
+
+
+def test_rsnas_images_are_called_by_nihs_names(opened, tmp_path):
+    (tmp_path / "rsna_to_nih.csv").write_text(other_tables.RSNA_MAPPING)
+    folder = opened(other_tables.RSNA, "rsna", ["stage_2_train_images/r02.png"])
+    as_expected(folder, other_tables.RSNA_EXPECTED, other_tables.all_but("Pneumonia"))
+    assert folder.table["patient"][:4].tolist() == ["13", "13", "200", "30805"]
+    assert folder.dataset == "nih"
+    assert {name: path.name for name, path in folder.paths.items()} == {
+        "00000013_027.png": "r02.png"
+    }
+    assert "1 images without a known NIH image" in " ".join(folder.mapping.notes)
+
+
+def test_siim_is_nihs_as_a_whole(opened):
+    folder = opened(other_tables.SIIM, "siim", need_images=False)
+    as_expected(folder, other_tables.SIIM_EXPECTED, other_tables.all_but("Pneumothorax"))
+    assert folder.images_of == "nih"
+
+
 def test_labels_in_one_cell_are_whole_terms(opened):
     mapping = """
 name = "listed"
@@ -186,6 +238,9 @@ CHEXPERT_ROWS = other_tables.CHEXPERT.splitlines()
             "vinbigdata",
             "line 13 .*a class that VinBigData does not have",
         ),
+        (other_tables.PADCHEST.replace("['normal']", "normal"), "padchest", "line 4 .*no list"),
+        (other_tables.SIIM.replace("407576 2 1021 7", "-1"), "siim", "line 3 .*a mask and no mask"),
+        (other_tables.RSNA, "rsna", "which say which NIH image each"),
         (CHEXPERT_ROWS[0] + "\n" + CHEXPERT_ROWS[4], "chexpert", "None of the 1 rows is a fron"),
         (
             CHEXPERT_ROWS[0] + "\n" + CHEXPERT_ROWS[1].replace("set/train", "../.."),
