@@ -85,8 +85,6 @@ def demo(
 
 def _named(weights: Path) -> Path:
     """The file, or a published network's, which is fetched when it is first named."""
-    if weights.is_file() or weights.suffix or len(weights.parts) > 1:
-        return weights
     from chexnet.networks.fetch import weights_path
 
     said: set[str] = set()

@@ -21,10 +21,10 @@ def named_weights(given: Any) -> Any:
     """What `--weights` was given, a path or several: a published network's name is fetched."""
     if isinstance(given, list | tuple):
         return [named_weights(one) for one in given]
-    if given is None or given.is_file() or given.suffix or len(given.parts) > 1:
-        return given
-    from chexnet.networks.fetch import weights_path
+    from chexnet.networks.fetch import is_name, weights_path
 
+    if given is None or not is_name(str(given)):
+        return given
     with transfer_bars() as show:
         return weights_path(str(given), on_progress=partial(show, str(given)))
 
@@ -35,6 +35,18 @@ Weights = Annotated[Path, typer.Option(help=WEIGHTS_HELP, callback=named_weights
 Out = Annotated[Path, typer.Option(help="Folder of this run.")]
 Packs = Annotated[Path, typer.Option(help="Folder of the packs that scripts.prepare makes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn at random.")]
+Labels = Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")]
+Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Scheme = Annotated[
+    str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="For CSVs: score only some images of the part.")
+]
 Workers = Annotated[int, typer.Option(help="Processes that read images; -1 chooses.")]
 Table = Annotated[
     Path | None, typer.Option(help="Label table of the images; else NIH's own in --data.")

@@ -24,7 +24,7 @@ from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.bootstrap import smallest_shown
-from chexnet.evaluation.expert_figures import ExpertFigures
+from chexnet.evaluation.expert_results import ExpertFigures
 from chexnet.evaluation.experts import TITLES
 from chexnet.evaluation.facts import STAMPS, ScoringFacts
 from chexnet.evaluation.holdout import Holdout
