@@ -160,11 +160,11 @@ def find_files(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     bare: dict[str, str] = {}
     for image, file in files.items():
-        shorter = file.partition("/")[2]
-        places = (root / place for place in (file, shorter) if place)
-        path = next((place for place in places if place.is_file()), None)
-        if path:
-            found[image] = path
+        # As text: for 190,000 images of CheXpert a Path each takes longer than asking the disk.
+        places = (f"{root}{os.sep}{place}" for place in (file, file.partition("/")[2]) if place)
+        here = next((place for place in places if os.path.isfile(place)), None)
+        if here:
+            found[image] = Path(here)
         elif "/" not in image:
             bare |= {PurePosixPath(file).name: image, image: image}
     if bare:
@@ -194,7 +194,7 @@ def _refuse_bad_names(source: Path, rows: TableRows) -> None:
     one = "one row an image, with its name"
     refuse_rows(source, names, names == "", "no image", one)
     refuse_rows(source, names, names.duplicated(), "an image that stands twice", one)
-    outside = names.map(lambda name: name.startswith("/") or ".." in PurePosixPath(name).parts)
+    outside = names.map(lambda name: name.startswith("/") or ".." in name.split("/"))
     refuse_rows(source, names, outside, "a path out of the folder", "a path under --data")
     if rows.by_patient:
         lost = rows.about["patient"] == ""

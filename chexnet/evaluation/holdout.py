@@ -101,9 +101,7 @@ def open_holdout(
     trained_data = metadata.provenance.get("data", {})
     folder = open_folder(data, labels, source)
     fold = trained_data.get("fold")
-    hidden = seen_under_other_names(folder, metadata)
-    if hidden and (clean or not allow_leak):
-        raise LeakError(hidden)
+    hidden = refuse_other_names(folder, metadata, allow_leak=allow_leak and not clean)
     same_data = bool(trained_data) and np.isin(name_hashes(folder.table["image"]), hashes[0]).any()
     datamodule = open_datamodule(
         folder,
@@ -150,19 +148,30 @@ def open_holdout(
     return Holdout(model, metadata, datamodule, part, facts)
 
 
-def seen_under_other_names(folder: DataFolder, metadata: Metadata) -> str:
-    """Why all of a folder's images count as seen although no name of them is; empty where not.
+def refuse_other_names(folder: DataFolder, metadata: Metadata, *, allow_leak: bool) -> bool:
+    """Refuse images that a network may have seen under names that nobody can match.
 
-    SIIM's images are NIH's, and nobody published which is which.
+    SIIM's images are NIH's, and nobody published which is which: whoever saw the one has seen the
+    other.
+
+    Args:
+        folder: of the images to be scored.
+        metadata: of the network.
+        allow_leak: do not refuse, but say so by the return value.
+
+    Raises:
+        LeakError: says whose images they are.
     """
     trained = metadata.data
     of_phantoms = metadata.trained_on == "phantoms" and not metadata.from_elsewhere
     pictures = folder.images_of or folder.dataset
     hidden = bool(folder.images_of or trained.images_of)
     if not hidden or of_phantoms or pictures != trained.pictures:
-        return ""
+        return False
+    if allow_leak:
+        return True
     title = folder.mapping.title if folder.mapping else folder.table_name
-    return (
+    raise LeakError(
         f"These weights were trained on images of {pictures.upper()}, and so are those of {title}, "
         "under names that nobody can match: all of them count as seen. Score other images, or pass "
         f"--allow-leak to have the figures stamped {LEAKY}."

@@ -117,13 +117,12 @@ def evaluate(
         raise typer.BadParameter("--clean goes with --weights")
     if format != "nih" and (labels != "auto" or experts):
         raise typer.BadParameter("--labels and --experts are of NIH's own tables")
-    weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
     from chexnet import distributed
     from chexnet.data.formats import TableSource
     from chexnet.evaluation.experts import read_experts
 
     source = TableSource(table, format, mapping, uncertain)
-
+    weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
     said = read_experts(experts or [])  # before hours of scoring, not after
     results = out / f"eval-{split.value}"
     both = labels.lower() == "both"
