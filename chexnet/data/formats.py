@@ -210,5 +210,7 @@ def _named_patients(patients: pd.Series, key: str) -> pd.Series:
 
 def _uncertain_note(rows: TableRows, uncertain: str) -> list[str]:
     count = sum(int((state == UNCERTAIN).sum()) for state in rows.states.values())
+    if not count:
+        return []
     taken = "unknown" if uncertain == "ignore" else uncertain
     return [f"{count:,} uncertain labels count as {taken} (--uncertain {uncertain})."]
