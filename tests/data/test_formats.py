@@ -1,14 +1,19 @@
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from chexnet.data.formats import TableSource, open_folder
-from chexnet.data.mappings import built_in
+from chexnet.data.mappings import built_in, read_meaning
+from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
+from chexnet.data.table_readers import CSV_OPTIONS
 from chexnet.errors import ConfigError, DataError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import LABELS
 from chexnet.transforms import Preprocessing, item_pixels
+from tests.conftest import ROOT
 from tests.data import other_tables
 from tests.data.other_tables import names
 from tests.imaging.test_dicom import dicom, ramp
@@ -307,6 +312,32 @@ def test_nihs_own_table_may_lie_elsewhere(make_folder, tmp_path):
         None,
     )
     assert folder.table["unknown"].tolist() == [()]
+
+
+def test_the_mapping_of_the_docs_is_one(tmp_path):
+    text = (ROOT / "docs" / "evaluation.md").read_text()
+    [block] = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "docs.toml").write_text(block)
+    meaning = read_meaning(tmp_path / "docs.toml", CSV_OPTIONS)
+    assert meaning.labels["big heart"] == ("Cardiomegaly",)
+    assert (meaning.options["patient"], meaning.blank) == ("case", "unknown")
+
+
+def test_nihs_table_read_as_ones_own_gives_nihs_labels(phantoms, tmp_path):
+    """An independent way to the same: the generic reader, with 15 names that mean themselves."""
+    nih = read_folder(phantoms, need_images=False)
+    named = "".join(f'"{name}" = "{name}"\n' for name in LABELS[:-1])
+    (tmp_path / "nih.toml").write_text(
+        'name = "nih"\nimage = "Image Index"\npatient = "Patient ID"\nage = "Patient Age"\n'
+        'labels_column = "Finding Labels"\n[labels]\n' + named
+    )
+    source = TableSource(phantoms / nih.table_name, "csv", tmp_path / "nih.toml")
+    own = open_folder(phantoms, source=source)
+    for column in ("image", "patient", "labels", "age"):
+        assert own.table[column].tolist() == nih.table[column].tolist()
+    assert set(own.table["unknown"]) == {("Other",)}
+    assert own.lists == nih.lists
+    assert set(own.paths) == set(read_folder(phantoms).paths)
 
 
 def test_every_built_in_mapping_speaks_our_vocabulary_and_gives_reasons():
