@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import chexnet
-from chexnet.labels import FINDINGS
 from chexnet.transforms import Preprocessing
 
 
@@ -165,17 +164,6 @@ class Metadata:
         if not drawn:
             return "radiographs"
         return "phantoms" if drawn == data.images["train"] else "both"
-
-
-def better_than_guessing(figures: dict[str, Any]) -> list[str]:
-    """The findings of a scoring whose AUROC's interval lies above 0.5, the best first.
-
-    Args:
-        figures: of `evaluation.summary.as_dict`.
-    """
-    rows = {n: one for n, one in figures["classes"].items() if n in FINDINGS and one["interval"]}
-    sure = [n for n, one in rows.items() if (one["interval"]["low"] or 0.0) > 0.5]
-    return sorted(sure, key=lambda name: -rows[name]["auroc"])
 
 
 def code_version() -> str:

@@ -14,16 +14,20 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from chexnet.config import DEVICE_HELP
 from chexnet.errors import ChexnetError
+from chexnet.parallel import break_as_interrupt
 
 
 def named_weights(given: Any) -> Any:
     """What `--weights` was given, a path or several: a published network's name is fetched."""
     if isinstance(given, list | tuple):
         return [named_weights(one) for one in given]
+    if given is None:
+        return None
     from chexnet.networks.fetch import is_name, weights_path
 
-    if given is None or not is_name(str(given)):
+    if not is_name(str(given)):
         return given
     with transfer_bars() as show:
         return weights_path(str(given), on_progress=partial(show, str(given)))
@@ -40,7 +44,6 @@ Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for non
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Scheme = Annotated[
     str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
 ]
@@ -60,6 +63,7 @@ Mapping = Annotated[
 Uncertain = Annotated[
     str, typer.Option(help="What an uncertain label counts as: ignore, positive or negative.")
 ]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
 ]
@@ -121,6 +125,9 @@ def run(app: typer.Typer) -> None:
     One of several processes ends at once: taking leave of the others would wait for them, and they
     wait for it. torchrun ends them then.
     """
+    break_as_interrupt()
+    if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows may lack letters of a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:

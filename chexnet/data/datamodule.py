@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from chexnet.data.datasets import AnyDataSet, open_data_set
+from chexnet.data.datasets import StoredDataSet, open_data_set
 from chexnet.data.folder import DataFolder
 from chexnet.data.formats import NIH_TABLE, TableSource, open_folder
 from chexnet.data.pack import Pack, pack_folder
@@ -46,7 +46,7 @@ class DataModule:
         """Rows of `train`, `val`, `test` or `all` whose image is here and can be read."""
         return self._rows[part]
 
-    def data_set(self, part: str, classes: Mapping[str, int]) -> AnyDataSet:
+    def data_set(self, part: str, classes: Mapping[str, int]) -> StoredDataSet:
         """The images of one part.
 
         Raises:

@@ -82,16 +82,6 @@ class Summary:
         """p-value of each finding's AUROC being 0.5, held for all findings at once (Holm)."""
         return holm({n: one.p_of_chance for n, one in self.clustered.items() if n in FINDINGS})
 
-    @property
-    def above_chance(self) -> list[str]:
-        """The findings whose AUROC is above 0.5 at 5 % over all of them at once."""
-        adjusted = self.p_of_chance
-        return [
-            name
-            for name in sorted(adjusted)
-            if adjusted[name] < 0.05 and self.clustered[name].value > 0.5
-        ]
-
 
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     """Compute the figures; with `replicates`, also their intervals by patient bootstrap."""

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from chexnet.data.download import Progress, file_sha256
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import check_room, replacing, write_text
+from chexnet.files import check_room, move_over, replacing, write_text
 from chexnet.networks.sources import transfer
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def fetch(
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             write_text(folder / NOTE, json.dumps(note, indent=2))
-            os.replace(came, place)
+            move_over(came, place)
             shutil.rmtree(incoming)
             return place
     except OSError as error:

@@ -42,7 +42,7 @@ def new_step(**options) -> tuple[TrainStep, dict[str, torch.Tensor]]:
     # A frozen BatchNorm: with a batch's own statistics, ranks and parts compute other logits.
     config = TrainConfig(data=Path("nih"), size=64, batch_size=8, freeze_bn=True, **options)
     taken = TrainStep(DenseNet121(CLASSES), config, Preprocessing(size=64), torch.device("cpu"))
-    taken.begin_epoch()
+    taken.begin_epoch(0, COUNT)
     kept: dict[str, torch.Tensor] = {}
     taken.optimizer.step = lambda: kept.update(
         {name: p.grad.clone() for name, p in taken.model.named_parameters()}
@@ -57,7 +57,7 @@ def labelled(targets: torch.Tensor) -> int:
 def test_the_loss_is_the_mean_over_labelled_targets_and_the_others_have_no_gradient(batch):
     images, targets, _ = batch
     taken, kept = new_step()
-    loss = taken(batch, COUNT, 0, 0.0, cells=labelled(targets))
+    loss = taken(batch, COUNT, 0.0, cells=labelled(targets))
     logits = taken.model(normalise(images, taken.preprocessing))
     rows, columns = torch.nonzero(~targets.isnan(), as_tuple=True)
     expected = F.binary_cross_entropy_with_logits(logits[rows, columns], targets[rows, columns])
@@ -75,16 +75,14 @@ def test_two_ranks_divide_by_the_labelled_targets_of_the_whole_batch(batch, monk
     images, targets, numbers = batch
     taken, alone = new_step()
     cells = labelled(targets)
-    loss = taken(batch, COUNT, 0, 0.0, cells=cells)
+    loss = taken(batch, COUNT, 0.0, cells=cells)
     monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
     parts, gradients = [], []
     for rank in (0, 1):
         be_rank(rank, 2, monkeypatch)
         [share] = rank_shares([np.arange(COUNT)])
         one, kept = new_step()
-        parts.append(
-            one((images[share], targets[share], numbers[share]), COUNT, 0, 0.0, cells=cells)
-        )
+        parts.append(one((images[share], targets[share], numbers[share]), COUNT, 0.0, cells=cells))
         gradients.append(kept["classifier.weight"])
     assert labelled(targets[::2]) != labelled(targets[1::2]) * 3 / 2
     assert sum(parts).item() == pytest.approx(loss.item(), rel=1e-6)
@@ -96,14 +94,14 @@ def test_a_batch_that_nobody_labelled_changes_nothing(batch):
     images, targets, numbers = batch
     taken, kept = new_step()
     nothing = torch.full_like(targets, float("nan"))
-    assert taken((images, nothing, numbers), COUNT, 0, 0.0, cells=0).item() == 0
+    assert taken((images, nothing, numbers), COUNT, 0.0, cells=0).item() == 0
     assert not any(gradient.any() for gradient in kept.values())
 
 
 def test_a_masked_step_neither_waits_for_the_gpu_nor_reads_from_it(step_on_gpu):  # noqa: F811
     taken = step_on_gpu(batch_size=80)
     with Copies() as seen:
-        loss = taken(host_batch(4), 4, 0, 0.0, cells=17)
+        loss = taken(host_batch(4), 4, 0.0, cells=17)
     assert len(seen.waits) >= 3
     assert not any(seen.waits)
     assert seen.read == []

@@ -170,17 +170,42 @@ CLUSTERED = (
 )
 
 
-def above_chance(summary: "Summary") -> str:
-    """Which findings are better than chance, in a sentence that holds for all of them at once."""
-    tested, found = sorted(summary.p_of_chance), summary.above_chance
-    if not tested:
+def above_chance(figures: "Summary | Mapping[str, Any]") -> str:
+    """Which findings are better than chance, in a sentence that holds for all of them at once.
+
+    Args:
+        figures: of one scoring, computed or as `summary.as_dict` stored them.
+
+    Returns:
+        Empty for stored figures of before there was such a test.
+    """
+    if isinstance(figures, Mapping):
+        stored = figures["classes"]
+        if not any("p_of_chance_holm" in one for one in stored.values()):
+            return ""
+        scored = list(stored)
+        adjusted = {name: one.get("p_of_chance_holm") for name, one in stored.items()}
+        values = {name: one["auroc"] for name, one in stored.items()}
+        adjusted = {name: p for name, p in adjusted.items() if p is not None}
+    else:
+        scored, adjusted = figures.classes, figures.p_of_chance
+        values = dict(zip(figures.classes, figures.auroc, strict=True))
+    if not adjusted:
         return "Above 0.5: no finding has five positive and five negative patients to tell by."
-    text = (
-        f"Above 0.5 at 5 %, corrected for {len(tested)} findings at once (Holm; p by clustered "
-        f"variance): {', '.join(map(spoken, found)) or 'none'}."
+    found = [name for name in adjusted if adjusted[name] < 0.05 and values[name] > 0.5]
+    groups = {
+        f"Above 0.5 at 5 %, corrected for {len(adjusted)} findings at once (Holm; p by clustered "
+        "variance)": found or ["none"],
+        "Not shown for": [name for name in adjusted if name not in found],
+        "Under five patients with or without it, so not tested": [
+            name for name in scored if name in FINDINGS and name not in adjusted
+        ],
+    }
+    return " ".join(
+        f"{what}: {', '.join(sorted(map(spoken, names)))}."
+        for what, names in groups.items()
+        if names
     )
-    others = [spoken(name) for name in tested if name not in found]
-    return f"{text} Not shown for: {', '.join(others)}." if others else text
 
 
 def differing(found: "Mapping[str, Difference]") -> str:
