@@ -120,6 +120,9 @@ def _meaning(source: Path, key: str, block: Mapping[str, Any]) -> Meaning:
         if not isinstance(found.get(table, {}), Mapping):
             _refuse(source, f"has {table} = {found[table]!r}", f"a table [{table}]")
     for table in ("labels", "either"):
+        for name, ours in found.get(table, {}).items():
+            if not isinstance(ours, str | list):
+                _refuse(source, f"maps {name} to {ours!r}", "a label, or a list of labels")
         found[table] = {
             name: tuple([ours] if isinstance(ours, str) else ours)
             for name, ours in found.get(table, {}).items()

@@ -8,6 +8,7 @@ from chexnet.data.formats import TableSource, open_folder
 from chexnet.data.mappings import built_in, read_meaning
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
+from chexnet.data.splits import fingerprint
 from chexnet.data.table_readers import CSV_OPTIONS
 from chexnet.errors import ConfigError, DataError
 from chexnet.imaging.radiograph import read_radiograph
@@ -90,6 +91,10 @@ def test_uncertain_labels_count_as_is_asked(opened, uncertain, has):
     lesion = folder.table.iloc[6]  # an uncertain Lung Lesion, which stands for neither alone
     assert "patient00006" in lesion["image"]
     assert ("Nodule" in lesion["unknown"]) is has
+    # A run that goes on with another choice is refused by the fingerprint of its images.
+    ignored = opened(other_tables.CHEXPERT, "chexpert", need_images=False)
+    rows = range(len(folder.table))
+    assert fingerprint(folder.table, rows) != fingerprint(ignored.table, rows)
 
 
 def test_vinbigdata_readers_are_joined_by_majority(opened):
@@ -266,6 +271,7 @@ def test_a_bad_table_is_refused_in_one_line(opened, text, format, message):
         ('"Hernia"', '"Effusion"', "names Effusion twice, for fluid and for hernia"),
         ('["Nodule", "Mass"]', '["Nodule", "Effusion"]', "names Effusion twice"),
         ('"Hernia"', '"Hiatus"', "maps hernia to Hiatus"),
+        ('"Hernia"', "5", "maps hernia to 5"),
         ("[unused]", "[ignored]", "has a key ignored"),
         ('name = "our hospital"', "", "has the name None"),
         ('image = "file"', "image = 3", "has image = 3"),
