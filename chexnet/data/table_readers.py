@@ -164,9 +164,9 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     about = about_images(raw, image="dicom_id", patient=raw["subject_id"], view=raw["ViewPosition"])
     folders = "p" + raw["subject_id"].str[:2] + "/p" + raw["subject_id"] + "/s" + raw["study_id"]
     about["file"] = "files/" + folders + "/" + raw["dicom_id"] + ".jpg"
-    by_study = labels.set_index("study_id").loc[raw["study_id"]].set_index(raw.index)
-    states = signed_states(source, by_study, meaning, "subject_id", SIGNS, notes)
-    return TableRows(about, states, notes)
+    states = signed_states(source, labels, meaning, "study_id", SIGNS, notes)
+    study = pd.Index(labels["study_id"]).get_indexer(raw["study_id"])
+    return TableRows(about, {name: one[study] for name, one in states.items()}, notes)
 
 
 def read_padchest(source: Path, meaning: Meaning) -> TableRows:
