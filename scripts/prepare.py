@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import WEIGHTS_HELP, Data, Packs, named_weights, new_app, progress_bar, run
+from scripts.cli import (
+    WEIGHTS_HELP,
+    Data,
+    Format,
+    Mapping,
+    Packs,
+    Table,
+    Uncertain,
+    named_weights,
+    new_app,
+    progress_bar,
+    run,
+    table_flags,
+)
 
 app = new_app()
 
@@ -26,6 +39,10 @@ def prepare(
         typer.Option(help=f"As this network sees them. {WEIGHTS_HELP}", callback=named_weights),
     ] = None,
     packs: Packs = Path("packs"),
+    table: Table = None,
+    format: Format = "nih",
+    mapping: Mapping = None,
+    uncertain: Uncertain = "ignore",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave files out that cannot be read.")
@@ -39,7 +56,7 @@ def prepare(
     Stopped half-way it goes on from there; pictures that are packed already are not read again.
     """
     from chexnet.data import pack as packing
-    from chexnet.data.nih import read_folder
+    from chexnet.data.formats import TableSource, open_folder
     from chexnet.transforms import Preprocessing
 
     if weights is not None:
@@ -51,7 +68,8 @@ def prepare(
     else:
         usual = Preprocessing()
         preprocessing = Preprocessing(crop or usual.crop, size or usual.size)
-    folder, side = read_folder(data), preprocessing.size
+    folder = open_folder(data, source=TableSource(table, format, mapping, uncertain))
+    side = preprocessing.size
     pack_dir = packing.pack_folder(packs, data, preprocessing)
     with progress_bar("Packing") as on_progress:
         left_out = packing.prepare(
@@ -69,12 +87,15 @@ def prepare(
         f"{folder.table_name} are packed at {side}x{side} in {pack_dir}"
         f"{f'; {len(left_out)} unreadable ones are left out' if left_out else ''}."
     )
+    if folder.mapping:
+        print("\n".join(folder.mapping.notes))
+    flags = table_flags(table, format, mapping, uncertain)
     if weights is not None:
-        print(f"Next: python -m scripts.eval --data {data} --weights {weights}")
+        print(f"Next: python -m scripts.eval --data {data} --weights {weights}{flags}")
         return
-    other = f" --size {size}" * (side != usual.size)
-    other += f" --crop {crop}" * (preprocessing.crop != usual.crop)
-    print(f"Next: python -m scripts.train --data {data}{other}")
+    flags += f" --size {size}" * (side != usual.size)
+    flags += f" --crop {crop}" * (preprocessing.crop != usual.crop)
+    print(f"Next: python -m scripts.train --data {data}{flags}")
 
 
 if __name__ == "__main__":
