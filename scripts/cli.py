@@ -14,17 +14,21 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from chexnet.config import DEVICE_HELP
 from chexnet.errors import ChexnetError
+from chexnet.parallel import break_as_interrupt
 
 
 def named_weights(given: Any) -> Any:
     """What `--weights` was given, a path or several: a published network's name is fetched."""
     if isinstance(given, list | tuple):
         return [named_weights(one) for one in given]
-    if given is None or given.is_file() or given.suffix or len(given.parts) > 1:
-        return given
-    from chexnet.networks.fetch import weights_path
+    if given is None:
+        return None
+    from chexnet.networks.fetch import is_name, weights_path
 
+    if not is_name(str(given)):
+        return given
     with transfer_bars() as show:
         return weights_path(str(given), on_progress=partial(show, str(given)))
 
@@ -35,7 +39,19 @@ Weights = Annotated[Path, typer.Option(help=WEIGHTS_HELP, callback=named_weights
 Out = Annotated[Path, typer.Option(help="Folder of this run.")]
 Packs = Annotated[Path, typer.Option(help="Folder of the packs that scripts.prepare makes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn at random.")]
+Labels = Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")]
+Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
+]
+Scheme = Annotated[
+    str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="For CSVs: score only some images of the part.")
+]
 Workers = Annotated[int, typer.Option(help="Processes that read images; -1 chooses.")]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
 ]
@@ -88,6 +104,9 @@ def run(app: typer.Typer) -> None:
     One of several processes ends at once: taking leave of the others would wait for them, and they
     wait for it. torchrun ends them then.
     """
+    break_as_interrupt()
+    if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows may lack letters of a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:

@@ -11,10 +11,15 @@ import typer
 
 from scripts.cli import (
     AllowLeak,
+    BatchSize,
     Data,
+    Device,
+    Labels,
     Out,
     Packs,
     Part,
+    Partial,
+    Scheme,
     Seed,
     SeveralValues,
     Workers,
@@ -49,23 +54,17 @@ def compare(
     split: Annotated[
         Part, typer.Option(help="Part that the images are of; all for any images.")
     ] = Part.test,
-    scheme: Annotated[
-        str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
-    ] = "auto",
-    labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
+    scheme: Scheme = "auto",
+    labels: Labels = "auto",
     out: Out = Path("runs/compared"),
     packs: Packs = Path("packs"),
     seed: Seed = 0,
     workers: Workers = -1,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
-    ] = None,
+    batch_size: BatchSize = None,
     replicates: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 1000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     allow_leak: AllowLeak = False,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="For CSVs: compare on some images of the part only.")
-    ] = False,
+    partial: Partial = False,
 ) -> None:
     """Compare networks, by their weights or by two CSVs (Image Index, prob_<label> ...).
 

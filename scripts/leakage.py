@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.cli import Out, Seed, new_app, run
+from scripts.cli import Labels, Out, Replicates, Seed, new_app, run
 
 if TYPE_CHECKING:
     from chexnet.evaluation.summary import Summary
@@ -31,10 +31,10 @@ def leakage(
         list[str] | None,
         typer.Option(help="image, patient, official; may be repeated. Default: image, patient."),
     ] = None,
-    labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
+    labels: Labels = "auto",
     out: Out = Path("runs/leakage"),
     seed: Seed = 0,
-    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
+    replicates: Replicates = 1000,
 ) -> None:
     """Score a baseline that knows only the labels of the same patient's other images.
 

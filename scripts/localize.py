@@ -8,9 +8,12 @@ import typer
 from scripts.cli import (
     AllowLeak,
     Data,
+    Device,
+    Labels,
     Out,
     Packs,
     Part,
+    Replicates,
     Seed,
     Weights,
     new_app,
@@ -44,10 +47,10 @@ def localize(
     ] = 5,
     out: Out = Path("runs/default"),
     packs: Packs = Path("packs"),
-    labels: Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")] = "auto",
+    labels: Labels = "auto",
     seed: Seed = 0,
-    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    replicates: Replicates = 1000,
+    device: Device = "auto",
     allow_leak: AllowLeak = False,
     keep: Annotated[
         bool,
@@ -63,6 +66,7 @@ def localize(
 
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
+    from chexnet.devices import moved
     from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
@@ -83,7 +87,8 @@ def localize(
     )
     boxed = holdout_boxes(holdout, said.boxes if said else None)
     untrained = build(holdout.metadata.classes, "none", seed).model.eval()
-    models = [model.to(pick_device(device)) for model in (holdout.model, untrained)]
+    chosen, side = pick_device(device), holdout.metadata.preprocessing.size
+    models = [moved(model, chosen, side) for model in (holdout.model, untrained)]
     with progress_bar(f"Heatmaps of {split.value}") as on_progress:
         ours, theirs = maps_of(holdout, models, boxed, method, on_progress)
     scored = score_maps(

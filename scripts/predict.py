@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.cli import named_weights, new_app, progress_bar, run
+from scripts.cli import Device, named_weights, new_app, progress_bar, run
 
 if TYPE_CHECKING:
     from chexnet.inference.predictor import FileResult, Predictor
@@ -35,7 +35,7 @@ def predict(
         Path | None, typer.Option(help="Folder for results of many files; goes on where it was.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 16,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     engine: Annotated[
         str, typer.Option(help="auto (PyTorch on a GPU, else ONNX Runtime), onnx or torch.")
     ] = "auto",

@@ -78,7 +78,7 @@ class Whereabouts:
 
 def read_for_ever(folder: Path) -> None:
     """Read batches with two workers until somebody ends it."""
-    from chexnet.data.datasets import batch_loader
+    from chexnet.data.loader import batch_loader
 
     for _ in batch_loader(Whereabouts(folder), [0] * 100_000, workers=2):
         pass

@@ -51,7 +51,7 @@ def test_an_unknown_recipe_is_refused():
 
 
 def test_fields_without_arithmetic_are_left_out_of_the_comparison():
-    one = config(workers=0, out=Path("a"), save_every=5, save_minutes=1).arithmetic()
+    one = config(workers=0, out=Path("a"), save_every=5, save_minutes=1, resident="on").arithmetic()
     other = config(workers=8, out=Path("b"), save_every=9).arithmetic()
     assert one == other
     assert one != config(lr=2e-4).arithmetic()

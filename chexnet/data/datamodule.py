@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from chexnet.data.datasets import AnyDataSet, open_data_set
+from chexnet.data.datasets import StoredDataSet, open_data_set
 from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Fold, Split, fingerprint, make_split
@@ -45,7 +45,7 @@ class DataModule:
         """Rows of `train`, `val`, `test` or `all` whose image is here and can be read."""
         return self._rows[part]
 
-    def data_set(self, part: str, classes: Mapping[str, int]) -> AnyDataSet:
+    def data_set(self, part: str, classes: Mapping[str, int]) -> StoredDataSet:
         """The images of one part.
 
         Raises:

@@ -4,23 +4,20 @@ Shapes: B batch, D classes, H W pixels. An item is (image uint8 (1, H, W), targe
 index); a batch is the three stacked.
 """
 
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from chexnet import distributed
 from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.pack import Pack
-from chexnet.errors import DataError, ImageError
+from chexnet.errors import DataError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import class_to_index
-from chexnet.parallel import end_with_parent
 from chexnet.rng import keyed_generator
 from chexnet.transforms import Preprocessing, item_pixels
 
@@ -145,7 +142,7 @@ class PackedDataSet(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
         return images, torch.from_numpy(self.targets[indices]), torch.from_numpy(indices)
 
 
-AnyDataSet = ChestXRayDataSet | PackedDataSet
+StoredDataSet = ChestXRayDataSet | PackedDataSet
 
 
 def open_data_set(
@@ -154,7 +151,7 @@ def open_data_set(
     classes: Mapping[str, int],
     preprocessing: Preprocessing,
     pack: Pack | None,
-) -> AnyDataSet:
+) -> StoredDataSet:
     """The images of `rows`: from the pack where there is one, else from their files."""
     if pack is None:
         return ChestXRayDataSet(folder, rows=rows, classes=classes, preprocessing=preprocessing)
@@ -168,56 +165,3 @@ def open_data_set(
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order of an epoch: a pure function, so that nothing random has to be saved."""
     return keyed_generator("order", seed, epoch).permutation(count)
-
-
-class _Batches(Dataset[Batch | ImageError]):
-    """A data set whose item is a whole batch, so that a worker reads one at a time."""
-
-    def __init__(self, data: AnyDataSet, batches: Sequence[np.ndarray]) -> None:
-        self.data, self.batches = data, batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> Batch | ImageError:
-        try:
-            return self.data.batch(self.batches[index])
-        except ImageError as error:
-            return error  # raised by the reader of the loader, without a worker's traceback
-
-
-def batch_loader(
-    data: AnyDataSet, batches: Sequence[np.ndarray], workers: int, *, pin: bool = False
-) -> Iterator[Batch]:
-    """Iterate over `batches` (index arrays), read by `workers` processes, in this order.
-
-    Raises:
-        DataError: a picture cannot be read.
-    """
-    loader = DataLoader(
-        _Batches(data, batches),
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pin,
-        worker_init_fn=_start_reader,
-    )
-    for batch in loader:
-        if isinstance(batch, ImageError):
-            raise DataError(
-                f"{batch} Fetch the file again, or run python -m scripts.prepare "
-                "--skip-unreadable to leave such files out."
-            )
-        yield batch
-
-
-def _start_reader(worker: int) -> None:
-    # Ctrl-C reaches the whole group; the main process answers it after its step, and needs its
-    # readers until then. SIGTERM ends a reader whatever the main process does with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with_parent()
-
-
-def default_workers(data: AnyDataSet) -> int:
-    """Processes that reading deserves: none for a pack, which costs microseconds an image."""
-    return 0 if isinstance(data, PackedDataSet) else min(8, distributed.cores())

@@ -4,9 +4,7 @@ Shapes: N images that have both a score and a radiologist's answer, R replicates
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,103 +16,18 @@ from chexnet.evaluation.bootstrap import (
     MIN_PATIENTS,
     NO_INTERVAL,
     REPLICATES,
-    Interval,
     PatientBootstrap,
     interval_of,
-    smallest_shown,
 )
 from chexnet.evaluation.calibration import brier, error_intervals, expected_calibration_error
 from chexnet.evaluation.clustered import FEW_PATIENTS, clustered_auroc
-from chexnet.evaluation.comparison import Difference, difference_of
-from chexnet.evaluation.experts import CITED, TITLES, ExpertLabels, Question
+from chexnet.evaluation.comparison import difference_of
+from chexnet.evaluation.expert_results import ExpertFigures, ExpertRow, TruthFigures
+from chexnet.evaluation.experts import ExpertLabels, Question
 from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.summary import number
 from chexnet.evaluation.thresholds import OperatingPoint, operating_points
 from chexnet.evaluation.weighted import RankedAuroc, RankedPrecision
-
-
-@dataclass(frozen=True)
-class TruthFigures:
-    """Figures of one column of scores against one truth; calibration of the scores as given.
-
-    Attributes:
-        positives: positive images.
-        positive_patients: patients with one.
-        auroc: in [0, 1].
-        interval: of it, by bootstrap over patients.
-        clustered: of it, see `clustered_auroc`; `n/a` from ten positive (negative) patients on.
-        average_precision: in [0, 1].
-        precision_interval: of it.
-        error: expected calibration error.
-        error_interval: of it.
-        brier: Brier score.
-        brier_interval: of it.
-    """
-
-    positives: int
-    positive_patients: int
-    auroc: float
-    interval: Interval
-    clustered: Interval
-    average_precision: float
-    precision_interval: Interval
-    error: float
-    error_interval: Interval
-    brier: float
-    brier_interval: Interval
-
-
-@dataclass(frozen=True)
-class ExpertRow:
-    """One question and its answers; figures are None where `reason` says why.
-
-    Attributes:
-        question: see `Question`.
-        images: images with an answer of the radiologists.
-        patients: their patients.
-        positives: images that the radiologists called positive.
-        positive_patients: patients with one.
-        reason: why there are no figures of the scores; empty where there are.
-        experts: the scores against the radiologists.
-        label: the same scores against NIH's text label of the same images.
-        difference: AUROC against the radiologists less that against the text label, paired.
-        text: sensitivity, specificity, PPV, NPV and F1 of the text label against the
-            radiologists; None where no finding of NIH says the same, or with under five positive
-            or negative patients.
-        text_positives: images that the text label calls positive.
-    """
-
-    question: Question
-    images: int
-    patients: int
-    positives: int
-    positive_patients: int
-    reason: str
-    experts: TruthFigures | None
-    label: TruthFigures | None
-    difference: Difference | None
-    text: OperatingPoint | None
-    text_positives: int
-
-
-@dataclass(frozen=True)
-class ExpertFigures:
-    """The rows of one group of radiologists.
-
-    Attributes:
-        labels: what they said.
-        table: file name of NIH's label table.
-        outside: images with an answer that were not asked for or not scored.
-        replicates: bootstrap draws behind every interval.
-        rows: one a question.
-    """
-
-    labels: ExpertLabels
-    table: str
-    outside: int
-    replicates: int
-    rows: list[ExpertRow]
 
 
 def score_experts(
@@ -356,73 +269,3 @@ def _text_label(
         alone, {name: {"text": 0.5}}, "text", bootstrap=bootstrap if bootstrap.replicates else None
     )
     return points[name]
-
-
-def as_dict(found: Sequence[ExpertFigures]) -> dict[str, Any]:
-    """The figures for JSON; NaN becomes None."""
-    return {one.labels.key: _group(one) for one in found}
-
-
-def _group(found: ExpertFigures) -> dict[str, Any]:
-    return {
-        "title": TITLES[found.labels.key],
-        "source": CITED[found.labels.key],
-        "files": list(found.labels.files),
-        "images_without_nih_image": found.labels.unmapped,
-        "images_outside": found.outside,
-        "text_labels": found.table,
-        "rows": [
-            {
-                "asked": row.question.asked,
-                "findings": list(row.question.findings),
-                "images": row.images,
-                "patients": row.patients,
-                "positives": row.positives,
-                "positive_patients": row.positive_patients,
-                "reason": row.reason or None,
-                "experts": _truth(row.experts),
-                "text_label": _truth(row.label),
-                "difference": None
-                if row.difference is None
-                else {
-                    "auroc": number(row.difference.value),
-                    "interval": row.difference.interval.as_dict(),
-                    "p": number(row.difference.p),
-                    "smallest_shown_at_80_percent_power": number(
-                        smallest_shown(row.difference.interval)
-                    ),
-                },
-                "text_label_positives": row.text_positives,
-                "text_label_against_experts": None
-                if row.text is None
-                else {
-                    measure: {"value": number(value)}
-                    | (
-                        {"interval": row.text.intervals[measure].as_dict()}
-                        if row.text.intervals
-                        else {}
-                    )
-                    for measure, value in row.text.values.items()
-                },
-            }
-            for row in found.rows
-        ],
-    }
-
-
-def _truth(found: TruthFigures | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "positives": found.positives,
-        "positive_patients": found.positive_patients,
-        "auroc": number(found.auroc),
-        "interval": found.interval.as_dict(),
-        "clustered_interval": found.clustered.as_dict(),
-        "average_precision": number(found.average_precision),
-        "average_precision_interval": found.precision_interval.as_dict(),
-        "ece": number(found.error),
-        "ece_interval": found.error_interval.as_dict(),
-        "brier": number(found.brier),
-        "brier_interval": found.brier_interval.as_dict(),
-    }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from chexnet.data.datamodule import DataModule, open_datamodule
-from chexnet.data.datasets import AnyDataSet
+from chexnet.data.datasets import StoredDataSet
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes, refuse_trained, unseen
 from chexnet.errors import CheckpointError, LeakError
@@ -35,7 +35,7 @@ class Holdout:
     facts: ScoringFacts
 
     @cached_property
-    def data_set(self) -> AnyDataSet:
+    def data_set(self) -> StoredDataSet:
         """The images of the part.
 
         Raises:

@@ -23,7 +23,8 @@ import pandas as pd
 import torch
 from scipy import ndimage
 
-from chexnet.data.datasets import AnyDataSet, batch_loader, open_data_set
+from chexnet.data.datasets import open_data_set
+from chexnet.data.loader import AnyDataSet, batch_loader
 from chexnet.data.nih import FRAME, read_boxes
 from chexnet.errors import DataError
 from chexnet.evaluation.heat_regions import SIDE, Point, component_box, peak
@@ -292,7 +293,7 @@ def mean_contributions(
     total: np.ndarray | None = None
     for images, _, _ in batch_loader(data, batches, workers=0):
         found = explain(model, normalise(images.to(device), preprocessing)).contributions
-        part = found.double().sum(dim=0).cpu().numpy()
+        part = found.cpu().double().sum(dim=0).numpy()  # Apple GPUs have no float64
         total = part if total is None else total + part
     assert total is not None  # there is at least one image
     return (total / len(data)).astype(np.float32)

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from chexnet import distributed
-from chexnet.data.datasets import AnyDataSet, batch_loader, default_workers
+from chexnet import devices, distributed
+from chexnet.data.loader import AnyDataSet, batch_loader, default_workers
 from chexnet.data.nih import NIHFolder, read_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
@@ -63,8 +63,9 @@ def score(
     loader = batch_loader(data, batches, workers, pin=device.type == "cuda")
     with torch.inference_mode():
         for images, _, _ in loader:
-            inputs = normalise(images.to(device, non_blocking=True), data.preprocessing)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            pixels = images.to(device, non_blocking=devices.copies_overlap(device))
+            inputs = normalise(pixels, data.preprocessing)
+            inputs = inputs.contiguous(memory_format=devices.memory_format(device))
             views = (inputs, inputs.flip(-1)) if flip else (inputs,)
             logits.append(torch.cat([model(view) for view in views], 1).float())
             done += len(images)
@@ -143,7 +144,7 @@ def score_weights(
         part: `val`, `test` or `all`.
         labels: `auto`, `2017` or `v2020`.
         packs: folder of packs.
-        device: `auto`, `cpu` or `cuda`.
+        device: see `distributed.pick_device`.
         batch_size: images at once on each process; see `score`.
         workers: processes that read; -1 chooses.
         allow_leak: score images or patients of the training all the same; stamped.
@@ -190,7 +191,7 @@ def score_holdout(
     data_set = holdout.data_set
     with distributed.process_group(chosen):
         scores = score(
-            holdout.model.to(chosen),
+            devices.moved(holdout.model, chosen, data_set.preprocessing.size),
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),

@@ -8,20 +8,17 @@ import hashlib
 import json
 import os
 import shutil
-import socket
-from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import platformdirs
 from filelock import FileLock
 
-from chexnet.data.download import Progress, file_sha256, optional
+from chexnet.data.download import Progress, file_sha256
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import check_room, replacing, write_text
+from chexnet.files import check_room, move_over, replacing, write_text
+from chexnet.networks.sources import transfer
 
 if TYPE_CHECKING:
     from chexnet.networks.registry import PublishedNetwork
@@ -133,7 +130,9 @@ def fetch(
             check_room(folder, 2 * (network.bytes or ROOM_FOR_ONE), network.name)
             incoming = folder / "incoming"
             incoming.mkdir(exist_ok=True)
-            came, more = _ask(network, incoming, known_commit(network), on_progress)
+            came, more = transfer(
+                network, incoming / place.name, known_commit(network), on_progress
+            )
             try:
                 found = _compare(network, came, expected)
             except FetchError:
@@ -148,7 +147,7 @@ def fetch(
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             write_text(folder / NOTE, json.dumps(note, indent=2))
-            os.replace(came, place)
+            move_over(came, place)
             shutil.rmtree(incoming)
             return place
     except OSError as error:
@@ -215,126 +214,3 @@ def _file_name(network: "PublishedNetwork") -> str:
     if not name or name.startswith(".") or name in (NOTE, "incoming"):
         raise ConfigError(f"{network.name}: found file {network.file!r}, expected a file's name.")
     return name
-
-
-def _ask(
-    network: "PublishedNetwork", folder: Path, commit: str | None, on_progress: Progress | None
-) -> tuple[Path, dict[str, str]]:
-    """Fetch the file into `folder` from wherever it lies; gives its path, and what to note."""
-    kind, _, rest = network.source.partition(":")
-
-    def show(done: int, total: int | None) -> None:
-        if on_progress:
-            on_progress("fetching", done, total or network.bytes)
-
-    show(0, None)
-    try:
-        if kind == "hub":
-            return _from_hub(rest, network.file, folder, commit, show)
-        if kind == "drive":
-            return _from_drive(rest, folder / _file_name(network), show), {}
-        if kind in ("https", "http"):
-            return _from_web(network.source, folder / _file_name(network), show), {}
-    except FetchError:
-        raise
-    except Exception as error:  # each of the three packages has its own kinds, of many bases
-        raise FetchError(
-            f"{network.name} could not be fetched from {network.source}: {_reason(error)}. "
-            "Without a network, fetch the file elsewhere: python -m scripts.weights import FILE"
-        ) from error
-    raise ConfigError(
-        f"{network.name}: found source {network.source!r}, expected hub:OWNER/NAME, drive:ID or "
-        "https://..."
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost failure of a connection in a few words, else the first words of the error."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, socket.gaierror | ConnectionError | TimeoutError):
-            return f"no connection ({inner.strerror or inner})"
-        inner = inner.__cause__ or inner.__context__
-    return text[:200].rstrip(".")
-
-
-def _from_hub(
-    repository: str, file: str, folder: Path, commit: str | None, show: "_Show"
-) -> tuple[Path, dict[str, str]]:
-    # Read when the package is imported: no word about us to the Hub, and plain HTTP.
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_XET"] = "1"
-    hub = optional("huggingface_hub", "networks")
-    constants = import_module("huggingface_hub.constants")  # it may have been imported before
-    constants.HF_HUB_DISABLE_TELEMETRY = constants.HF_HUB_DISABLE_XET = True  # type: ignore[attr-defined]
-    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    if commit is None:
-        address = hub.hf_hub_url(repository, file, revision="main", endpoint=endpoint)
-        commit = hub.get_hf_file_metadata(address, token=False, endpoint=endpoint).commit_hash
-        if not commit:
-            raise FetchError(f"{address} does not say which commit its main branch is.")
-    came = hub.hf_hub_download(
-        repository,
-        file,
-        revision=commit,
-        endpoint=endpoint,
-        local_dir=folder,
-        token=False,
-        tqdm_class=_bar(show),
-    )
-    return Path(came), {"commit": commit}
-
-
-def _from_web(url: str, place: Path, show: "_Show") -> Path:
-    address = urlsplit(url)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
-        raise ConfigError(f"Found source {url}, expected an address with https.")
-    pooch = optional("pooch", "networks")
-    bar = _bar(show)()
-    pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=30)(url, str(place), None)
-    if bar.total and place.stat().st_size != bar.total:
-        raise FetchError(f"{url}: {place.stat().st_size:,} of {bar.total:,} bytes came. Try again.")
-    return place
-
-
-def _from_drive(identity: str, place: Path, show: "_Show") -> Path:
-    gdown = optional("gdown", "networks")
-    gdown.download(
-        id=identity, output=str(place), quiet=True, use_cookies=False, timeout=30, progress=show
-    )
-    return place
-
-
-_Show = Callable[[int, int | None], None]
-
-
-def _bar(show: _Show) -> type:
-    """A class with what huggingface_hub and pooch ask of a progress bar, and no output."""
-
-    class Bar:
-        def __init__(self, *_: Any, total: int = 0, initial: int = 0, **__: Any) -> None:
-            self.total, self.n = total, initial
-
-        def update(self, count: float | None = 1) -> None:
-            self.n += int(count or 0)
-            show(self.n, self.total or None)
-
-        def reset(self, total: int | None = None) -> None:
-            self.n, self.total = 0, total or self.total
-
-        def close(self) -> None:
-            pass
-
-        def refresh(self) -> None:
-            pass
-
-        def set_description(self, *_: Any, **__: Any) -> None:
-            pass
-
-        def __enter__(self) -> "Bar":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    return Bar

@@ -1,16 +1,17 @@
 """Augmentation of whole batches on the training device.
 
-Each image's parameters are a pure function of (seed, epoch, image), drawn on the CPU and applied
-together: one `grid_sample` for the geometry, a few elementwise operations for the intensities.
+Each image's parameters are a pure function of (seed, epoch, image). Those of a whole epoch are
+drawn on the CPU when it begins and lie on the device; a batch's are applied together: one
+`grid_sample` for the geometry, a few elementwise operations for the intensities.
 
-Shapes: B batch, H W pixels.
+Shapes: N images, B batch, H W pixels.
 """
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from chexnet.rng import keyed_generator
+from chexnet.rng import keyed_words
 
 # Ranges of the geometry: small enough that left stays left and a nodule stays in the picture.
 MAX_TURN = np.deg2rad(12.0)
@@ -21,45 +22,60 @@ FLIP_SHARE = 0.5  # CheXNet flips as well (Rajpurkar et al. 2017), dextrocardia 
 
 # RandAugment (Cubuk et al., NeurIPS 2020): each image gets this many operations of the list.
 OPERATIONS = ("gamma", "contrast", "brightness", "sharpness", "noise", "erase")
-PICKED = 2
 NOISE = 0.04
 ERASED = 0.25  # of a side, at most
+
+COMPARED = 12
+"""Pictures that `augmentation_fault` compares: each operation comes on some of them."""
+CLOSE, CLOSE_SHARE = 2e-3, 0.02
+"""Greatest difference of a pixel, and the share of a picture's pixels that may differ by more.
+Rounding the place of a pixel in a picture of 1,024 pixels moves its value by 5e-4 at most."""
 
 PARAMETERS = ("a", "b", "shift_x", "c", "d", "shift_y", *OPERATIONS, "erase_x", "erase_y")
 
 
 def draw_parameters(indices: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """What happens to each image of a batch.
+    """What happens to each image of an epoch, or of a part of it.
+
+    Each image's numbers are those of its own `keyed_generator("augment", seed, epoch, image)`,
+    drawn as `numpy.random.Generator` draws them, for all images at once.
 
     Args:
-        indices: (B,) numbers of the images in the training set.
+        indices: (N,) numbers of the images in the training set.
         seed: of the run.
         epoch: from 0.
 
     Returns:
-        float32 (B, 14): the rows of a 2 x 3 affine matrix in grid_sample's coordinates, a strength
+        float32 (N, 14): the rows of a 2 x 3 affine matrix in grid_sample's coordinates, a strength
         in [-1, 1] for each operation (0 for none), and the centre of the erased square in [-1, 1].
     """
-    return np.stack([_draw(keyed_generator("augment", seed, epoch, int(i))) for i in indices])
+    words = keyed_words((("augment", seed, epoch, int(index)) for index in indices), 12)
+    unit = (words >> np.uint64(11)) * 2.0**-53  # (N, 12) in [0, 1)
+    turn, shear = (-1 + 2 * unit[:, 0]) * MAX_TURN, (-1 + 2 * unit[:, 1]) * MAX_SHEAR
+    size = 1 + (-1 + 2 * unit[:, 2]) * MAX_SCALE
+    shift = -2 * MAX_SHIFT + 4 * MAX_SHIFT * unit[:, 3:5]  # the grid is 2 wide
+    flip = np.where(unit[:, 5] < FLIP_SHARE, -1.0, 1.0)
+    cosine, sine = size * np.cos(turn), size * np.sin(turn)
+    picked = _pick(words[:, 6:8])
+    strengths = np.zeros((len(words), len(OPERATIONS)))
+    np.put_along_axis(strengths, picked, -1 + 2 * unit[:, 8:10], axis=1)
+    erased = -0.8 + 1.6 * unit[:, 10:12]
+    matrix = [flip * cosine, -sine + shear, shift[:, 0], flip * sine, cosine, shift[:, 1]]
+    return np.column_stack([*matrix, strengths, erased]).astype(np.float32)
 
 
-def augment(images: torch.Tensor, parameters: np.ndarray) -> torch.Tensor:
+def augment(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     """Apply `parameters` to a batch.
 
     Args:
         images: uint8 (B, 1, H, W).
-        parameters: of `draw_parameters`.
+        parameters: float32 (B, 14) of `draw_parameters`, on the same device.
 
     Returns:
         float32 (B, 1, H, W) in [0, 1].
     """
-    values = torch.from_numpy(parameters)
-    if images.device.type != "cpu":  # from pinned memory: the step does not wait for the copy
-        values = values.pin_memory().to(images.device, non_blocking=True)
-    column = {name: values[:, i].view(-1, 1, 1, 1) for i, name in enumerate(PARAMETERS)}
-    x = images.float() / 255
-    grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
-    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    column = {name: parameters[:, i].view(-1, 1, 1, 1) for i, name in enumerate(PARAMETERS)}
+    x = _resampled(images.float() / 255, parameters)
     x = x.clamp(1e-4, 1).pow(torch.exp(0.5 * column["gamma"]))
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = mean + (x - mean) * (1 + 0.4 * column["contrast"]) + 0.15 * column["brightness"]
@@ -69,17 +85,67 @@ def augment(images: torch.Tensor, parameters: np.ndarray) -> torch.Tensor:
     return _erase(x, column).clamp(0, 1)
 
 
-def _draw(random: np.random.Generator) -> np.ndarray:
-    turn, shear, scale = random.uniform(-1, 1, 3) * (MAX_TURN, MAX_SHEAR, MAX_SCALE)
-    shift = random.uniform(-2 * MAX_SHIFT, 2 * MAX_SHIFT, 2)  # the grid is 2 wide
-    flip = -1.0 if random.random() < FLIP_SHARE else 1.0
-    size = 1 + scale
-    cosine, sine = size * np.cos(turn), size * np.sin(turn)
-    matrix = [flip * cosine, -sine + shear, shift[0], flip * sine, cosine, shift[1]]
-    strengths = np.zeros(len(OPERATIONS))
-    picked = random.choice(len(OPERATIONS), PICKED, replace=False)
-    strengths[picked] = random.uniform(-1, 1, PICKED)
-    return np.array([*matrix, *strengths, *random.uniform(-0.8, 0.8, 2)], dtype=np.float32)
+def augmentation_fault(reference: torch.device, device: torch.device, size: int) -> str:
+    """Compare the augmentation of some pictures on two devices.
+
+    Args:
+        reference: the device that is right.
+        device: the device that is asked.
+        size: side of a picture in pixels.
+
+    Returns:
+        Empty where they agree, else what differs, for a reader.
+    """
+    parameters = torch.from_numpy(draw_parameters(np.arange(COMPARED), 0, 0))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (COMPARED, 1, size, size), generator=generator).byte()
+
+    def on(where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels, values = images.to(where), parameters.to(where)
+        return _resampled(pixels.float() / 255, values).cpu(), augment(pixels, values).cpu()
+
+    turned, whole = on(reference)
+    try:
+        found = on(device)
+    except RuntimeError as error:  # an operation that the device lacks is a NotImplementedError
+        return " ".join(str(error).split())[:200]
+    most = float((found[0] - turned).abs().max())
+    if not most <= CLOSE:  # NaN as well
+        return f"grid_sample differs by up to {most:.3g} of 1"
+    # A pixel at the edge of an erased square may fall on either side of it.
+    wrong = float((~((found[1] - whole).abs() <= CLOSE)).float().mean(dim=(1, 2, 3)).max())
+    if wrong > CLOSE_SHARE:
+        return f"{wrong:.0%} of a picture's pixels differ"
+    return ""
+
+
+def _resampled(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """The pictures turned, shifted, scaled, sheared and mirrored, as `values` say."""
+    grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _pick(words: np.ndarray) -> np.ndarray:
+    """Two different operations of the six for each image, int64 (N, 2).
+
+    As `Generator.choice` without replacement: Floyd's algorithm (Bentley and Floyd, CACM 1987) on
+    numbers in 32 bits, and a shuffle. numpy would draw again in one case of 2^32, where a number
+    below 5 is not quite as likely as the others.
+
+    Args:
+        words: uint64 (N, 2).
+    """
+    low, high = words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)
+
+    def below(limit: int, bits: np.ndarray) -> np.ndarray:  # Lemire, TOMACS 2019
+        return ((bits * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
+
+    last = len(OPERATIONS) - 1
+    first, second = below(last, low[:, 0]), below(last + 1, high[:, 0])
+    second = np.where(second == first, last, second)
+    pair = np.stack([first, second], axis=1)
+    swapped = below(2, low[:, 1]) == 0
+    return np.where(swapped[:, None], pair[:, ::-1], pair)
 
 
 def _noise(x: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,9 @@ class Callbacks:
     def epoch_started(self, epoch: int, epochs: int, done: int, steps: int) -> None:
         """An epoch (from 1) begins, or goes on after `done` of its `steps`."""
 
+    def uploading(self, done: int, total: int) -> None:
+        """`done` of `total` images of the pack are copied to the training device."""
+
     def step(self, step: int, loss: float) -> None:
         """An optimiser step (from 1) is done; `loss` is the batch's mean."""
 

@@ -13,7 +13,8 @@ import torch
 from chexnet import distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datamodule import DataModule, open_datamodule
-from chexnet.data.datasets import Batch, batch_loader, epoch_order
+from chexnet.data.datasets import Batch, epoch_order
+from chexnet.data.loader import batch_loader
 from chexnet.data.splits import LEAKY
 from chexnet.errors import ChexnetError
 from chexnet.evaluation.metrics import Scores
@@ -36,7 +37,7 @@ from chexnet.training.step import performance_warning, rank_shares, resolved, se
 from chexnet.transforms import Preprocessing
 
 READ_EVERY = 20
-"""Steps between two readings of the loss on CUDA; reading it makes the GPU wait."""
+"""Steps between two readings of the loss on a GPU; reading it makes the GPU wait."""
 
 
 def fit(
@@ -67,23 +68,27 @@ def fit(
     with distributed.process_group(device), run_folder(config.out):
         datamodule = _open_data(config)
         callbacks.opened(datamodule.facts)
-        for text in filter(None, [*datamodule.notes, performance_warning(config, device)]):
+        notes = [performance_warning(config, device), distributed.backend_note(device)]
+        for text in filter(None, [*datamodule.notes, *notes]):
             callbacks.note(text)
-        state = start_or_resume(config, datamodule, device, restart=restart)
+        state = start_or_resume(
+            config, datamodule, device, restart=restart, on_upload=callbacks.uploading
+        )
         progress, train_step, steps = state.progress, state.train_step, state.steps
         if progress.epoch >= config.epochs:
             return _result(state, "was finished")
-        callbacks.note(_starting_note(state))
+        for text in (*train_step.notes, _starting_note(state)):
+            callbacks.note(text)
 
         while progress.epoch < config.epochs:
             callbacks.epoch_started(progress.epoch + 1, config.epochs, progress.step, steps)
             began, state.waited = time.perf_counter(), 0.0
-            train_step.begin_epoch()
+            train_step.begin_epoch(progress.epoch, len(state.train))
             losses: list[torch.Tensor] = []  # on the device, not read yet
-            read_every = READ_EVERY if device.type == "cuda" else 1
+            read_every = 1 if device.type == "cpu" else READ_EVERY
 
             for batch, size in _batches_left(state):
-                losses.append(train_step(batch, size, progress.epoch, progress.epochs_done(steps)))
+                losses.append(train_step(batch, size, progress.epochs_done(steps)))
                 progress.step += 1
                 stopping, saving = distributed.any_rank_each(stop(), checkpoint_due(state))
                 if saving or stopping or len(losses) >= read_every:

@@ -1,7 +1,7 @@
 """The state of a run: how it starts or goes on, its checkpoint `last.pth`, and its refusals."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,11 @@ from chexnet import distributed
 from chexnet.checkpoint import load_sealed, previous_of, save_sealed
 from chexnet.config import TrainConfig
 from chexnet.data.datamodule import DataModule
-from chexnet.data.datasets import AnyDataSet, default_workers
+from chexnet.data.loader import AnyDataSet, default_workers
+from chexnet.data.resident import move_to_device
 from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError
-from chexnet.files import sweep
+from chexnet.files import sweep, writing
 from chexnet.labels import class_to_index
 from chexnet.metadata import DataFacts, Metadata
 from chexnet.model import build
@@ -95,7 +96,12 @@ class TrainState:
 
 
 def start_or_resume(
-    config: TrainConfig, datamodule: DataModule, device: torch.device, *, restart: bool = False
+    config: TrainConfig,
+    datamodule: DataModule,
+    device: torch.device,
+    *,
+    restart: bool = False,
+    on_upload: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainState:
     """The state of a new run, or of the one whose checkpoint stands in `config.out`.
 
@@ -104,13 +110,14 @@ def start_or_resume(
         datamodule: its data.
         device: to train on.
         restart: begin again; the old run is removed when everything else has succeeded.
+        on_upload: called with images copied to the device and in all, see `move_to_device`.
 
     Raises:
-        ChexnetError: see `DataModule.data_set`, `read_checkpoint`, `build` and `refuse_trained`;
-            or the processes are not about to do the same.
+        ChexnetError: see `DataModule.data_set`, `read_checkpoint`, `build`, `refuse_trained` and
+            `move_to_device`; or the processes are not about to do the same.
     """
     classes = class_to_index(datamodule.folder.table["labels"])
-    train, val = (datamodule.data_set(part, classes) for part in ("train", "val"))
+    parts = [datamodule.data_set(part, classes) for part in ("train", "val")]
     saved = None if restart else read_checkpoint(config.out, config, datamodule.facts)
     progress, content = saved or (Progress(), None)
     start = build(classes, "none" if content else config.init, config.seed)
@@ -124,6 +131,9 @@ def start_or_resume(
             leaky = _has_seen(trained, datamodule, allow_leak=config.allow_leak) or leaky
     facts = dataclasses.replace(datamodule.facts, leaky=leaky)
     _check_ranks_agree(facts, config, progress)
+    # A run that is finished reads no image any more.
+    choice = config.resident if progress.epoch < config.epochs else "off"
+    train, val = move_to_device(parts, choice, device, on_upload)
     if restart and distributed.is_main():
         clear_run(config.out)
     train_step = TrainStep(start.model, config, train.preprocessing, device)
@@ -266,7 +276,7 @@ def read_checkpoint(
 
 def _as_of_now(saved: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a checkpoint as this release writes it, without `auto`."""
-    config: dict[str, Any] = {"deterministic": False, **saved["config"]}
+    config: dict[str, Any] = {"deterministic": False, "compile": False, **saved["config"]}
     if config.get("device") == "auto":  # AdamW is fused on CUDA alone
         fused = saved["state"]["optimizer"]["param_groups"][0].get("fused")
         config["device"] = "cuda" if fused else "cpu"
@@ -293,7 +303,8 @@ def _refuse_changed(path: Path, config: TrainConfig) -> None:
 def clear_run(out: Path) -> None:
     """Remove what an earlier run wrote into `out`, and nothing else."""
     for name in (LAST, previous_of(out / LAST).name, BEST, STEPS, EPOCHS):
-        (out / name).unlink(missing_ok=True)
+        with writing(out / name):
+            (out / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Shapes: B batch, D classes, H W pixels.
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from chexnet import distributed
+from chexnet import devices, distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch
+from chexnet.errors import ConfigError
 from chexnet.model import DenseNet121
-from chexnet.training.augmentation import augment, draw_parameters
+from chexnet.training.augmentation import augment, augmentation_fault, draw_parameters
 from chexnet.training.optim import MovingAverage, learning_rate, make_optimizer
 from chexnet.transforms import Preprocessing, normalise
 
@@ -47,8 +49,16 @@ def resolved(config: TrainConfig, device: torch.device) -> TrainConfig:
     The checkpoint keeps it, so that a run of a GPU does not go on on a CPU in silence. bfloat16
     only where the card computes in it: the T4 and the V100 emulate it, and are slower than with
     float32.
+
+    Raises:
+        ConfigError: bfloat16 or compiled code is asked for on an Apple GPU, where `chexnet.devices`
+            would not notice its faults.
     """
     bf16 = config.bf16
+    if bf16 == "on" and device.type == "mps":
+        raise ConfigError("--bf16 on: found --device mps, expected cpu or cuda.")
+    if config.compile and device.type == "mps":
+        raise ConfigError("--compile: found --device mps, expected cpu or cuda.")
     if bf16 == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         bf16 = "on" if native else "off"
@@ -83,6 +93,7 @@ class TrainStep:
         model: the network, unwrapped.
         average: its moving average, None without one.
         optimizer: AdamW.
+        notes: sentences that a user should read.
     """
 
     def __init__(
@@ -95,21 +106,28 @@ class TrainStep:
         """Move the network to its device and wrap it for several processes."""
         self.config = config = resolved(config, device)
         self.preprocessing, self.device = preprocessing, device
-        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.notes: list[str] = []
+        self._augment_on = self._trusted(device)
+        model = devices.moved(model, device, preprocessing.size, gradients=True)
+        self.model = model.to(memory_format=devices.memory_format(device))
         if synchronises(config, device):
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.optimizer = make_optimizer(self.model, config)
         self._parallel: nn.parallel.DistributedDataParallel | None = None
         if distributed.world() > 1:
-            # No buffer is sent in a step: nothing in training reads the running statistics, and
-            # `sync_buffers` sends those of rank 0 before each scoring.
             self._parallel = nn.parallel.DistributedDataParallel(
-                self.model,
-                device_ids=[device.index] if device.type == "cuda" else None,
-                broadcast_buffers=False,
+                self.model, device_ids=[device.index] if device.type == "cuda" else None
             )
+            # No buffer is sent in a step: nothing in training reads the running statistics, and
+            # `sync_buffers` sends those of rank 0 before each scoring. Set here, because torch
+            # renamed the argument and warns of its old name.
+            self._parallel.broadcast_buffers = False
         self._wrapped: nn.Module = self._parallel or self.model
+        self._forward: Callable[[torch.Tensor], torch.Tensor] = self._wrapped
+        if config.compile:  # for training alone: what is scored and kept stays as it is
+            self._forward = torch.compile(self._wrapped)
+        self._parameters: torch.Tensor | None = None
 
     @property
     def eval_model(self) -> DenseNet121:
@@ -137,28 +155,35 @@ class TrainStep:
         if self.average:
             distributed.broadcast_buffers(self.average.module)
 
-    def begin_epoch(self) -> None:
-        """Put the network into training mode."""
+    def begin_epoch(self, epoch: int, images: int) -> None:
+        """Put the network into training mode, and draw the augmentation of the whole epoch.
+
+        Args:
+            epoch: from 0; augmentation depends on it.
+            images: of the training set.
+        """
+        if self.config.augment == "strong":
+            drawn = draw_parameters(np.arange(images), self.config.seed, epoch)
+            self._parameters = torch.from_numpy(drawn).to(self._augment_on)
         self._wrapped.train()
         if self.config.freeze_bn:
             for module in self.model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def __call__(self, batch: Batch, count: int, epoch: int, epoch_progress: float) -> torch.Tensor:
+    def __call__(self, batch: Batch, count: int, epoch_progress: float) -> torch.Tensor:
         """Take one step on this rank's share of a batch.
 
         Args:
-            batch: the share, see `rank_shares`.
+            batch: the share, see `rank_shares`; on the host, in pinned memory where there is a GPU,
+                or on the device.
             count: images of the whole batch, over all ranks.
-            epoch: from 0; augmentation depends on it.
             epoch_progress: epochs done, with the fraction of this one, for the learning rate.
 
         Returns:
             This rank's part of the batch's mean loss.
         """
         images, targets, indices = batch
-        numbers = indices.numpy()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(epoch_progress, self.config)
         mine = len(range(distributed.rank(), count, distributed.world()))
@@ -170,12 +195,12 @@ class TrainStep:
             # A rank that has nothing left still has to answer: with no image, which adds nothing
             # to the loss and to the statistics of BatchNorm.
             piece = slice(min(start, mine), min(start + parts.step, mine))
-            inputs = self._inputs(images[piece], numbers[piece], epoch)
-            wanted = targets[piece].to(self.device, non_blocking=True)
+            inputs = self._inputs(images[piece], indices[piece])
+            wanted = self._moved(targets[piece])
             last = start == parts[-1]
             with contextlib.nullcontext() if last else self._no_sync():
                 with self._autocast():
-                    logits = self._wrapped(inputs)
+                    logits = self._forward(inputs)
                     # The sum over this rank divided by the size of the whole batch: added over
                     # ranks and parts it is the batch's mean, also when the shares are unequal.
                     part = F.binary_cross_entropy_with_logits(
@@ -191,12 +216,28 @@ class TrainStep:
             self.average.update()
         return loss
 
-    def _inputs(self, images: torch.Tensor, numbers: np.ndarray, epoch: int) -> torch.Tensor:
-        pixels = images.to(self.device, non_blocking=True)
-        if self.config.augment == "strong" and len(numbers):
-            pixels = augment(pixels, draw_parameters(numbers, self.config.seed, epoch))
-        inputs = normalise(pixels, self.preprocessing)
-        return inputs.contiguous(memory_format=torch.channels_last)
+    def _inputs(self, images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        if self._parameters is not None and len(indices):
+            rows = self._moved(indices, self._augment_on)
+            pixels = self._moved(images, self._augment_on)
+            images = augment(pixels, self._parameters.index_select(0, rows))
+        inputs = normalise(self._moved(images), self.preprocessing)
+        return inputs.contiguous(memory_format=devices.memory_format(self.device))
+
+    def _moved(self, tensor: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+        device = device or self.device
+        return tensor.to(device, non_blocking=devices.copies_overlap(device))
+
+    def _trusted(self, device: torch.device) -> torch.device:
+        """Where to augment: on the device, or on the CPU where that is seen to do it wrongly."""
+        if device.type not in devices.CHECKED or self.config.augment == "none":
+            return device
+        cpu = torch.device("cpu")
+        fault = augmentation_fault(cpu, device, self.preprocessing.size)
+        if not fault:
+            return device
+        self.notes.append(f"Pictures are augmented on the CPU: on {device.type} {fault}.")
+        return cpu
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16 == "on")

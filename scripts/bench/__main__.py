@@ -1,12 +1,13 @@
 """Measure speed beside what a user would run instead: python -m scripts.bench."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from demo.security import ADMITTED
-from scripts.bench.rows import Group, Skipped, measure, table
+from scripts.bench.rows import Group, Row, Skipped, measure, missing, table
 from scripts.cli import Out, named_weights, new_app, run
 
 app = new_app()
@@ -28,53 +29,94 @@ def bench(
         list[Group] | None, typer.Option(help="A group of rows; may be given again. Else all.")
     ] = None,
     images: Annotated[int, typer.Option(min=12, help="Pictures to read.")] = 64,
-    size: Annotated[int, typer.Option(min=64, help="Side of the network's input.")] = 256,
+    size: Annotated[
+        int | None, typer.Option(min=64, help="Side of the network's input; 256, of --gpu 224.")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=3, help="Runs of each row.")] = 5,
     steps: Annotated[int, typer.Option(min=2, help="Training steps to time.")] = 6,
     clients: Annotated[
         int, typer.Option(min=2, max=ADMITTED, help="Visitors of the demo at once.")
     ] = ADMITTED,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Only a CUDA GPU's rows, on noise and phantoms.")
+    ] = False,
+    minutes: Annotated[
+        float, typer.Option(help="Of --gpu: rows that no time is left for are named.")
+    ] = 8.5,
+    device: Annotated[str, typer.Option(hidden=True)] = "cuda",
 ) -> None:
     """Every row measures both sides in turn, in one run, and prints the ratio of the medians.
 
     Writes bench.json, bench.md and bench.png into --out. Rows whose packages are missing are named.
     """
+    from scripts.bench.setting import Setting
+
+    if gpu:
+        from scripts.bench.gpu import sections
+        from scripts.bench.gpu.steps import GpuSetting
+
+        found = sections.measure(GpuSetting(out, device, size or 224), minutes)
+    else:
+        setting = Setting(
+            out=out,
+            data=data,
+            weights=weights,
+            images=images,
+            size=size or 256,
+            repeats=repeats,
+            steps=steps,
+            clients=clients,
+        )
+        found = measure(setting, list(dict.fromkeys(only or Group)))
+    report(found, out)
+
+
+def report(found: Iterator[Row | Skipped], out: Path) -> None:
+    """Print and write each row when it is measured, so that a bench that is ended leaves some."""
     import json
 
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
-    from scripts.bench.plot import plot
-    from scripts.bench.setting import Setting
 
-    setting = Setting(
-        out=out,
-        data=data,
-        weights=weights,
-        images=images,
-        size=size,
-        repeats=repeats,
-        steps=steps,
-        clients=clients,
-    )
-    rows, skipped = [], []
-    for row in measure(setting, list(dict.fromkeys(only or Group))):
+    rows, skipped, made = [], [], None
+    for row in found:
         if isinstance(row, Skipped):
             skipped.append(row)
             print(f"{row.work}: skipped ({row.reason})", flush=True)
-            continue
-        rows.append(row)
-        print(f"{row.work}: {row.ours_text}, {row.ratio_text} (target {row.target})", flush=True)
-    text = table(rows, skipped)
-    print(f"\n{text}")
-    content = {
-        "rows": [row.as_dict() for row in rows],
-        "skipped": {one.work: one.reason for one in skipped},
-        "made": surroundings(),
-    }
-    write_text(out / "bench.json", json.dumps(content, indent=2))
-    write_text(out / "bench.md", text + "\n")
-    plot(rows, out / "bench.png")
-    print(f"\nWritten to {out}: bench.json, bench.md, bench.png")
+        else:
+            rows.append(row)
+            said = f"{row.ours_text}, {row.ratio_text} (target {row.target})"
+            print(f"{row.work_text}: {said}", flush=True)
+        made = made or surroundings() | gpu_facts()
+        content = {
+            "rows": [row.as_dict() for row in rows],
+            "skipped": {one.work: one.reason for one in skipped},
+            "made": made,
+        }
+        text = table(rows, skipped)
+        write_text(out / "bench.json", json.dumps(content, indent=2))
+        write_text(out / "bench.md", text + "\n")
+    print(f"\n{text}\n\n{', '.join(f'{k} {v}' for k, v in (made or {}).items() if v)}")
+    written = ["bench.json", "bench.md"]
+    if reason := missing("matplotlib"):
+        print(f"\nNo plot ({reason}).")
+    else:
+        from scripts.bench.plot import plot
+
+        plot(rows, out / "bench.png")
+        written.append("bench.png")
+    print(f"\nWritten to {out}: {', '.join(written)}")
+
+
+def gpu_facts() -> dict[str, str]:
+    """Versions and memory of a CUDA GPU, nothing where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
+    versions = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    return {name: str(value) for name, value in versions.items()} | {"memory": f"{memory:.0f} GB"}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """What no program can be faster than: a training step's arithmetic and its bytes, on paper."""
 
+from dataclasses import dataclass
+from functools import cache
+
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,6 +21,32 @@ PASSES = 3
 """A backward pass reads and writes each layer's numbers about twice more."""
 
 
+@dataclass(frozen=True)
+class Floors:
+    """The least that an image's training step can take on a card.
+
+    Attributes:
+        operations, moved: operations and bytes of an image.
+        arithmetic, memory: images a second at most, None of a card whose data sheet is not here.
+    """
+
+    operations: float
+    moved: float
+    arithmetic: float | None = None
+    memory: float | None = None
+
+    @property
+    def text(self) -> str:
+        told = f"{self.operations / 1e9:.1f} GFLOP and {self.moved / 1e9:.2f} GB an image"
+        if self.arithmetic is None or self.memory is None:
+            return told
+        return (
+            f"{told}: at most {self.arithmetic:,.0f} images/s by arithmetic and "
+            f"{self.memory:,.0f} by bytes, on paper"
+        )
+
+
+@cache
 def work_of(size: int) -> tuple[float, float]:
     """Operations and bytes of one image's training step.
 
@@ -41,14 +70,10 @@ def work_of(size: int) -> tuple[float, float]:
     return counter.get_total_flops() / 2, PASSES * moved / 2
 
 
-def floors(size: int, metadata: str) -> str:
-    """Both floors in images a second, for a reader."""
+def floors(size: int, card: str) -> Floors:
+    """Both floors of a card, by its name."""
     operations, moved = work_of(size)
-    told = f"{operations / 1e9:.1f} GFLOP and {moved / 1e9:.2f} GB an image"
     for name, (rate, bandwidth) in CARDS.items():
-        if name in metadata:
-            return (
-                f"{told}: at most {rate / operations:,.0f} images/s by arithmetic and "
-                f"{bandwidth / moved:,.0f} by bytes, on paper"
-            )
-    return told
+        if name in card:
+            return Floors(operations, moved, rate / operations, bandwidth / moved)
+    return Floors(operations, moved)

@@ -8,10 +8,15 @@ import typer
 
 from scripts.cli import (
     AllowLeak,
+    BatchSize,
     Data,
+    Device,
     Out,
     Packs,
     Part,
+    Partial,
+    Replicates,
+    Scheme,
     Seed,
     Workers,
     named_weights,
@@ -55,12 +60,8 @@ def evaluate(
     split: Annotated[
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
     ] = Part.test,
-    scheme: Annotated[
-        str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
-    ] = "auto",
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Score CSVs that have only some images of the part.")
-    ] = False,
+    scheme: Scheme = "auto",
+    partial: Partial = False,
     labels: Annotated[
         str, typer.Option(help="NIH label table: auto, 2017, v2020, or both beside each other.")
     ] = "auto",
@@ -85,11 +86,9 @@ def evaluate(
     packs: Packs = Path("packs"),
     seed: Seed = 0,
     workers: Workers = -1,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images at once; else 32, on a GPU 256.")
-    ] = None,
-    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for none.")] = 1000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    batch_size: BatchSize = None,
+    replicates: Replicates = 1000,
+    device: Device = "auto",
     allow_leak: AllowLeak = False,
     clean: Annotated[
         bool, typer.Option("--clean", help="Leave out images and patients the network has seen.")

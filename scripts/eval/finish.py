@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chexnet.evaluation.assessment import Assessment
-    from chexnet.evaluation.expert_figures import ExpertFigures
+    from chexnet.evaluation.expert_results import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
     from chexnet.evaluation.protocols import ProtocolFigures
     from chexnet.evaluation.report.page import ReportImages
@@ -45,7 +45,7 @@ def finish(
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import as_dict, assess
-    from chexnet.evaluation.expert_figures import as_dict as experts_dict
+    from chexnet.evaluation.expert_results import experts_as_dict
     from chexnet.evaluation.label_tables import as_dict as both_dict
     from chexnet.evaluation.label_tables import both_tables
     from chexnet.evaluation.predictions import write_predictions
@@ -91,7 +91,7 @@ def finish(
         content["protocols"] = protocols_dict(protocols)
     by_experts = _experts(scored, found, experts, replicates, seed)
     if by_experts:
-        content["experts"] = experts_dict(by_experts)
+        content["experts"] = experts_as_dict(by_experts)
     record = []
     if weights:
         try:
@@ -168,7 +168,8 @@ def text_labels(
     """Score NIH's text labels, show them and write text_labels.json."""
     import json
 
-    from chexnet.evaluation.expert_figures import as_dict, score_part_text_labels
+    from chexnet.evaluation.expert_figures import score_part_text_labels
+    from chexnet.evaluation.expert_results import experts_as_dict
     from chexnet.evaluation.report.expert_tables import experts_text
     from chexnet.evaluation.report.tables import facts_text
     from chexnet.files import write_text
@@ -176,7 +177,7 @@ def text_labels(
 
     facts, found = score_part_text_labels(data, experts, part, **options)
     print(f"{facts_text(facts)}\n\n{experts_text(found)}")
-    content = {"experts": as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
+    content = {"experts": experts_as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
     write_text(results / "text_labels.json", json.dumps(content, indent=2))
     print(f"\nWritten to {results}: text_labels.json")
 

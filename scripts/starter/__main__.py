@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import Out, new_app, progress_bar, run
+from scripts.cli import Device, Out, new_app, progress_bar, run
 
 app = new_app()
 
@@ -45,7 +45,7 @@ def starter(
         typer.Option(help="Epochs: phantoms and mixture at half the size, mixture at the whole."),
     ] = (10, 12, 4),
     bf16: Annotated[str, typer.Option(help="bfloat16: auto (on CUDA), on or off.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     processes: Annotated[int, typer.Option(min=1, help="Processes that train the mixture.")] = 1,
 ) -> None:
     """Train on phantoms, then on phantoms and real radiographs, and score what is kept.

@@ -42,6 +42,9 @@ class Board(Callbacks):
     def note(self, text: str) -> None:
         self._inner.note(text)
 
+    def uploading(self, done: int, total: int) -> None:
+        self._inner.uploading(done, total)
+
     def epoch_started(self, epoch: int, epochs: int, done: int, steps: int) -> None:
         self._inner.epoch_started(epoch, epochs, done, steps)
         self._before, self._steps = (epoch - 1) * steps, steps

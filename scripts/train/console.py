@@ -1,7 +1,6 @@
 """How the training command draws what `fit` tells, and how it answers signals."""
 
 import ctypes
-import os
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from chexnet.data.splits import LEAKY
 from chexnet.evaluation.report.tables import facts_text, validation_text
 from chexnet.evaluation.summary import Summary
 from chexnet.metadata import DataFacts
+from chexnet.parallel import INTERRUPTS
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.log import plot_curves
 
@@ -39,11 +39,14 @@ def keep_memory() -> None:
 
 
 class Signals:
-    """Remembers SIGINT and SIGTERM, so that training can save and end after its step."""
+    """Remembers that it was asked to end, so that training can save and end after its step.
+
+    By SIGTERM, or from the keyboard: Ctrl-C, and on Windows Ctrl-Break.
+    """
 
     def __init__(self) -> None:
         self._seen = 0
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (*INTERRUPTS, signal.SIGTERM):
             signal.signal(number, self._note)
 
     def received(self) -> bool:
@@ -55,9 +58,9 @@ class Signals:
         return 128 + self._seen if self._seen else 0
 
     def _note(self, number: int, frame: object) -> None:
-        if self._seen == number == signal.SIGINT:  # asked twice: no more patience
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
+        if self._seen == number in INTERRUPTS:  # asked twice: no more patience
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         self._seen = number
 
 
@@ -92,6 +95,14 @@ class Console(Callbacks):
 
     def note(self, text: str) -> None:
         print(text, flush=True)
+
+    def uploading(self, done: int, total: int) -> None:
+        self._bar.start()
+        self._bar.update(
+            self._task, description="Copying", completed=done, total=total, note="images"
+        )
+        if done == total:
+            self._bar.stop()  # what is printed next goes to standard output again
 
     def epoch_started(self, epoch: int, epochs: int, done: int, steps: int) -> None:
         self._bar.start()

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.cli import WEIGHTS_HELP, Data, Packs, Seed, Workers, named_weights, progress_bar
+from scripts.cli import (
+    WEIGHTS_HELP,
+    Data,
+    Device,
+    Labels,
+    Packs,
+    Seed,
+    Workers,
+    named_weights,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from chexnet.evaluation.holdout import Holdout
@@ -14,9 +24,7 @@ if TYPE_CHECKING:
 File = Annotated[
     Path, typer.Argument(metavar="W", help=WEIGHTS_HELP, callback=named_weights, show_default=False)
 ]
-Labels = Annotated[str, typer.Option(help="NIH label table: auto, 2017 or v2020.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +57,7 @@ def check(
     import tempfile
     from contextlib import ExitStack
 
+    from chexnet.devices import moved
     from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.networks.check import choose_images, diagnose
@@ -69,7 +78,7 @@ def check(
         holdout = holdout.only(chosen.rows)
         with progress_bar("Scoring") as on_progress:
             scores = score_variants(
-                holdout.model.to(pick_device(device)),
+                moved(holdout.model, pick_device(device), holdout.metadata.preprocessing.size),
                 holdout.data_set,
                 variants,
                 batch_size=batch_size,

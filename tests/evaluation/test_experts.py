@@ -11,7 +11,6 @@ from chexnet.data.nih import read_folder
 from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
 from chexnet.evaluation.expert_figures import (
-    as_dict,
     score_experts,
     score_part_text_labels,
     score_text_labels,
@@ -224,7 +223,7 @@ def test_few_positive_patients_have_a_clustered_interval_and_under_five_no_figur
     row = score_experts(scores.take(np.arange(12)), rsna, table, "t.csv", 50).rows[0]
     assert row.reason == "3 positive and 6 negative patients; five of each are needed"
     assert row.experts is row.text is None
-    assert as_dict([score_experts(fewer, rsna, table, "t.csv", 0)])["rsna"]["rows"][0]["experts"]
+    assert score_experts(fewer, rsna, table, "t.csv", 0).as_dict()["rows"][0]["experts"]
 
 
 def test_a_column_that_scores_lack_is_named(table, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from chexnet.data.datasets import batch_loader
+from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_boxes
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.localization_summary import CONTROLS

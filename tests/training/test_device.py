@@ -17,8 +17,14 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from chexnet import devices
 from chexnet.config import TrainConfig
-from chexnet.data.datasets import ChestXRayDataSet
+from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
+from chexnet.data.loader import batch_loader
+from chexnet.data.nih import read_folder
+from chexnet.data.pack import Pack, prepare
+from chexnet.data.resident import ResidentDataSet
+from chexnet.errors import ConfigError
 from chexnet.evaluation.scoring import batch_size_on, score
 from chexnet.model import DenseNet121
 from chexnet.training import step as training_step
@@ -28,6 +34,7 @@ from chexnet.transforms import Preprocessing
 
 GPU, NOWHERE = torch.device("cuda", 0), torch.device("meta")
 CLASSES = 15
+IMAGES = 90
 COPIES = ("_to_copy", "copy_", "to")  # `to` whole, in inference mode
 
 
@@ -74,7 +81,7 @@ class Ranks(nn.Module):
 
     def __init__(self, module: nn.Module, **options: object) -> None:
         super().__init__()
-        self.module, self.options = module, options
+        self.module, self.broadcast_buffers = module, True
         self.no_sync = contextlib.nullcontext
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -91,7 +98,6 @@ def step_on_gpu(monkeypatch):
     """A step whose network has no numbers, set up as on a GPU with bfloat16."""
     monkeypatch.setattr(torch, "autocast", Autocast)
     monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
     as_on_gpu = {"bf16": "on", "device": "auto"}  # not cuda: the fused AdamW refuses `meta`
     monkeypatch.setattr(
         training_step, "resolved", lambda config, _: dataclasses.replace(config, **as_on_gpu)
@@ -103,10 +109,20 @@ def step_on_gpu(monkeypatch):
         with NOWHERE:
             model = DenseNet121(CLASSES)
         taken = TrainStep(model, config, Preprocessing(size=64), NOWHERE)
-        taken.begin_epoch()
+        taken.begin_epoch(0, IMAGES)
         return taken
 
     return make
+
+
+@pytest.fixture(scope="module")
+def packed(phantoms, tmp_path_factory) -> PackedDataSet:
+    """Some phantoms at 64 pixels."""
+    preprocessing, folder = Preprocessing(size=64), read_folder(phantoms)
+    files = ChestXRayDataSet(folder, rows=range(12), preprocessing=preprocessing)
+    place = tmp_path_factory.mktemp("packs") / "p"
+    prepare({name: folder.paths[name] for name in files.images}, place, preprocessing, workers=1)
+    return PackedDataSet(files, Pack(place, preprocessing))
 
 
 def host_batch(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -128,12 +144,32 @@ def test_a_step_neither_waits_for_the_gpu_nor_reads_from_it(
     batch = host_batch(mine)
     for _ in range(2):  # the average copies first, then averages
         with Copies() as seen:
-            loss = taken(batch, whole, 0, 0.0)
-        assert len(seen.waits) >= 2 + (whole > 1)  # images, labels, augmentation's parameters
+            loss = taken(batch, whole, 0.0)
+        assert len(seen.waits) >= 2 + (whole > 1)  # images, labels, indices
         assert not any(seen.waits), "a copy to the GPU waits"
         assert seen.read == []
         assert loss.device == NOWHERE
     assert taken.average.count == 2
+
+
+@pytest.mark.parametrize(("rank", "world", "mine"), [(0, 1, 4), (1, 2, 2), (1, 2, 0)])
+def test_a_step_on_resident_images_copies_nothing_at_all(
+    step_on_gpu, packed, monkeypatch, rank, world, mine
+):
+    """Average and augmentation on; only the indices of an epoch go there, when it begins."""
+    be_rank(rank, world, monkeypatch)
+    taken = step_on_gpu(batch_size=80)
+    data = ResidentDataSet(packed, NOWHERE)
+    whole = np.arange(mine * world or 1)
+    batches = batch_loader(data, rank_shares([whole, whole]), 0)
+    first = next(batches)
+    taken(first, len(whole), 0.0)
+    with Copies() as seen:
+        images, targets, indices = batch = next(batches)
+        assert {one.device for one in batch} == {NOWHERE}
+        taken(batch, len(whole), 0.0)
+    assert len(images) == len(targets) == len(indices) == max(mine, 1)
+    assert (seen.waits, seen.read) == ([], [])
 
 
 def test_the_trace_sees_what_waits():
@@ -151,6 +187,39 @@ def test_the_trace_sees_what_waits():
     assert len(seen.read) == 3
 
 
+class Compiled(nn.Module):
+    """Stands where torch.compile's wrapper does, whose state has other names."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._orig_mod, self.calls = module, 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self._orig_mod(images)
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_a_compiled_network_trains_and_the_plain_one_is_kept(step_on_gpu, monkeypatch, ema_decay):
+    made: list[Compiled] = []
+    monkeypatch.setattr(torch, "compile", lambda module: made.append(Compiled(module)) or made[-1])
+    plain = step_on_gpu(batch_size=8, accumulate=2, ema_decay=ema_decay)
+    assert made == []
+    taken = step_on_gpu(batch_size=8, accumulate=2, ema_decay=ema_decay, compile=True)
+    taken(host_batch(8), 8, 0.0)
+    [wrapper] = made
+    assert wrapper.calls == 2
+    assert wrapper._orig_mod is taken.model
+    assert type(taken.eval_model) is DenseNet121
+    expected = plain.state()
+    for part, state in taken.state().items():
+        if part != "optimizer" and state:
+            assert list(state) == list(expected[part])
+    taken.eval_model.eval()
+    taken.begin_epoch(1, IMAGES)
+    assert taken.model.training
+
+
 def test_the_backward_pass_runs_outside_autocast(step_on_gpu, monkeypatch):
     """The forward pass within it; the head's gradient would be rounded to bfloat16."""
     seen, inner = [], torch.Tensor.backward
@@ -159,13 +228,13 @@ def test_the_backward_pass_runs_outside_autocast(step_on_gpu, monkeypatch):
     )
     taken = step_on_gpu(batch_size=8)
     taken.model.features.register_forward_hook(lambda *_: seen.append(list(Autocast.inside)))
-    taken(host_batch(8), 8, 0, 0.0)
+    taken(host_batch(8), 8, 0.0)
     assert seen == [[True], []]
 
 
 def test_ddp_sends_no_buffers_in_a_step(step_on_gpu, monkeypatch):
     be_rank(0, 2, monkeypatch)
-    assert step_on_gpu(batch_size=80)._parallel.options["broadcast_buffers"] is False
+    assert step_on_gpu(batch_size=80)._parallel.broadcast_buffers is False
 
 
 def test_adamw_is_fused_on_cuda_alone():
@@ -201,7 +270,7 @@ def test_a_rank_without_an_image_changes_no_statistics(monkeypatch):
     config = TrainConfig(data=Path("nih"), size=64, batch_size=2, augment="strong")
     model = DenseNet121(CLASSES)
     taken = TrainStep(model, config, Preprocessing(size=64), torch.device("cpu"))
-    taken.begin_epoch()
+    taken.begin_epoch(0, IMAGES)
     [share] = rank_shares([np.array([5])])
     assert len(share) == 1
     before = {name: value.clone() for name, value in model.named_buffers()}
@@ -209,7 +278,7 @@ def test_a_rank_without_an_image_changes_no_statistics(monkeypatch):
     monkeypatch.setattr(
         taken.optimizer, "step", lambda: met.extend(p.grad for p in model.parameters())
     )
-    loss = taken(host_batch(1), 1, 0, 0.0)
+    loss = taken(host_batch(1), 1, 0.0)
     assert float(loss) == 0
     assert all(grad is not None and not grad.any() for grad in met)
     after = dict(model.named_buffers())
@@ -251,7 +320,7 @@ def test_the_heads_gradient_is_not_rounded_to_bfloat16():
     torch.manual_seed(0)
     model = DenseNet121(CLASSES)
     taken = TrainStep(model, config, Preprocessing(size=64), torch.device("cpu"))
-    taken.begin_epoch()
+    taken.begin_epoch(0, IMAGES)
     images = torch.randint(0, 256, (8, 1, 64, 64), dtype=torch.uint8)
     targets = torch.randint(0, 2, (8, CLASSES)).float()
     seen = {}
@@ -259,7 +328,7 @@ def test_the_heads_gradient_is_not_rounded_to_bfloat16():
         lambda _, given, made: seen.update(pooled=given[0].detach(), logits=made.detach())
     )
     taken.optimizer.step = lambda: seen.update(found=model.classifier.weight.grad.clone())
-    taken((images, targets, torch.arange(8)), 8, 0, 0.0)
+    taken((images, targets, torch.arange(8)), 8, 0.0)
     slope = (seen["logits"].sigmoid() - targets) / targets.numel()
     expected = slope.T @ seen["pooled"]
     assert (seen["found"] - expected).norm() / expected.norm() < 1e-5
@@ -280,3 +349,35 @@ def test_scoring_reads_from_the_gpu_once(phantoms, monkeypatch):
 def test_a_gpu_scores_more_images_at_once_than_a_cpu():
     assert batch_size_on(GPU) == 256
     assert batch_size_on(torch.device("cpu")) == 32  # as ever: other sizes round otherwise
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_pictures_are_augmented_on_the_cpu_where_the_device_does_it_wrongly(
+    step_on_gpu, monkeypatch, trusted
+):
+    """As on an Apple GPU; the check itself is tested with the augmentation."""
+    asked, copied = [], []
+    monkeypatch.setattr(devices, "CHECKED", ("meta",))
+    monkeypatch.setattr(
+        devices, "network_fault", lambda *_, gradients, **__: asked.append(gradients) or ""
+    )
+    fault = "" if trusted else "grid_sample differs by up to 0.5 of 1"
+    monkeypatch.setattr(training_step, "augmentation_fault", lambda *_: fault)
+    taken, inner = step_on_gpu(batch_size=4), training_step.augment
+    monkeypatch.setattr(
+        training_step, "augment", lambda x, values: copied.append(x.device) or inner(x, values)
+    )
+    assert asked == [True]
+    taken(host_batch(4), 4, 0.0)
+    assert copied == [NOWHERE if trusted else torch.device("cpu")]
+    told = [] if trusted else [f"Pictures are augmented on the CPU: on meta {fault}."]
+    assert taken.notes == told
+
+
+def test_neither_bfloat16_nor_compiled_code_is_asked_of_an_apple_gpu():
+    apple = torch.device("mps")
+    there = resolved(TrainConfig(data=Path("nih"), device="mps"), apple)
+    assert (there.device, there.bf16) == ("mps", "off")
+    for option, value in (("bf16", "on"), ("compile", True)):
+        with pytest.raises(ConfigError, match=f"--{option}.*found --device mps"):
+            resolved(TrainConfig(data=Path("nih"), **{option: value}), apple)

@@ -14,6 +14,7 @@ from chexnet.config import TrainConfig
 from chexnet.errors import CheckpointError, ChexnetError
 from chexnet.training.loop import fit
 from tests import jobs
+from tests.conftest import needs_signals
 from tests.processes import start, start_ranks, wait, wait_for, wait_for_change
 from tests.runs import Recorder, equal, rows, tensors
 
@@ -60,7 +61,8 @@ def as_earlier_release(out: Path, *, fused: bool = False) -> None:
     del saved["arithmetic"]
     saved["at"] |= {"epoch": 1, "step": 0, "loss_sum": 0.0}
     saved["config"] |= {"device": "auto", "bf16": "auto"}
-    del saved["config"]["deterministic"]
+    for later in ("deterministic", "compile"):
+        del saved["config"][later]
     saved["state"]["optimizer"]["param_groups"][0]["fused"] = fused
     save_sealed(out / "last.pth", saved)
 
@@ -213,6 +215,7 @@ def test_twenty_kills_change_no_bit(tiny_options, tmp_path, ranks, workers):
     check_resume(options, tmp_path, kills=20, ranks=ranks, workers=workers)
 
 
+@needs_signals
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_ends_with_its_code_and_the_rest_is_the_same(
     tiny_options, trained, tmp_path, number

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chexnet.evaluation.bootstrap import smallest_shown
-from chexnet.evaluation.expert_figures import ExpertFigures, ExpertRow, TruthFigures
+from chexnet.evaluation.expert_results import ExpertFigures, ExpertRow, TruthFigures
 from chexnet.evaluation.report.tables import format_interval, format_value
 from chexnet.labels import spoken
 

@@ -20,11 +20,12 @@ from PIL import Image
 
 from chexnet.data.nih import BOXES
 from chexnet.data.splits import LEAKY
+from chexnet.devices import moved
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.bootstrap import smallest_shown
-from chexnet.evaluation.expert_figures import ExpertFigures
+from chexnet.evaluation.expert_results import ExpertFigures
 from chexnet.evaluation.experts import TITLES
 from chexnet.evaluation.facts import STAMPS, ScoringFacts
 from chexnet.evaluation.holdout import Holdout
@@ -285,7 +286,8 @@ def report_images(
         boxed = holdout_boxes(holdout)
     except DataError:  # the list has boxes, none of them in this part
         return ReportImages(holdout.picture)
-    models = [holdout.model.to(pick_device(device))]
+    size = holdout.metadata.preprocessing.size
+    models = [moved(holdout.model, pick_device(device), size)]
     [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
     return ReportImages(holdout.picture, (boxed, maps))
 
