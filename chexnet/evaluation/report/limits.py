@@ -64,7 +64,7 @@ def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
             f"{facts.part} part, those of which the network has seen neither image nor patient. It "
             "is another sample than the part: figures of the two are not comparable."
         )
-    said += _selected(facts)
+    said += selected(facts)
     rare = [name for name, one in _intervals(assessment).items() if not one.known]
     if rare:
         said.append(
@@ -80,7 +80,7 @@ def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
     return [*said, *_ALWAYS]
 
 
-def _selected(facts: ScoringFacts) -> list[str]:
+def selected(facts: ScoringFacts) -> list[str]:
     """A sample that somebody selected is not the data set, and neither is a part of a part."""
     pairs = (
         (facts.images_present, facts.images_in_table, "the label table"),
