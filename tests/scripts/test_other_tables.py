@@ -101,6 +101,12 @@ def test_a_network_of_nihs_is_scored_elsewhere_with_one_command(table, trained, 
     assert "<h1>External: CheXpert." in page
     assert "stands for neither alone" in page
     assert "ChestX-ray14 were mined" not in page
+    assert "CheXpert, another data set than it was trained on" in page  # CLAIM's item 33
+    tables = tmp_path / "eval-all" / "tables"
+    mapping = pd.read_csv(tables / "mapping.csv").set_index("label")
+    assert mapping.loc["Pleural Effusion", "counts_as"] == "Effusion"
+    labelled = pd.read_csv(tables / "findings.csv").set_index("finding")["labelled"]
+    assert labelled["Hernia"] == 0 < labelled["Edema"] < labelled["Effusion"]
     card = (tmp_path / "eval-all" / "model_card.md").read_text()
     assert "External: scored on CheXpert" in card
     predictions = tmp_path / "eval-all" / "predictions.csv"
