@@ -50,7 +50,7 @@ def paper_tables(
         *_experts(content),
         _published(compared),
         _apart(apart),
-        _mapping(content["facts"].get("label_mapping")),
+        _mapping(content.get("facts", {}).get("label_mapping")),
         *map(_checklist, checklists),
     ]
     return [one for one in tables if one.rows]
