@@ -15,6 +15,7 @@ from chexnet.labels import FINDINGS, spoken
 
 _FINDING = Column("finding", "Finding", "label")
 _POSITIVES = Column("positives", "n positive", "count")
+_LABELLED = Column("labelled", "n labelled", "count")
 _AUROC = Column("auroc", "AUROC")
 _INTERVAL = Column("auroc_interval", "95 % interval", "interval")
 _IMAGES = Column("images", "Images", "count")
@@ -49,6 +50,7 @@ def paper_tables(
         *_experts(content),
         _published(compared),
         _apart(apart),
+        _mapping(content.get("facts", {}).get("label_mapping")),
         *map(_checklist, checklists),
     ]
     return [one for one in tables if one.rows]
@@ -61,9 +63,11 @@ def _order(names: Sequence[str]) -> list[str]:
 
 def _findings(content: Mapping[str, Any]) -> Table:
     found, calibration = content["classes"], content["calibration"]
+    partly = any("labelled" in one for one in found.values())
     columns = (
         _FINDING,
         _POSITIVES,
+        *([_LABELLED] if partly else []),
         _AUROC,
         _INTERVAL,
         Column("clustered_interval", "clustered", "interval"),
@@ -77,6 +81,7 @@ def _findings(content: Mapping[str, Any]) -> Table:
         (
             name,
             found[name]["positives"],
+            *([found[name]["labelled"]] if partly else []),
             found[name]["auroc"],
             found[name].get("interval"),
             found[name].get("clustered_interval"),
@@ -94,6 +99,18 @@ def _findings(content: Mapping[str, Any]) -> Table:
         "all findings at once (Holm); expected calibration error (ECE) and Brier score"
     )
     return Table("findings", caption, columns, rows)
+
+
+def _mapping(mapping: Mapping[str, Any] | None) -> Table:
+    """How another data set's labels became ours; no rows for NIH's."""
+    title = mapping["title"] if mapping else ""
+    columns = (
+        Column("label", "Label there", "text"),
+        Column("counts_as", "Counts as", "long"),
+        Column("why", "Why", "long"),
+    )
+    rows = mapping["rows"] if mapping else ()
+    return Table("mapping", f"Labels of {title} in the vocabulary of ChestX-ray14", columns, rows)
 
 
 def _overall(content: Mapping[str, Any]) -> Table:

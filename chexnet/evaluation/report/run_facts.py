@@ -79,6 +79,11 @@ def _data(run: Run) -> dict[str, str]:
         "Sex, age or view that the table does not tell is a group of its own"
         + (f" ({unknown:,} values)." if unknown else " (none here).")
     )
+    if not summary.all_labelled:
+        missing.append(
+            "Labels that the table does not say are unknown and left out; how many images are "
+            "labelled stands beside each finding."
+        )
     if undefined:
         missing.append(
             "Without a positive or without a negative, so without an AUROC and left out of means: "
@@ -107,6 +112,11 @@ def _reference_standard(run: Run) -> dict[str, str]:
     labels = ""
     if run.facts.phantoms:
         labels = "Drawn phantoms: their labels are certain, for they were drawn by them."
+    elif run.facts.label_mapping:
+        labels = (
+            f"{run.facts.label_mapping['labelled_by']} How they were mapped: section Whose labels, "
+            "and what they count as."
+        )
     elif run.of_radiographs:
         labels = (
             f"NIH's text labels ({run.facts.table}), mined from radiology reports by a program "
@@ -145,7 +155,10 @@ def _partitions(run: Run) -> dict[str, str]:
             "By patient: neither an image nor a patient that was scored is on the network's list "
             f"of training images ({facts.weights.trained_on}), compared by hashes."
         )
-    numbers = internal = ""
+    numbers = internal = external = ""
+    if facts.external:
+        title = facts.label_mapping["title"] if facts.label_mapping else "NIH ChestX-ray14"
+        external = f"These figures: {title}, another data set than it was trained on."
     if metadata and metadata.provenance.get("data"):
         images = metadata.data.images
         numbers = (
@@ -164,6 +177,7 @@ def _partitions(run: Run) -> dict[str, str]:
         "disjoint": disjoint,
         "numbers": numbers,
         "internal": internal,
+        "external": external,
     }
 
 
