@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.expert_figures import ExpertFigures
+from chexnet.evaluation.expert_results import ExpertFigures
 from chexnet.evaluation.experts import CITED, TITLES
 from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.label_tables import BothTables

@@ -11,8 +11,8 @@ import pytest
 
 from chexnet.evaluation.assessment import as_dict, assess
 from chexnet.evaluation.bootstrap import Interval
-from chexnet.evaluation.expert_figures import as_dict as experts_dict
 from chexnet.evaluation.expert_figures import score_experts
+from chexnet.evaluation.expert_results import experts_as_dict
 from chexnet.evaluation.experts import ExpertLabels
 from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.protocols import as_dict as protocols_dict
@@ -51,7 +51,7 @@ def run():
     protocols = [ProtocolFigures("official", 25596, 240, "", found.summary)]
     content = {
         **as_dict(found),
-        "experts": experts_dict(experts),
+        "experts": experts_as_dict(experts),
         "protocols": protocols_dict(protocols),
         "made": MADE,
     }
