@@ -37,7 +37,11 @@ CHOICES = {
     "bf16": ("auto", "on", "off"),
     "resident": ("auto", "on", "off"),
 }
-WITHOUT_ARITHMETIC = ("data", "out", "packs", "workers", "resident", "save_every", "save_minutes")
+WITHOUT_ARITHMETIC = (
+    *("data", "out", "packs", "workers", "resident", "save_every", "save_minutes"),
+    # Images and labels are compared by their fingerprints, wherever the table lies.
+    *("table", "format", "mapping", "uncertain"),
+)
 """Fields that change no number of a run: they may differ when it is resumed."""
 
 
@@ -48,6 +52,14 @@ class TrainConfig:
     data: Annotated[Path, "Folder that holds images_001 ... and Data_Entry_2017.csv."]
     out: Annotated[Path, "Folder of this run."] = Path("runs/default")
     packs: Annotated[Path, "Folder of the packs that scripts.prepare makes."] = Path("packs")
+    table: Annotated[Path | None, "Label table of the images; else NIH's own in --data."] = None
+    format: Annotated[str, "Of --table: nih, csv, chexpert, vinbigdata ..."] = "nih"
+    mapping: Annotated[
+        Path | None, "With --format csv: TOML that says which column is which label."
+    ] = None
+    uncertain: Annotated[
+        str, "What an uncertain label counts as: ignore, positive or negative."
+    ] = "ignore"
     recipe: Annotated[str, "Set of defaults: plain or strong."] = "plain"
     labels: Annotated[str, "NIH label table: auto, 2017 or v2020."] = "auto"
     split: Annotated[

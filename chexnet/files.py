@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,8 @@ from chexnet.errors import ChexnetError, FetchError
 
 ROOM = 256 << 20
 """Bytes of a disk that a download leaves free."""
+CACHE_VARIABLE = "WIN_PD_OVERRIDE_LOCAL_APPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+"""Names another place for the user's cache (platformdirs, which is asked for it)."""
 IN_USE = (5, 32, 33, 1224)
 """Windows' numbers for a file that somebody has open, locked or mapped (5: "access denied")."""
 PATIENCE = 2.0
@@ -102,9 +105,9 @@ def move_over(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 through `replacing`."""
+    """Write `text` as UTF-8 through `replacing`; the same bytes on every system."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def sweep(folder: Path) -> None:

@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from chexnet.files import CACHE_VARIABLE
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 NIH = SHARED / "nih"
@@ -71,7 +73,7 @@ def answers(predictor, sources) -> list:
 def cache_of_their_own(tmp_path_factory):
     """Exported networks go into a folder of the tests, also those of processes they start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -41,6 +41,10 @@ class Faulty(nn.Sequential):
         return made
 
 
+def double(made: torch.Tensor) -> torch.Tensor:
+    raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+
 def missing(made: torch.Tensor) -> torch.Tensor:
     raise NotImplementedError("The operator 'aten::x' is not implemented for the device.")
 
@@ -62,6 +66,7 @@ def test_a_network_that_answers_alike_is_moved_and_stays_as_it_was(network, monk
         (lambda made: made + 2e-3, "an answer differs by 0.002"),
         (lambda made: made * float("nan"), "an answer differs by nan"),
         (missing, "aten::x"),
+        (double, "float64"),
     ],
 )
 def test_a_device_that_answers_otherwise_is_refused(network, monkeypatch, fault, said):

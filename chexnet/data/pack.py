@@ -194,6 +194,7 @@ def _fill(
                 on_progress(finished, total)
     finally:
         _commit(pixels, state, lengths, pending)
+        _worker.clear()  # with one worker it is this process, and Windows grows no mapped file
     return unreadable
 
 

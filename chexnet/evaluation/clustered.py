@@ -20,6 +20,7 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata, t
 
 from chexnet.evaluation.bootstrap import MIN_PATIENTS, NO_INTERVAL, Interval
+from chexnet.evaluation.metrics import labelled_only
 
 FEW_PATIENTS = 10
 """Positive (or negative) patients under which the clustered interval stands beside the
@@ -71,9 +72,10 @@ def clustered_auroc(scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -
 
     Args:
         scores: (N,).
-        targets: 0 or 1, (N,).
+        targets: 0 or 1, (N,); images with `UNKNOWN` are left out.
         unit: number of each image's patient, int (N,), from 0.
     """
+    scores, unit, targets = labelled_only(scores, unit, targets=np.asarray(targets))
     positive = np.asarray(targets) == 1
     # Each patient's positive images, and each patient's negative images; no patient with none.
     images = [np.unique(unit[mask], return_counts=True)[1] for mask in (positive, ~positive)]

@@ -214,8 +214,9 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         # ONNX has no checksum of its own: a changed byte would give other numbers in silence.
         write_text(digest, file_digest(place))
         for old in sorted(folder.glob("*.onnx"), key=_used)[:-KEPT]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".sha256").unlink(missing_ok=True)
+            with suppress(OSError):  # on Windows another program may have it open
+                old.unlink(missing_ok=True)
+                old.with_suffix(".sha256").unlink(missing_ok=True)
         return OnnxEngine(place)
 
 

@@ -107,7 +107,7 @@ def augmentation_fault(reference: torch.device, device: torch.device, size: int)
     turned, whole = on(reference)
     try:
         found = on(device)
-    except RuntimeError as error:  # an operation that the device lacks is a NotImplementedError
+    except (RuntimeError, TypeError) as error:  # what the device lacks: an operation, a type
         return " ".join(str(error).split())[:200]
     most = float((found[0] - turned).abs().max())
     if not most <= CLOSE:  # NaN as well

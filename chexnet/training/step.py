@@ -85,6 +85,16 @@ def synchronises(config: TrainConfig, device: torch.device) -> bool:
     return seen < SYNCHRONISED_BELOW
 
 
+def _loss_sum(logits: torch.Tensor, wanted: torch.Tensor, *, masked: bool) -> torch.Tensor:
+    """Binary cross-entropy, summed; with `masked`, targets of NaN weigh 0, in the gradient too."""
+    if not masked:
+        return F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
+    known = (~wanted.isnan()).to(logits)
+    return F.binary_cross_entropy_with_logits(
+        logits, wanted.nan_to_num(0.0), weight=known, reduction="sum"
+    )
+
+
 class TrainStep:
     """One optimiser step, with the network, its average and the optimiser that it changes.
 
@@ -171,7 +181,9 @@ class TrainStep:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def __call__(self, batch: Batch, count: int, epoch_progress: float) -> torch.Tensor:
+    def __call__(
+        self, batch: Batch, count: int, epoch_progress: float, *, cells: int | None = None
+    ) -> torch.Tensor:
         """Take one step on this rank's share of a batch.
 
         Args:
@@ -179,6 +191,8 @@ class TrainStep:
                 or on the device.
             count: images of the whole batch, over all ranks.
             epoch_progress: epochs done, with the fraction of this one, for the learning rate.
+            cells: targets of the whole batch, over all ranks, that are labelled; None where all
+                are. With it, targets of NaN count for nothing.
 
         Returns:
             This rank's part of the batch's mean loss.
@@ -203,10 +217,9 @@ class TrainStep:
                     logits = self._forward(inputs)
                     # The sum over this rank divided by the size of the whole batch: added over
                     # ranks and parts it is the batch's mean, also when the shares are unequal.
-                    part = F.binary_cross_entropy_with_logits(
-                        logits, wanted.to(logits), reduction="sum"
-                    )
-                    part = part / (count * wanted.shape[1])
+                    part = _loss_sum(logits, wanted.to(logits), masked=cells is not None)
+                    whole = count * wanted.shape[1] if cells is None else max(cells, 1)
+                    part = part / whole
                 # Outside autocast, which would round the head's gradient to bfloat16.
                 (part * distributed.world()).backward()  # DDP averages the gradients
             loss += part.detach()

@@ -13,6 +13,7 @@ from pathlib import Path
 import platformdirs
 from packaging.requirements import Requirement
 
+from chexnet.files import CACHE_VARIABLE
 from scripts.doctor.finding import Finding, note, wrong
 from scripts.doctor.supported import refusal
 
@@ -157,7 +158,7 @@ def cache() -> Iterator[Finding]:
         yield wrong(
             "Cache",
             f"{folder}: {error.strerror or error}",
-            "Make it writable, or set XDG_CACHE_HOME to a folder that is.",
+            f"Make it writable, or set {CACHE_VARIABLE} to a folder that is.",
         )
         return
     exports = len(list((folder / "onnx").glob("*.onnx")))

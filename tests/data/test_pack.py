@@ -205,6 +205,7 @@ def test_a_pack_that_is_read_is_not_grown_on_windows_and_that_is_said(
     folder = read_folder(make_folder(rows_of(2, 2)))
     some = dict(list(folder.paths.items())[:2])
     prepare(some, tmp_path / "p", Preprocessing(size=64), workers=1)
+    assert packing._worker == {}  # nor is it mapped by whoever made it
     mapped = OSError(22, "user-mapped section open")
     mapped.winerror = 1224
 

@@ -20,6 +20,7 @@ from chexnet import devices, transforms
 from chexnet.data import pack
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError, ExportError
+from chexnet.files import CACHE_VARIABLE
 from chexnet.inference import engine, onnx_export, predictor
 from chexnet.inference.engine import export_place, file_digest
 from chexnet.inference.onnx_runtime import as_metadata
@@ -215,7 +216,7 @@ def test_an_export_that_fails_is_named(examine, monkeypatch):
 
 def test_a_cache_that_nobody_may_write_does_not_hide_the_answer(examine, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     found = examine()
     assert tuple(found) == STAGES
     assert ill(found) == ["ONNX Runtime"]
@@ -401,10 +402,10 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     [found] = machine.cache()
     assert found.state is State.fine
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     [found] = machine.cache()
     assert found.state is State.wrong
-    assert "XDG_CACHE_HOME" in found.advice
+    assert CACHE_VARIABLE in found.advice
 
 
 def test_ports_that_are_taken_are_named(monkeypatch):

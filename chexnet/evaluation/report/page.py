@@ -177,7 +177,10 @@ def _said(
             name: STAMPS[name] for name in facts.stamps(calibrated=assessment.chosen is not None)
         },
         "answer": "probability" if assessment.chosen else "score",
-        "rows": [*_flat(facts.as_dict()), *_flat(made or {}, "made")],
+        "rows": [
+            *_flat({k: v for k, v in facts.as_dict().items() if k != "label_mapping"}),
+            *_flat(made or {}, "made"),
+        ],
         "notes": notes,
         "record": record,
         "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),

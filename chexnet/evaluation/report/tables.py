@@ -121,15 +121,25 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
     """The table that evaluation shows: positives, AUROC with interval and average precision."""
     intervals = summary.intervals
     lines = [f"{stamp} figures"] if stamp else []
-    lines += [f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"]
+    among = not summary.all_labelled
+    lines += [
+        f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"
+        + "  labelled" * among
+    ]
     rows = zip(
-        summary.classes, summary.positives, summary.auroc, summary.average_precision, strict=True
+        summary.classes,
+        summary.positives,
+        summary.auroc,
+        summary.average_precision,
+        summary.labelled,
+        strict=True,
     )
-    for name, positives, value, precision in sorted(rows):
+    for name, positives, value, precision, labelled in sorted(rows):
         shown = _interval(intervals.classes[name] if intervals else None)
         lines.append(
             f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_value(value):>6}  {shown:<15}  "
             f"{_value(precision):>6}"
+            + f"  {labelled:>8,}" * among
             + (f"  clustered {_interval(summary.few(name))}" if summary.few(name).known else "")
         )
     for label, mean, interval in (
@@ -145,7 +155,7 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
         lines.append(
             f"{label:<{NAME_WIDTH}}  {'':>6}  {_value(mean.value):>6}  {shown:<15}  {note}".rstrip()
         )
-    lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {summary.loss:.4f}")
+    lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {_value(summary.loss)}")
     lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
     if intervals:
         lines += [_footnote(intervals, summary.replicates), above_chance(summary)]
@@ -274,8 +284,8 @@ def _calibration(found: "Assessment") -> str:
     for name, one in sorted(found.reliability.items()):
         note = "  pooled: under 20 positives there" if one.pooled else ""
         lines.append(
-            f"{name:<{NAME_WIDTH}}  {one.error[0]:>10.4f}  {one.error[1]:>7.4f}  "
-            f"{one.brier[0]:>12.4f}  {one.brier[1]:>7.4f}{note}"
+            f"{name:<{NAME_WIDTH}}  {_value(one.error[0]):>10}  {_value(one.error[1]):>7}  "
+            f"{_value(one.brier[0]):>12}  {_value(one.brier[1]):>7}{note}"
         )
     return "\n".join(lines)
 
