@@ -61,8 +61,11 @@ def _order(names: Sequence[str]) -> list[str]:
 
 def _findings(content: Mapping[str, Any]) -> Table:
     found, calibration = content["classes"], content["calibration"]
+    # Where a table does not say everything of every image, each class has a number of its own.
+    some = any("labelled" in one for one in found.values())
     columns = (
         _FINDING,
+        *([Column("labelled", "n labelled", "count")] if some else []),
         _POSITIVES,
         _AUROC,
         _INTERVAL,
@@ -76,6 +79,7 @@ def _findings(content: Mapping[str, Any]) -> Table:
     rows = [
         (
             name,
+            *([found[name].get("labelled", content["images"])] if some else []),
             found[name]["positives"],
             found[name]["auroc"],
             found[name].get("interval"),

@@ -84,6 +84,11 @@ def _data(run: Run) -> dict[str, str]:
             "Without a positive or without a negative, so without an AUROC and left out of means: "
             f"{', '.join(undefined)}."
         )
+    if not summary.all_labelled:
+        missing.append(
+            "A class of which the table says nothing is unknown for that image, not negative, and "
+            "left out of that class's figures."
+        )
     counts = [
         f"{attribute}: " + ", ".join(f"{name} {one.images:,}" for name, one in groups.items())
         for attribute, groups in run.assessment.subgroups.groups.items()
@@ -107,6 +112,12 @@ def _reference_standard(run: Run) -> dict[str, str]:
     labels = ""
     if run.facts.phantoms:
         labels = "Drawn phantoms: their labels are certain, for they were drawn by them."
+    elif run.facts.label_mapping:
+        mapping = run.facts.label_mapping
+        labels = (
+            f"{mapping['title']} ({run.facts.table}): {mapping['labelled_by'].rstrip('.')}. How "
+            "its labels became those scored here: section Whose labels, and what they count as."
+        )
     elif run.of_radiographs:
         labels = (
             f"NIH's text labels ({run.facts.table}), mined from radiology reports by a program "
@@ -164,7 +175,16 @@ def _partitions(run: Run) -> dict[str, str]:
         "disjoint": disjoint,
         "numbers": numbers,
         "internal": internal,
+        "external": f"Scored on {_titled(run)}, another data set than the network was trained on "
+        f"({facts.weights.trained_on}): section AUROC."
+        if facts.external and facts.weights
+        else "",
     }
+
+
+def _titled(run: Run) -> str:
+    mapping = run.facts.label_mapping
+    return str(mapping["title"]) if mapping else "NIH ChestX-ray14"
 
 
 def _network(run: Run) -> dict[str, str]:
