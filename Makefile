@@ -23,8 +23,7 @@ test: $(READY)
 venv: $(READY)
 
 $(READY):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Found $$($(PYTHON) --version), expected Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) scripts/doctor/supported.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what requirements.txt names into $(VENV) (a few minutes, once)."
 	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check -r requirements.txt

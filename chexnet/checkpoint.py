@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from chexnet.errors import CheckpointError
-from chexnet.files import replacing
+from chexnet.files import move_over, replacing
 
 SEAL = "sha256"
 MAX_NODES = 2_000_000
@@ -154,7 +154,7 @@ def _keep(path: Path) -> None:
         os.link(path, link)
     except OSError:  # a file system without hard links
         shutil.copyfile(path, link)
-    os.replace(link, kept)
+    move_over(link, kept)
 
 
 def _digest(content: Any) -> str:

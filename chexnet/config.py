@@ -26,17 +26,22 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema_decay": 0.999,
     },
 }
+DEVICE_HELP = "auto (cuda, else cpu), cpu, cuda or mps (Apple GPU; not tried)."
 CHOICES = {
     "recipe": tuple(RECIPES),
     "labels": ("auto", "2017", "v2020"),
     "split": ("auto", "official", "patient", "image"),
     "schedule": ("constant", "cosine"),
     "augment": ("none", "strong"),
-    "device": ("auto", "cpu", "cuda"),
+    "device": ("auto", "cpu", "cuda", "mps"),
     "bf16": ("auto", "on", "off"),
     "resident": ("auto", "on", "off"),
 }
-WITHOUT_ARITHMETIC = ("data", "out", "packs", "workers", "resident", "save_every", "save_minutes")
+WITHOUT_ARITHMETIC = (
+    *("data", "out", "packs", "workers", "resident", "save_every", "save_minutes"),
+    # Images and labels are compared by their fingerprints, wherever the table lies.
+    *("table", "format", "mapping", "uncertain"),
+)
 """Fields that change no number of a run: they may differ when it is resumed."""
 
 
@@ -47,6 +52,14 @@ class TrainConfig:
     data: Annotated[Path, "Folder that holds images_001 ... and Data_Entry_2017.csv."]
     out: Annotated[Path, "Folder of this run."] = Path("runs/default")
     packs: Annotated[Path, "Folder of the packs that scripts.prepare makes."] = Path("packs")
+    table: Annotated[Path | None, "Label table of the images; else NIH's own in --data."] = None
+    format: Annotated[str, "Of --table: nih, csv, chexpert, vinbigdata ..."] = "nih"
+    mapping: Annotated[
+        Path | None, "With --format csv: TOML that says which column is which label."
+    ] = None
+    uncertain: Annotated[
+        str, "What an uncertain label counts as: ignore, positive or negative."
+    ] = "ignore"
     recipe: Annotated[str, "Set of defaults: plain or strong."] = "plain"
     labels: Annotated[str, "NIH label table: auto, 2017 or v2020."] = "auto"
     split: Annotated[
@@ -70,8 +83,8 @@ class TrainConfig:
     crop: Annotated[int, "Percent of each side that the centre crop keeps."] = 90
     size: Annotated[int, "Side of the square input in pixels."] = 256
     freeze_bn: Annotated[bool, "Keep BatchNorm's running statistics as they are."] = False
-    bf16: Annotated[str, "bfloat16 autocast: auto (on CUDA), on (any device) or off."] = "auto"
-    device: Annotated[str, "auto, cpu or cuda."] = "auto"
+    bf16: Annotated[str, "bfloat16 autocast: auto (on CUDA), on (CPU, CUDA) or off."] = "auto"
+    device: Annotated[str, DEVICE_HELP] = "auto"
     seed: Annotated[int, "Seed of split, order, augmentation and random weights."] = 0
     workers: Annotated[int, "Processes that read images; -1 chooses."] = -1
     resident: Annotated[

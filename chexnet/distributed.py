@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chexnet.config import CHOICES
 from chexnet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,17 +72,30 @@ TIMEOUT = timedelta(minutes=5)
 def pick_device(name: str) -> "torch.device":
     """The device to compute on: CUDA where there is one, unless it is named.
 
+    An Apple GPU (`mps`) is taken only where it is named: nobody has tried one yet, and PyTorch's
+    has given wrong numbers in silence (`chexnet.devices`).
+
     On CUDA, convolutions in float32 compute in float32 from then on, not in TF32 as by default,
     which moved probabilities by up to 1.9e-4: more than lies between PyTorch and an exported file.
     Training is quick in bfloat16, and what serves answers as a CPU does.
 
     Raises:
-        ConfigError: CUDA is asked for and not there.
+        ConfigError: a GPU is asked for and not there, or an Apple GPU for several processes.
     """
     import torch
 
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device: found {name!r}, expected auto, cpu or cuda.")
+    if name not in CHOICES["device"]:
+        known = ", ".join(CHOICES["device"])
+        raise ConfigError(f"--device: found {name!r}, expected one of {known}.")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise ConfigError("--device mps: found no Apple GPU. Use --device cpu or auto.")
+        if world() > 1:
+            raise ConfigError(
+                f"--device mps: found {world()} processes, expected one: no collective reaches an "
+                "Apple GPU. Start it without torchrun."
+            )
+        return torch.device("mps")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: found no CUDA GPU. Use --device cpu or auto.")
     if name == "cpu" or not torch.cuda.is_available():
@@ -92,9 +106,30 @@ def pick_device(name: str) -> "torch.device":
     return device
 
 
+def backend(device: "torch.device") -> str:
+    """What carries messages between processes: NCCL for gradients on CUDA, gloo elsewhere.
+
+    PyTorch for Windows has no NCCL; gloo takes the gradients by way of the CPU then.
+    """
+    import torch.distributed as dist
+
+    nccl = device.type == "cuda" and dist.is_nccl_available()
+    return "cpu:gloo,cuda:nccl" if nccl else "gloo"
+
+
+def backend_note(device: "torch.device") -> str | None:
+    """What a user should hear of the backend, None where there is nothing to say."""
+    if world() == 1 or device.type != "cuda" or backend(device) != "gloo":
+        return None
+    return (
+        "This PyTorch has no NCCL: gradients travel by way of the CPU (gloo), which is slower. "
+        "Not tried on several GPUs."
+    )
+
+
 @contextmanager
 def process_group(device: "torch.device") -> Iterator[None]:
-    """Join the others for the length of the block: NCCL for gradients on CUDA, gloo elsewhere.
+    """Join the others for the length of the block, see `backend`.
 
     A process that fails does not take leave: that would wait for the others, who wait for it. Its
     caller has to print what went wrong and end it at once (`os._exit`).
@@ -104,8 +139,7 @@ def process_group(device: "torch.device") -> Iterator[None]:
         return
     import torch.distributed as dist
 
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=TIMEOUT)
+    dist.init_process_group(backend(device), timeout=TIMEOUT)
     yield
     dist.destroy_process_group()
 

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +13,14 @@ from chexnet.errors import ChexnetError, FetchError
 
 ROOM = 256 << 20
 """Bytes of a disk that a download leaves free."""
+CACHE_VARIABLE = "WIN_PD_OVERRIDE_LOCAL_APPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+"""Names another place for the user's cache (platformdirs, which is asked for it)."""
+IN_USE = (5, 32, 33, 1224)
+"""Windows' numbers for a file that somebody has open, locked or mapped (5: "access denied")."""
+PATIENCE = 2.0
+"""Seconds that a rename waits for a virus scanner or an indexer to let go of a file (Windows)."""
+FLUSHES_NO_FOLDER = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
+"""What file systems answer that flush files only (network shares, FAT)."""
 
 
 @contextmanager
@@ -21,30 +31,83 @@ def replacing(path: Path) -> Iterator[Path]:
     moment `path` is either the old file or the whole new one, also after a power cut.
 
     Raises:
-        ChexnetError: the disk is full or the folder cannot be written; the old file is untouched.
+        ChexnetError: the disk is full, the folder cannot be written, or on Windows another program
+            has the file open; the old file is untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path, "The file that was there is untouched. "):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _flush(temporary)
+            move_over(temporary, path)
+            _flush_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):  # what went wrong before is what the user has to know
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def writing(path: Path, kept: str = "") -> Iterator[None]:
+    """Turn an error of the system that says nothing to a user into one that does.
+
+    Args:
+        path: what is written, removed or replaced.
+        kept: a sentence on what is left of it, said where it is there.
+
+    Raises:
+        ChexnetError: says why and what to do.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
+        yield
     except OSError as error:
-        _forget(temporary)
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        advice = "Free some space" if error.errno == errno.ENOSPC else "Pass a writable folder"
-        old = "The file that was there is untouched. " if path.exists() else ""
-        raise ChexnetError(f"Could not write {path}: {reason}. {old}{advice}.") from error
-    except BaseException:
-        _forget(temporary)
-        raise
+        reason, advice = explained(error)
+        raise ChexnetError(
+            f"Could not write {path}: {reason}. {kept if path.exists() else ''}{advice}."
+        ) from error
+
+
+def explained(error: OSError) -> tuple[str, str]:
+    """Why something could not be written, and what to do about it, for a reader."""
+    if is_held(error):
+        return (
+            "another program has it open, or it may not be written (Windows)",
+            "Close it there and give the same command again",
+        )
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return reason, "Free some space" if error.errno == errno.ENOSPC else "Pass a writable folder"
+
+
+def is_held(error: OSError) -> bool:
+    """Whether Windows refuses because somebody has the file open; other systems do not mind."""
+    return getattr(error, "winerror", None) in IN_USE
+
+
+def move_over(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, in whose place it comes.
+
+    Windows replaces nothing that is open, if only by a virus scanner for a moment: it is tried
+    again for two seconds.
+
+    Raises:
+        OSError: it cannot be done; see `explained`.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except OSError as error:
+            if not is_held(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.05)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 through `replacing`."""
+    """Write `text` as UTF-8 through `replacing`; the same bytes on every system."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def sweep(folder: Path) -> None:
@@ -72,18 +135,18 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
-def _forget(temporary: Path) -> None:
-    with suppress(OSError):  # what went wrong before is what the user has to know
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    try:
-        # Windows flushes only what is open for writing, and POSIX opens no folder for writing.
-        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    except PermissionError:  # Windows opens no folders; its rename is durable enough
-        return
+def _flush(path: Path, mode: int = os.O_RDWR) -> None:
+    handle = os.open(path, mode)  # Windows flushes only what is open for writing
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _flush_folder(folder: Path) -> None:
+    """As durable as the system makes it: Windows opens no folders, some disks flush none."""
+    try:
+        _flush(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in FLUSHES_NO_FOLDER:
+            raise

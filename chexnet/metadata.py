@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import chexnet
-from chexnet.labels import FINDINGS
 from chexnet.transforms import Preprocessing
 
 
@@ -34,6 +33,10 @@ class DataFacts:
         fingerprints: part -> hash of its images and labels.
         images: part -> number of its images.
         drawn: part -> number of its phantoms; empty in a file from before they were counted.
+        dataset: `nih`, or which other data set it is. This and the next are written only of others.
+        label_mapping: how its labels became ours: `title`, `labelled_by`, `rows` and `notes` of
+            `LabelMapping`, as plain values.
+        images_of: the data set whose images these are under other names; empty for none.
     """
 
     table: str
@@ -49,10 +52,23 @@ class DataFacts:
     fingerprints: dict[str, str]
     images: dict[str, int]
     drawn: dict[str, int]
+    dataset: str = "nih"
+    label_mapping: dict[str, Any] | None = None
+    images_of: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and weights files keep them: the attributes' names are the keys."""
-        return dataclasses.asdict(self) | {"fold": list(self.fold) if self.fold else None}
+        found = dataclasses.asdict(self) | {"fold": list(self.fold) if self.fold else None}
+        if self.label_mapping is None:
+            del found["dataset"], found["label_mapping"]
+        if not self.images_of:
+            del found["images_of"]
+        return found
+
+    @property
+    def pictures(self) -> str:
+        """The data set that the pictures are of, whatever this one calls them."""
+        return self.images_of or self.dataset
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataFacts":
@@ -76,6 +92,9 @@ _NOT_KEPT: dict[str, Any] = {
     "fingerprints": {},
     "images": {},
     "drawn": {},
+    "dataset": "nih",
+    "label_mapping": None,
+    "images_of": "",
 }
 """What `DataFacts.from_dict` takes for a key that the file does not have; 0 for all others."""
 
@@ -145,17 +164,6 @@ class Metadata:
         if not drawn:
             return "radiographs"
         return "phantoms" if drawn == data.images["train"] else "both"
-
-
-def better_than_guessing(figures: dict[str, Any]) -> list[str]:
-    """The findings of a scoring whose AUROC's interval lies above 0.5, the best first.
-
-    Args:
-        figures: of `evaluation.summary.as_dict`.
-    """
-    rows = {n: one for n, one in figures["classes"].items() if n in FINDINGS and one["interval"]}
-    sure = [n for n, one in rows.items() if (one["interval"]["low"] or 0.0) > 0.5]
-    return sorted(sure, key=lambda name: -rows[name]["auroc"])
 
 
 def code_version() -> str:

@@ -1,11 +1,13 @@
-"""Spreading independent jobs over processes."""
+"""Spreading independent jobs over processes or threads."""
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -14,6 +16,15 @@ from chexnet.errors import ChexnetError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+MOST_ON_WINDOWS = 61
+"""Processes that a pool can wait for there."""
+AHEAD = 2
+"""Jobs a thread that `thread_map` begins before they are asked for, as a DataLoader does."""
+INTERRUPTS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGBREAK") if hasattr(signal, name)
+)
+"""What the keyboard sends: Ctrl-C, and on Windows Ctrl-Break."""
 
 
 def process_map(
@@ -38,6 +49,8 @@ def process_map(
     if not jobs:
         return
     processes = min(workers or os.cpu_count() or 1, len(jobs))
+    if sys.platform == "win32":
+        processes = min(processes, MOST_ON_WINDOWS)
     if processes == 1:
         if start is not None:
             start(*start_args)
@@ -56,8 +69,42 @@ def process_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def forks() -> bool:
+    """Whether a worker process is a copy of this one, there in milliseconds.
+
+    On macOS and Windows, and on Linux from Python 3.14 on, it is a fresh one that imports torch
+    again, which takes seconds.
+    """
+    return multiprocessing.get_start_method() == "fork"
+
+
+def thread_map(
+    function: Callable[[Job], Result], jobs: Sequence[Job], threads: int
+) -> Iterator[Result]:
+    """Yield `function(job)` of every job, in order, computed ahead by several threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(function, job))
+                if len(waiting) > AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()  # of somebody who stops looking
+
+
+def break_as_interrupt() -> None:
+    """Have Windows' Ctrl-Break end a command as Ctrl-C does: it would end it without a word."""
+    if hasattr(signal, "SIGBREAK"):
+        signal.signal(signal.SIGBREAK, signal.default_int_handler)
+
+
 def _start(start: Callable[..., None] | None, start_args: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)  # the parent's to answer
     end_with_parent()
     if start is not None:
         start(*start_args)

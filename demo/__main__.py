@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chexnet.errors import ChexnetError
+from chexnet.parallel import break_as_interrupt
 from demo import security
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def demo(
     chosen = _named(weights) if weights else default_weights()
     print("Research and education only, not for clinical use.")
     print(f"Weights: {chosen}", flush=True)
-    # A stopped demo removes its folder; Ctrl-C does the same by itself.
+    # A stopped demo removes its folder; Ctrl-C does the same by itself, Ctrl-Break by this.
+    break_as_interrupt()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with security.private_folder() as folder:
         from demo.rendering import PUBLISHED
@@ -78,7 +80,9 @@ def demo(
             print(f"Lecturer's panel: {running.panel.local_url.rstrip('/')}/lecturer")
             print("Stop with Ctrl-C.", flush=True)
             try:
-                threading.Event().wait()
+                # Not for ever at once: Windows would not hear Ctrl-C meanwhile.
+                while not threading.Event().wait(1):
+                    pass
             except KeyboardInterrupt:
                 print()
 

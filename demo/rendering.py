@@ -6,9 +6,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from chexnet.evaluation.report.tables import above_chance
 from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
 from chexnet.labels import FINDINGS, LABELS, spoken
-from chexnet.metadata import Metadata, better_than_guessing
+from chexnet.metadata import Metadata
 from chexnet.overlay import COLORMAPS
 from demo import security
 from demo.answer import NOT_FOR_DIAGNOSIS
@@ -30,7 +31,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"spoken": spoken, "value": _value_text, "interval": _interval_text}
+    environment.filters |= {
+        "spoken": spoken,
+        "value": _value_text,
+        "interval": _interval_text,
+        "above_chance": above_chance,
+    }
     return environment
 
 
@@ -55,7 +61,7 @@ def header(weights: str, metadata: Metadata) -> str:
         publishers="publisher_thresholds" in metadata.validation
         and "thresholds" not in metadata.validation,
         figures=figures,
-        better=[spoken(name) for name in better_than_guessing(figures)] if figures else [],
+        above=above_chance(figures) if figures else "",
         weights=weights,
     )
 

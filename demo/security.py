@@ -144,8 +144,10 @@ def remove_leftovers(base: Path) -> None:
         # Without its lock a folder may be one that another demo makes at this moment.
         if folder.is_symlink() or not lock.is_file():
             continue
-        with suppress(Timeout, OSError), FileLock(lock, timeout=0):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(Timeout, OSError):
+            with FileLock(lock, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # Windows removes no lock that is held
 
 
 def upload_inside(path: object, folder: Path) -> Path:

@@ -77,7 +77,7 @@ def serve(
         share: also ask for a public link; without one the page is served locally.
         share_server_address: of a share server of one's own, as `HOST:PORT`; else Gradio's.
         logins: names and passwords; without them only loopback may be served.
-        device: auto, cpu or cuda.
+        device: see `chexnet.distributed.pick_device`.
         pool: phantoms that cases to read are taken from, beside the first dozen.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
         class_results: a new CSV file for how many answered what.

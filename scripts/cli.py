@@ -14,7 +14,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from chexnet.config import DEVICE_HELP
 from chexnet.errors import ChexnetError
+from chexnet.parallel import break_as_interrupt
 
 
 def named_weights(given: Any) -> Any:
@@ -42,7 +44,6 @@ Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for non
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Images at once; by default what fits the device.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Scheme = Annotated[
     str, typer.Option(help="For CSVs: split the part is of (auto, official, patient).")
 ]
@@ -50,6 +51,19 @@ Partial = Annotated[
     bool, typer.Option("--partial", help="For CSVs: score only some images of the part.")
 ]
 Workers = Annotated[int, typer.Option(help="Processes that read images; -1 chooses.")]
+Table = Annotated[
+    Path | None, typer.Option(help="Label table of the images; else NIH's own in --data.")
+]
+Format = Annotated[
+    str, typer.Option(help="Of --table: nih, csv, chexpert, vinbigdata ... (docs/evaluation.md).")
+]
+Mapping = Annotated[
+    Path | None, typer.Option(help="With --format csv: TOML that says which column is which label.")
+]
+Uncertain = Annotated[
+    str, typer.Option(help="What an uncertain label counts as: ignore, positive or negative.")
+]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on although patients leak; stamps LEAKY.")
 ]
@@ -61,6 +75,15 @@ class Part(StrEnum):
     val = "val"
     test = "test"
     all = "all"
+
+
+def table_flags(table: Path | None, format: str, mapping: Path | None, uncertain: str) -> str:
+    """The options that name a label table, as a user types them; empty for NIH's own."""
+    if table is None:
+        return ""
+    text = f" --table {table}" + f" --format {format}" * (format != "nih")
+    text += f" --mapping {mapping}" if mapping else ""
+    return text + f" --uncertain {uncertain}" * (uncertain != "ignore")
 
 
 def new_app() -> typer.Typer:
@@ -102,6 +125,9 @@ def run(app: typer.Typer) -> None:
     One of several processes ends at once: taking leave of the others would wait for them, and they
     wait for it. torchrun ends them then.
     """
+    break_as_interrupt()
+    if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows may lack letters of a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:
@@ -115,6 +141,11 @@ def run(app: typer.Typer) -> None:
         else:
             raise
         if several:
+            # Not sys.exit: that waits for threads, and destroys the process group, which may wait
+            # for a collective that the others never join. Over gloo it does not wait (tried: both
+            # with and without one pending, gone at once, and the other rank was told). Over NCCL
+            # nobody has tried it. Nothing is lost: files are whole or not there, locks are the
+            # system's, readers end with this process.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(1)

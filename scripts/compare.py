@@ -156,8 +156,8 @@ def compare_files(
 
     from chexnet.evaluation.comparison import as_dict
     from chexnet.evaluation.comparison import compare as compare_scores
+    from chexnet.evaluation.csv_scoring import score_predictions
     from chexnet.evaluation.report.tables import comparison_text, facts_text
-    from chexnet.evaluation.scoring import score_predictions
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 

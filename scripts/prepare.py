@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import Data, Packs, new_app, progress_bar, run
+from scripts.cli import (
+    WEIGHTS_HELP,
+    Data,
+    Format,
+    Mapping,
+    Packs,
+    Table,
+    Uncertain,
+    named_weights,
+    new_app,
+    progress_bar,
+    run,
+    table_flags,
+)
 
 app = new_app()
 
@@ -13,9 +26,23 @@ app = new_app()
 @app.command()
 def prepare(
     data: Data,
-    size: Annotated[int, typer.Option(min=64, max=1024, help="Side of the input, pixels.")] = 256,
-    crop: Annotated[int, typer.Option(min=1, max=100, help="Percent of each side kept.")] = 90,
+    size: Annotated[
+        int | None,
+        typer.Option(min=64, max=1024, help="Side of the input, pixels.", show_default="256"),
+    ] = None,
+    crop: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Percent of each side kept.", show_default="90"),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help=f"As this network sees them. {WEIGHTS_HELP}", callback=named_weights),
+    ] = None,
     packs: Packs = Path("packs"),
+    table: Table = None,
+    format: Format = "nih",
+    mapping: Mapping = None,
+    uncertain: Uncertain = "ignore",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave files out that cannot be read.")
@@ -23,14 +50,26 @@ def prepare(
 ) -> None:
     """Decode, crop and resize every picture once; training then reads bytes.
 
+    With --weights crop, size, filter and square are those of a network, also of one from elsewhere,
+    so that scripts.eval finds its pack.
+
     Stopped half-way it goes on from there; pictures that are packed already are not read again.
     """
     from chexnet.data import pack as packing
-    from chexnet.data.nih import read_folder
+    from chexnet.data.formats import TableSource, open_folder
     from chexnet.transforms import Preprocessing
 
-    folder = read_folder(data)
-    preprocessing = Preprocessing(crop, size)
+    if weights is not None:
+        if size is not None or crop is not None:
+            raise typer.BadParameter("--weights brings its own crop and size. Leave those out.")
+        from chexnet.model import load_weights
+
+        preprocessing = load_weights(weights)[1].preprocessing
+    else:
+        usual = Preprocessing()
+        preprocessing = Preprocessing(crop or usual.crop, size or usual.size)
+    folder = open_folder(data, source=TableSource(table, format, mapping, uncertain))
+    side = preprocessing.size
     pack_dir = packing.pack_folder(packs, data, preprocessing)
     with progress_bar("Packing") as on_progress:
         left_out = packing.prepare(
@@ -45,11 +84,18 @@ def prepare(
         print(f"Left out: {name}: {reason}")
     print(
         f"{len(folder.paths) - len(left_out):,} of {len(folder.table):,} images of "
-        f"{folder.table_name} are packed at {size}x{size} in {pack_dir}"
+        f"{folder.table_name} are packed at {side}x{side} in {pack_dir}"
         f"{f'; {len(left_out)} unreadable ones are left out' if left_out else ''}."
     )
-    other = f" --size {size}" * (size != 256) + f" --crop {crop}" * (crop != 90)
-    print(f"Next: python -m scripts.train --data {data}{other}")
+    if folder.mapping:
+        print("\n".join(folder.mapping.notes))
+    flags = table_flags(table, format, mapping, uncertain)
+    if weights is not None:
+        print(f"Next: python -m scripts.eval --data {data} --weights {weights}{flags}")
+        return
+    flags += f" --size {size}" * (side != usual.size)
+    flags += f" --crop {crop}" * (preprocessing.crop != usual.crop)
+    print(f"Next: python -m scripts.train --data {data}{flags}")
 
 
 if __name__ == "__main__":

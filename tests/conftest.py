@@ -1,6 +1,10 @@
 """What many tests share: a small phantom data set, and a run trained on it."""
 
 import os
+import signal
+import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 # Tests start many processes on few cores, with networks too small to share out: a thread each is
@@ -12,12 +16,52 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from chexnet.files import CACHE_VARIABLE
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 NIH = SHARED / "nih"
 needs_nih = pytest.mark.skipif(
     not NIH.is_dir(), reason="the sample of NIH's radiographs is not beside the project"
 )
+
+
+def can_link() -> bool:
+    """Whether this user may make symbolic links."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            (Path(folder) / "link").symlink_to(folder)
+        except OSError:
+            return False
+    return True
+
+
+# What Windows lacks, and macOS in part. A test asks for the capability, not for the system.
+needs_signals = pytest.mark.skipif(
+    not hasattr(signal, "SIGKILL"), reason="signals to a process: this system has none"
+)
+needs_modes = pytest.mark.skipif(
+    os.name != "posix", reason="permission bits, and scripts that are programs: not here"
+)
+needs_links = pytest.mark.skipif(not can_link(), reason="symbolic links: not allowed here")
+needs_resource = pytest.mark.skipif(
+    find_spec("resource") is None, reason="the module resource: not here"
+)
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def skip_unless(mark) -> None:
+    """What a mark does to a test, for a fixture."""
+    if mark.args[0]:
+        pytest.skip(mark.kwargs["reason"])
+
+
+def peak_memory() -> float:
+    """MB that this process held at most so far; Linux counts kilobytes, macOS bytes."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def answers(predictor, sources) -> list:
@@ -29,7 +73,7 @@ def answers(predictor, sources) -> list:
 def cache_of_their_own(tmp_path_factory):
     """Exported networks go into a folder of the tests, also those of processes they start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# A fork server that has imported the package: a child is there in milliseconds, and it has none
-# of this process's threads.
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["chexnet.training.loop", "tests.jobs"])
+if "forkserver" in multiprocessing.get_all_start_methods():
+    # It has imported the package: a child is there in milliseconds, and it has none of this
+    # process's threads.
+    _context = multiprocessing.get_context("forkserver")
+    _context.set_forkserver_preload(["chexnet.training.loop", "tests.jobs"])
+else:  # Windows: a child imports torch for itself, in seconds
+    _context = multiprocessing.get_context("spawn")
 
 
 def start(function: Callable, *arguments: object, env: dict[str, str] | None = None):
@@ -78,6 +81,8 @@ def wait_for_change(path: Path, before: int | None, processes: list, seconds: fl
 
 def _call(function: Callable, arguments: tuple, env: dict[str, str]) -> None:
     os.environ.update(env)
+    # As in a program that a user starts: the first is the system's own way.
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     import torch
 
     torch.set_num_threads(1)

@@ -1,10 +1,12 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
+from chexnet import files
 from chexnet.errors import ChexnetError
-from chexnet.files import replacing, sweep, write_text
+from chexnet.files import replacing, sweep, write_text, writing
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
@@ -36,3 +38,71 @@ def test_leftovers_of_killed_writers_are_swept(tmp_path):
     (tmp_path / "last.pth").write_text("whole")
     sweep(tmp_path)
     assert os.listdir(tmp_path) == ["last.pth"]
+
+
+def held(number: int = 5) -> OSError:
+    """As Windows refuses what somebody has open; elsewhere its errors have no such number."""
+    error = PermissionError(errno.EACCES, "Access is denied")
+    error.winerror = number
+    return error
+
+
+def test_a_file_that_is_open_elsewhere_on_windows_is_told_and_survives(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    monkeypatch.setattr(files, "PATIENCE", 0.0)
+
+    def refuse(source, target):
+        raise held()
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(ChexnetError, match=r"another program has it open.*untouched. Close it"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(("error", "tries"), [(held(32), 3), (PermissionError(13, "denied"), 1)])
+def test_only_a_file_that_windows_will_let_go_of_is_tried_again(
+    tmp_path, monkeypatch, error, tries
+):
+    """A virus scanner holds a new file for a moment; a folder without permission stays so."""
+    calls, replace = [], os.replace
+
+    def at_last(source, target):
+        calls.append(1)
+        if len(calls) < 3:
+            raise error
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", at_last)
+    if tries == 1:
+        with pytest.raises(ChexnetError, match=r"Permission denied.*writable folder"):
+            write_text(tmp_path / "a.txt", "new")
+    else:
+        write_text(tmp_path / "a.txt", "new")
+        assert (tmp_path / "a.txt").read_text() == "new"
+    assert len(calls) == tries
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES])
+def test_a_disk_that_flushes_no_folder_keeps_the_file_all_the_same(tmp_path, monkeypatch, number):
+    """Network shares and FAT flush files only; Windows opens no folder at all."""
+    opened = os.open
+
+    def open_files_only(path, *given, **named):
+        if os.path.isdir(path):
+            raise OSError(number, "no")
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(os, "open", open_files_only)
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_a_log_that_a_spreadsheet_has_open_is_told():
+    with (
+        pytest.raises(ChexnetError, match=r"steps.csv: another program has it open"),
+        writing(Path("steps.csv")),
+    ):
+        raise held(33)

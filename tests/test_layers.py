@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors", "labels", "rng"},
-    {"config", "files", "parallel", "distributed"},
+    {"config", "devices", "distributed", "files", "parallel"},
     {"transforms", "imaging", "overlay"},
     {"metadata", "checkpoint", "data", "phantom"},
     {"model"},

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from chexnet.data.datasets import StoredDataSet, open_data_set
-from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.folder import DataFolder
+from chexnet.data.formats import NIH_TABLE, TableSource, open_folder
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Fold, Split, fingerprint, make_split
 from chexnet.errors import DataError
@@ -30,7 +31,7 @@ class DataModule:
         notes: sentences that a user should read.
     """
 
-    folder: NIHFolder
+    folder: DataFolder
     split: Split
     preprocessing: Preprocessing
     pack: Pack | None
@@ -56,7 +57,7 @@ class DataModule:
             wanted = len(self.split.rows.get(part, self.folder.table))
             raise DataError(
                 f"None of the {wanted:,} images of the {part} part "
-                f"({self.split.scheme} split) is under {self.folder.root}. Fetch more of NIH's "
+                f"({self.split.scheme} split) is under {self.folder.root}. Fetch more of the "
                 "image folders, or use --split patient for training."
             )
         return open_data_set(self.folder, rows, classes, self.preprocessing, self.pack)
@@ -79,6 +80,9 @@ class DataModule:
             fingerprints={p: fingerprint(self.folder.table, rows) for p, rows in parts.items()},
             images={part: len(rows) for part, rows in parts.items()},
             drawn={part: int(self._drawn[rows].sum()) for part, rows in parts.items()},
+            dataset=self.folder.dataset,
+            label_mapping=self.folder.mapping.as_dict() if self.folder.mapping else None,
+            images_of=self.folder.images_of,
         )
 
     @cached_property
@@ -101,10 +105,11 @@ class DataModule:
 
 
 def open_datamodule(
-    data: Path | NIHFolder,
+    data: Path | DataFolder,
     preprocessing: Preprocessing,
     *,
     labels: str = "auto",
+    source: TableSource = NIH_TABLE,
     split: str = "auto",
     seed: int = 0,
     fold: Fold | None = None,
@@ -114,9 +119,10 @@ def open_datamodule(
     """Read a data folder, divide it, and find its pack.
 
     Args:
-        data: folder that holds `images_001` and the table, or what `read_folder` gave.
+        data: folder that holds `images_001` and the table, or what `open_folder` gave.
         preprocessing: crop and size of the items.
         labels: `auto`, `2017` or `v2020`.
+        source: another label table than NIH's, see `open_folder`.
         split: see `make_split`.
         seed: of the split.
         fold: see `make_split`.
@@ -124,9 +130,9 @@ def open_datamodule(
         packs: folder of packs; one for this data, crop and size is used when it is whole.
 
     Raises:
-        DataError: see `read_folder` and `make_split`; or the pack does not fit the files.
+        DataError: see `open_folder` and `make_split`; or the pack does not fit the files.
     """
-    folder = data if isinstance(data, NIHFolder) else read_folder(data, labels)
+    folder = data if isinstance(data, DataFolder) else open_folder(data, labels, source)
     divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
     notes = [f"Fold {fold[0]} of {fold[1]} validates."] if fold else []
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
@@ -134,7 +140,7 @@ def open_datamodule(
 
 
 def _find_pack(
-    folder: NIHFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
+    folder: DataFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
 ) -> Pack | None:
     pack_dir = pack_folder(packs, folder.root, preprocessing)
     if not (pack_dir / "pack.json").exists():

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack
 from chexnet.errors import DataError
 from chexnet.imaging.radiograph import read_radiograph
@@ -24,9 +25,21 @@ from chexnet.transforms import Preprocessing, item_pixels
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def targets_of(labels: Sequence[Sequence[str]], classes: Mapping[str, int]) -> np.ndarray:
-    """Multi-hot vectors, float32 (images, D); labels that `classes` lacks are left out."""
+def targets_of(
+    labels: Sequence[Sequence[str]],
+    classes: Mapping[str, int],
+    unknown: Sequence[Sequence[str]] = (),
+) -> np.ndarray:
+    """Multi-hot vectors, float32 (images, D); labels that `classes` lacks are left out.
+
+    Args:
+        labels: of each image.
+        classes: label to index.
+        unknown: labels that the table does not say of each image, NaN in the vectors; none.
+    """
     targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, names in enumerate(unknown):
+        targets[row, [classes[name] for name in names if name in classes]] = np.nan
     for row, names in enumerate(labels):
         for name in names:
             if name in classes:
@@ -41,12 +54,12 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         images: file names, in order.
         patients: the patient of each image.
         classes: label to index, canonical order.
-        targets: float32 (images, D), 0 or 1.
+        targets: float32 (images, D), 0 or 1, NaN where the table does not say.
     """
 
     def __init__(
         self,
-        root: Path | str | NIHFolder,
+        root: Path | str | DataFolder,
         transform: Callable[[Image.Image], Any] | None = None,
         *,
         rows: Sequence[int] | np.ndarray | None = None,
@@ -66,13 +79,13 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         Raises:
             DataError: no table, or none of the images is here.
         """
-        folder = root if isinstance(root, NIHFolder) else read_folder(Path(root))
+        folder = root if isinstance(root, DataFolder) else read_folder(Path(root))
         table = folder.table if rows is None else folder.table.iloc[list(rows)]
         table = table[table["image"].isin(folder.paths)]
         self.images: list[str] = table["image"].tolist()
         self.patients: list[str] = table["patient"].tolist()
         self.classes = dict(classes or class_to_index(folder.table["labels"]))
-        self.targets = targets_of(table["labels"].tolist(), self.classes)
+        self.targets = targets_of(table["labels"].tolist(), self.classes, table["unknown"].tolist())
         self.transform = transform
         self.preprocessing = preprocessing or Preprocessing()
         self._paths = [folder.paths[name] for name in self.images]
@@ -146,7 +159,7 @@ StoredDataSet = ChestXRayDataSet | PackedDataSet
 
 
 def open_data_set(
-    folder: NIHFolder,
+    folder: DataFolder,
     rows: Sequence[int] | np.ndarray,
     classes: Mapping[str, int],
     preprocessing: Preprocessing,

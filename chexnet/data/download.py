@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from chexnet.errors import FetchError
-from chexnet.files import check_room, write_text
+from chexnet.files import check_room, move_over, write_text
 
 if TYPE_CHECKING:
     import httpx
@@ -164,7 +164,7 @@ class _Download:
                 )
             with self.part.open("rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(self.part, self.place)
+            move_over(self.part, self.place)
             self.note.unlink(missing_ok=True)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

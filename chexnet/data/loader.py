@@ -1,7 +1,8 @@
 """Iterating over batches of a data set, read by processes or taken from the training device."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
@@ -10,7 +11,7 @@ from chexnet import distributed
 from chexnet.data.datasets import Batch, PackedDataSet, StoredDataSet
 from chexnet.data.resident import ResidentDataSet
 from chexnet.errors import DataError, ImageError
-from chexnet.parallel import end_with_parent
+from chexnet.parallel import end_with_parent, forks, thread_map
 
 AnyDataSet = StoredDataSet | ResidentDataSet
 
@@ -39,7 +40,7 @@ def batch_loader(
     Args:
         data: the images. Resident ones come as they lie on the device; nobody reads them.
         batches: indices of each.
-        workers: processes that read, 0 for none.
+        workers: processes that read, 0 for none; threads where a process is no copy of this one.
         pin: put what was read into pinned memory, from which a copy to a GPU need not wait.
 
     Raises:
@@ -48,13 +49,20 @@ def batch_loader(
     if isinstance(data, ResidentDataSet):
         yield from data.batches(batches)
         return
-    loader = DataLoader(
-        _Batches(data, batches),
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pin,
-        worker_init_fn=_start_reader,
-    )
+    items = _Batches(data, batches)
+    loader: Iterable[Batch | ImageError]
+    if workers and not forks():
+        # By threads: processes would import torch in each epoch. Decoding and resizing let other
+        # threads run.
+        loader = thread_map(partial(_read, items, pin), range(len(batches)), workers)
+    else:
+        loader = DataLoader(
+            items,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=pin,
+            worker_init_fn=_start_reader,
+        )
     for batch in loader:
         if isinstance(batch, ImageError):
             raise DataError(
@@ -62,6 +70,14 @@ def batch_loader(
                 "--skip-unreadable to leave such files out."
             )
         yield batch
+
+
+def _read(items: _Batches, pin: bool, index: int) -> Batch | ImageError:
+    batch = items[index]
+    if pin and not isinstance(batch, ImageError):
+        images, targets, indices = (part.pin_memory() for part in batch)
+        return images, targets, indices
+    return batch
 
 
 def _start_reader(worker: int) -> None:

@@ -1,16 +1,16 @@
-"""NIH's label table, lists, boxes and image folders, read into one `NIHFolder`.
+"""NIH's label table, lists, boxes and image folders, read into one `DataFolder`.
 
 Layout (https://nihcc.app.box.com/v/ChestXray-NIHCC): `Data_Entry_2017.csv`, `train_val_list.txt`,
 `test_list.txt`, `BBox_List_2017.csv` and `images_001/images/*.png` ... beside each other.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from chexnet.data.folder import DataFolder
 from chexnet.errors import DataError
 from chexnet.labels import BOX_SPELLING, LABELS, parse
 
@@ -27,41 +27,16 @@ VERSIONS = {
 }
 
 
-@dataclass(frozen=True)
-class NIHFolder:
-    """What lies in one data folder.
-
-    Attributes:
-        root: the folder.
-        table: one row an image, in the file's order, index 0 ..: `image` (file name), `patient`
-            (str, numbers without leading zeros), `labels` (tuple of the vocabulary), `age`
-            (years, NaN where impossible), `sex`, `view` (`AP`, `PA` or empty), `follow_up`.
-        version: `2017`, `v2020` or `unknown`, told by the table's content.
-        table_name: file name of the table.
-        lists: names in `train_val` and `test`; None where the folder has no lists.
-        paths: file name to path, for the images that are here.
-    """
-
-    root: Path
-    table: pd.DataFrame
-    version: str
-    table_name: str
-    lists: dict[str, frozenset[str]] | None
-    paths: dict[str, Path]
-
-    @property
-    def present(self) -> pd.Series:
-        """True for each row of the table whose image is here."""
-        return self.table["image"].isin(self.paths)
-
-
-def read_folder(root: Path, labels: str = "auto", *, need_images: bool = True) -> NIHFolder:
+def read_folder(
+    root: Path, labels: str = "auto", *, need_images: bool = True, table: Path | None = None
+) -> DataFolder:
     """Read the table, the lists and the names of the images under `root`.
 
     Args:
         root: folder that holds `images_001` ... and the table.
         labels: `2017`, `v2020`, or `auto`: `Data_Entry_2017.csv` if it is there, else v2020.
         need_images: refuse a folder without any image of the table.
+        table: another table of NIH's columns, instead of the folder's own.
 
     Raises:
         DataError: names what is missing and what to pass instead.
@@ -71,21 +46,21 @@ def read_folder(root: Path, labels: str = "auto", *, need_images: bool = True) -
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"Found no folder {root}. Pass --data the folder that holds images_001.")
-    source = _choose_table(root, labels)
-    table = read_table(source)
+    source = table or _choose_table(root, labels)
+    rows = read_table(source)
     found = find_images(root)
-    names = set(table["image"])
+    names = set(rows["image"])
     paths = {name: path for name, path in found.items() if name in names}
     if need_images and not paths:
         raise DataError(
             f"No image of {source.name} was found under {root} (looked for images_*/images/*.png). "
             "Pass --data the folder that holds images_001."
         )
-    return NIHFolder(root, table, label_version(table), source.name, read_lists(root), paths)
+    return DataFolder(root, rows, label_version(rows), source.name, read_lists(root), paths)
 
 
 def read_table(source: Path) -> pd.DataFrame:
-    """Read one label table; see `NIHFolder.table` for the columns.
+    """Read one label table; see `DataFolder.table` for the columns.
 
     Raises:
         DataError: no CSV, a needed column is missing, an image stands twice, or an empty label.
@@ -114,6 +89,7 @@ def read_table(source: Path) -> pd.DataFrame:
             # `00000001` in the table of 2017 and `1` in v2020: one patient, for the leak guard too.
             "patient": column("Patient ID").str.replace(r"^0+(?=[0-9]+$)", "", regex=True),
             "labels": cells.map(meaning),
+            "unknown": [()] * len(raw),  # what NIH's table does not name it counts as absent
             "age": age.where(age <= 120),  # NIH's table has ages above 400
             "sex": column("Patient Gender"),
             "view": column("View Position"),

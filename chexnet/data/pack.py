@@ -11,10 +11,12 @@ Pixels are flushed before the state that vouches for them, so a kill at any mome
 the images in flight; the next call goes on from there.
 """
 
+import errno
 import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from chexnet.errors import DataError, ImageError
-from chexnet.files import sweep, write_text
+from chexnet.files import is_held, sweep, write_text
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.parallel import process_map
 from chexnet.transforms import Preprocessing, item_pixels
@@ -122,6 +124,11 @@ def prepare(
     except Timeout as error:
         raise DataError(f"Another process is writing {folder}. Wait for it to end.") from error
     except OSError as error:
+        if is_held(error):
+            raise DataError(
+                f"Could not write the pack {folder}: a program that reads it (training, scoring) "
+                "is running, and Windows changes no file that is mapped. Wait for it to end."
+            ) from error
         raise DataError(f"Could not write the pack {folder}: {error.strerror or error}.") from error
     if unreadable and not skip_unreadable:
         listed = "".join(f"\n  {name}: {reason}" for name, reason in sorted(unreadable.items()))
@@ -187,6 +194,7 @@ def _fill(
                 on_progress(finished, total)
     finally:
         _commit(pixels, state, lengths, pending)
+        _worker.clear()  # with one worker it is this process, and Windows grows no mapped file
     return unreadable
 
 
@@ -249,9 +257,14 @@ def _map(
 def _grow(path: Path, needed: int) -> None:
     """Make a file `needed` bytes long with zeros, which the state reads as "to do"."""
     with path.open("ab") as file:
-        if needed > path.stat().st_size and hasattr(os, "posix_fallocate"):
-            # Takes the room now: a full disk under a memory map would kill the process.
+        more = needed - path.stat().st_size
+        if more <= 0:  # Windows changes the length of no file that somebody has mapped
+            return
+        # Takes the room now: a full disk under a memory map would kill the process.
+        if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, needed)
+        elif shutil.disk_usage(path.parent).free < more:  # macOS
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         file.truncate(needed)
 
 

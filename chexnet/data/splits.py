@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from chexnet.data.nih import LISTS, NIHFolder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import LISTS
 from chexnet.errors import DataError, LeakError
 from chexnet.rng import keyed_generator
 
@@ -44,7 +45,7 @@ class Split:
 
 
 def make_split(
-    folder: NIHFolder,
+    folder: DataFolder,
     scheme: str = "auto",
     seed: int = 0,
     *,
@@ -101,11 +102,15 @@ def shared_patients(table: pd.DataFrame, rows: dict[str, np.ndarray]) -> int:
 
 
 def fingerprint(table: pd.DataFrame, rows: Iterable[int]) -> str:
-    """SHA-256 (16 hex digits) over the sorted image names and labels of `rows`."""
+    """SHA-256 (16 hex digits) over the sorted image names and labels of `rows`.
+
+    Labels that the table does not say stand after the others; NIH's table has none.
+    """
     chosen = table.iloc[list(rows)]
+    columns = (chosen[name] for name in ("image", "labels", "unknown"))
     lines = sorted(
-        f"{image}\t{'|'.join(labels)}\n"
-        for image, labels in zip(chosen["image"], chosen["labels"], strict=True)
+        "\t".join([image, "|".join(labels), *(["|".join(unknown)] if unknown else [])]) + "\n"
+        for image, labels, unknown in zip(*columns, strict=True)
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
@@ -144,7 +149,7 @@ def refuse_trained(
     """Refuse to score a network on what it was trained on.
 
     Args:
-        table: see `NIHFolder.table`.
+        table: see `DataFolder.table`.
         rows: the rows to be scored.
         trained_images: `name_hashes` of the training images, from the weights file.
         trained_patients: the same of the training patients.
@@ -177,7 +182,7 @@ def _hashes(names: Iterable[str]) -> np.ndarray:
     return np.frombuffer(digests, dtype="<i8")
 
 
-def _official(folder: NIHFolder, seed: int) -> np.ndarray:
+def _official(folder: DataFolder, seed: int) -> np.ndarray:
     if folder.lists is None:
         raise DataError(
             f"--split official needs {' and '.join(LISTS.values())} in {folder.root}. "

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from chexnet.data.download import Stopped
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import check_room
+from chexnet.files import check_room, move_over
 
 LARGEST_IMAGE = 32 << 20
 """Bytes; NIH's images have a megapixel each."""
@@ -80,7 +80,7 @@ def unpack(
             raise _Unsafe(f"{count:,} images, expected {images:,}")
         if hasattr(os, "sync"):
             os.sync()  # once, instead of for each of 10,000 files
-        temporary.rename(folder)
+        move_over(temporary, folder)
     except DAMAGED as error:
         raise FetchError(f"{source}: {error}. Nothing of this archive was unpacked.") from error
     except OSError as error:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from chexnet.evaluation.bootstrap import REPLICATES, Interval, PatientBootstrap
+from chexnet.evaluation.bootstrap import NO_INTERVAL, REPLICATES, Interval, PatientBootstrap
 from chexnet.evaluation.calibration import (
     brier,
     calibrate,
     error_intervals,
     expected_calibration_error,
 )
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.metrics import UNKNOWN, Scores
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
 from chexnet.evaluation.summary import Summary, number, summarise
 from chexnet.evaluation.summary import as_dict as figures
@@ -28,7 +28,8 @@ class CalibrationFigures:
     """How well one class's probabilities mean what they say; before and after calibration.
 
     Attributes:
-        error: expected calibration error, equal-mass bins, in [0, 1].
+        error: expected calibration error, equal-mass bins, in [0, 1]. This and the next are NaN
+            where the table labels none of the images, or only those without (with) the finding.
         brier: Brier score, in [0, 1].
         pooled: calibrated with all classes together.
         error_interval: of the error after calibration.
@@ -78,7 +79,7 @@ def assess(
 
     Args:
         scores: of N images, as the network gave them.
-        table: see `NIHFolder.table`; sex, age and view come from it.
+        table: see `DataFolder.table`; sex, age and view come from it.
         chosen: what validation chose; nothing here changes it.
         prevalence: label to share for PPV and NPV.
         replicates: bootstrap draws of every interval.
@@ -116,6 +117,13 @@ def _reliability(
         truth = scores.targets[:, column]
         before, after = scores.probabilities[:, column], calibrated.probabilities[:, column]
         used = chosen.calibrations.get(name) if chosen else None
+        pooled = bool(used and used.pooled)
+        if set(truth.tolist()) in ({UNKNOWN}, {UNKNOWN, 0}, {UNKNOWN, 1}):
+            # Whether an image is labelled at all then depends on its label (a nodule or a mass that
+            # is unknown, an absent one that is not): what is left is no sample to calibrate on.
+            nothing = (float("nan"), float("nan"))
+            found[name] = CalibrationFigures(nothing, nothing, pooled, NO_INTERVAL, NO_INTERVAL)
+            continue
         error, score = error_intervals(after, truth, bootstrap)
         found[name] = CalibrationFigures(
             error=(
@@ -123,7 +131,7 @@ def _reliability(
                 expected_calibration_error(after, truth),
             ),
             brier=(brier(before, truth), brier(after, truth)),
-            pooled=bool(used and used.pooled),
+            pooled=pooled,
             error_interval=error,
             brier_interval=score,
         )
@@ -138,10 +146,10 @@ def as_dict(found: Assessment) -> dict[str, Any]:
         "chosen_on": found.chosen.source if found.chosen else None,
         "calibration": {
             name: {
-                "ece_before": one.error[0],
-                "ece_after": one.error[1],
-                "brier_before": one.brier[0],
-                "brier_after": one.brier[1],
+                "ece_before": number(one.error[0]),
+                "ece_after": number(one.error[1]),
+                "brier_before": number(one.brier[0]),
+                "brier_after": number(one.brier[1]),
                 "pooled": one.pooled,
                 "ece_after_interval": one.error_interval.as_dict(),
                 "brier_after_interval": one.brier_interval.as_dict(),

@@ -228,7 +228,7 @@ def bootstrap_auroc(scores: Scores, bootstrap: PatientBootstrap) -> Intervals:
         no positive or no negative is averaged over the others, and counted.
     """
     values = replicate_aurocs(scores, bootstrap)
-    has_value = np.array([0 < t.sum() < len(t) for t in scores.targets.T])
+    has_value = np.array([(t == 0).any() and (t == 1).any() for t in scores.targets.T])
     classes = {
         name: interval_of(values[:, column]) if enough_patients(scores, column) else NO_INTERVAL
         for column, name in enumerate(scores.classes)

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from chexnet.evaluation.bootstrap import Interval, PatientBootstrap
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.metrics import UNKNOWN, Scores, labelled_only
+from chexnet.evaluation.weighted import nan_where_zero
 
 MIN_POSITIVES = 20
 """Positive (and negative) validation images under which a class gets no numbers of its own."""
@@ -47,8 +48,7 @@ class Calibration:
 
 def enough(targets: np.ndarray) -> bool:
     """Whether a class has enough images of both kinds (N,) for numbers of its own."""
-    positives = int(targets.sum())
-    return min(positives, len(targets) - positives) >= MIN_POSITIVES
+    return all(np.count_nonzero(targets == value) >= MIN_POSITIVES for value in (0, 1))
 
 
 def fit_calibrations(scores: Scores) -> dict[str, Calibration]:
@@ -64,7 +64,7 @@ def fit_calibrations(scores: Scores) -> dict[str, Calibration]:
     for name, given, truth in zip(
         scores.classes, scores.probabilities.T, scores.targets.T, strict=True
     ):
-        positives = int(truth.sum())
+        positives = int((truth == 1).sum())
         found[name] = (
             _fit(given, truth)
             if enough(truth)
@@ -88,15 +88,19 @@ def expected_calibration_error(probabilities: np.ndarray, targets: np.ndarray) -
     """ECE over bins of equal mass (Nguyen and O'Connor, EMNLP 2015), in [0, 1].
 
     The mean over images of |mean probability - share of positives| of the image's bin. Bins of
-    equal width would put nearly all images of a rare finding into the first one.
+    equal width would put nearly all images of a rare finding into the first one. NaN where nothing
+    is labelled.
     """
     bins = reliability(probabilities, targets)
+    if not len(bins.count):
+        return float("nan")
     return float(np.average(np.abs(bins.probability - bins.observed), weights=bins.count))
 
 
 def brier(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean squared difference of probability and truth (Brier 1950), in [0, 1]."""
-    return float(np.mean((probabilities - targets) ** 2))
+    """Mean squared difference of probability and truth (Brier 1950), in [0, 1]; or NaN."""
+    probabilities, targets = labelled_only(probabilities, targets=targets)
+    return float(np.mean((probabilities - targets) ** 2)) if len(targets) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ class Reliability:
 
 
 def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> Reliability:
-    """Sort images (N,) by probability into bins of (nearly) equal count; at least one image."""
+    """Sort labelled images by probability into bins of (nearly) equal count; no bin without any."""
+    probabilities, targets = labelled_only(probabilities, targets=targets)
     order = np.argsort(probabilities, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     return Reliability(
@@ -138,19 +143,21 @@ def error_intervals(
         targets: (N,).
         bootstrap: of these images' patients.
     """
+    labelled = targets != UNKNOWN
     order = np.argsort(probabilities, kind="stable")
-    place = np.empty(len(order), int)
+    order = order[labelled[order]]
+    place = np.full(len(labelled), BINS)  # in no bin
     for number, part in enumerate(np.array_split(order, BINS)):
         place[part] = number
     inside = place == np.arange(BINS)[:, None]
     distance = (probabilities - targets) * inside
-    squares = (probabilities - targets) ** 2
-    counts = np.concatenate([distance, squares[None], np.ones((1, len(order)))])
+    squares = (probabilities - targets) ** 2 * labelled
+    counts = np.concatenate([distance, squares[None], labelled[None].astype(float)])
     found = bootstrap.intervals(
         counts,
         {
-            "error": lambda drawn: np.abs(drawn[:BINS]).sum(axis=0) / drawn[-1],
-            "brier": lambda drawn: drawn[BINS] / drawn[-1],
+            "error": lambda drawn: nan_where_zero(np.abs(drawn[:BINS]).sum(axis=0), drawn[-1]),
+            "brier": lambda drawn: nan_where_zero(drawn[BINS], drawn[-1]),
         },
     )
     return found["error"], found["brier"]
@@ -160,6 +167,7 @@ def _fit(probabilities: np.ndarray, targets: np.ndarray, *, pooled: bool = False
     # Imported here: it takes half a second, and whoever predicts fits nothing.
     from scipy.optimize import minimize
 
+    probabilities, targets = labelled_only(probabilities, targets=targets)
     logits = logit(np.clip(probabilities, _EDGE, 1 - _EDGE))
     positives = int(targets.sum())
     # Platt's targets, a little inside 0 and 1: separable answers would drive the slope to infinity.

@@ -2,9 +2,13 @@
 
 With under ten positive patients a bootstrap draws the same few again and again, and its interval
 is too narrow. The variance of Obuchowski ("Nonparametric analysis of clustered ROC curve data",
-Biometrics 53, 1997), with the patient as cluster, on the logit scale and with the t quantile of
-(positive patients - 1) degrees of freedom keeps most of its promise; docs/reliability.md has the
-measured coverage.
+Biometrics 53, 1997), with the patient as cluster, on the logit scale and with a t quantile keeps
+most of its promise; docs/reliability.md has the measured coverage.
+
+The t quantile has (effective positive patients - 1) degrees of freedom. Patients with unlike
+numbers of images are worth fewer: (sum n)^2 / sum n^2 of them for n images each (Potthoff, Woodbury
+and Manton, J. Am. Stat. Assoc. 87, 1992; the effective number of clusters of Carter, Schnepel and
+Steigerwald, Rev. Econ. Stat. 99, 2017). With equal numbers that is the number of patients.
 
 Shapes: N images, P patients.
 """
@@ -16,6 +20,7 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata, t
 
 from chexnet.evaluation.bootstrap import MIN_PATIENTS, NO_INTERVAL, Interval
+from chexnet.evaluation.metrics import labelled_only
 
 FEW_PATIENTS = 10
 """Positive (or negative) patients under which the clustered interval stands beside the
@@ -30,11 +35,13 @@ class ClusteredAuroc:
         value: NaN without a positive or without a negative.
         variance: NaN with under two positive or negative patients.
         fewest: positive or negative patients, whichever are fewer.
+        effective: the same of effective patients, from 1 to `fewest`; NaN where `fewest` is 0.
     """
 
     value: float
     variance: float
     fewest: int
+    effective: float
 
     @property
     def _spread(self) -> float:
@@ -48,7 +55,7 @@ class ClusteredAuroc:
         """95 % interval; `n/a` under five positive or negative patients, and for AUROC 0 and 1."""
         if self.fewest < MIN_PATIENTS or not self._spread:
             return NO_INTERVAL
-        away = t.ppf(0.975, self.fewest - 1) * self._spread
+        away = t.ppf(0.975, self.effective - 1) * self._spread
         low, high = (float(expit(logit(self.value) + side * away)) for side in (-1, 1))
         return Interval(low, high)
 
@@ -57,7 +64,7 @@ class ClusteredAuroc:
         """Two-sided p-value of the AUROC's being 0.5; NaN where there is no interval."""
         if self.fewest < MIN_PATIENTS or not self._spread:
             return float("nan")
-        return float(2 * t.sf(abs(logit(self.value)) / self._spread, self.fewest - 1))
+        return float(2 * t.sf(abs(logit(self.value)) / self._spread, self.effective - 1))
 
 
 def clustered_auroc(scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> ClusteredAuroc:
@@ -65,13 +72,18 @@ def clustered_auroc(scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -
 
     Args:
         scores: (N,).
-        targets: 0 or 1, (N,).
+        targets: 0 or 1, (N,); images with `UNKNOWN` are left out.
         unit: number of each image's patient, int (N,), from 0.
     """
+    scores, unit, targets = labelled_only(scores, unit, targets=np.asarray(targets))
     positive = np.asarray(targets) == 1
-    fewest = min(len(set(unit[mask].tolist())) for mask in (positive, ~positive))
+    # Each patient's positive images, and each patient's negative images; no patient with none.
+    images = [np.unique(unit[mask], return_counts=True)[1] for mask in (positive, ~positive)]
+    patients = [len(each) for each in images]
+    fewest = min(patients)
     if not fewest:
-        return ClusteredAuroc(float("nan"), float("nan"), 0)
+        return ClusteredAuroc(float("nan"), float("nan"), 0, float("nan"))
+    effective = min(float(each.sum() ** 2 / (each**2).sum()) for each in images)
     count = np.array([positive.sum(), (~positive).sum()], float)
     # How many of the other kind an image's score is on the right side of, ties counted half:
     # its rank among all less its rank among its own kind.
@@ -81,20 +93,19 @@ def clustered_auroc(scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -
     won[~positive] = 1 - (every[~positive] - rankdata(scores[~positive])) / count[0]
     value = float(won[positive].mean())
     if fewest < 2:
-        return ClusteredAuroc(value, float("nan"), fewest)
+        return ClusteredAuroc(value, float("nan"), fewest, effective)
     units = int(unit.max()) + 1
     # Sum over a patient's images of (component - AUROC), of positives and of negatives: (2, P).
     off = np.stack(
         [np.bincount(unit[mask], won[mask] - value, units) for mask in (positive, ~positive)]
     )
-    patients = [len(set(unit[mask].tolist())) for mask in (positive, ~positive)]
     alone = [
         n / (n - 1) * float(sums @ sums) / total**2
         for n, sums, total in zip(patients, off, count, strict=True)
     ]
     everyone = len(set(unit.tolist()))
     both = everyone / (everyone - 1) * float(off[0] @ off[1]) / (count[0] * count[1])
-    return ClusteredAuroc(value, sum(alone) + 2 * both, fewest)
+    return ClusteredAuroc(value, sum(alone) + 2 * both, fewest, effective)
 
 
 def holm(values: dict[str, float]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chexnet.evaluation.bootstrap import MIN_PATIENTS, PatientBootstrap, clopper_pearson_extreme
+from chexnet.evaluation.metrics import labelled_only
 from chexnet.evaluation.thresholds import formulas
 from chexnet.evaluation.validation_scores import kept_levels
 
@@ -62,15 +63,16 @@ def threshold_curve(
 
     Args:
         given: calibrated probabilities (N,).
-        truth: 0 or 1 (N,).
+        truth: 0 or 1 (N,); images with `UNKNOWN` are left out.
         bootstrap: of these images' patients.
         also: further thresholds, for example the stored one.
         thresholds: scores to keep, see `kept_levels`.
     """
-    cuts = np.unique([*kept_levels(given, truth, thresholds), *also, 1.0])
+    kept, of_kept = labelled_only(given, targets=truth)
+    cuts = np.unique([*kept_levels(kept, of_kept, thresholds), *also, 1.0])
     reached = np.searchsorted(cuts, given, side="right")  # thresholds that an image reaches
-    ill = truth == 1
-    over = np.stack([_reaching(reached, bootstrap, mask, len(cuts)) for mask in (ill, ~ill)])
+    ill, well = truth == 1, truth == 0
+    over = np.stack([_reaching(reached, bootstrap, mask, len(cuts)) for mask in (ill, well)])
     # Every image reaches the least score that is kept, and so the first threshold.
     under = over[:, :1] - over
     counts = np.concatenate([over, under[::-1]])  # (4, T, U), in the order of `formulas`
@@ -80,7 +82,7 @@ def threshold_curve(
         true_positives=over[0].sum(axis=1),
         false_positives=over[1].sum(axis=1),
         positives=int(ill.sum()),
-        negatives=int((~ill).sum()),
+        negatives=int(well.sum()),
         patients=(int(owners[0, 0]), int(owners[1, 0])),
         intervals=_intervals(counts, bootstrap) if bootstrap.units >= MIN_PATIENTS else {},
     )

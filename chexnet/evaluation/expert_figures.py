@@ -44,7 +44,7 @@ def score_experts(
         scores: of any images; those without a radiologist's answer are left out. Calibrated ones
             where there are such: the greatest of three raw scores compares unlike scales.
         labels: see `read_experts`.
-        table: see `NIHFolder.table`; holds the scored images.
+        table: see `DataFolder.table`; holds the scored images.
         table_name: its file name.
         replicates: bootstrap draws.
         seed: of the bootstrap.
@@ -68,7 +68,7 @@ def score_text_labels(
 
     Args:
         labels: see `read_experts`.
-        table: rows of `NIHFolder.table`, of the images that are asked for.
+        table: rows of `DataFolder.table`, of the images that are asked for.
         table_name: its file name.
         replicates: bootstrap draws.
         seed: of the bootstrap.

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from chexnet.data.folder import NIH
 from chexnet.metadata import Metadata
 
 
@@ -33,6 +34,7 @@ class WeightsFacts:
         published: mean AUROC of the 14 findings, as its publisher gives it.
         published_source: where it was read.
         stamps: what its figures must not be shown without; see `STAMPS`.
+        pictures: the data set whose pictures it was trained on; None for NIH's.
     """
 
     file: str
@@ -47,6 +49,7 @@ class WeightsFacts:
     published: float | None = None
     published_source: str | None = None
     stamps: tuple[str, ...] = ()
+    pictures: str | None = None
 
     @classmethod
     def of(cls, file: str, metadata: Metadata) -> "WeightsFacts":
@@ -61,7 +64,10 @@ class WeightsFacts:
         if "data" in made:
             trained = made["data"]
             fingerprint = trained["fingerprints"]["train"]
-            return cls(file, trained["table"], fingerprint, made["epoch"], **plain)
+            pictures = None if (of := metadata.data.pictures) == NIH else of
+            return cls(
+                file, trained["table"], fingerprint, made["epoch"], pictures=pictures, **plain
+            )
         title = (metadata.seen or {}).get("title", "an unknown list")
         confirmed = (metadata.seen or {}).get("confirmed", False)
         return cls(
@@ -140,6 +146,9 @@ class ScoringFacts:
         images_in_part: images that the part has.
         clean_of: images of the part that are here, where only those were kept of which the
             network has seen neither the image nor the patient; None where nothing was left out.
+        dataset: of a table that is not NIH's; None for NIH's. So are the next two, see `DataFacts`.
+        label_mapping: how its labels became ours.
+        images_of: the data set whose images these are under other names.
     """
 
     table: str
@@ -163,6 +172,9 @@ class ScoringFacts:
     images_of_part: int | None = None
     images_in_part: int | None = None
     clean_of: int | None = None
+    dataset: str | None = None
+    label_mapping: Mapping[str, Any] | None = None
+    images_of: str | None = None
 
     @classmethod
     def of_data(cls, data: Facts | Mapping[str, Any], **others: Any) -> "ScoringFacts":
@@ -186,6 +198,17 @@ class ScoringFacts:
         if not calibrated and any(one.imported for one in networks):
             found[NOT_CALIBRATED] = None
         return list(found)
+
+    @property
+    def external(self) -> bool:
+        """Whether the pictures are of another data set than every network was trained on.
+
+        False for a file of predictions, and for a network whose training list nobody knows.
+        """
+        networks = self.ensemble or ([self.weights] if self.weights else [])
+        here = self.images_of or self.dataset or NIH
+        known = all(UNKNOWN_LIST not in one.stamps for one in networks)
+        return bool(networks) and known and all((one.pictures or NIH) != here for one in networks)
 
     @property
     def fingerprint(self) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 
 from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import StoredDataSet
-from chexnet.data.nih import read_folder
-from chexnet.data.splits import name_hashes, refuse_trained, unseen
+from chexnet.data.folder import DataFolder
+from chexnet.data.formats import NIH_TABLE, TableSource, open_folder
+from chexnet.data.splits import LEAKY, name_hashes, refuse_trained, unseen
 from chexnet.errors import CheckpointError, LeakError
 from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.metadata import Metadata
@@ -67,6 +68,7 @@ def open_holdout(
     part: str,
     *,
     labels: str = "auto",
+    source: TableSource = NIH_TABLE,
     packs: Path | None = None,
     allow_leak: bool = False,
     clean: bool = False,
@@ -81,6 +83,7 @@ def open_holdout(
         weights: a weights file.
         part: `val`, `test`, or `all` images of the folder (data that it was not trained on).
         labels: `auto`, `2017` or `v2020`.
+        source: another label table than NIH's, see `open_folder`.
         packs: folder of packs.
         allow_leak: score images or patients of the training all the same; stamped.
         clean: leave out the images of which it has seen the image or the patient.
@@ -96,8 +99,9 @@ def open_holdout(
             f"{weights} does not say what it was trained on, so it cannot be scored honestly."
         )
     trained_data = metadata.provenance.get("data", {})
-    folder = read_folder(data, labels)
+    folder = open_folder(data, labels, source)
     fold = trained_data.get("fold")
+    hidden = refuse_other_names(folder, metadata, allow_leak=allow_leak and not clean)
     same_data = bool(trained_data) and np.isin(name_hashes(folder.table["image"]), hashes[0]).any()
     datamodule = open_datamodule(
         folder,
@@ -127,14 +131,51 @@ def open_holdout(
     leaky = refuse_trained(
         folder.table, datamodule.rows(part), *hashes, allow_leak=allow_leak, advice=advice
     )
+    if folder.mapping and (metadata.seen or {}).get("whole"):
+        datamodule.notes.append(
+            "Nobody knows which images this network was trained on: it may have seen those of "
+            f"{folder.mapping.title}, and no guard can tell."
+        )
     facts = ScoringFacts.of_data(
         datamodule.facts,
-        leaky=bool(datamodule.split.leaky or leaky or (same_data and trained_data["leaky"])),
+        leaky=bool(
+            datamodule.split.leaky or leaky or hidden or (same_data and trained_data["leaky"])
+        ),
         part=part,
         weights=WeightsFacts.of(weights.name, metadata),
         clean_of=len(rows) if clean else None,
     )
     return Holdout(model, metadata, datamodule, part, facts)
+
+
+def refuse_other_names(folder: DataFolder, metadata: Metadata, *, allow_leak: bool) -> bool:
+    """Refuse images that a network may have seen under names that nobody can match.
+
+    SIIM's images are NIH's, and nobody published which is which: whoever saw the one has seen the
+    other.
+
+    Args:
+        folder: of the images to be scored.
+        metadata: of the network.
+        allow_leak: do not refuse, but say so by the return value.
+
+    Raises:
+        LeakError: says whose images they are.
+    """
+    trained = metadata.data
+    of_phantoms = metadata.trained_on == "phantoms" and not metadata.from_elsewhere
+    pictures = folder.images_of or folder.dataset
+    hidden = bool(folder.images_of or trained.images_of)
+    if not hidden or of_phantoms or pictures != trained.pictures:
+        return False
+    if allow_leak:
+        return True
+    title = folder.mapping.title if folder.mapping else folder.table_name
+    raise LeakError(
+        f"These weights were trained on images of {pictures.upper()}, and so are those of {title}, "
+        "under names that nobody can match: all of them count as seen. Score other images, or pass "
+        f"--allow-leak to have the figures stamped {LEAKY}."
+    )
 
 
 def _about(metadata: Metadata) -> str:

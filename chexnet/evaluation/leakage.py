@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chexnet.data.datasets import targets_of
-from chexnet.data.nih import NIHFolder
+from chexnet.data.folder import DataFolder
 from chexnet.data.splits import make_split
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.summary import Summary, summarise
@@ -42,7 +42,7 @@ class Leakage:
 
 
 def leakage(
-    folder: NIHFolder, scheme: str, part: str, *, seed: int = 0, replicates: int = 1000
+    folder: DataFolder, scheme: str, part: str, *, seed: int = 0, replicates: int = 1000
 ) -> Leakage:
     """Measure one part of one split; labels are read, pictures are not.
 
@@ -61,7 +61,7 @@ def leakage(
     outside = np.setdiff1d(np.concatenate(list(split.rows.values())), held)
     patients, unit = np.unique(folder.table["patient"], return_inverse=True)
     classes = {name: index for index, name in enumerate(FINDINGS)}
-    targets = targets_of(folder.table["labels"].tolist(), classes)
+    targets = targets_of(folder.table["labels"].tolist(), classes)  # of NIH's, which says all
     count = np.bincount(unit[outside], minlength=len(patients))
     remembered = count[unit[held]]
     scores = Scores(

@@ -293,7 +293,7 @@ def mean_contributions(
     total: np.ndarray | None = None
     for images, _, _ in batch_loader(data, batches, workers=0):
         found = explain(model, normalise(images.to(device), preprocessing)).contributions
-        part = found.double().sum(dim=0).cpu().numpy()
+        part = found.cpu().double().sum(dim=0).numpy()  # Apple GPUs have no float64
         total = part if total is None else total + part
     assert total is not None  # there is at least one image
     return (total / len(data)).astype(np.float32)

@@ -3,6 +3,9 @@
 Shapes: N images, D classes. Probabilities are float64 in [0, 1], targets 0 or 1. A class without
 a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` and left out of
 every mean (torchmetrics gives 0.0 there and folds it into the mean).
+
+A target of -1 (`UNKNOWN`) is one that the label table does not say. Every figure leaves such cells
+out: a class is scored on the images where it is labelled; one that is labelled nowhere has none.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +16,7 @@ from scipy.special import expit
 
 from chexnet.labels import FINDINGS
 
+UNKNOWN = -1
 CURVE_POINTS = 101
 """Points that are kept of an operating curve; a plot shows no more."""
 
@@ -26,7 +30,7 @@ class Scores:
         patients: patient of each image.
         classes: label of each column.
         probabilities: float64 (N, D).
-        targets: int8 (N, D).
+        targets: int8 (N, D), 0, 1 or `UNKNOWN`.
     """
 
     images: list[str]
@@ -34,6 +38,12 @@ class Scores:
     classes: list[str]
     probabilities: np.ndarray
     targets: np.ndarray
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Images of which the table says something, of each class, int64 (D,)."""
+        count: np.ndarray = (self.targets != UNKNOWN).sum(axis=0)
+        return count
 
     def take(self, rows: np.ndarray, classes: list[str] | None = None) -> "Scores":
         """The same of some images, by number and in this order, and of some classes."""
@@ -79,6 +89,27 @@ class Mean:
         return f"{self.value:.4f}{note}"
 
 
+def as_targets(wanted: np.ndarray) -> np.ndarray:
+    """Targets of a data set, float32 with NaN for unknown, as int8 with `UNKNOWN`."""
+    return np.where(np.isnan(wanted), UNKNOWN, wanted).astype(np.int8)
+
+
+def labelled_only(*values: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The values, and last the targets, of the cells that are labelled.
+
+    Args:
+        values: each of the shape of the targets.
+        targets: any shape.
+
+    Returns:
+        The same arrays where everything is labelled; else flat ones without the other cells.
+    """
+    known = targets != UNKNOWN
+    if known.all():
+        return (*values, targets)
+    return tuple(one[known] for one in (*values, targets))
+
+
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities in float64: up to a logit of 20, no two float32 logits become one."""
     return expit(np.asarray(logits, np.float64))
@@ -99,7 +130,10 @@ def average_precision(probabilities: np.ndarray, targets: np.ndarray) -> np.ndar
 
 
 def log_loss(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean binary cross-entropy over images and classes, in nats."""
+    """Mean binary cross-entropy over images and classes, in nats; NaN where nothing is labelled."""
+    probabilities, targets = labelled_only(probabilities, targets=targets)
+    if not targets.size:
+        return float("nan")
     kept = np.clip(probabilities, 1e-15, 1 - 1e-15)
     return float(-np.where(targets == 1, np.log(kept), np.log1p(-kept)).mean())
 
@@ -140,6 +174,7 @@ def roc(
     probabilities: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """False and true positive rates and thresholds of one class, or None without a curve."""
+    probabilities, targets = labelled_only(probabilities, targets=targets)
     if not 0 < targets.sum() < len(targets):
         return None
     import torch
@@ -158,8 +193,9 @@ def _per_class(metric: str, probabilities: np.ndarray, targets: np.ndarray) -> n
     formula = getattr(classification, metric)
     # Column by column: what torchmetrics' multilabel form computes, which refuses one column.
     values = np.full(targets.shape[1], np.nan)
-    for column, truth in enumerate(targets.T):
+    for column, whole in enumerate(targets.T):
+        answers, truth = labelled_only(probabilities[:, column], targets=whole)
         if 0 < truth.sum() < len(truth):
-            given = torch.from_numpy(np.ascontiguousarray(probabilities[:, column]))
+            given = torch.from_numpy(np.ascontiguousarray(answers))
             values[column] = float(formula(given, torch.from_numpy(truth.astype(np.int64))))
     return values

@@ -9,7 +9,7 @@ import pandas as pd
 
 from chexnet.data.datasets import targets_of
 from chexnet.errors import DataError
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.metrics import UNKNOWN, Scores, as_targets
 from chexnet.files import replacing
 from chexnet.labels import LABELS
 
@@ -17,20 +17,29 @@ PREFIX = "prob_"
 
 
 def write_predictions(path: Path, scores: Scores) -> None:
-    """Write every digit of the probabilities: scoring the file equals scoring the model."""
+    """Write every digit of the probabilities: scoring the file equals scoring the model.
+
+    Where the label table does not say everything, its labels stand beside them (`label_<label>`),
+    and what it does not say is an empty cell.
+    """
     table = pd.DataFrame(scores.probabilities, columns=[PREFIX + name for name in scores.classes])
     table.insert(0, "Image Index", scores.images)
+    if (scores.targets == UNKNOWN).any():
+        for name, truth in zip(scores.classes, scores.targets.T, strict=True):
+            labels = pd.array(truth, dtype="Int8")
+            labels[truth == UNKNOWN] = pd.NA
+            table[f"label_{name}"] = labels
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)  # pandas writes the shortest text that reads back
 
 
 def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
-    """Read predictions that anyone made, and give them the labels of NIH's table.
+    """Read predictions that anyone made, and give them the labels of a table.
 
     Args:
         path: CSV with `Image Index` and `prob_<label>` columns; other columns are ignored, and
             labels without a column are left out of the scores.
-        table: see `NIHFolder.table`; the labels and patients come from it.
+        table: see `DataFolder.table`; the labels and patients come from it.
 
     Raises:
         DataError: names the first row or column that is wrong.
@@ -73,13 +82,14 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
                 f"{problem}. Expected one row an image with probabilities."
             )
     chosen = known.loc[names.tolist()]
-    targets = targets_of(chosen["labels"].tolist(), {name: i for i, name in enumerate(classes)})
+    numbers = {name: i for i, name in enumerate(classes)}
+    targets = targets_of(chosen["labels"].tolist(), numbers, chosen["unknown"].tolist())
     return Scores(
         images=names.tolist(),
         patients=chosen["patient"].tolist(),
         classes=classes,
         probabilities=values.to_numpy(np.float64, copy=True),
-        targets=targets.astype(np.int8),
+        targets=as_targets(targets),
     )
 
 
@@ -110,7 +120,7 @@ def relabelled(scores: Scores, tables: Mapping[str, pd.DataFrame]) -> Relabelled
 
     Args:
         scores: the answers.
-        tables: name to table, see `NIHFolder.table`.
+        tables: name to table, see `DataFolder.table`.
     """
     by_name = {name: table.set_index("image")["labels"] for name, table in tables.items()}
     kept = [

@@ -86,7 +86,7 @@ def protocol_figures(
 
     Args:
         scores: of any images.
-        table: see `NIHFolder.table`.
+        table: see `DataFolder.table`.
         lists: `official` and `2017` to image names; one that is not at hand is left out.
         seen: see `seen_by`; None where nobody can tell, which blanks nothing.
         whole: figures of all of the scores, where they are at hand, to save their computing.

@@ -1,4 +1,4 @@
-"""Scores of a network over a data set, or of predictions that somebody made, with their facts."""
+"""Scores of a network over a data set, with their facts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,15 +10,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from chexnet import distributed
+from chexnet import devices, distributed
+from chexnet.data.formats import NIH_TABLE, TableSource
 from chexnet.data.loader import AnyDataSet, batch_loader, default_workers
-from chexnet.data.nih import NIHFolder, read_folder
-from chexnet.data.splits import LEAKY, make_split
-from chexnet.errors import ChexnetError, ConfigError, DataError, LeakError
+from chexnet.errors import ChexnetError, ConfigError, LeakError
 from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.holdout import Holdout, open_holdout
-from chexnet.evaluation.metrics import Scores, sigmoid
-from chexnet.evaluation.predictions import read_predictions
+from chexnet.evaluation.metrics import Scores, as_targets, sigmoid
 from chexnet.evaluation.thresholds import ValidationChoices, fit_on, validation_choices
 from chexnet.transforms import normalise
 
@@ -63,8 +61,9 @@ def score(
     loader = batch_loader(data, batches, workers, pin=device.type == "cuda")
     with torch.inference_mode():
         for images, _, _ in loader:
-            inputs = normalise(images.to(device, non_blocking=True), data.preprocessing)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            pixels = images.to(device, non_blocking=devices.copies_overlap(device))
+            inputs = normalise(pixels, data.preprocessing)
+            inputs = inputs.contiguous(memory_format=devices.memory_format(device))
             views = (inputs, inputs.flip(-1)) if flip else (inputs,)
             logits.append(torch.cat([model(view) for view in views], 1).float())
             done += len(images)
@@ -87,7 +86,7 @@ def score(
         patients=data.patients,
         classes=list(data.classes),
         probabilities=sigmoid(whole).reshape(len(whole), 1 + flip, -1).mean(axis=1),
-        targets=data.targets.astype(np.int8),
+        targets=as_targets(data.targets),
     )
 
 
@@ -104,7 +103,7 @@ class Scored:
         scores: as the network gave them, before calibration.
         facts: what they are of.
         notes: sentences that a user should read.
-        table: see `NIHFolder.table`.
+        table: see `DataFolder.table`.
         chosen: calibration and thresholds that validation chose, None where there are none.
     """
 
@@ -126,6 +125,7 @@ def score_weights(
     part: str,
     *,
     labels: str = "auto",
+    source: TableSource = NIH_TABLE,
     packs: Path | None = None,
     device: str = "auto",
     batch_size: int | None = None,
@@ -142,8 +142,9 @@ def score_weights(
         weights: a weights file.
         part: `val`, `test` or `all`.
         labels: `auto`, `2017` or `v2020`.
+        source: another label table than NIH's, see `open_folder`.
         packs: folder of packs.
-        device: `auto`, `cpu` or `cuda`.
+        device: see `distributed.pick_device`.
         batch_size: images at once on each process; see `score`.
         workers: processes that read; -1 chooses.
         allow_leak: score images or patients of the training all the same; stamped.
@@ -155,7 +156,14 @@ def score_weights(
         ChexnetError: no weights, no data, or the network was trained on these images or patients.
     """
     holdout = open_holdout(
-        data, weights, part, labels=labels, packs=packs, allow_leak=allow_leak, clean=clean
+        data,
+        weights,
+        part,
+        labels=labels,
+        source=source,
+        packs=packs,
+        allow_leak=allow_leak,
+        clean=clean,
     )
     scores = score_holdout(
         holdout,
@@ -190,7 +198,7 @@ def score_holdout(
     data_set = holdout.data_set
     with distributed.process_group(chosen):
         scores = score(
-            holdout.model.to(chosen),
+            devices.moved(holdout.model, chosen, data_set.preprocessing.size),
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),
@@ -224,6 +232,12 @@ def score_networks(
     found = _average(scored)
     if found.chosen or part == "all" or (len(scored) == 1 and not flip):
         return found
+    if found.facts.external:
+        note = (
+            "Thresholds of an average are chosen on the validation part of the networks' own data, "
+            "which these images are not of: nothing is calibrated."
+        )
+        return replace(found, notes=[*found.notes, note])
     if part == "test" and len({str(one.facts.fold) for one in scored}) > 1:
         note = "Networks of several folds share no validation image: nothing is calibrated."
         return replace(found, notes=[*found.notes, note])
@@ -268,111 +282,3 @@ def _average(found: list[Scored]) -> Scored:
         notes=notes,
         chosen=None,
     )
-
-
-def score_predictions(
-    data: Path,
-    predictions: Path,
-    part: str,
-    *,
-    labels: str = "auto",
-    split: str = "auto",
-    seed: int = 0,
-    allow_leak: bool = False,
-    partial: bool = False,
-) -> Scored:
-    """Score a file of predictions; no picture is needed, labels come from the table.
-
-    Args:
-        data: folder that holds the label table (and the official lists).
-        predictions: CSV, see `read_predictions`.
-        part: `val` or `test`, whose images the file may hold; or `all` for any image.
-        labels: `auto`, `2017` or `v2020`.
-        split: the division that the part is of, see `make_split`.
-        seed: of that division.
-        allow_leak: score images outside the part as well; stamped.
-        partial: score a file that has only some images of the part; noted.
-
-    Raises:
-        ChexnetError: a file that is no predictions, or with images outside the part, or without
-            some of it.
-    """
-    folder = read_folder(data, labels, need_images=False)
-    scores = read_predictions(predictions, folder.table)
-    notes = ["Nobody can tell from a file of predictions what its network was trained on."]
-    facts = ScoringFacts(
-        table=folder.table_name,
-        label_version=folder.version,
-        split="none",
-        leaky=False,
-        part=part,
-        predictions=predictions.name,
-    )
-    if part == "all":
-        notes.append(
-            "Scored without a split (--split all): the figures may include training images."
-        )
-        return Scored(scores, facts, notes, folder.table)
-    divided = make_split(folder, split, seed, allow_leak=allow_leak)
-    in_part, outside = _place(folder, divided.rows[part], scores)
-    if outside and not allow_leak:
-        raise LeakError(
-            f"{outside:,} of {len(scores.images):,} images in {predictions} are not in the {part} "
-            f"part of the {divided.scheme} split. Pass the part that they are of, --split all, or "
-            f"--allow-leak to have the figures stamped {LEAKY}."
-        )
-    of_part = len(divided.rows[part])
-    if in_part < of_part:
-        has = f"has {in_part:,} of the {of_part:,} images of the {part} part"
-        if not partial:
-            have, wanted = set(scores.images), folder.table["image"].iloc[divided.rows[part]]
-            first = next(name for name in wanted if name not in have)
-            raise DataError(
-                f"{predictions} {has}; {first} is the first that it lacks. Figures on some images "
-                "are not figures on the part: predict the others too, or pass --partial."
-            )
-        notes.append(f"The file {has}; the figures are not figures on the whole part.")
-    facts = replace(
-        facts,
-        split=divided.scheme,
-        split_seed=seed,
-        leaky=bool(divided.leaky or outside),
-        images_of_part=in_part,
-        images_in_part=of_part,
-    )
-    return Scored(scores, facts, notes, folder.table)
-
-
-def _place(folder: NIHFolder, rows: np.ndarray, scores: Scores) -> tuple[int, int]:
-    part = set(folder.table["image"].to_numpy()[rows])
-    inside = sum(name in part for name in scores.images)
-    return inside, len(scores.images) - inside
-
-
-def score_predictions_with_validation(
-    data: Path, predictions: Path, validation: Path | None, part: str, **options: Any
-) -> Scored:
-    """Score a CSV; calibration and thresholds come from another one, of validation images.
-
-    Args:
-        data: see `score_predictions`; so are predictions, part and the options.
-        predictions: CSV of the part.
-        validation: CSV of validation images, None for no thresholds.
-        part: `val`, `test` or `all`.
-        options: further arguments of `score_predictions`.
-
-    Raises:
-        ChexnetError: see `score_predictions`; or the files share patients.
-    """
-    scored = score_predictions(data, predictions, part, **options)
-    if not validation:
-        return scored
-    val = score_predictions(data, validation, "val", **options).scores
-    shared = set(val.patients) & set(scored.scores.patients)
-    if shared and part != "val":
-        raise ConfigError(
-            f"{len(shared):,} patients of {validation} stand in {predictions} as well. Thresholds "
-            "are chosen on other patients than they are scored on."
-        )
-    source = f"{len(val.images):,} validation images ({validation.name})"
-    return replace(scored, chosen=fit_on(val, source))

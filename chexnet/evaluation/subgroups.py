@@ -65,7 +65,7 @@ def membership(scores: Scores, table: pd.DataFrame) -> dict[str, np.ndarray]:
 
     Args:
         scores: of N images.
-        table: see `NIHFolder.table`; holds at least these images.
+        table: see `DataFolder.table`; holds at least these images.
     """
     about = table.set_index("image").loc[scores.images]
     names = [f"{low}-{high - 1}" for low, high in pairwise(AGES)]

@@ -34,6 +34,7 @@ class Summary:
         images: number of images.
         patients: number of patients.
         positives: positive images of each class.
+        labelled: images of each class of which the table says whether it is there.
         auroc: of each class.
         average_precision: of each class.
         findings: mean AUROC over the 14 findings; it chooses the best weights.
@@ -48,6 +49,7 @@ class Summary:
     images: int
     patients: int
     positives: np.ndarray
+    labelled: np.ndarray
     auroc: np.ndarray
     average_precision: np.ndarray
     findings: Mean
@@ -56,6 +58,16 @@ class Summary:
     intervals: Intervals | None = None
     replicates: int = 0
     clustered: Mapping[str, ClusteredAuroc] = field(default_factory=dict)
+
+    @property
+    def all_labelled(self) -> bool:
+        """Whether the table says everything of every image, as NIH's does."""
+        return bool((self.labelled == self.images).all())
+
+    def prevalence(self, column: int) -> float:
+        """Share of positive images among those that are labelled; NaN where none is."""
+        count = self.labelled[column]
+        return float(self.positives[column] / count) if count else float("nan")
 
     def few(self, name: str) -> Interval:
         """The clustered interval of a class with under ten positive (negative) patients.
@@ -70,16 +82,6 @@ class Summary:
         """p-value of each finding's AUROC being 0.5, held for all findings at once (Holm)."""
         return holm({n: one.p_of_chance for n, one in self.clustered.items() if n in FINDINGS})
 
-    @property
-    def above_chance(self) -> list[str]:
-        """The findings whose AUROC is above 0.5 at 5 % over all of them at once."""
-        adjusted = self.p_of_chance
-        return [
-            name
-            for name in sorted(adjusted)
-            if adjusted[name] < 0.05 and self.clustered[name].value > 0.5
-        ]
-
 
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     """Compute the figures; with `replicates`, also their intervals by patient bootstrap."""
@@ -93,7 +95,8 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         classes=scores.classes,
         images=len(scores.images),
         patients=len(set(scores.patients)),
-        positives=scores.targets.sum(axis=0),
+        positives=(scores.targets == 1).sum(axis=0),
+        labelled=scores.labelled,
         auroc=values,
         average_precision=average_precision(scores.probabilities, scores.targets),
         findings=mean_of(values, scores.classes, findings_only=True),
@@ -111,6 +114,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
     per_class: dict[str, dict[str, Any]] = {
         name: {
             "positives": int(summary.positives[i]),
+            **({} if summary.all_labelled else {"labelled": int(summary.labelled[i])}),
             "auroc": number(summary.auroc[i]),
             "average_precision": number(summary.average_precision[i]),
         }
@@ -140,7 +144,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             | ({"interval": mean_intervals[key].as_dict()} if intervals else {})
             for key, mean in means.items()
         },
-        "loss": summary.loss,
+        "loss": number(summary.loss),
     }
 
 

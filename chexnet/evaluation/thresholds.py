@@ -17,7 +17,7 @@ from chexnet.evaluation.bootstrap import (
     clopper_pearson_extreme,
 )
 from chexnet.evaluation.calibration import Calibration, calibrate, enough, fit_calibrations
-from chexnet.evaluation.metrics import Scores, roc
+from chexnet.evaluation.metrics import UNKNOWN, Scores, labelled_only, roc
 from chexnet.metadata import Metadata
 
 SENSITIVITY = SPECIFICITY = 0.9
@@ -48,6 +48,7 @@ def choose_thresholds(scores: Scores) -> dict[str, dict[str, float] | None]:
 
 
 def _thresholds(given: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    given, truth = labelled_only(given, targets=truth)
     curve = roc(given, truth)
     if curve is None:
         raise ValueError("thresholds are chosen on images with and without the finding")
@@ -111,12 +112,15 @@ def operating_points(
         chosen = thresholds.get(name)
         if not chosen:
             continue
-        over = given >= chosen[rule]
-        counts = np.stack(
-            [over & (truth == 1), over & (truth == 0), ~over & (truth == 0), ~over & (truth == 1)]
-        )
+        reached = given >= chosen[rule]
+        ill, well = truth == 1, truth == 0  # neither, where the table does not say
+        counts = np.stack([reached & ill, reached & well, ~reached & well, ~reached & ill])
+        over, under = counts[0] | counts[1], counts[2] | counts[3]
         share = (prevalence or {}).get(name)
         of_share = formulas(share)
+        if (truth == UNKNOWN).any() and not (ill.any() and well.any()):
+            # Whether an image is labelled hangs on its label: only one kind of them was counted.
+            of_share |= {name: _nothing for name in ("ppv", "npv", "f1")}
         values = {
             m: float(formula(counts.sum(axis=1).astype(float))) for m, formula in of_share.items()
         }
@@ -124,11 +128,11 @@ def operating_points(
         if bootstrap:
             # Whose share each figure is: the ill, the well, those over and those under it.
             among = {
-                "sensitivity": truth == 1,
-                "specificity": truth == 0,
+                "sensitivity": ill,
+                "specificity": well,
                 "ppv": over,
-                "npv": ~over,
-                "f1": truth == 1,
+                "npv": under,
+                "f1": ill,
             }
             patients = {m: len(set(owners[mask])) for m, mask in among.items()}
             intervals = {
@@ -139,6 +143,10 @@ def operating_points(
             }
         found[name] = OperatingPoint(chosen[rule], values, intervals)
     return found
+
+
+def _nothing(counts: np.ndarray) -> np.ndarray:
+    return np.full(counts.shape[1:], np.nan)
 
 
 def _interval_or_none(interval: Interval, value: float, patients: int, plain: bool) -> Interval:

@@ -58,7 +58,8 @@ def validation_scores(
 
     Returns:
         Plain values and tensors: `source`, `classes`; `patients` int32 (N,), running numbers in
-        the order of the patients' own; `drawn` uint8 (N,); `targets` uint8 (N, D); `levels`, class
+        the order of the patients' own; `drawn` uint8 (N,); `targets` uint8 (N, D), 255 where the
+        table does not say; `levels`, class
         to float64 (L,), ascending; `ranks` int16 (N, D), the place of each score among them.
     """
     import torch  # who reads a stored file has no need of it
@@ -117,7 +118,7 @@ def _read(stored: Mapping[str, Any]) -> ValidationScores:
             probabilities=np.stack(
                 [own[places] for own, places in zip(levels, ranks.T, strict=True)], axis=1
             ),
-            targets=np.asarray(stored["targets"], np.int8).reshape(ranks.shape),
+            targets=np.asarray(stored["targets"], np.uint8).astype(np.int8).reshape(ranks.shape),
         ),
         drawn=np.asarray(stored["drawn"], bool),
         source=str(stored["source"]),

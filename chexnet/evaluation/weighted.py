@@ -1,5 +1,7 @@
 """AUROC and average precision of one class under many weightings of the same images.
 
+Images whose target is neither 0 nor 1 count for nothing.
+
 Shapes: N images, U units (patients, or images) that are weighted, K weightings.
 """
 
@@ -20,14 +22,14 @@ class RankedAuroc:
         self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray, units: int
     ) -> None:
         """Sort the scores (N,) of images with a target (N,), each of a unit (N,) below `units`."""
-        positive = targets == 1
-        order = np.argsort(scores[~positive], kind="stable")
-        negatives = scores[~positive][order]
+        positive, negative = targets == 1, targets == 0
+        order = np.argsort(scores[negative], kind="stable")
+        negatives = scores[negative][order]
         below = np.searchsorted(negatives, scores[positive], side="left")
         upto = np.searchsorted(negatives, scores[positive], side="right")
         borders = np.unique(np.concatenate([[0], below, upto, [len(negatives)]]))
         self._between = csr_array(
-            (np.ones(len(negatives), np.int32), unit[~positive][order], borders),
+            (np.ones(len(negatives), np.int32), unit[negative][order], borders),
             shape=(len(borders) - 1, units),
         )
         self._below, self._upto = np.searchsorted(borders, below), np.searchsorted(borders, upto)
@@ -55,6 +57,8 @@ class RankedPrecision:
 
     def __init__(self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> None:
         """Sort the scores (N,) of images with a target (N,), each of a unit (N,)."""
+        labelled = (targets == 0) | (targets == 1)
+        scores, targets, unit = scores[labelled], targets[labelled], unit[labelled]
         order = np.argsort(-scores, kind="stable")
         self._unit, self._positive = unit[order], targets[order] == 1
         falling = scores[order]

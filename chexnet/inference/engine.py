@@ -10,13 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import platformdirs
 from filelock import FileLock
 
 from chexnet.config import CHOICES
+from chexnet.devices import memory_format, moved
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
 from chexnet.explain import explain
 from chexnet.files import sweep, write_text
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 KEPT = 4
 """Exported files that stay in the cache, 29 MB each; the longest unused go first."""
 ENGINES = ("auto", "onnx", "torch")
+GPUS = ("cuda", "mps")
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 """Of which one is there where a driver of NVIDIA's, AMD's or of Windows' Linux is loaded."""
 
@@ -56,6 +58,7 @@ class TorchEngine:
 
     Attributes:
         model: the network, in eval mode, without gradients.
+        device: where it computes.
     """
 
     def __init__(self, weights: Path, device: str = "auto") -> None:
@@ -71,8 +74,10 @@ class TorchEngine:
 
         model, self.metadata = load_weights(weights)
         # Convolutions are quick in channels_last; logits differ by rounding (2e-6 measured).
-        self.model = model.to(pick_device(device)).to(memory_format=torch.channels_last)
-        self.model.requires_grad_(False)
+        size = self.metadata.preprocessing.size
+        self.device = pick_device(device)
+        self.model = moved(model, self.device, size, answer=_explained)
+        self.model = self.model.to(memory_format=memory_format(self.device)).requires_grad_(False)
         self.bias = model.classifier.bias.detach().float().cpu().numpy()
         self.name = f"PyTorch {torch.__version__.partition('+')[0]}"
 
@@ -85,10 +90,17 @@ class TorchEngine:
         """What the network takes: normalised, (B, 3, size, size), on its device."""
         import torch
 
-        device = next(self.model.parameters()).device
-        batch = torch.from_numpy(items)[:, None].to(device)
+        batch = torch.from_numpy(items)[:, None].to(self.device)
         inputs = normalise(batch, self.metadata.preprocessing)
-        return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs.contiguous(memory_format=memory_format(self.device))
+
+
+def _explained(model: Any, images: "torch.Tensor") -> "torch.Tensor":
+    """All that the engine answers, as one tensor (B, D, 1 + h w)."""
+    import torch
+
+    explained = explain(model, images)
+    return torch.cat([explained.logits[..., None], explained.contributions.flatten(2)], -1)
 
 
 def open_engine(
@@ -101,7 +113,7 @@ def open_engine(
 
     Args:
         weights: a weights file, or an ONNX file of `chexnet.inference.onnx_export`.
-        device: `auto`, `cpu` or `cuda`.
+        device: see `distributed.pick_device`.
         engine: `auto` is PyTorch on a GPU and ONNX Runtime elsewhere, where it is installed and
             the export succeeds, else PyTorch.
         on_export: called before weights are exported, once for each file: it takes about 20 s.
@@ -117,7 +129,7 @@ def open_engine(
         if found not in known:
             raise ConfigError(f"--{option}: found {found!r}, expected one of {', '.join(known)}.")
     exported = weights.suffix == ".onnx"
-    if exported and (engine == "torch" or device == "cuda"):
+    if exported and (engine == "torch" or device in GPUS):
         raise ConfigError(
             f"{weights} runs on ONNX Runtime and a CPU only. Pass the weights file for PyTorch."
         )
@@ -125,7 +137,7 @@ def open_engine(
         return OnnxEngine(weights)
     if engine == "onnx":
         return _exported(weights, device, on_export)
-    if engine == "torch" or device == "cuda" or (device == "auto" and _has_gpu()):
+    if engine == "torch" or device in GPUS or (device == "auto" and _has_gpu()):
         return TorchEngine(weights, device)
     if not all(map(find_spec, ("onnxruntime", "onnx", "onnxscript"))):
         return TorchEngine(weights, device)
@@ -138,8 +150,8 @@ def open_engine(
 
 
 def _exported(weights: Path, device: str, on_export: Callable[[], None] | None) -> Engine:
-    if device == "cuda":
-        raise ConfigError("--engine onnx runs on a CPU only. Leave out --device cuda.")
+    if device in GPUS:
+        raise ConfigError(f"--engine onnx runs on a CPU only. Leave out --device {device}.")
     try:
         return cached(weights, on_export)
     except OSError as error:
@@ -202,8 +214,9 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         # ONNX has no checksum of its own: a changed byte would give other numbers in silence.
         write_text(digest, file_digest(place))
         for old in sorted(folder.glob("*.onnx"), key=_used)[:-KEPT]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".sha256").unlink(missing_ok=True)
+            with suppress(OSError):  # on Windows another program may have it open
+                old.unlink(missing_ok=True)
+                old.with_suffix(".sha256").unlink(missing_ok=True)
         return OnnxEngine(place)
 
 

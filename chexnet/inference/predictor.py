@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.devices import CHECKED
 from chexnet.distributed import cores
 from chexnet.errors import CheckpointError, ConfigError, ImageError
 from chexnet.evaluation.metrics import sigmoid
@@ -292,8 +293,9 @@ class Predictor:
 
     def _torch(self) -> TorchEngine:
         """The network in PyTorch, which the package's methods need; loaded when first asked for."""
-        if isinstance(self._engine, TorchEngine):
-            return self._engine
+        engine = self._engine
+        if isinstance(engine, TorchEngine) and engine.device.type not in CHECKED:
+            return engine  # on an Apple GPU only the closed form was compared with the CPU
         if self._weights.suffix == ".onnx":
             raise ConfigError(
                 f"An exported file knows {CLOSED_FORM} only. Pass the weights file for the others."

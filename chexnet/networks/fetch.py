@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from chexnet.data.download import Progress, file_sha256
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import check_room, replacing, write_text
+from chexnet.files import CACHE_VARIABLE, check_room, move_over, replacing, write_text
 from chexnet.networks.sources import transfer
 
 if TYPE_CHECKING:
@@ -147,13 +147,13 @@ def fetch(
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             write_text(folder / NOTE, json.dumps(note, indent=2))
-            os.replace(came, place)
-            shutil.rmtree(incoming)
+            move_over(came, place)
+            shutil.rmtree(incoming, ignore_errors=True)
             return place
     except OSError as error:
         raise FetchError(
             f"{network.name} cannot be kept in {folder}: {error.strerror or error}. Make the cache "
-            "folder writable, or set XDG_CACHE_HOME to another."
+            f"folder writable, or set {CACHE_VARIABLE} to another."
         ) from error
 
 

@@ -11,6 +11,7 @@ import torch
 from scipy.stats import rankdata
 
 from chexnet.data.loader import AnyDataSet, batch_loader
+from chexnet.devices import memory_format
 from chexnet.evaluation.metrics import Scores
 from chexnet.model import DenseNet121
 from chexnet.transforms import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise
@@ -75,7 +76,7 @@ def score_variants(
             pictures = images.to(device)
             for name, preprocessing in variants.items():
                 inputs = normalise(pictures, preprocessing)
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
+                inputs = inputs.contiguous(memory_format=memory_format(device))
                 logits[name].append(model(inputs).float().cpu().numpy())
             done += len(images)
             if on_progress:

@@ -25,6 +25,12 @@ OPERATIONS = ("gamma", "contrast", "brightness", "sharpness", "noise", "erase")
 NOISE = 0.04
 ERASED = 0.25  # of a side, at most
 
+COMPARED = 12
+"""Pictures that `augmentation_fault` compares: each operation comes on some of them."""
+CLOSE, CLOSE_SHARE = 2e-3, 0.02
+"""Greatest difference of a pixel, and the share of a picture's pixels that may differ by more.
+Rounding the place of a pixel in a picture of 1,024 pixels moves its value by 5e-4 at most."""
+
 PARAMETERS = ("a", "b", "shift_x", "c", "d", "shift_y", *OPERATIONS, "erase_x", "erase_y")
 
 
@@ -69,9 +75,7 @@ def augment(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
         float32 (B, 1, H, W) in [0, 1].
     """
     column = {name: parameters[:, i].view(-1, 1, 1, 1) for i, name in enumerate(PARAMETERS)}
-    x = images.float() / 255
-    grid = F.affine_grid(parameters[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
-    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    x = _resampled(images.float() / 255, parameters)
     x = x.clamp(1e-4, 1).pow(torch.exp(0.5 * column["gamma"]))
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = mean + (x - mean) * (1 + 0.4 * column["contrast"]) + 0.15 * column["brightness"]
@@ -79,6 +83,46 @@ def augment(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     x = x + column["sharpness"] * (x - blurred)
     x = x + NOISE * column["noise"] * _noise(x, column["noise"])
     return _erase(x, column).clamp(0, 1)
+
+
+def augmentation_fault(reference: torch.device, device: torch.device, size: int) -> str:
+    """Compare the augmentation of some pictures on two devices.
+
+    Args:
+        reference: the device that is right.
+        device: the device that is asked.
+        size: side of a picture in pixels.
+
+    Returns:
+        Empty where they agree, else what differs, for a reader.
+    """
+    parameters = torch.from_numpy(draw_parameters(np.arange(COMPARED), 0, 0))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (COMPARED, 1, size, size), generator=generator).byte()
+
+    def on(where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels, values = images.to(where), parameters.to(where)
+        return _resampled(pixels.float() / 255, values).cpu(), augment(pixels, values).cpu()
+
+    turned, whole = on(reference)
+    try:
+        found = on(device)
+    except (RuntimeError, TypeError) as error:  # what the device lacks: an operation, a type
+        return " ".join(str(error).split())[:200]
+    most = float((found[0] - turned).abs().max())
+    if not most <= CLOSE:  # NaN as well
+        return f"grid_sample differs by up to {most:.3g} of 1"
+    # A pixel at the edge of an erased square may fall on either side of it.
+    wrong = float((~((found[1] - whole).abs() <= CLOSE)).float().mean(dim=(1, 2, 3)).max())
+    if wrong > CLOSE_SHARE:
+        return f"{wrong:.0%} of a picture's pixels differ"
+    return ""
+
+
+def _resampled(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """The pictures turned, shifted, scaled, sheared and mirrored, as `values` say."""
+    grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _pick(words: np.ndarray) -> np.ndarray:

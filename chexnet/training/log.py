@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chexnet.files import replacing
+from chexnet.files import replacing, writing
 
 STEPS, EPOCHS = "steps.csv", "epochs.csv"
 STEP_FIELDS = ("epoch", "step", "loss", "lr")
@@ -52,7 +52,8 @@ class RunLog:
             return
         path = self.folder / name
         fresh = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
+        # On Windows it cannot be written while a spreadsheet shows it.
+        with writing(path), path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fields)
             if fresh:
                 writer.writeheader()
@@ -67,7 +68,10 @@ class RunLog:
             fields = reader.fieldnames or ()
             # A kill can leave half a row at the end; it lies after the checkpoint in any case.
             kept = [row for row in reader if None not in row.values() and keep(row)]
-        with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, fields)
             writer.writeheader()
             writer.writerows(kept)

@@ -6,6 +6,7 @@ Shapes: B batch, D classes, H W pixels.
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from chexnet import distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import Batch, epoch_order
+from chexnet.data.formats import TableSource
 from chexnet.data.loader import batch_loader
 from chexnet.data.splits import LEAKY
 from chexnet.errors import ChexnetError
@@ -37,7 +39,7 @@ from chexnet.training.step import performance_warning, rank_shares, resolved, se
 from chexnet.transforms import Preprocessing
 
 READ_EVERY = 20
-"""Steps between two readings of the loss on CUDA; reading it makes the GPU wait."""
+"""Steps between two readings of the loss on a GPU; reading it makes the GPU wait."""
 
 
 def fit(
@@ -65,10 +67,14 @@ def fit(
     config = resolved(config, device)
     if device.type == "cuda":
         set_up_cuda(config.deterministic)
-    with distributed.process_group(device), run_folder(config.out):
-        datamodule = _open_data(config)
+    with (
+        distributed.process_group(device),
+        nullcontext(_open_data(config)) as datamodule,  # refused data leave no folder behind
+        run_folder(config.out),
+    ):
         callbacks.opened(datamodule.facts)
-        for text in filter(None, [*datamodule.notes, performance_warning(config, device)]):
+        notes = [performance_warning(config, device), distributed.backend_note(device)]
+        for text in filter(None, [*datamodule.notes, *notes]):
             callbacks.note(text)
         state = start_or_resume(
             config, datamodule, device, restart=restart, on_upload=callbacks.uploading
@@ -76,17 +82,19 @@ def fit(
         progress, train_step, steps = state.progress, state.train_step, state.steps
         if progress.epoch >= config.epochs:
             return _result(state, "was finished")
-        callbacks.note(_starting_note(state))
+        for text in (*train_step.notes, _starting_note(state)):
+            callbacks.note(text)
 
         while progress.epoch < config.epochs:
             callbacks.epoch_started(progress.epoch + 1, config.epochs, progress.step, steps)
             began, state.waited = time.perf_counter(), 0.0
             train_step.begin_epoch(progress.epoch, len(state.train))
             losses: list[torch.Tensor] = []  # on the device, not read yet
-            read_every = READ_EVERY if device.type == "cuda" else 1
+            read_every = 1 if device.type == "cpu" else READ_EVERY
 
-            for batch, size in _batches_left(state):
-                losses.append(train_step(batch, size, progress.epochs_done(steps)))
+            for batch, size, cells in _batches_left(state):
+                done = progress.epochs_done(steps)
+                losses.append(train_step(batch, size, done, cells=cells))
                 progress.step += 1
                 stopping, saving = distributed.any_rank_each(stop(), checkpoint_due(state))
                 if saving or stopping or len(losses) >= read_every:
@@ -117,6 +125,7 @@ def _open_data(config: TrainConfig) -> DataModule:
         config.data,
         Preprocessing(config.crop, config.size),
         labels=config.labels,
+        source=TableSource(config.table, config.format, config.mapping, config.uncertain),
         split=config.split,
         seed=config.seed,
         fold=(config.fold, config.folds) if config.folds else None,
@@ -131,18 +140,22 @@ def _starting_note(state: TrainState) -> str:
     return f"Starting from {state.origin}; {where}; {state.steps:,} steps an epoch."
 
 
-def _batches_left(state: TrainState) -> Iterator[tuple[Batch, int]]:
-    """This rank's share of each batch that the epoch still has, and the whole batch's size."""
+def _batches_left(state: TrainState) -> Iterator[tuple[Batch, int, int | None]]:
+    """This rank's share of each batch that the epoch still has, and of the whole batch its size
+    and its labelled targets, None where the table labels everything."""
     config, progress = state.config, state.progress
     order = epoch_order(len(state.train), config.seed, progress.epoch)
     starts = range(progress.step * config.batch_size, len(order), config.batch_size)
     batches = [order[start : start + config.batch_size] for start in starts]
+    known = ~np.isnan(state.train.targets)
+    labelled = None if known.all() else known.sum(axis=1)  # of each image, on the host
     pin = state.train_step.device.type == "cuda"
     loader = batch_loader(state.train, rank_shares(batches), state.workers, pin=pin)
     began = time.perf_counter()
     for batch, whole in zip(loader, batches, strict=True):
         state.waited += time.perf_counter() - began
-        yield batch, len(whole)
+        cells = None if labelled is None else int(labelled[whole].sum())
+        yield batch, len(whole), cells
         began = time.perf_counter()
 
 

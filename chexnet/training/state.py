@@ -20,7 +20,8 @@ from chexnet.data.loader import AnyDataSet, default_workers
 from chexnet.data.resident import move_to_device
 from chexnet.data.splits import name_hashes, refuse_trained
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError
-from chexnet.files import sweep
+from chexnet.evaluation.holdout import refuse_other_names
+from chexnet.files import sweep, writing
 from chexnet.labels import class_to_index
 from chexnet.metadata import DataFacts, Metadata
 from chexnet.model import build
@@ -128,7 +129,9 @@ def start_or_resume(
         origin, trained = start.origin, _trained(config, datamodule, start.metadata)
         leaky = datamodule.facts.leaky
         if start.metadata:  # its training may have seen what is validation or test here
-            leaky = _has_seen(trained, datamodule, allow_leak=config.allow_leak) or leaky
+            allow = config.allow_leak
+            hidden = refuse_other_names(datamodule.folder, start.metadata, allow_leak=allow)
+            leaky = _has_seen(trained, datamodule, allow_leak=allow) or hidden or leaky
     facts = dataclasses.replace(datamodule.facts, leaky=leaky)
     _check_ranks_agree(facts, config, progress)
     # A run that is finished reads no image any more.
@@ -303,7 +306,8 @@ def _refuse_changed(path: Path, config: TrainConfig) -> None:
 def clear_run(out: Path) -> None:
     """Remove what an earlier run wrote into `out`, and nothing else."""
     for name in (LAST, previous_of(out / LAST).name, BEST, STEPS, EPOCHS):
-        (out / name).unlink(missing_ok=True)
+        with writing(out / name):
+            (out / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -14,11 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from chexnet import distributed
+from chexnet import devices, distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch
+from chexnet.errors import ConfigError
 from chexnet.model import DenseNet121
-from chexnet.training.augmentation import augment, draw_parameters
+from chexnet.training.augmentation import augment, augmentation_fault, draw_parameters
 from chexnet.training.optim import MovingAverage, learning_rate, make_optimizer
 from chexnet.transforms import Preprocessing, normalise
 
@@ -48,8 +49,16 @@ def resolved(config: TrainConfig, device: torch.device) -> TrainConfig:
     The checkpoint keeps it, so that a run of a GPU does not go on on a CPU in silence. bfloat16
     only where the card computes in it: the T4 and the V100 emulate it, and are slower than with
     float32.
+
+    Raises:
+        ConfigError: bfloat16 or compiled code is asked for on an Apple GPU, where `chexnet.devices`
+            would not notice its faults.
     """
     bf16 = config.bf16
+    if bf16 == "on" and device.type == "mps":
+        raise ConfigError("--bf16 on: found --device mps, expected cpu or cuda.")
+    if config.compile and device.type == "mps":
+        raise ConfigError("--compile: found --device mps, expected cpu or cuda.")
     if bf16 == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         bf16 = "on" if native else "off"
@@ -76,6 +85,16 @@ def synchronises(config: TrainConfig, device: torch.device) -> bool:
     return seen < SYNCHRONISED_BELOW
 
 
+def _loss_sum(logits: torch.Tensor, wanted: torch.Tensor, *, masked: bool) -> torch.Tensor:
+    """Binary cross-entropy, summed; with `masked`, targets of NaN weigh 0, in the gradient too."""
+    if not masked:
+        return F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
+    known = (~wanted.isnan()).to(logits)
+    return F.binary_cross_entropy_with_logits(
+        logits, wanted.nan_to_num(0.0), weight=known, reduction="sum"
+    )
+
+
 class TrainStep:
     """One optimiser step, with the network, its average and the optimiser that it changes.
 
@@ -84,6 +103,7 @@ class TrainStep:
         model: the network, unwrapped.
         average: its moving average, None without one.
         optimizer: AdamW.
+        notes: sentences that a user should read.
     """
 
     def __init__(
@@ -96,7 +116,10 @@ class TrainStep:
         """Move the network to its device and wrap it for several processes."""
         self.config = config = resolved(config, device)
         self.preprocessing, self.device = preprocessing, device
-        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.notes: list[str] = []
+        self._augment_on = self._trusted(device)
+        model = devices.moved(model, device, preprocessing.size, gradients=True)
+        self.model = model.to(memory_format=devices.memory_format(device))
         if synchronises(config, device):
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
@@ -151,14 +174,16 @@ class TrainStep:
         """
         if self.config.augment == "strong":
             drawn = draw_parameters(np.arange(images), self.config.seed, epoch)
-            self._parameters = torch.from_numpy(drawn).to(self.device)
+            self._parameters = torch.from_numpy(drawn).to(self._augment_on)
         self._wrapped.train()
         if self.config.freeze_bn:
             for module in self.model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def __call__(self, batch: Batch, count: int, epoch_progress: float) -> torch.Tensor:
+    def __call__(
+        self, batch: Batch, count: int, epoch_progress: float, *, cells: int | None = None
+    ) -> torch.Tensor:
         """Take one step on this rank's share of a batch.
 
         Args:
@@ -166,6 +191,8 @@ class TrainStep:
                 or on the device.
             count: images of the whole batch, over all ranks.
             epoch_progress: epochs done, with the fraction of this one, for the learning rate.
+            cells: targets of the whole batch, over all ranks, that are labelled; None where all
+                are. With it, targets of NaN count for nothing.
 
         Returns:
             This rank's part of the batch's mean loss.
@@ -183,17 +210,16 @@ class TrainStep:
             # to the loss and to the statistics of BatchNorm.
             piece = slice(min(start, mine), min(start + parts.step, mine))
             inputs = self._inputs(images[piece], indices[piece])
-            wanted = targets[piece].to(self.device, non_blocking=True)
+            wanted = self._moved(targets[piece])
             last = start == parts[-1]
             with contextlib.nullcontext() if last else self._no_sync():
                 with self._autocast():
                     logits = self._forward(inputs)
                     # The sum over this rank divided by the size of the whole batch: added over
                     # ranks and parts it is the batch's mean, also when the shares are unequal.
-                    part = F.binary_cross_entropy_with_logits(
-                        logits, wanted.to(logits), reduction="sum"
-                    )
-                    part = part / (count * wanted.shape[1])
+                    part = _loss_sum(logits, wanted.to(logits), masked=cells is not None)
+                    whole = count * wanted.shape[1] if cells is None else max(cells, 1)
+                    part = part / whole
                 # Outside autocast, which would round the head's gradient to bfloat16.
                 (part * distributed.world()).backward()  # DDP averages the gradients
             loss += part.detach()
@@ -204,12 +230,27 @@ class TrainStep:
         return loss
 
     def _inputs(self, images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-        pixels = images.to(self.device, non_blocking=True)
         if self._parameters is not None and len(indices):
-            rows = indices.to(self.device, non_blocking=True)
-            pixels = augment(pixels, self._parameters.index_select(0, rows))
-        inputs = normalise(pixels, self.preprocessing)
-        return inputs.contiguous(memory_format=torch.channels_last)
+            rows = self._moved(indices, self._augment_on)
+            pixels = self._moved(images, self._augment_on)
+            images = augment(pixels, self._parameters.index_select(0, rows))
+        inputs = normalise(self._moved(images), self.preprocessing)
+        return inputs.contiguous(memory_format=devices.memory_format(self.device))
+
+    def _moved(self, tensor: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+        device = device or self.device
+        return tensor.to(device, non_blocking=devices.copies_overlap(device))
+
+    def _trusted(self, device: torch.device) -> torch.device:
+        """Where to augment: on the device, or on the CPU where that is seen to do it wrongly."""
+        if device.type not in devices.CHECKED or self.config.augment == "none":
+            return device
+        cpu = torch.device("cpu")
+        fault = augmentation_fault(cpu, device, self.preprocessing.size)
+        if not fault:
+            return device
+        self.notes.append(f"Pictures are augmented on the CPU: on {device.type} {fault}.")
+        return cpu
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16 == "on")

@@ -74,7 +74,9 @@ class Drawer:
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is the parent's to answer
+            # Ctrl-C is the parent's to answer: a session of its own, on Windows a group.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
     def ask(self, recipe: Recipe) -> None:

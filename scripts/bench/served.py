@@ -37,7 +37,7 @@ def served(weights: Path, log: Path) -> Iterator[str]:
     # The targets are for a machine without a GPU.
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as said:
+    with log.open("w", encoding="utf-8") as said:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT
         )
@@ -57,11 +57,12 @@ def served(weights: Path, log: Path) -> Iterator[str]:
 def _address(process: subprocess.Popen, log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        said = log.read_text()
+        said = log.read_text(encoding="utf-8", errors="replace")
         if "Stop with" in said and (found := re.search(r"^Open (http\S+)$", said, re.MULTILINE)):
             return found[1]
         time.sleep(0.1)
-    last = log.read_text().strip().splitlines()[-1:] or ["nothing"]
+    said = log.read_text(encoding="utf-8", errors="replace")
+    last = said.strip().splitlines()[-1:] or ["nothing"]
     raise ChexnetError(f"The demo did not start; it said: {last[0]} All of it is in {log}.")
 
 

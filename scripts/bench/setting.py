@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
-from chexnet.data.nih import NIHFolder, read_folder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, pack_folder, prepare
 from chexnet.errors import DataError
 from chexnet.labels import FINDINGS
@@ -54,7 +55,7 @@ class Setting:
         return Preprocessing(size=self.size)
 
     @cached_property
-    def folder(self) -> NIHFolder:
+    def folder(self) -> DataFolder:
         """The pictures' data set; drawn first where none was given."""
         if self.data is not None:
             return read_folder(self.data)

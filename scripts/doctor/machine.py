@@ -13,7 +13,9 @@ from pathlib import Path
 import platformdirs
 from packaging.requirements import Requirement
 
+from chexnet.files import CACHE_VARIABLE
 from scripts.doctor.finding import Finding, note, wrong
+from scripts.doctor.supported import refusal
 
 ROOT = Path(__file__).parents[2]
 TESTS = "# What the tests need"
@@ -39,7 +41,10 @@ ENOUGH_DISK = 2 << 30
 def python() -> Iterator[Finding]:
     """The interpreter."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info < (3, 11, 4):  # tarfile has no filters before
+    reason = refusal(sys.version_info[:3], platform.system(), platform.machine())
+    if reason:
+        yield wrong("Python", found, reason)
+    elif sys.version_info < (3, 11, 4):  # tarfile has no filters before
         yield note("Python", found, "scripts.download needs 3.11.4: make PYTHON=python3.12 ...")
     else:
         yield Finding("Python", found)
@@ -92,8 +97,29 @@ def processors() -> Iterator[Finding]:
             f"nvidia-smi is here, and torch {torch.__version__} finds no GPU",
             "Install a torch for CUDA (pytorch.org), or a newer driver.",
         )
+    elif torch.backends.mps.is_available():
+        yield _apple()
     else:
         yield Finding("GPU", "none; the CPU answers and trains")
+
+
+def _apple() -> Finding:
+    """An Apple GPU, compared with the CPU as training compares it before its first step."""
+    import torch
+
+    from chexnet.devices import network_fault
+    from chexnet.inference.predictor import STARTER
+    from chexnet.model import load_weights
+    from chexnet.training.augmentation import augmentation_fault
+
+    cpu, gpu, text = torch.device("cpu"), torch.device("mps"), "Apple's, with --device mps alone"
+    model, about = load_weights(STARTER)
+    size = about.preprocessing.size
+    if fault := network_fault(model, cpu, gpu, size, gradients=True):
+        return note("GPU", f"{text}: {fault}; it is refused", "Another PyTorch may be right.")
+    if fault := augmentation_fault(cpu, gpu, size):
+        return note("GPU", f"{text}; pictures are augmented on the CPU: {fault}")
+    return note("GPU", f"{text}: computes as the CPU does. Nobody has trained on one yet")
 
 
 def memory() -> Iterator[Finding]:
@@ -132,7 +158,7 @@ def cache() -> Iterator[Finding]:
         yield wrong(
             "Cache",
             f"{folder}: {error.strerror or error}",
-            "Make it writable, or set XDG_CACHE_HOME to a folder that is.",
+            f"Make it writable, or set {CACHE_VARIABLE} to a folder that is.",
         )
         return
     exports = len(list((folder / "onnx").glob("*.onnx")))

@@ -11,6 +11,8 @@ from scripts.cli import (
     BatchSize,
     Data,
     Device,
+    Format,
+    Mapping,
     Out,
     Packs,
     Part,
@@ -18,6 +20,8 @@ from scripts.cli import (
     Replicates,
     Scheme,
     Seed,
+    Table,
+    Uncertain,
     Workers,
     named_weights,
     new_app,
@@ -65,6 +69,10 @@ def evaluate(
     labels: Annotated[
         str, typer.Option(help="NIH label table: auto, 2017, v2020, or both beside each other.")
     ] = "auto",
+    table: Table = None,
+    format: Format = "nih",
+    mapping: Mapping = None,
+    uncertain: Uncertain = "ignore",
     experts: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,15 +115,20 @@ def evaluate(
         raise typer.BadParameter("--validation goes with --predictions")
     if clean and not weights:
         raise typer.BadParameter("--clean goes with --weights")
-    weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
+    if format != "nih" and (labels != "auto" or experts):
+        raise typer.BadParameter("--labels and --experts are of NIH's own tables")
     from chexnet import distributed
+    from chexnet.data.formats import TableSource
     from chexnet.evaluation.experts import read_experts
 
+    source = TableSource(table, format, mapping, uncertain)
+    weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
     said = read_experts(experts or [])  # before hours of scoring, not after
     results = out / f"eval-{split.value}"
     both = labels.lower() == "both"
     of_csv = {
         "labels": "auto" if both else labels,
+        "source": source,
         "split": scheme,
         "seed": seed,
         "allow_leak": allow_leak,
@@ -133,7 +146,7 @@ def evaluate(
         text_labels(data, said, split.value, results, {**of_table, "replicates": replicates})
         return
     if predictions:
-        from chexnet.evaluation.scoring import score_predictions_with_validation
+        from chexnet.evaluation.csv_scoring import score_predictions_with_validation
 
         scored = score_predictions_with_validation(
             data, predictions, validation, split.value, **of_csv
@@ -148,6 +161,7 @@ def evaluate(
                 split.value,
                 flip=tta is Averaging.flip,
                 labels=of_csv["labels"],
+                source=source,
                 packs=packs,
                 device=device,
                 batch_size=batch_size,
@@ -168,6 +182,7 @@ def evaluate(
             weights[0],
             split.value,
             labels=of_csv["labels"],
+            source=source,
             packs=packs,
             allow_leak=allow_leak,
             clean=clean,

@@ -52,11 +52,13 @@ def finish(
     from chexnet.evaluation.protocols import as_dict as protocols_dict
     from chexnet.evaluation.protocols import told as protocols_text
     from chexnet.evaluation.report.history import record_scoring
+    from chexnet.evaluation.report.mapping_text import mapping_text
     from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
     from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
+    from chexnet.model import load_weights
 
     stamp = LEAKY if scored.facts.leaky else ""
     prevalence = _prevalence(shares)
@@ -69,6 +71,8 @@ def finish(
         seed=seed,
     )
     print(facts_text(scored.facts))
+    if scored.facts.label_mapping:
+        print(mapping_text(scored.facts))
     for note in scored.notes:
         print(note)
     if scored.stamps:
@@ -111,8 +115,9 @@ def finish(
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
         beside = {"experts": by_experts, "protocols": protocols, "both": by_both}
-        write_report(scored, found, results, record if weights else None, report(), **beside)
-        written += ", report.html, model_card.md"
+        beside |= {"content": content, "metadata": load_weights(weights[0])[1] if weights else None}
+        noted = record if weights else None
+        written += f", {write_report(scored, found, results, noted, report(), **beside)}"
     print(f"\nWritten to {results}: {written}")
 
 
@@ -129,7 +134,8 @@ def _protocols(
     from chexnet.evaluation.protocols import protocol_figures, seen_by
     from chexnet.networks.training_lists import images_for_test_2017
 
-    if scored.facts.phantoms or scored.facts.label_version == "unknown":
+    facts = scored.facts
+    if facts.phantoms or facts.label_version == "unknown" or facts.label_mapping:
         return []  # the lists name images of NIH's, and these are others under such names
     lists = {"official": (read_lists(data) or {}).get("test", ()), "2017": images_for_test_2017()}
     options = {"whole": found.summary, "replicates": replicates, "seed": seed}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from chexnet.data.nih import LISTS, TABLES, NIHFolder, read_folder
+from chexnet.data.folder import DataFolder
+from chexnet.data.nih import LISTS, TABLES, read_folder
 from chexnet.errors import DataError
 from chexnet.files import replacing, write_text
 
@@ -51,7 +52,7 @@ def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
     write_text(out / LISTS["train_val"], "\n".join([*sorted(learned), *names]))
 
 
-def _refuse_others(real: NIHFolder, names: list[str]) -> None:
+def _refuse_others(real: DataFolder, names: list[str]) -> None:
     lost = [name for name in names if name not in real.paths]
     if lost:
         raise DataError(

@@ -7,9 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from chexnet.evaluation.report.tables import format_interval, format_value
+from chexnet.evaluation.report.tables import above_chance, format_interval, format_value
 from chexnet.labels import FINDINGS, spoken
-from chexnet.metadata import better_than_guessing
 from chexnet.model import load_weights
 
 _HEAD = """\
@@ -65,25 +64,14 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 def _student(scored: dict[str, Any]) -> str:
     """What the figures on real radiographs mean for somebody who uploads one."""
-    surely = better_than_guessing(scored)
-    measured = [name for name in FINDINGS if scored["classes"].get(name, {}).get("auroc")]
-    others = [name for name in measured if name not in surely]
-    unknown = [name for name in FINDINGS if name not in measured]
     mean = scored["mean_auroc"]["findings"]
     text = (
         f"On {scored['images']} real radiographs that it never saw, the mean AUROC of "
         f"{mean['of']} findings was {format_value(mean['value'])} (95 % interval "
-        f"{format_interval(mean['interval'])}); 0.5 is guessing, 1 is perfect. The 95 % "
-        f"interval lies above 0.5 for {_listed(surely)}. For {_listed(others)} "
-        "that is not shown by so few pictures"
-        + (f", and nothing can be said of {_listed(unknown)}: no such picture." if unknown else ".")
+        f"{format_interval(mean['interval'])}); 0.5 is guessing, 1 is perfect. "
+        f"{above_chance(scored)}"
     )
     return f"## What that means for a student\n\n{_filled(text)}\n"
-
-
-def _listed(names: list[str]) -> str:
-    words = [spoken(name) for name in names] or ["no finding"]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _what(weights: Path, about: Any, runs: list[Path], made_by: str) -> str:

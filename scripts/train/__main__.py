@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chexnet.config import TrainConfig
-from scripts.cli import new_app, options_of, run
+from scripts.cli import new_app, options_of, run, table_flags
 
 app = new_app()
 
@@ -54,7 +54,8 @@ def train(
         print(f"Stopped in epoch {result.epoch + 1}. The same command goes on from there.")
         sys.exit(signals.exit_code)
     print(f"Best weights: {result.weights} (mean AUROC of the findings: {result.best:.4f})")
-    print(f"Next: python -m scripts.eval --data {config.data} --weights {result.weights}")
+    other = table_flags(config.table, config.format, config.mapping, config.uncertain)
+    print(f"Next: python -m scripts.eval --data {config.data}{other} --weights {result.weights}")
 
 
 if __name__ == "__main__":

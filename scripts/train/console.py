@@ -1,7 +1,6 @@
 """How the training command draws what `fit` tells, and how it answers signals."""
 
 import ctypes
-import os
 import signal
 import sys
 from pathlib import Path
@@ -17,9 +16,12 @@ from rich.progress import (
 )
 
 from chexnet.data.splits import LEAKY
+from chexnet.evaluation.facts import ScoringFacts
+from chexnet.evaluation.report.mapping_text import mapping_text
 from chexnet.evaluation.report.tables import facts_text, validation_text
 from chexnet.evaluation.summary import Summary
 from chexnet.metadata import DataFacts
+from chexnet.parallel import INTERRUPTS
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.log import plot_curves
 
@@ -39,11 +41,14 @@ def keep_memory() -> None:
 
 
 class Signals:
-    """Remembers SIGINT and SIGTERM, so that training can save and end after its step."""
+    """Remembers that it was asked to end, so that training can save and end after its step.
+
+    By SIGTERM, or from the keyboard: Ctrl-C, and on Windows Ctrl-Break.
+    """
 
     def __init__(self) -> None:
         self._seen = 0
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (*INTERRUPTS, signal.SIGTERM):
             signal.signal(number, self._note)
 
     def received(self) -> bool:
@@ -55,9 +60,9 @@ class Signals:
         return 128 + self._seen if self._seen else 0
 
     def _note(self, number: int, frame: object) -> None:
-        if self._seen == number == signal.SIGINT:  # asked twice: no more patience
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
+        if self._seen == number in INTERRUPTS:  # asked twice: no more patience
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         self._seen = number
 
 
@@ -88,7 +93,8 @@ class Console(Callbacks):
 
     def opened(self, facts: DataFacts) -> None:
         self.stamp = f"{LEAKY}. " if facts.leaky else ""
-        print(facts_text(facts.as_dict()), flush=True)
+        about = ScoringFacts.of_data(facts)
+        print("\n".join(filter(None, [facts_text(about), mapping_text(about)])), flush=True)
 
     def note(self, text: str) -> None:
         print(text, flush=True)

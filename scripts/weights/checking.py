@@ -57,6 +57,7 @@ def check(
     import tempfile
     from contextlib import ExitStack
 
+    from chexnet.devices import moved
     from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.networks.check import choose_images, diagnose
@@ -77,7 +78,7 @@ def check(
         holdout = holdout.only(chosen.rows)
         with progress_bar("Scoring") as on_progress:
             scores = score_variants(
-                holdout.model.to(pick_device(device)),
+                moved(holdout.model, pick_device(device), holdout.metadata.preprocessing.size),
                 holdout.data_set,
                 variants,
                 batch_size=batch_size,

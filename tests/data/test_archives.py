@@ -23,7 +23,7 @@ from chexnet.data.archives import Archive, fetch_archives, known_archives
 from chexnet.data.nih import find_images
 from chexnet.data.unpacking import unpack
 from chexnet.errors import ChexnetError, DataError, FetchError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SIGKILL, needs_signals
 from tests.loopback import Answer, serving
 
 
@@ -374,7 +374,8 @@ def test_parts_may_stand_before_or_after_the_folder(tmp_path, monkeypatch, given
     assert [one.number for one in chosen] == [1, 3]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@needs_signals
+@pytest.mark.parametrize("number", [signal.SIGINT, SIGKILL])
 def test_a_stopped_command_goes_on_where_it_was(served, tmp_path, number):
     server, known = served
     server.answers["/1"] = [Answer(cut=4000), *[Answer(cut=0)] * 5]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from chexnet.data import loader
 from chexnet.data.datasets import (
     ChestXRayDataSet,
     PackedDataSet,
@@ -15,11 +16,11 @@ from chexnet.data.datasets import (
 from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
-from chexnet.errors import DataError
+from chexnet.errors import DataError, ImageError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.transforms import Preprocessing, eval_transform
 from tests import jobs
-from tests.conftest import NIH, needs_nih, rows_of
+from tests.conftest import NIH, needs_nih, needs_signals, rows_of
 from tests.processes import start
 
 
@@ -91,6 +92,25 @@ def test_workers_and_their_number_change_neither_order_nor_content(packed):
         assert torch.equal(images, others)
 
 
+def test_where_workers_would_import_torch_again_threads_read(packed, monkeypatch):
+    """On macOS and Windows each epoch's workers are fresh processes; the items are the same."""
+    files, _ = packed
+    batches = [np.array([3, 1]), np.array([9, 0, 2]), np.array([4])]
+    expected = list(batch_loader(files, batches, workers=0))
+    monkeypatch.setattr(loader, "forks", lambda: False)
+    monkeypatch.setattr(loader, "DataLoader", None)
+    for batch, other in zip(batch_loader(files, batches, workers=2), expected, strict=True):
+        assert all(map(torch.equal, batch, other))
+    with pytest.raises(DataError, match=r"damaged.*skip-unreadable"):
+        list(batch_loader(Damaged(), batches, workers=2))
+
+
+class Damaged:
+    def batch(self, indices: object) -> None:
+        raise ImageError("x.png is damaged.")
+
+
+@needs_signals
 def test_readers_end_with_the_process_they_read_for(tmp_path):
     process = start(jobs.read_for_ever, tmp_path)
     deadline = time.monotonic() + 60

@@ -1,6 +1,8 @@
+import io
 import json
 import random
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,3 +196,45 @@ def test_a_damaged_pack_is_refused_with_the_way_out(phantoms, tmp_path, name):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(DataError, match=r"damaged.*prepare again"):
         Pack(tmp_path / "p", SMALL)
+
+
+def test_a_pack_that_is_read_is_not_grown_on_windows_and_that_is_said(
+    make_folder, tmp_path, monkeypatch
+):
+    """Windows changes no file that somebody has mapped; what is long enough is left alone."""
+    folder = read_folder(make_folder(rows_of(2, 2)))
+    some = dict(list(folder.paths.items())[:2])
+    prepare(some, tmp_path / "p", Preprocessing(size=64), workers=1)
+    assert packing._worker == {}  # nor is it mapped by whoever made it
+    mapped = OSError(22, "user-mapped section open")
+    mapped.winerror = 1224
+
+    class Mapped(io.BytesIO):
+        fileno = staticmethod(lambda: 0)
+
+        def truncate(self, size=None):
+            raise mapped
+
+    opened = Path.open
+    monkeypatch.setattr(packing.os, "posix_fallocate", lambda *_: None, raising=False)
+    monkeypatch.setattr(
+        Path, "open", lambda *given, **named: Mapped() if "ab" in given else opened(*given, **named)
+    )
+    packing._map(tmp_path / "p", 2, Preprocessing(size=64), "r+")
+    with pytest.raises(DataError, match=r"a program that reads it.*Wait for it to end"):
+        prepare(folder.paths, tmp_path / "p", Preprocessing(size=64), workers=1)
+
+
+def test_a_full_disk_is_noticed_before_a_map_grows_where_room_cannot_be_taken(
+    make_folder, tmp_path, monkeypatch
+):
+    """macOS has no posix_fallocate; a full disk under a memory map kills the process."""
+    monkeypatch.delattr(packing.os, "posix_fallocate", raising=False)
+    folder = read_folder(make_folder(rows_of(2, 2)))
+    usage = packing.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(packing.shutil, "disk_usage", lambda _: usage._replace(free=4000))
+    with pytest.raises(DataError, match="No space left"):
+        prepare(folder.paths, tmp_path / "p", Preprocessing(size=64), workers=1)
+    monkeypatch.undo()
+    monkeypatch.delattr(packing.os, "posix_fallocate", raising=False)
+    assert prepare(folder.paths, tmp_path / "p", Preprocessing(size=64), workers=1) == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from chexnet.errors import ConfigError
 from demo import security
 from demo.middleware import RequestFilter
+from tests.conftest import needs_links, needs_modes
 
 JOIN = "/gradio_api/queue/join"
 ARGUMENTS = {"method": "POST", "path": "/gradio_api/upload", "type": "http"}
@@ -128,6 +130,7 @@ def test_places_are_counted_and_given_back():
     assert admission.count == 0
 
 
+@needs_modes
 def test_the_private_folder_is_ours_alone_and_goes(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_ALLOWED_PATHS", "/")
     monkeypatch.setenv("GRADIO_TEMP_DIR", "elsewhere")
@@ -203,6 +206,7 @@ def test_the_class_cannot_be_given_the_lecturers_name():
         security.credentials("lecturer:secret", "127.0.0.1", False)
 
 
+@needs_links
 def test_an_upload_is_known_by_where_it_really_lies(tmp_path):
     inside = tmp_path / "uploads"
     inside.mkdir()
@@ -219,3 +223,19 @@ def test_an_upload_is_known_by_where_it_really_lies(tmp_path):
 def test_uploads_outlive_the_longest_wait():
     # 64 admitted at half a second each wait 32 s; the net must not take what somebody waits for.
     assert security.SWEEP[1] > 10 * security.ADMITTED * 0.5
+
+
+def test_a_lock_that_cannot_be_removed_while_it_is_held_goes_afterwards(tmp_path, monkeypatch):
+    """As on Windows, where an open file stays."""
+    folder = tmp_path / "chexnet-demo-old"
+    (folder / "uploads").mkdir(parents=True)
+    (folder / "lock").touch()
+    remove, calls = shutil.rmtree, []
+
+    def as_on_windows(path, **options):
+        calls.append(1)
+        remove(path / "uploads" if len(calls) == 1 else path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", as_on_windows)
+    security.remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from tests.conftest import needs_links
 from tests.demo.conftest import SECRET, file_data, png, refused
 
 
@@ -34,6 +35,7 @@ def test_a_relative_path_out_of_the_folder_is_refused(web, folder, secret, meta)
     assert secret.exists()
 
 
+@needs_links
 def test_a_link_inside_the_folder_leads_nowhere(web, folder, secret):
     link = folder / "link.png"
     link.symlink_to(secret)

@@ -23,7 +23,7 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from demo import security
 from demo.service import Batcher
-from tests.conftest import answers
+from tests.conftest import answers, needs_signals
 from tests.demo.conftest import file_data, files, png
 from tests.processes import start, wait
 
@@ -192,6 +192,7 @@ def test_fifty_patients_leave_no_trace(served, web, capfd):
     assert not [path for path in everything if "DOE_" in path]
 
 
+@needs_signals
 def test_a_password_opens_the_page_and_stopping_leaves_nothing(trained, tmp_path):
     command = [
         sys.executable, "-m", "demo", "--host", "0.0.0.0", "--weights",

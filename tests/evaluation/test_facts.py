@@ -1,9 +1,9 @@
 import json
 
+from chexnet.evaluation.csv_scoring import score_predictions
 from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.report.tables import facts_text
-from chexnet.evaluation.scoring import score_predictions
 from tests.conftest import rows_of
 
 DATA_KEYS = (

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from chexnet.data.formats import TableSource
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes, unseen
 from chexnet.errors import LeakError
@@ -22,6 +24,7 @@ from chexnet.metadata import Metadata
 from chexnet.networks.training_lists import seen_by
 from chexnet.transforms import Preprocessing
 from tests.conftest import rows_of
+from tests.data import other_tables
 from tests.standins import as_imported, rows_seen, seen_of
 
 QUICK = {"device": "cpu", "workers": 0}
@@ -108,6 +111,53 @@ def test_an_unknown_list_says_that_rsna_and_siim_count_as_seen_too(make_folder, 
     path = as_imported(weights, tmp_path / "w.pth", seen_by("unknown"))
     with pytest.raises(LeakError, match=r"RSNA .* and SIIM.* count as seen too"):
         open_holdout(make_folder(rows_of(9, 1)), path, "test")
+
+
+@pytest.fixture
+def scored_on(tmp_path, weights):
+    """Open another data set's table for a network that saw NIH's official train_val list."""
+
+    def make(text, format, pictures, path=None, **options):
+        path = path or as_imported(weights, tmp_path / "w.pth", seen_by("official-train-val"))
+        (tmp_path / "table.csv").write_text(text)
+        (tmp_path / "rsna_to_nih.csv").write_text(other_tables.RSNA_MAPPING)
+        for name in pictures:
+            Image.fromarray(np.eye(64, dtype=np.uint8)).save(tmp_path / name)
+        source = TableSource(tmp_path / "table.csv", format)
+        return open_holdout(tmp_path, path, "all", source=source, **options)
+
+    return make
+
+
+def test_rsnas_pictures_are_known_as_nihs_by_name(scored_on):
+    """The patients of r01 and r04 stand in the official test list, that of r03 does not."""
+    with pytest.raises(LeakError, match="trained on 1 of these 3 images and on 1 of their patien"):
+        scored_on(other_tables.RSNA, "rsna", ["r01.png", "r03.png", "r04.png"])
+    holdout = scored_on(other_tables.RSNA, "rsna", [], clean=True)
+    assert holdout.data_set.images == ["00000013_026.png", "00030805_000.png"]
+    assert not holdout.facts.external
+    assert np.isnan(holdout.data_set.targets).sum() == 2 * (len(holdout.data_set.classes) - 1)
+
+
+def test_siims_pictures_are_nihs_as_a_whole(scored_on, weights):
+    message = (
+        "trained on images of NIH, and so are those of SIIM-ACR .* names that nobody can match"
+    )
+    for options in ({}, {"clean": True}, {"clean": True, "allow_leak": True}):
+        with pytest.raises(LeakError, match=message):
+            scored_on(other_tables.SIIM, "siim", ["1.2.3.1.png"], **options)
+    assert scored_on(other_tables.SIIM, "siim", [], allow_leak=True).facts.leaky
+    of_phantoms = scored_on(other_tables.SIIM, "siim", [], path=weights)
+    assert not of_phantoms.facts.leaky
+
+
+def test_a_network_of_an_unknown_list_is_nowhere_external(scored_on, weights, tmp_path):
+    path = as_imported(weights, tmp_path / "u.pth", seen_by("unknown"))
+    holdout = scored_on(other_tables.VINBIGDATA, "vinbigdata", ["a1.png"], path=path)
+    assert not holdout.facts.external
+    assert "it may have seen those of VinBigData" in " ".join(holdout.datamodule.notes)
+    known = scored_on(other_tables.VINBIGDATA, "vinbigdata", [])
+    assert known.facts.external
 
 
 def test_a_network_of_ours_has_a_clean_rest_as_well(phantoms, weights):

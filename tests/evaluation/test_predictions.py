@@ -4,9 +4,10 @@ import pytest
 
 from chexnet.data.nih import read_folder
 from chexnet.errors import DataError, LeakError
+from chexnet.evaluation.csv_scoring import score_predictions
 from chexnet.evaluation.metrics import Scores, auroc
 from chexnet.evaluation.predictions import read_predictions, write_predictions
-from chexnet.evaluation.scoring import score_predictions, score_weights
+from chexnet.evaluation.scoring import score_weights
 from chexnet.evaluation.summary import as_dict, summarise
 from tests.conftest import rows_of
 

@@ -1,8 +1,8 @@
 """Files that are no radiograph, damaged ones and hostile ones: a reason each, and at once."""
 
+import os
 import random
 import re
-import resource
 import time
 import zlib
 from collections import Counter
@@ -15,6 +15,7 @@ from PIL import Image
 
 from chexnet.errors import ImageError
 from chexnet.imaging.radiograph import read_radiograph
+from tests.conftest import needs_resource, peak_memory
 from tests.imaging.test_radiograph import picture, refusal
 from tests.malformed import bombs, chunk, damaged, encoded, malformed, originals, png, ramp, smooth
 
@@ -115,14 +116,15 @@ def undecoded(*args):
     pytest.fail("was decoded")
 
 
+@needs_resource
 @pytest.mark.parametrize(("bits", "colour"), [(8, 0), (16, 4)])
 def test_a_png_with_two_headers_is_refused_before_the_larger_one_costs_anything(bits, colour):
     small = png(80, 96, bits, colour, RAW)
     size = (20_000).to_bytes(4, "big") * 2
     two = small[:8] + chunk(b"IHDR", size + bytes((bits, colour, 0, 0, 0))) + small[8:]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = peak_memory()
     assert "damaged" in refusal(two)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 50_000
+    assert peak_memory() - memory < 50
 
 
 def test_a_png_that_ends_before_its_last_chunk_is_refused_at_once():
@@ -180,7 +182,7 @@ def read_malformed(count: int, seed: int) -> tuple[Counter, float, float]:
     kinds, worst = Counter(), 0.0
     for file in originals().values():
         read_radiograph(file)  # all decoders are loaded, and every original can be read
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = peak_memory()
     for name, file in malformed(count, seed):
         start = time.thread_time()
         try:
@@ -193,10 +195,10 @@ def read_malformed(count: int, seed: int) -> tuple[Counter, float, float]:
             assert found.pixels.dtype in (np.uint8, np.uint16)
             assert found.low <= found.pixels.min() < found.pixels.max() <= found.high
         worst = max(worst, time.thread_time() - start)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
-    return kinds, worst, memory / 1024
+    return kinds, worst, peak_memory() - memory
 
 
+@needs_resource
 def test_500_malformed_files_give_a_picture_or_a_reason_each():
     kinds, worst, memory = read_malformed(500, seed=1)
     assert worst < 0.5
@@ -222,7 +224,7 @@ def test_damaged_16_bit_pngs_of_several_channels_give_a_picture_or_a_reason_each
 
 def resident() -> int:
     """Memory that the process holds now, bytes."""
-    return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="needs Linux's count of a process's memory")
@@ -237,6 +239,7 @@ def test_damaged_pngs_leave_no_memory_behind(bits, colour, channels):
     assert resident() - before < 20e6
 
 
+@needs_resource
 @pytest.mark.slow
 def test_40000_malformed_files_give_a_picture_or_a_reason_each():
     kinds, worst, memory = read_malformed(40_000, seed=2)

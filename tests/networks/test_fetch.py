@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from chexnet.errors import ConfigError, FetchError
+from chexnet.files import CACHE_VARIABLE
 from chexnet.networks import fetch as module
 from chexnet.networks.fetch import fetch, weights_path
 from chexnet.networks.registry import PublishedNetwork, find_network
@@ -29,7 +30,7 @@ COMMIT, NEWER = "a" * 40, "b" * 40
 @pytest.fixture(autouse=True)
 def nobody_else(monkeypatch, tmp_path):
     """A cache of this test alone, and no proxy."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

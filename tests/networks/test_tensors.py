@@ -21,7 +21,7 @@ from chexnet.errors import CheckpointError
 from chexnet.networks import pickles, tensors
 from chexnet.networks.calls import Placeholder
 from chexnet.networks.tensors import read_tensors
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_resource
 from tests.test_checkpoint import _Runs, _zip, damaged, hostile_files
 
 PROTO = b"\x80\x02"
@@ -131,10 +131,12 @@ for path in map(Path, sys.argv[1:]):
         outcome = "refused " + str(error).replace(str(path), "")
     print(path.name, f"{time.perf_counter() - begun:.2f}", outcome, happened or "nothing", sep="|")
 import resource
-print("peak|", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+unit = 2**20 if sys.platform == "darwin" else 2**10
+print("peak|", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit)
 """
 
 
+@needs_resource
 def test_no_file_runs_code_imports_a_class_or_opens_a_file(tmp_path):
     """Watched from within by an audit hook, and by a mark that the code would leave."""
     mark = tmp_path / "ran"

@@ -6,6 +6,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import threading
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ from scripts.bench import training as training_rows
 from scripts.bench.__main__ import app
 from scripts.bench.rows import CostRow, Group, LimitRow, Row, Skipped, in_turn, table
 from scripts.bench.setting import Setting
+from tests.conftest import needs_signals
 from tests.processes import start, wait, wait_for
 
 CLIENTS, REPEATS = 3, 3
@@ -209,9 +211,10 @@ def serve_until_ended(weights: Path, out: Path) -> None:
     with bench_served.served(weights, out / "demo.log"):
         (out / "ready.tmp").write_text(str(Recorded.started[-1].pid))
         (out / "ready.tmp").rename(out / "ready")
-        signal.pause()
+        threading.Event().wait()
 
 
+@needs_signals
 def test_a_bench_that_is_ended_from_outside_leaves_no_demo(phantoms, tmp_path):
     process = start(serve_until_ended, tiny(phantoms, tmp_path).network, tmp_path)
     wait_for(tmp_path / "ready", [process])

@@ -3,6 +3,7 @@
 import json
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -13,7 +14,8 @@ from PIL import Image
 
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.data.nih import read_folder
-from tests.conftest import ROOT, rows_of
+from scripts.train import console
+from tests.conftest import ROOT, needs_signals, rows_of
 
 COMMANDS = (
     "bench",
@@ -289,3 +291,19 @@ print(resident() - before)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (float(done.stdout) > 150) == kept
+
+
+@needs_signals
+def test_training_hears_windows_ctrl_break_as_it_hears_ctrl_c(monkeypatch):
+    """SIGUSR1 stands in for it."""
+    monkeypatch.setattr(console, "INTERRUPTS", (signal.SIGINT, signal.SIGUSR1))
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM)}
+    try:
+        signals = console.Signals()
+        assert not signals.received()
+        signal.raise_signal(signal.SIGUSR1)
+        assert signals.received()
+        assert signals.exit_code == 128 + signal.SIGUSR1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

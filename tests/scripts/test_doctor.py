@@ -1,8 +1,12 @@
 """The doctor names each fault that is really there, and no other."""
 
 import json
+import os
+import platform
 import shutil
 import socket
+import subprocess
+import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +16,20 @@ import pytest
 import torch
 from PIL import Image
 
-from chexnet import transforms
+from chexnet import devices, transforms
 from chexnet.data import pack
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError, ExportError
+from chexnet.files import CACHE_VARIABLE
 from chexnet.inference import engine, onnx_export, predictor
 from chexnet.inference.engine import export_place, file_digest
 from chexnet.inference.onnx_runtime import as_metadata
 from chexnet.labels import FINDINGS
 from chexnet.metadata import Metadata
 from chexnet.model import build, load_weights, save_weights
+from chexnet.training import augmentation
 from chexnet.transforms import Preprocessing
-from scripts.doctor import data, machine, network
+from scripts.doctor import data, machine, network, supported
 from scripts.doctor.finding import Finding, State, guarded, wrong
 from tests.conftest import rows_of
 
@@ -210,7 +216,7 @@ def test_an_export_that_fails_is_named(examine, monkeypatch):
 
 def test_a_cache_that_nobody_may_write_does_not_hide_the_answer(examine, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     found = examine()
     assert tuple(found) == STAGES
     assert ill(found) == ["ONNX Runtime"]
@@ -320,6 +326,68 @@ def test_a_gpu_that_torch_does_not_find_is_named(monkeypatch):
     assert [one.state for one in machine.processors()] == [State.fine, State.fine]
 
 
+@pytest.mark.parametrize(
+    ("network_says", "pictures_say", "told"),
+    [
+        ("", "", "computes as the CPU does"),
+        ("an answer differs by 1", "", "an answer differs by 1; it is refused"),
+        ("", "grid_sample differs", "augmented on the CPU: grid_sample differs"),
+    ],
+)
+def test_an_apple_gpu_is_compared_with_the_cpu(monkeypatch, network_says, pictures_say, told):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+    monkeypatch.setattr(devices, "network_fault", lambda *_, **__: network_says)
+    monkeypatch.setattr(augmentation, "augmentation_fault", lambda *_: pictures_say)
+    _, found = machine.processors()
+    assert found.state is State.note  # nobody has tried one
+    assert told in found.text
+
+
+@pytest.mark.parametrize(
+    ("python", "system", "kind", "said"),
+    [
+        ((3, 11, 4), "Linux", "x86_64", ""),
+        ((3, 12, 0), "Darwin", "arm64", ""),
+        ((3, 12, 0), "Windows", "AMD64", ""),
+        ((3, 9, 6), "Darwin", "arm64", "3.9, expected 3.11"),
+        ((3, 12, 0), "Darwin", "x86_64", "for Intel Macs"),
+        ((3, 12, 0), "Windows", "ARM64", "Take one for x64"),
+        ((3, 12, 0), "Windows", "x86", "Take one with 64 bits"),
+    ],
+)
+def test_a_python_that_nothing_can_be_installed_for_is_refused_in_a_line(
+    monkeypatch, python, system, kind, said
+):
+    reason = supported.refusal(python, system, kind)
+    assert said in reason
+    assert bool(reason) is bool(said)
+    assert "\n" not in reason
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(platform, "machine", lambda: kind)
+    monkeypatch.setattr(machine.sys, "version_info", (*python, "final", 0))
+    [found] = machine.python()
+    assert (found.state is State.wrong) is bool(said)
+
+
+def test_make_asks_first_and_needs_no_package_for_it():
+    """The file alone, without site-packages, as on an Intel Mac."""
+    place = "scripts/doctor/supported.py"
+    assert f"$(PYTHON) {place}" in (machine.ROOT / "Makefile").read_text(encoding="utf-8")
+    code = (
+        "import platform, runpy; platform.system = lambda: 'Darwin';"
+        f"platform.machine = lambda: 'x86_64'; runpy.run_path({place!r}, run_name='__main__')"
+    )
+    for run, expected in (([place], 0), (["-c", code], 1)):
+        command = [sys.executable, "-I", "-S", *run]
+        done = subprocess.run(command, cwd=machine.ROOT, capture_output=True, text=True)
+        assert done.returncode == expected, done.stderr
+        assert done.stderr.count("\n") == expected
+        assert done.stdout == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this system does not say its memory")
 def test_little_memory_and_a_full_disk_are_named(monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")
     assert [one.state for one in machine.disk([tmp_path])] == [State.fine]
@@ -334,10 +402,10 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     [found] = machine.cache()
     assert found.state is State.fine
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     [found] = machine.cache()
     assert found.state is State.wrong
-    assert "XDG_CACHE_HOME" in found.advice
+    assert CACHE_VARIABLE in found.advice
 
 
 def test_ports_that_are_taken_are_named(monkeypatch):

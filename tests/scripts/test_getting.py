@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chexnet.files import CACHE_VARIABLE
 from chexnet.networks.fetch import weights_path
 from chexnet.transforms import Preprocessing
 from tests.conftest import ROOT
@@ -42,7 +43,7 @@ def named(published, monkeypatch, tmp_path):
         + "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
     )
     monkeypatch.setattr(registry, "REGISTRY", tmp_path / "registry.toml")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     for name in ("HF_HUB_OFFLINE", "CHEXNET_OFFLINE", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with serving() as server:

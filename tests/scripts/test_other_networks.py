@@ -1,12 +1,17 @@
 """Commands about networks from elsewhere: leakage --list, compare --weights, weights check."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import torch
 
+from chexnet.data.datasets import PackedDataSet
 from chexnet.evaluation.comparison import MEAN
-from chexnet.model import load_weights
+from chexnet.evaluation.holdout import open_holdout
+from chexnet.model import load_weights, save_weights
 from chexnet.networks.training_lists import image_names, members
+from chexnet.transforms import Preprocessing
 from tests.standins import as_imported, rows_seen
 
 
@@ -93,3 +98,23 @@ def test_calibrating_says_on_how_many_images(
     told = refused("weights", "calibrate", seen, *options)
     assert "is clean" in told
     assert "--allow-seen" in told
+
+
+def test_a_pack_is_made_as_a_network_sees_the_pictures_and_scoring_finds_it(
+    phantoms, trained, tmp_path, shown, here
+):
+    """Neither a broken percentage nor another filter nor a square has an option of its own."""
+    model, metadata = load_weights(trained / "best_chexnet_params.pth")
+    seen = Preprocessing(87.5, 64, resample="bicubic", square=True)
+    weights, packs = tmp_path / "w.pth", tmp_path / "packs"
+    save_weights(weights, model, replace(metadata, preprocessing=seen))
+    options = ("prepare", "--data", phantoms, "--packs", packs, "--workers", 1)
+    printed = shown(*options, "--weights", weights)
+    assert "packed at 64x64" in printed
+    assert f"Next: python -m scripts.eval --data {phantoms} --weights {weights}" in printed
+    packed, files = (
+        open_holdout(phantoms, weights, "test", packs=folder).data_set for folder in (packs, None)
+    )
+    assert isinstance(packed, PackedDataSet)
+    assert torch.equal(packed.batch(np.arange(3))[0], files.batch(np.arange(3))[0])
+    assert here(*options, "--weights", weights, "--size", 64).returncode == 2

@@ -2,12 +2,13 @@
 
 import torch
 
+from chexnet.files import CACHE_VARIABLE
 from chexnet.model import load_weights
 from tests.networks.files import random_network
 
 
 def test_list_names_licence_training_figure_and_stamp(here, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     done = here("weights", "list")
     assert done.returncode == 0, done.stderr
     parts = done.stdout.split("\n\n")

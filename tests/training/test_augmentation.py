@@ -1,9 +1,18 @@
 import numpy as np
+import pytest
 import torch
+from torch.nn import functional as F
 
 from chexnet.rng import keyed_generator, keyed_words
 from chexnet.training import augmentation
-from chexnet.training.augmentation import PARAMETERS, _noise, augment, draw_parameters
+from chexnet.training.augmentation import (
+    COMPARED,
+    PARAMETERS,
+    _noise,
+    augment,
+    augmentation_fault,
+    draw_parameters,
+)
 
 
 def batch(count: int = 4, size: int = 48) -> torch.Tensor:
@@ -130,3 +139,48 @@ def test_keyed_generators_repeat_and_differ():
     assert np.array_equal(same, keyed_generator("a", 1).random(4))
     assert not np.array_equal(same, keyed_generator("a", 2).random(4))
     assert not np.array_equal(same, keyed_generator("b", 1).random(4))
+
+
+CPU = torch.device("cpu")
+
+
+def on_the_second_device(monkeypatch, name: str, wrong) -> None:
+    """Have a function of torch's err, but for as often as the first device calls it."""
+    right, calls = getattr(F, name), []
+
+    def planted(x: torch.Tensor, *given: object, **named: object) -> torch.Tensor:
+        calls.append(1)
+        made = right(x, *given, **named)
+        first = 2 if name == "grid_sample" else 1  # also for the whole augmentation
+        return made if len(calls) <= first else wrong(made)
+
+    monkeypatch.setattr(F, name, planted)
+
+
+@pytest.mark.parametrize("size", [64, 256])
+def test_two_devices_that_augment_alike_are_told_so(size):
+    assert augmentation_fault(CPU, CPU, size) == ""
+    strengths = draw_parameters(np.arange(COMPARED), 0, 0)[:, 6:12]
+    assert (strengths != 0).any(axis=0).all()  # no operation is left out
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("grid_sample", lambda x: x.roll(1, -1), "grid_sample differs"),
+        # One picture alone; a border alone; the layout of the published fault.
+        ("grid_sample", lambda x: x.index_fill(0, torch.tensor(3), 0), "grid_sample differs"),
+        ("grid_sample", lambda x: F.pad(x[..., :-1], (0, 1)), "grid_sample differs"),
+        ("grid_sample", lambda x: x.mT.contiguous(), "grid_sample differs"),
+        ("grid_sample", lambda x: x * float("nan"), "grid_sample differs"),
+        ("avg_pool2d", lambda x: x * 0.9, "pixels differ"),
+    ],
+)
+def test_a_device_that_augments_otherwise_is_noticed(monkeypatch, name, wrong, said):
+    on_the_second_device(monkeypatch, name, wrong)
+    assert said in augmentation_fault(CPU, CPU, 64)
+
+
+def test_rounding_alone_is_no_fault(monkeypatch):
+    on_the_second_device(monkeypatch, "grid_sample", lambda x: x + 1e-5 * torch.randn_like(x))
+    assert augmentation_fault(CPU, CPU, 64) == ""

@@ -17,12 +17,14 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from chexnet import devices
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
 from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
 from chexnet.data.resident import ResidentDataSet
+from chexnet.errors import ConfigError
 from chexnet.evaluation.scoring import batch_size_on, score
 from chexnet.model import DenseNet121
 from chexnet.training import step as training_step
@@ -343,3 +345,35 @@ def test_scoring_reads_from_the_gpu_once(phantoms, monkeypatch):
 def test_a_gpu_scores_more_images_at_once_than_a_cpu():
     assert batch_size_on(GPU) == 256
     assert batch_size_on(torch.device("cpu")) == 32  # as ever: other sizes round otherwise
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_pictures_are_augmented_on_the_cpu_where_the_device_does_it_wrongly(
+    step_on_gpu, monkeypatch, trusted
+):
+    """As on an Apple GPU; the check itself is tested with the augmentation."""
+    asked, copied = [], []
+    monkeypatch.setattr(devices, "CHECKED", ("meta",))
+    monkeypatch.setattr(
+        devices, "network_fault", lambda *_, gradients, **__: asked.append(gradients) or ""
+    )
+    fault = "" if trusted else "grid_sample differs by up to 0.5 of 1"
+    monkeypatch.setattr(training_step, "augmentation_fault", lambda *_: fault)
+    taken, inner = step_on_gpu(batch_size=4), training_step.augment
+    monkeypatch.setattr(
+        training_step, "augment", lambda x, values: copied.append(x.device) or inner(x, values)
+    )
+    assert asked == [True]
+    taken(host_batch(4), 4, 0.0)
+    assert copied == [NOWHERE if trusted else torch.device("cpu")]
+    told = [] if trusted else [f"Pictures are augmented on the CPU: on meta {fault}."]
+    assert taken.notes == told
+
+
+def test_neither_bfloat16_nor_compiled_code_is_asked_of_an_apple_gpu():
+    apple = torch.device("mps")
+    there = resolved(TrainConfig(data=Path("nih"), device="mps"), apple)
+    assert (there.device, there.bf16) == ("mps", "off")
+    for option, value in (("bf16", "on"), ("compile", True)):
+        with pytest.raises(ConfigError, match=f"--{option}.*found --device mps"):
+            resolved(TrainConfig(data=Path("nih"), **{option: value}), apple)

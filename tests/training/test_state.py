@@ -14,6 +14,7 @@ from chexnet.config import TrainConfig
 from chexnet.errors import CheckpointError, ChexnetError
 from chexnet.training.loop import fit
 from tests import jobs
+from tests.conftest import needs_signals
 from tests.processes import start, start_ranks, wait, wait_for, wait_for_change
 from tests.runs import Recorder, equal, rows, tensors
 
@@ -214,6 +215,7 @@ def test_twenty_kills_change_no_bit(tiny_options, tmp_path, ranks, workers):
     check_resume(options, tmp_path, kills=20, ranks=ranks, workers=workers)
 
 
+@needs_signals
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_ends_with_its_code_and_the_rest_is_the_same(
     tiny_options, trained, tmp_path, number

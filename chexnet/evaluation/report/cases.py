@@ -78,7 +78,7 @@ def confident_errors(
 
 
 def _errors(scores: Scores, column: int, threshold: float | None, shown: int) -> Errors:
-    given, truth = scores.probabilities[:, column], scores.targets[:, column] == 1
+    given, wanted = scores.probabilities[:, column], scores.targets[:, column]
     over, under = (
         (np.ones(len(given), bool),) * 2
         if threshold is None
@@ -86,8 +86,8 @@ def _errors(scores: Scores, column: int, threshold: float | None, shown: int) ->
     )
     rising = np.argsort(given, kind="stable")
     falling = rising[::-1]
-    positives = falling[(over & ~truth)[falling]][:shown]
-    negatives = rising[(under & truth)[rising]][:shown]
+    positives = falling[(over & (wanted == 0))[falling]][:shown]
+    negatives = rising[(under & (wanted == 1))[rising]][:shown]
     return Errors(
         threshold,
         [_case(scores, row, column) for row in positives],
@@ -96,7 +96,8 @@ def _errors(scores: Scores, column: int, threshold: float | None, shown: int) ->
 
 
 def _case(scores: Scores, row: int, column: int) -> Case:
-    labels = (name for name, held in zip(scores.classes, scores.targets[row], strict=True) if held)
+    pairs = zip(scores.classes, scores.targets[row], strict=True)
+    labels = (name for name, held in pairs if held == 1)
     return Case(scores.images[row], float(scores.probabilities[row, column]), tuple(labels))
 
 

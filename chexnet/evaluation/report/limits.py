@@ -44,7 +44,13 @@ def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
             "The validation part chose the weights, the calibration and the thresholds, so that "
             "its own figures are too hopeful."
         )
-    if facts.split == "none" or facts.part == "all":
+    if facts.external:
+        said.append(
+            "The pictures are of another data set than the network was trained on. Its labels were "
+            "given in another way and for other questions (see the mapping): a lower figure may be "
+            "the network's or the labels'."
+        )
+    if (facts.split == "none" or facts.part == "all") and not facts.external:
         said.append("Scored without a split: these images are the test list of nothing.")
     if facts.predictions:
         said.append(
@@ -58,18 +64,23 @@ def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
             f"{facts.part} part, those of which the network has seen neither image nor patient. It "
             "is another sample than the part: figures of the two are not comparable."
         )
-    said += _selected(facts)
+    said += selected(facts)
     rare = [name for name, one in _intervals(assessment).items() if not one.known]
     if rare:
         said.append(
             f"Rows without an interval ({len(rare)} of {len(assessment.summary.classes)}) have too "
             "few patients: their figures are accidents."
         )
-    said += [_OF_PHANTOMS] if facts.phantoms else _OF_RADIOGRAPHS
+    if facts.phantoms:
+        said.append(_OF_PHANTOMS)
+    elif facts.label_mapping:
+        said.append(facts.label_mapping["labelled_by"])
+    else:
+        said += _OF_RADIOGRAPHS
     return [*said, *_ALWAYS]
 
 
-def _selected(facts: ScoringFacts) -> list[str]:
+def selected(facts: ScoringFacts) -> list[str]:
     """A sample that somebody selected is not the data set, and neither is a part of a part."""
     pairs = (
         (facts.images_present, facts.images_in_table, "the label table"),

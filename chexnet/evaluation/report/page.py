@@ -20,6 +20,7 @@ from PIL import Image
 
 from chexnet.data.nih import BOXES
 from chexnet.data.splits import LEAKY
+from chexnet.devices import moved
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
@@ -39,16 +40,20 @@ from chexnet.evaluation.report.cases import (
     confident_errors,
     wrong_places,
 )
+from chexnet.evaluation.report.checklists import Filled, filled
 from chexnet.evaluation.report.limits import limits
+from chexnet.evaluation.report.paper import paper_tables
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.published import comparisons, with_reasons
+from chexnet.evaluation.report.run_facts import Run, run_facts
+from chexnet.evaluation.report.table_files import write_tables
 from chexnet.evaluation.report.tables import CLUSTERED, above_chance, facts_text
 from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
 from chexnet.files import write_text
 from chexnet.labels import FINDINGS, spoken
-from chexnet.metadata import surroundings
+from chexnet.metadata import Metadata
 
 RULE = "youden"
 """The threshold that the page calls a class's own; the demo marks the same one."""
@@ -68,6 +73,7 @@ def report_html(
     experts: Sequence[ExpertFigures] = (),
     protocols: Sequence[ProtocolFigures] = (),
     both: BothTables | None = None,
+    checklists: Sequence[Filled] = (),
 ) -> str:
     """Write the page.
 
@@ -83,6 +89,7 @@ def report_html(
         experts: see `score_experts`.
         protocols: see `protocol_figures`; published values stand beside these figures.
         both: see `both_tables`; None where figures by one table were asked for.
+        checklists: see `checklists.filled`.
 
     Returns:
         HTML, of some MB with pictures.
@@ -109,6 +116,7 @@ def report_html(
             protocols=protocols,
             both=both,
             both_told=told(both) if both else [],
+            checklists=checklists,
             comparisons=comparisons(protocols, facts.leaky),
             tables=with_reasons(protocols, facts.leaky),
             place_pictures=[
@@ -169,7 +177,10 @@ def _said(
             name: STAMPS[name] for name in facts.stamps(calibrated=assessment.chosen is not None)
         },
         "answer": "probability" if assessment.chosen else "score",
-        "rows": [*_flat(facts.as_dict()), *_flat(made or {}, "made")],
+        "rows": [
+            *_flat({k: v for k, v in facts.as_dict().items() if k != "label_mapping"}),
+            *_flat(made or {}, "made"),
+        ],
         "notes": notes,
         "record": record,
         "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),
@@ -278,9 +289,22 @@ def report_images(
         boxed = holdout_boxes(holdout)
     except DataError:  # the list has boxes, none of them in this part
         return ReportImages(holdout.picture)
-    models = [holdout.model.to(pick_device(device))]
+    size = holdout.metadata.preprocessing.size
+    models = [moved(holdout.model, pick_device(device), size)]
     [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
     return ReportImages(holdout.picture, (boxed, maps))
+
+
+def _scored(scored: Scored, found: Assessment) -> str:
+    """What the figures are of, for the caption of a table that stands alone in a paper."""
+    facts, summary = scored.facts, found.summary
+    whose = facts.weights.file if facts.weights else facts.predictions
+    kind = "drawn phantoms" if facts.phantoms else "images"
+    said = (
+        f"{facts.part} part of {facts.table} (split: {facts.split}), {summary.images:,} {kind} of "
+        f"{summary.patients:,} patients, scored with {whose}"
+    )
+    return ". ".join([said[:1].upper() + said[1:], *scored.stamps])
 
 
 def write_report(
@@ -290,11 +314,29 @@ def write_report(
     record: list[dict[str, str]] | None,
     looks: ReportImages,
     *,
+    content: Mapping[str, Any],
+    metadata: Metadata | None = None,
     experts: Sequence[ExpertFigures] = (),
     protocols: Sequence[ProtocolFigures] = (),
     both: BothTables | None = None,
-) -> None:
-    """Write report.html and model_card.md into `folder`."""
+) -> str:
+    """Write report.html, model_card.md and the tables for a paper into `folder`.
+
+    Args:
+        scored: the scores and their facts.
+        found: see `assess`.
+        folder: of the files.
+        record: see `report_html`.
+        looks: see `report_images`.
+        content: what `metrics.json` holds.
+        metadata: of the network's weights file; None for a file of predictions.
+        experts: see `report_html`.
+        protocols: see `report_html`.
+        both: see `report_html`.
+
+    Returns:
+        What was written, for the user. Everything is made before the first file is written.
+    """
     places = None
     if looks.maps and found.operating:
         boxed, maps = looks.maps
@@ -305,7 +347,19 @@ def write_report(
             {name: point.threshold for name, point in found.operating["youden"].items()},
             looks.pictures,
         )
-    made = surroundings()
+    made, leaky = content["made"], scored.facts.leaky
+    compared = [] if scored.facts.phantoms else comparisons(protocols, leaky)
+    about = Run(
+        assessment=found,
+        facts=scored.facts,
+        made=made,
+        metadata=metadata,
+        experts=experts,
+        both=both,
+        compared=bool(compared),
+        boxes=places is not None,
+    )
+    checklists = filled(run_facts(about))
     page = report_html(
         found,
         scored.scores,
@@ -318,7 +372,13 @@ def write_report(
         experts=experts,
         protocols=protocols,
         both=both,
+        checklists=checklists,
     )
     card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
+    apart = with_reasons(protocols, leaky) if compared else []
+    tables = paper_tables(content, compared, apart, checklists)
+    stamp = LEAKY if leaky else ""
+    written = write_tables(tables, folder, scored=_scored(scored, found), stamp=stamp)
     write_text(folder / "report.html", page)
     write_text(folder / "model_card.md", card)
+    return f"report.html, model_card.md, {written}"

@@ -84,7 +84,7 @@ def plot_reliability(
         for label, scores, colour in lines:
             bins = reliability(scores.probabilities[:, column], scores.targets[:, column])
             panel.plot(bins.probability, bins.observed, ".-", color=colour, label=label)
-            greatest = max(greatest, bins.probability.max(), bins.observed.max())
+            greatest = max([greatest, *bins.probability, *bins.observed])
         # A rare finding lives near 0: an axis up to 1 would show it as one point.
         side = min(1.0, 1.1 * greatest) or 1.0
         panel.plot([0, side], [0, side], color=GRAY, linewidth=0.8, linestyle=":")

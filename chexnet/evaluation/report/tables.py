@@ -121,15 +121,25 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
     """The table that evaluation shows: positives, AUROC with interval and average precision."""
     intervals = summary.intervals
     lines = [f"{stamp} figures"] if stamp else []
-    lines += [f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"]
+    among = not summary.all_labelled
+    lines += [
+        f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"
+        + "  labelled" * among
+    ]
     rows = zip(
-        summary.classes, summary.positives, summary.auroc, summary.average_precision, strict=True
+        summary.classes,
+        summary.positives,
+        summary.auroc,
+        summary.average_precision,
+        summary.labelled,
+        strict=True,
     )
-    for name, positives, value, precision in sorted(rows):
+    for name, positives, value, precision, labelled in sorted(rows):
         shown = _interval(intervals.classes[name] if intervals else None)
         lines.append(
             f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_value(value):>6}  {shown:<15}  "
             f"{_value(precision):>6}"
+            + f"  {labelled:>8,}" * among
             + (f"  clustered {_interval(summary.few(name))}" if summary.few(name).known else "")
         )
     for label, mean, interval in (
@@ -145,7 +155,7 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
         lines.append(
             f"{label:<{NAME_WIDTH}}  {'':>6}  {_value(mean.value):>6}  {shown:<15}  {note}".rstrip()
         )
-    lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {summary.loss:.4f}")
+    lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {_value(summary.loss)}")
     lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
     if intervals:
         lines += [_footnote(intervals, summary.replicates), above_chance(summary)]
@@ -160,17 +170,42 @@ CLUSTERED = (
 )
 
 
-def above_chance(summary: "Summary") -> str:
-    """Which findings are better than chance, in a sentence that holds for all of them at once."""
-    tested, found = sorted(summary.p_of_chance), summary.above_chance
-    if not tested:
+def above_chance(figures: "Summary | Mapping[str, Any]") -> str:
+    """Which findings are better than chance, in a sentence that holds for all of them at once.
+
+    Args:
+        figures: of one scoring, computed or as `summary.as_dict` stored them.
+
+    Returns:
+        Empty for stored figures of before there was such a test.
+    """
+    if isinstance(figures, Mapping):
+        stored = figures["classes"]
+        if not any("p_of_chance_holm" in one for one in stored.values()):
+            return ""
+        scored = list(stored)
+        adjusted = {name: one.get("p_of_chance_holm") for name, one in stored.items()}
+        values = {name: one["auroc"] for name, one in stored.items()}
+        adjusted = {name: p for name, p in adjusted.items() if p is not None}
+    else:
+        scored, adjusted = figures.classes, figures.p_of_chance
+        values = dict(zip(figures.classes, figures.auroc, strict=True))
+    if not adjusted:
         return "Above 0.5: no finding has five positive and five negative patients to tell by."
-    text = (
-        f"Above 0.5 at 5 %, corrected for {len(tested)} findings at once (Holm; p by clustered "
-        f"variance): {', '.join(map(spoken, found)) or 'none'}."
+    found = [name for name in adjusted if adjusted[name] < 0.05 and values[name] > 0.5]
+    groups = {
+        f"Above 0.5 at 5 %, corrected for {len(adjusted)} findings at once (Holm; p by clustered "
+        "variance)": found or ["none"],
+        "Not shown for": [name for name in adjusted if name not in found],
+        "Under five patients with or without it, so not tested": [
+            name for name in scored if name in FINDINGS and name not in adjusted
+        ],
+    }
+    return " ".join(
+        f"{what}: {', '.join(sorted(map(spoken, names)))}."
+        for what, names in groups.items()
+        if names
     )
-    others = [spoken(name) for name in tested if name not in found]
-    return f"{text} Not shown for: {', '.join(others)}." if others else text
 
 
 def differing(found: "Mapping[str, Difference]") -> str:
@@ -249,8 +284,8 @@ def _calibration(found: "Assessment") -> str:
     for name, one in sorted(found.reliability.items()):
         note = "  pooled: under 20 positives there" if one.pooled else ""
         lines.append(
-            f"{name:<{NAME_WIDTH}}  {one.error[0]:>10.4f}  {one.error[1]:>7.4f}  "
-            f"{one.brier[0]:>12.4f}  {one.brier[1]:>7.4f}{note}"
+            f"{name:<{NAME_WIDTH}}  {_value(one.error[0]):>10}  {_value(one.error[1]):>7}  "
+            f"{_value(one.brier[0]):>12}  {_value(one.brier[1]):>7}{note}"
         )
     return "\n".join(lines)
 

@@ -1,9 +1,8 @@
 """What a case is, how boxes overlap, and which cases make a dozen."""
 
-import os
 import random
-import signal
 import struct
+import subprocess
 import time
 from collections import Counter
 
@@ -16,7 +15,7 @@ from chexnet.labels import FINDINGS, NO_FINDING, SIGNS
 from chexnet.phantom.draw import draw_phantom
 from demo.classroom import pool
 from demo.classroom.cases import Truth, make_case, union_iou
-from demo.classroom.draw import Recipe, draw
+from demo.classroom.draw import Drawer, Recipe, draw
 from tests.demo.classroom.made import case
 
 SIDE = 400
@@ -218,8 +217,20 @@ def test_a_process_that_was_killed_is_said_and_does_not_keep_anybody_waiting(tra
     predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
     cases = source(predictor, 0)
     cases.start()
-    os.kill(cases._drawer._process.pid, signal.SIGKILL)
+    cases._drawer._process.kill()
     cases._thread.join(20)
     with pytest.raises(ConfigError, match="could not be drawn"):
         cases.first()
     cases.close()
+
+
+@pytest.mark.parametrize("flag", [0, 512])
+def test_ctrl_c_in_the_demo_is_not_for_the_process_that_draws(monkeypatch, flag):
+    """It has a session of its own, and on Windows, which has none, a group."""
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **options: started.append(options))
+    if flag:
+        monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", flag, raising=False)
+    Drawer()
+    assert started[0]["start_new_session"]
+    assert started[0]["creationflags"] == flag

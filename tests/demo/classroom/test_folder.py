@@ -14,6 +14,7 @@ from demo.classroom.content import Content
 from demo.classroom.folder import FolderCases
 from demo.classroom.reading import new_reader
 from demo.examples import EXAMPLES
+from tests.conftest import needs_links
 from tests.demo.classroom.made import reply
 
 HEAD = ["file", "findings", "boxes", "note", "source"]
@@ -97,6 +98,7 @@ def test_a_reader_is_told_the_note_after_his_answer_and_never_a_files_name(folde
     assert "line 2" not in str(told)
 
 
+@needs_links
 def test_every_problem_of_every_line_is_named_at_once(folder, predictor, tmp_path_factory):
     outside = tmp_path_factory.mktemp("elsewhere") / "secret.png"
     outside.write_bytes(EXAMPLES[4].path.read_bytes())

@@ -6,7 +6,9 @@ import os
 import secrets
 import signal
 import stat
+import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,10 +80,8 @@ class Room:
 
 def alive(pid: int) -> bool:
     """Whether a process runs and is no corpse."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return bool(told.stdout.strip()) and not told.stdout.startswith("Z")
 
 
 def wait_until(condition, seconds: float = 60):
@@ -98,7 +98,7 @@ def prepare(base: Path) -> None:
     cases = base / "cases"
     cases.mkdir()
     (cases / "DOE_JANE.png").write_bytes(EXAMPLES[4].path.read_bytes())
-    with open(cases / "cases.csv", "w", newline="") as file:
+    with open(cases / "cases.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(
             [
                 ["file", "findings", "boxes", "note", "source"],
@@ -134,4 +134,4 @@ def run_room(base: Path, weights: Path, quick: bool = True) -> None:
             told = base / "ready.tmp"
             told.write_text(json.dumps([running.panel.local_url, running.url, running.notes]))
             told.rename(base / "ready")
-            signal.pause()
+            threading.Event().wait()

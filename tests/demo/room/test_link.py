@@ -13,6 +13,7 @@ from demo.room.addresses import lan_url, qr_picture, qr_text
 from demo.room.link import PublicLink
 from demo.room.tunnel import open_tunnel, share_server
 from demo.server import serve
+from tests.conftest import needs_modes
 from tests.demo.room.room import wait_until
 
 
@@ -144,6 +145,7 @@ def test_an_unreachable_share_server_is_named(monkeypatch, tmp_path):
         open_tunnel("127.0.0.1", 7860, None, tmp_path)
 
 
+@needs_modes
 @pytest.mark.parametrize("says", ["login to server failed: no", "", None])
 def test_a_helper_that_gives_no_link_is_ended(monkeypatch, tmp_path, says):
     helper = tmp_path / "helper"

@@ -2,11 +2,11 @@
 
 import csv
 import os
-import signal
 
 import httpx
 import pytest
 
+from tests.conftest import SIGKILL
 from tests.demo.classroom.made import reply
 from tests.demo.room.room import LOGINS, NOTE, wait_until
 
@@ -121,7 +121,7 @@ def lose_links(room, times: int) -> None:
     hosts = [link(room)]
     opened = room.state()["link"]["opened"]
     for number in range(times):
-        os.kill(room.helper(), signal.SIGKILL)
+        os.kill(room.helper(), SIGKILL)
         wait_until(lambda: link(room) not in ("", hosts[-1]))
         hosts.append(link(room))
         state = room.state()["link"]

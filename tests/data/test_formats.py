@@ -1,0 +1,357 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chexnet.data.formats import TableSource, open_folder
+from chexnet.data.mappings import built_in, read_meaning
+from chexnet.data.nih import read_folder
+from chexnet.data.pack import Pack, prepare
+from chexnet.data.splits import fingerprint
+from chexnet.data.table_readers import CSV_OPTIONS
+from chexnet.errors import ConfigError, DataError
+from chexnet.imaging.radiograph import read_radiograph
+from chexnet.labels import LABELS
+from chexnet.transforms import Preprocessing, item_pixels
+from tests.conftest import ROOT
+from tests.data import other_tables
+from tests.data.other_tables import names
+from tests.imaging.test_dicom import dicom, ramp
+
+
+def write_picture(path, seed=0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (64, 64), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Write a table, pictures for some of its names, and open the folder."""
+
+    def make(text, format, pictures=(), mapping=None, uncertain="ignore", **options):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "table.csv").write_text(text)
+        for number, name in enumerate(pictures):
+            write_picture(tmp_path / "images" / name, number)
+        own = None
+        if mapping is not None:
+            own = tmp_path / "own.toml"
+            own.write_text(mapping)
+        source = TableSource(tmp_path / "table.csv", format, own, uncertain)
+        return open_folder(tmp_path / "images", source=source, **options)
+
+    return make
+
+
+def as_expected(folder, expected, silent, name_of=lambda image: image) -> None:
+    """Compare with a table written out: what each image has, and what nobody says of it."""
+    table = folder.table.set_index(folder.table["image"].map(name_of))
+    assert set(table.index) == set(expected)
+    for name, (has, unknown) in expected.items():
+        assert set(table.loc[name, "labels"]) == names(has), name
+        assert set(table.loc[name, "unknown"]) == names(unknown) | names(silent), name
+
+
+def study(path: str) -> str:
+    patient, number = path.split("/")[2:4]
+    return f"{int(patient.removeprefix('patient'))}/{number.removeprefix('study')}"
+
+
+def test_chexpert(opened):
+    folder = opened(other_tables.CHEXPERT, "chexpert", need_images=False)
+    as_expected(folder, other_tables.CHEXPERT_EXPECTED, other_tables.CHEXPERT_SILENT, study)
+    table = folder.table
+    assert (
+        table["patient"].iloc[:3].tolist()
+        == ["chexpert/patient00001"] + ["chexpert/patient00002"] * 2
+    )
+    assert table["sex"].value_counts().to_dict() == {"M": 9, "F": 7, "": 1}
+    assert table["view"].value_counts().to_dict() == {"AP": 10, "PA": 6, "": 1}
+    assert table["age"].iloc[0] == 68
+    notes = " ".join(folder.mapping.notes)
+    assert "3 of 20 rows are no frontal views and were left out" in notes
+    assert "10 uncertain labels count as unknown (--uncertain ignore)" in notes
+    blanks = sum(
+        row.split(",")[place] == ""
+        for row in other_tables.CHEXPERT.splitlines()[1:]
+        if ",Frontal," in row
+        for place in (5, 7, 9, 10, 11, 12, 13, 14, 15)
+    )
+    assert f"A blank label counts as negative ({blanks} such labels)" in notes
+
+
+@pytest.mark.parametrize(("uncertain", "has"), [("positive", True), ("negative", False)])
+def test_uncertain_labels_count_as_is_asked(opened, uncertain, has):
+    folder = opened(other_tables.CHEXPERT, "chexpert", uncertain=uncertain, need_images=False)
+    second = folder.table.iloc[1]
+    assert ("Edema" in second["labels"]) is has
+    assert "Edema" not in second["unknown"]
+    lesion = folder.table.iloc[6]  # an uncertain Lung Lesion, which stands for neither alone
+    assert "patient00006" in lesion["image"]
+    assert ("Nodule" in lesion["unknown"]) is has
+    # A run that goes on with another choice is refused by the fingerprint of its images.
+    ignored = opened(other_tables.CHEXPERT, "chexpert", need_images=False)
+    rows = range(len(folder.table))
+    assert fingerprint(folder.table, rows) != fingerprint(ignored.table, rows)
+
+
+def test_vinbigdata_readers_are_joined_by_majority(opened):
+    folder = opened(other_tables.VINBIGDATA, "vinbigdata", need_images=False)
+    as_expected(folder, other_tables.VINBIGDATA_EXPECTED, other_tables.VINBIGDATA_SILENT)
+    assert folder.table["patient"].tolist() == [f"vinbigdata/{n}" for n in folder.table["image"]]
+    notes = " ".join(folder.mapping.notes)
+    assert "joined by majority" in notes
+    assert "(1, 2, 3 readers an image)" in notes
+    assert "names no patients" in notes
+    assert "2 labels with as many readers for as against" in notes
+
+
+def test_a_table_of_ones_own(opened):
+    folder = opened(other_tables.OWN, "csv", mapping=other_tables.OWN_MAPPING, need_images=False)
+    as_expected(folder, other_tables.OWN_EXPECTED, other_tables.OWN_SILENT)
+    first = folder.table.iloc[0]
+    assert (first["patient"], first["age"], first["sex"]) == ("our hospital/17", 50, "M")
+    assert np.isnan(folder.table["age"].iloc[3])
+    assert folder.dataset == "our hospital"
+    rows = {theirs: (ours, why) for theirs, ours, why in folder.mapping.rows}
+    assert rows["big heart"] == ("Cardiomegaly", "by eye, not measured")
+    assert rows["implant"] == ("not used", "no finding of ours")
+    assert rows["round shadow"][0] == "Nodule or Mass"
+    assert "Edema" in rows["nothing"][0]
+
+
+def test_mimic(opened, tmp_path):
+    with pytest.raises(DataError, match="Found 0 tables named"):
+        opened(other_tables.MIMIC, "mimic", need_images=False)
+    (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text(other_tables.MIMIC_METADATA)
+    there = ["files/p10/p10000032/s50414267/aa01.jpg", "anywhere/bb01.dcm"]
+    folder = opened(other_tables.MIMIC, "mimic", ["files/p10/p10000032/s50414267/aa01.jpg"])
+    as_expected(folder, other_tables.MIMIC_EXPECTED, other_tables.CHEXPERT_SILENT)
+    assert folder.table["patient"].iloc[0] == "mimic/10000032"
+    assert folder.paths == {"aa01": tmp_path / "images" / there[0]}
+    (tmp_path / "images" / "anywhere").mkdir()
+    (tmp_path / "images" / there[1]).write_bytes(dicom(ramp(3000), 12))
+    again = opened(other_tables.MIMIC, "mimic")
+    assert set(again.paths) == {"aa01", "bb01"}
+    notes = " ".join(folder.mapping.notes)
+    assert "1 images of studies without labels were left out" in notes
+    assert "6 of 19 rows are no frontal views" in notes
+    assert "Labels are given a study" in notes
+
+
+def test_padchest_is_mapped_by_whole_terms(opened):
+    folder = opened(other_tables.PADCHEST, "padchest", need_images=False)
+    as_expected(folder, other_tables.PADCHEST_EXPECTED, "Other")
+    first = folder.table.iloc[0]
+    assert (first["patient"], first["age"], first["sex"]) == ("padchest/P1", 84, "M")
+    assert folder.table["view"].iloc[2] == "AP"
+    notes = " ".join(folder.mapping.notes)
+    assert "3 of 20 rows are no frontal views" in notes
+    assert "2 rows without labels were left out" in notes
+    assert "1 rows that PadChest itself excludes were left out" in notes
+    assert "(MethodLabel): Physician 8, RNN_model 6" in notes
+    assert "2 rows say that something is unchanged" in notes
+    assert "1 terms of the table stand in no mapping and say nothing: scoliosis" in notes
+
+
+def test_rsnas_images_are_called_by_nihs_names(opened, tmp_path):
+    (tmp_path / "rsna_to_nih.csv").write_text(other_tables.RSNA_MAPPING)
+    folder = opened(other_tables.RSNA, "rsna", ["stage_2_train_images/r02.png"])
+    as_expected(folder, other_tables.RSNA_EXPECTED, other_tables.all_but("Pneumonia"))
+    assert folder.table["patient"][:4].tolist() == ["13", "13", "200", "30805"]
+    assert folder.dataset == "nih"
+    assert {name: path.name for name, path in folder.paths.items()} == {
+        "00000013_027.png": "r02.png"
+    }
+    assert "1 images without a known NIH image" in " ".join(folder.mapping.notes)
+
+
+def test_siim_is_nihs_as_a_whole(opened):
+    folder = opened(other_tables.SIIM, "siim", need_images=False)
+    as_expected(folder, other_tables.SIIM_EXPECTED, other_tables.all_but("Pneumothorax"))
+    assert folder.images_of == "nih"
+
+
+def test_labels_in_one_cell_are_whole_terms(opened):
+    mapping = """
+name = "listed"
+image = "id"
+labels_column = "found"
+several_terms = true
+[labels]
+nodule = "Nodule"
+nodules = "Nodule"
+emphysema = "Emphysema"
+"""
+    text = (
+        "id,found\na.png,nodule|pseudonodule\nb.png,subcutaneous emphysema\nc.png,\nd.png,nodules\n"
+    )
+    folder = opened(text, "csv", mapping=mapping, need_images=False)
+    assert folder.table["labels"].tolist() == [("Nodule",), (), (), ("Nodule",)]
+    assert "Emphysema" not in folder.table["unknown"][1]
+    assert "Emphysema" in folder.table["unknown"][2]  # an empty cell says nothing
+    assert "2 terms of the table stand in no mapping" in " ".join(folder.mapping.notes)
+
+
+def test_a_path_is_found_with_or_without_its_first_folder(opened, tmp_path):
+    paths = [row.split(",")[0] for row in other_tables.CHEXPERT.splitlines()[1:]]
+    folder = opened(other_tables.CHEXPERT, "chexpert", [paths[0], paths[2].partition("/")[2]])
+    assert set(folder.paths) == {paths[0], paths[2]}
+    assert folder.present.sum() == 2
+    assert folder.paths[paths[2]] == tmp_path / "images" / paths[2].partition("/")[2]
+
+
+def test_a_name_without_an_ending_is_found_wherever_it_lies(opened):
+    there = ["train/a1.png", "train/b2.jpg", "deep/er/c3.tif", "train/z9.png"]
+    folder = opened(other_tables.VINBIGDATA, "vinbigdata", there)
+    assert {name: path.name for name, path in folder.paths.items()} == {
+        "a1": "a1.png",
+        "b2": "b2.jpg",
+        "c3": "c3.tif",
+    }
+    with pytest.raises(DataError, match="two files of a1"):
+        opened(other_tables.VINBIGDATA, "vinbigdata", ["other/a1.jpg"])
+
+
+def test_dicom_and_jpeg_files_are_packed_under_their_names_in_the_table(opened, tmp_path):
+    first = opened(other_tables.VINBIGDATA, "vinbigdata", ["train/b2.jpg", "train/c3.png"])
+    (tmp_path / "images" / "train" / "a1.dicom").write_bytes(dicom(ramp(3000), 12))
+    folder = open_folder(
+        tmp_path / "images", source=TableSource(tmp_path / "table.csv", "vinbigdata")
+    )
+    assert len(folder.paths) == len(first.paths) + 1 == 3
+    preprocessing = Preprocessing(size=64)
+    prepare(folder.paths, tmp_path / "pack", preprocessing, workers=1)
+    pack = Pack(tmp_path / "pack", preprocessing)
+    assert sorted(pack.names) == ["a1", "b2", "c3"]
+    expected = item_pixels(read_radiograph(folder.paths["a1"]).as_uint8(), preprocessing)
+    assert np.array_equal(pack.pixels[pack.names["a1"]], expected)
+
+
+CHEXPERT_ROWS = other_tables.CHEXPERT.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "format", "message"),
+    [
+        ("", "chexpert", "could not be read"),
+        (CHEXPERT_ROWS[0] + "\n", "chexpert", "has no rows"),
+        ("\n".join([*CHEXPERT_ROWS, CHEXPERT_ROWS[1]]), "chexpert", "line 22 .*stands twice"),
+        (other_tables.VINBIGDATA, "chexpert", "has no column Path"),
+        (other_tables.CHEXPERT.replace("-1.0", "perhaps"), "chexpert", "line 3 .*'perhaps'"),
+        (other_tables.CHEXPERT.replace("patient00003", "P3"), "chexpert", "line 6 .*no patient"),
+        (other_tables.CHEXPERT.replace("Lateral", "Side"), "chexpert", "no column Frontal/Lat"),
+        (
+            other_tables.VINBIGDATA.replace("Pleural effusion", "Pleural_effusion"),
+            "vinbigdata",
+            "line 13 .*a class that VinBigData does not have",
+        ),
+        (other_tables.PADCHEST.replace("['normal']", "normal"), "padchest", "line 4 .*no list"),
+        (other_tables.SIIM.replace("407576 2 1021 7", "-1"), "siim", "line 3 .*a mask and no mask"),
+        (other_tables.RSNA, "rsna", "which say which NIH image each"),
+        (CHEXPERT_ROWS[0] + "\n" + CHEXPERT_ROWS[4], "chexpert", "None of the 1 rows is a fron"),
+        (
+            CHEXPERT_ROWS[0] + "\n" + CHEXPERT_ROWS[1].replace("set/train", "../.."),
+            "chexpert",
+            "a path out of the folder",
+        ),
+    ],
+)
+def test_a_bad_table_is_refused_in_one_line(opened, text, format, message):
+    with pytest.raises(DataError, match=message) as caught:
+        opened(text, format, need_images=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"Hernia"', '"Effusion"', "names Effusion twice, for fluid and for hernia"),
+        ('["Nodule", "Mass"]', '["Nodule", "Effusion"]', "names Effusion twice"),
+        ('"Hernia"', '"Hiatus"', "maps hernia to Hiatus"),
+        ('"Hernia"', "5", "maps hernia to 5"),
+        ("[unused]", "[ignored]", "has a key ignored"),
+        ('name = "our hospital"', "", "has the name None"),
+        ('image = "file"', "image = 3", "has image = 3"),
+        ('image = "file"', "", "found no image"),
+        ('blank = "unknown"', 'blank = "guess"', "has blank = 'guess'"),
+        ('image = "file"', "image = = 3", "could not be read as TOML"),
+    ],
+)
+def test_a_bad_mapping_is_refused_in_one_line(opened, old, new, message):
+    mapping = other_tables.OWN_MAPPING.replace(old, new)
+    with pytest.raises(DataError, match=message) as caught:
+        opened(other_tables.OWN, "csv", mapping=mapping, need_images=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "chexprt"}, "--format: found 'chexprt', expected one of nih, csv"),
+        ({"format": "chexpert"}, "needs --table"),
+        ({"table": "t.csv", "format": "csv"}, "--format csv and --mapping go together"),
+        ({"table": "t.csv", "format": "chexpert", "mapping": "m"}, "go together"),
+        ({"uncertain": "maybe"}, "--uncertain: found 'maybe'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        TableSource(**options)
+
+
+def test_a_folder_without_an_image_of_the_table_is_refused(opened):
+    with pytest.raises(DataError, match=r"No image of table.csv was found under .*view1_frontal"):
+        opened(other_tables.CHEXPERT, "chexpert")
+
+
+def test_nihs_own_table_may_lie_elsewhere(make_folder, tmp_path):
+    root = make_folder([("a.png", "Mass", "1")])
+    elsewhere = tmp_path / "elsewhere.csv"
+    (root / "Data_Entry_2017.csv").rename(elsewhere)
+    folder = open_folder(root, source=TableSource(elsewhere))
+    assert (folder.table_name, set(folder.paths), folder.mapping) == (
+        "elsewhere.csv",
+        {"a.png"},
+        None,
+    )
+    assert folder.table["unknown"].tolist() == [()]
+
+
+def test_the_mapping_of_the_docs_is_one(tmp_path):
+    text = (ROOT / "docs" / "evaluation.md").read_text()
+    [block] = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "docs.toml").write_text(block)
+    meaning = read_meaning(tmp_path / "docs.toml", CSV_OPTIONS)
+    assert meaning.labels["big heart"] == ("Cardiomegaly",)
+    assert (meaning.options["patient"], meaning.blank) == ("case", "unknown")
+
+
+def test_nihs_table_read_as_ones_own_gives_nihs_labels(phantoms, tmp_path):
+    """An independent way to the same: the generic reader, with 15 names that mean themselves."""
+    nih = read_folder(phantoms, need_images=False)
+    named = "".join(f'"{name}" = "{name}"\n' for name in LABELS[:-1])
+    (tmp_path / "nih.toml").write_text(
+        'name = "nih"\nimage = "Image Index"\npatient = "Patient ID"\nage = "Patient Age"\n'
+        'labels_column = "Finding Labels"\n[labels]\n' + named
+    )
+    source = TableSource(phantoms / nih.table_name, "csv", tmp_path / "nih.toml")
+    own = open_folder(phantoms, source=source)
+    for column in ("image", "patient", "labels", "age"):
+        assert own.table[column].tolist() == nih.table[column].tolist()
+    assert set(own.table["unknown"]) == {("Other",)}
+    assert own.lists == nih.lists
+    assert set(own.paths) == set(read_folder(phantoms).paths)
+
+
+def test_every_built_in_mapping_speaks_our_vocabulary_and_gives_reasons():
+    for meaning in built_in().values():
+        ours = {
+            one for group in (*meaning.labels.values(), *meaning.either.values()) for one in group
+        }
+        assert ours <= set(LABELS)
+        assert set(meaning.reasons) <= set(meaning.sources)
+        assert all(meaning.unused.values())
+        assert set(meaning.either) <= set(meaning.reasons)
