@@ -52,7 +52,8 @@ class RankedPrecision:
     """One class's scores, the greatest first, for the average precision under many weightings.
 
     sum over distinct scores of precision times the gain in recall (scikit-learn's definition), with
-    a weight for each image.
+    a weight for each image. Only scores that a positive has can gain; two sparse matrices add up
+    what lies between two of them, all images and positive ones, for many draws at once.
     """
 
     def __init__(self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -> None:
@@ -60,22 +61,29 @@ class RankedPrecision:
         labelled = (targets == 0) | (targets == 1)
         scores, targets, unit = scores[labelled], targets[labelled], unit[labelled]
         order = np.argsort(-scores, kind="stable")
-        self._unit, self._positive = unit[order], targets[order] == 1
-        falling = scores[order]
-        self._ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
+        falling, owner, positive = scores[order], unit[order], targets[order] == 1
+        ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1) + 1
+        upto = np.cumsum(positive)[ends - 1]  # positives with such a score or a greater one
+        gaining = np.diff(upto, prepend=0) > 0
+        self._units = int(unit.max()) + 1
+        self._shown = self._between(owner, np.append(0, ends[gaining]))
+        self._gained = self._between(owner[positive], np.append(0, upto[gaining]))
+
+    def _between(self, owner: np.ndarray, borders: np.ndarray) -> csr_array:
+        held = np.ones(borders[-1], np.int32)
+        shape = (len(borders) - 1, self._units)
+        return csr_array((held, owner[: borders[-1]], borders), shape=shape)
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """The figure under each of K weightings of the units, int32 (units, K) -> float64 (K,)."""
-        return np.array([self._value(one) for one in weights.T.copy()])
-
-    def _value(self, weights: np.ndarray) -> float:
-        each = weights[self._unit]
-        found = np.cumsum(each * self._positive)[self._ends]
-        if not found[-1]:
-            return float("nan")
-        shown = np.cumsum(each)[self._ends]
-        gained = np.diff(found, prepend=0)
-        return float((gained * found / np.maximum(shown, 1)).sum() / found[-1])
+        if not self._gained.shape[0]:
+            return np.full(weights.shape[1], np.nan)
+        own = weights[: self._units]  # units after the last have no image here
+        gained = self._gained @ own
+        found = np.cumsum(gained, axis=0)
+        shown = np.cumsum(self._shown @ own, axis=0)
+        summed = np.einsum("pk,pk->k", gained, found / np.maximum(shown, 1))
+        return nan_where_zero(summed, found[-1])
 
 
 def nan_where_zero(values: np.ndarray, by: np.ndarray) -> np.ndarray:

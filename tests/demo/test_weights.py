@@ -105,5 +105,6 @@ def test_the_demo_takes_a_name_and_says_how_far_it_is(monkeypatch, capsys, tmp_p
         "medmae-mae fetching 100 %",
         "medmae-mae importing",
     ]
+    monkeypatch.undo()  # what is no name is a file, and nothing is fetched
     for path in (Path("runs/x"), Path("w.pth"), tmp_path / "medmae-mae"):
         assert demo._named(path) == path

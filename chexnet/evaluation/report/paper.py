@@ -63,11 +63,12 @@ def _order(names: Sequence[str]) -> list[str]:
 
 def _findings(content: Mapping[str, Any]) -> Table:
     found, calibration = content["classes"], content["calibration"]
-    partly = any("labelled" in one for one in found.values())
+    # Where a table does not say everything of every image, each class has a number of its own.
+    some = any("labelled" in one for one in found.values())
     columns = (
         _FINDING,
+        *([_LABELLED] if some else []),
         _POSITIVES,
-        *([_LABELLED] if partly else []),
         _AUROC,
         _INTERVAL,
         Column("clustered_interval", "clustered", "interval"),
@@ -80,8 +81,8 @@ def _findings(content: Mapping[str, Any]) -> Table:
     rows = [
         (
             name,
+            *([found[name].get("labelled", content["images"])] if some else []),
             found[name]["positives"],
-            *([found[name]["labelled"]] if partly else []),
             found[name]["auroc"],
             found[name].get("interval"),
             found[name].get("clustered_interval"),

@@ -89,6 +89,11 @@ def _data(run: Run) -> dict[str, str]:
             "Without a positive or without a negative, so without an AUROC and left out of means: "
             f"{', '.join(undefined)}."
         )
+    if not summary.all_labelled:
+        missing.append(
+            "A class of which the table says nothing is unknown for that image, not negative, and "
+            "left out of that class's figures."
+        )
     counts = [
         f"{attribute}: " + ", ".join(f"{name} {one.images:,}" for name, one in groups.items())
         for attribute, groups in run.assessment.subgroups.groups.items()
@@ -113,9 +118,10 @@ def _reference_standard(run: Run) -> dict[str, str]:
     if run.facts.phantoms:
         labels = "Drawn phantoms: their labels are certain, for they were drawn by them."
     elif run.facts.label_mapping:
+        mapping = run.facts.label_mapping
         labels = (
-            f"{run.facts.label_mapping['labelled_by']} How they were mapped: section Whose labels, "
-            "and what they count as."
+            f"{mapping['title']} ({run.facts.table}): {mapping['labelled_by'].rstrip('.')}. How "
+            "its labels became those scored here: section Whose labels, and what they count as."
         )
     elif run.of_radiographs:
         labels = (
@@ -156,9 +162,11 @@ def _partitions(run: Run) -> dict[str, str]:
             f"of training images ({facts.weights.trained_on}), compared by hashes."
         )
     numbers = internal = external = ""
-    if facts.external:
-        title = facts.label_mapping["title"] if facts.label_mapping else "NIH ChestX-ray14"
-        external = f"These figures: {title}, another data set than it was trained on."
+    if facts.external and facts.weights:
+        external = (
+            f"Scored on {_titled(run)}, another data set than the network was trained on "
+            f"({facts.weights.trained_on}): section AUROC."
+        )
     if metadata and metadata.provenance.get("data"):
         images = metadata.data.images
         numbers = (
@@ -179,6 +187,11 @@ def _partitions(run: Run) -> dict[str, str]:
         "internal": internal,
         "external": external,
     }
+
+
+def _titled(run: Run) -> str:
+    mapping = run.facts.label_mapping
+    return str(mapping["title"]) if mapping else "NIH ChestX-ray14"
 
 
 def _network(run: Run) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Rows of --gpu: that a GPU gives the numbers of a CPU, and that nothing waits for it."""
 
 import itertools
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from chexnet.config import TrainConfig
 from chexnet.data.loader import AnyDataSet
 from chexnet.data.nih import read_folder
-from chexnet.data.pack import pack_folder, prepare
+from chexnet.data.pack import DONE, FORMAT, pack_folder
 from chexnet.evaluation.comparison import MEAN, compare
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.scoring import score_weights
@@ -176,7 +178,20 @@ def _phantoms(setting: GpuSetting) -> tuple[Path, Path]:
     draw_phantoms(data, patients=setting.patients, size=setting.phantom_size, seed=SEED)
     packs, preprocessing = setting.out / "packs", Preprocessing(size=setting.phantom_size)
     folder = read_folder(data)
-    prepare(folder.paths, pack_folder(packs, folder.root, preprocessing), preprocessing)
+    pack_dir = pack_folder(packs, folder.root, preprocessing)
+    pack_dir.mkdir(parents=True, exist_ok=True)
+    # Pillow alone reads them: `prepare` needs imagecodecs, which a bare machine lacks.
+    pixels = [
+        item_pixels(np.asarray(Image.open(path).convert("L")), preprocessing)
+        for path in folder.paths.values()
+    ]
+    np.stack(pixels).tofile(pack_dir / "pixels.u8")
+    np.full(len(pixels), DONE, np.uint8).tofile(pack_dir / "state.u8")
+    lengths = [path.stat().st_size for path in folder.paths.values()]
+    np.array(lengths, np.int64).tofile(pack_dir / "bytes.i64")
+    header = {"format": FORMAT, "crop": preprocessing.crop, "size": preprocessing.size}
+    header |= {"skip_unreadable": False, "names": list(folder.paths)}
+    (pack_dir / "pack.json").write_text(json.dumps(header), encoding="utf-8")
     return data, packs
 
 

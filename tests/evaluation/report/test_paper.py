@@ -320,6 +320,12 @@ def test_an_item_is_filled_where_the_run_knows_it_and_left_to_the_authors_where_
     assert theirs["tripod_ai", "12g"].startswith("Read from theirs.csv")
     leaky = answers_of(Run(assessment=found, facts=replace(FACTS, leaky=True), made=MADE))
     assert leaky["claim_2024", "20"].startswith("Not by patient")
+    mapping = {"title": "Elsewhere", "labelled_by": "Three radiologists.", "rows": [], "notes": []}
+    facts = replace(FACTS, dataset="elsewhere", label_version="unknown", label_mapping=mapping)
+    other = answers_of(Run(assessment=found, facts=facts, made=MADE))
+    assert other["claim_2024", "33"].startswith("Scored on Elsewhere, another data set than")
+    assert "Elsewhere (Data_Entry_2017.csv): Three radiologists." in other["claim_2024", "16"]
+    assert other["tripod_ai", "6a"] == BY_AUTHORS  # nothing is known of its hospitals
     drawn = answers_of(Run(assessment=found, facts=replace(FACTS, phantoms=True), made=MADE))
     assert "Drawn phantoms" in drawn["claim_2024", "14"]
     assert drawn["tripod_ai", "6a"] == BY_AUTHORS  # no hospital
