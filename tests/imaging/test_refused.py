@@ -1,6 +1,6 @@
 """Files that are no radiograph, damaged ones and hostile ones: a reason each, and at once."""
 
-import os
+import mmap
 import random
 import re
 import time
@@ -224,7 +224,7 @@ def test_damaged_16_bit_pngs_of_several_channels_give_a_picture_or_a_reason_each
 
 def resident() -> int:
     """Memory that the process holds now, bytes."""
-    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="needs Linux's count of a process's memory")
