@@ -87,10 +87,13 @@ def open_folder(
         DataError: names what is missing or wrong, and what to pass instead.
         ConfigError: options that do not go together.
     """
+    if labels != "auto" and source.table is not None:
+        raise ConfigError(
+            f"--labels chooses between NIH's tables in --data: found {labels!r} beside --table "
+            f"{source.table.name}, expected one of the two."
+        )
     if source.format == NIH:
         return read_folder(root, labels, need_images=need_images, table=source.table)
-    if labels != "auto":
-        raise ConfigError(f"--labels chooses between NIH's tables: found it with {source.format}.")
     table, root = source.table, Path(root)
     if table is None or not table.is_file():
         raise DataError(f"Found no file {table}. Pass --table the label table.")

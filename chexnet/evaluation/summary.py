@@ -65,9 +65,15 @@ class Summary:
         return bool((self.labelled == self.images).all())
 
     def prevalence(self, column: int) -> float:
-        """Share of positive images among those that are labelled; NaN where none is."""
-        count = self.labelled[column]
-        return float(self.positives[column] / count) if count else float("nan")
+        """Share of positive images among those that are labelled.
+
+        NaN where none is, or where only images with it, or only images without, were labelled at
+        all: then their share says nothing.
+        """
+        positives, labelled = int(self.positives[column]), int(self.labelled[column])
+        if labelled < self.images and positives in (0, labelled):
+            return float("nan")
+        return positives / labelled
 
     def few(self, name: str) -> Interval:
         """The clustered interval of a class with under ten positive (negative) patients.

@@ -318,6 +318,8 @@ def test_nihs_own_table_may_lie_elsewhere(make_folder, tmp_path):
         None,
     )
     assert folder.table["unknown"].tolist() == [()]
+    with pytest.raises(ConfigError, match=r"'v2020' beside --table elsewhere"):
+        open_folder(root, "v2020", TableSource(elsewhere))
 
 
 def test_the_mapping_of_the_docs_is_one(tmp_path):

@@ -79,7 +79,8 @@ def test_a_class_that_is_labelled_nowhere_is_not_negative(scores):
     assert np.isnan(found.auroc[3:]).all()
     assert found.labelled[4] == found.positives[4] == 0
     assert (found.findings.n_defined, found.findings.n_classes) == (3, 5)
-    assert np.isnan(found.prevalence(4))
+    assert np.isnan([found.prevalence(3), found.prevalence(4)]).all()
+    assert found.prevalence(1) == known(scores, 1)[1].mean()
     assert choose_thresholds(scores)["Hernia"] is None
     nowhere = replace(scores, targets=np.full_like(scores.targets, UNKNOWN))
     assert np.isnan(summarise(nowhere).loss)

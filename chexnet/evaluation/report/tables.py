@@ -136,8 +136,9 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
     )
     for name, positives, value, precision, labelled in sorted(rows):
         shown = _interval(intervals.classes[name] if intervals else None)
+        count = f"{positives:,}" if labelled else "n/a"
         lines.append(
-            f"{name:<{NAME_WIDTH}}  {positives:>6,}  {_value(value):>6}  {shown:<15}  "
+            f"{name:<{NAME_WIDTH}}  {count:>6}  {_value(value):>6}  {shown:<15}  "
             f"{_value(precision):>6}"
             + f"  {labelled:>8,}" * among
             + (f"  clustered {_interval(summary.few(name))}" if summary.few(name).known else "")
