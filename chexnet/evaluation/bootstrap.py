@@ -223,9 +223,10 @@ def bootstrap_auroc(scores: Scores, bootstrap: PatientBootstrap) -> Intervals:
         bootstrap: of these images' patients.
 
     Returns:
-        `n/a` (NaN) for a class with fewer than 5 positive or negative patients. A replicate's mean
-        is over the classes that have an AUROC in the data; a replicate in which one of them has
-        no positive or no negative is averaged over the others, and counted.
+        `n/a` (NaN) for a class with fewer than 5 positive or negative patients, and for a mean in
+        which there is no other class. A replicate's mean is over the classes that have an AUROC in
+        the data; a replicate in which one of them has no positive or no negative is averaged over
+        the others, and counted.
     """
     values = replicate_aurocs(scores, bootstrap)
     has_value = np.array([(t == 0).any() and (t == 1).any() for t in scores.targets.T])
@@ -234,10 +235,13 @@ def bootstrap_auroc(scores: Scores, bootstrap: PatientBootstrap) -> Intervals:
         for column, name in enumerate(scores.classes)
     }
     is_finding = np.array([name in FINDINGS for name in scores.classes])
+    known = np.array([classes[name].known for name in scores.classes])
     return Intervals(
         classes,
-        _mean_interval(values, has_value & is_finding),
-        _mean_interval(values, has_value),
+        _mean_interval(values, has_value & is_finding)
+        if (known & is_finding).any()
+        else NO_INTERVAL,
+        _mean_interval(values, has_value) if known.any() else NO_INTERVAL,
         _precision_intervals(scores, bootstrap),
     )
 

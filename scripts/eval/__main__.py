@@ -32,7 +32,7 @@ from scripts.compare import compare_files
 from scripts.eval.finish import finish, text_labels
 
 if TYPE_CHECKING:
-    from chexnet.evaluation.report.page import ReportImages
+    from chexnet.evaluation.report.files import ReportImages
 
 app = new_app()
 
@@ -173,7 +173,7 @@ def evaluate(
 
     def looks() -> "ReportImages":
         from chexnet.evaluation.holdout import open_holdout
-        from chexnet.evaluation.report.page import ReportImages, report_images
+        from chexnet.evaluation.report.files import ReportImages, report_images
 
         if predictions:
             return ReportImages()

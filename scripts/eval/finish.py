@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from chexnet.evaluation.expert_results import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
     from chexnet.evaluation.protocols import ProtocolFigures
-    from chexnet.evaluation.report.page import ReportImages
+    from chexnet.evaluation.report.files import ReportImages
     from chexnet.evaluation.scoring import Scored
 
 
@@ -51,9 +51,9 @@ def finish(
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.protocols import as_dict as protocols_dict
     from chexnet.evaluation.protocols import told as protocols_text
+    from chexnet.evaluation.report.files import write_report
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.mapping_text import mapping_text
-    from chexnet.evaluation.report.page import write_report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
     from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
     from chexnet.files import write_text

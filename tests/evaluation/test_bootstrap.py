@@ -182,6 +182,15 @@ def test_the_means_interval_is_over_the_findings_alone():
     assert (intervals.all_classes.low, intervals.all_classes.high) == pytest.approx(tuple(rows))
 
 
+def test_a_mean_of_classes_that_have_no_interval_has_none():
+    """A subgroup of three images was given 1.000 to 1.000."""
+    scores = clustered(40, seed=3, classes=("Mass", "Edema", "No Finding"))
+    scores.targets[:, :2] = np.isin(scores.patients, ["0", "1"])[:, None]
+    intervals = bootstrap_auroc(scores, bootstrap_of(scores, 100))
+    assert not intervals.findings.known
+    assert intervals.all_classes.known
+
+
 def test_the_interval_of_a_mean_is_that_of_patients_not_of_images():
     random = np.random.default_rng(0)
     each = random.normal(size=50)

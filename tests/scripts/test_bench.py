@@ -215,8 +215,8 @@ def serve_until_ended(weights: Path, out: Path) -> None:
 
 
 @needs_signals
-def test_a_bench_that_is_ended_from_outside_leaves_no_demo(phantoms, tmp_path):
-    process = start(serve_until_ended, tiny(phantoms, tmp_path).network, tmp_path)
+def test_a_bench_that_is_ended_from_outside_leaves_no_demo(trained, tmp_path):
+    process = start(serve_until_ended, trained / "best_chexnet_params.pth", tmp_path)
     wait_for(tmp_path / "ready", [process])
     process.terminate()
     assert wait([process]) == [128 + signal.SIGTERM]

@@ -1,4 +1,4 @@
-"""One page that says everything of a scoring, and the same in short as a model metadata.
+"""One page that says everything of a scoring, and the same in short as a model card.
 
 The page is one HTML file: style and pictures stand in it, it runs no script and asks no host.
 What it says stands in the templates beside this file; here the figures are put at their hand.
@@ -9,28 +9,20 @@ import base64
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment
 from PIL import Image
 
-from chexnet.data.nih import BOXES
 from chexnet.data.splits import LEAKY
-from chexnet.devices import moved
-from chexnet.distributed import pick_device
-from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.bootstrap import smallest_shown
 from chexnet.evaluation.expert_results import ExpertFigures
 from chexnet.evaluation.experts import TITLES
 from chexnet.evaluation.facts import STAMPS, ScoringFacts
-from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.label_tables import BothTables, told
-from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.report.cases import (
@@ -38,22 +30,15 @@ from chexnet.evaluation.report.cases import (
     Pictures,
     WrongPlaces,
     confident_errors,
-    wrong_places,
 )
-from chexnet.evaluation.report.checklists import Filled, filled
+from chexnet.evaluation.report.checklists import Filled
 from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.report.paper import paper_tables
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.published import comparisons, with_reasons
-from chexnet.evaluation.report.run_facts import Run, run_facts
-from chexnet.evaluation.report.table_files import write_tables
 from chexnet.evaluation.report.tables import CLUSTERED, above_chance, facts_text
 from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
-from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import MEASURES, RULES
-from chexnet.files import write_text
 from chexnet.labels import FINDINGS, spoken
-from chexnet.metadata import Metadata
 
 RULE = "youden"
 """The threshold that the page calls a class's own; the demo marks the same one."""
@@ -264,121 +249,3 @@ def _data_url(pixels: np.ndarray, side: int | None = None) -> str:
 
 def _encoded(kind: str, file: io.BytesIO) -> str:
     return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-
-
-@dataclass(frozen=True)
-class ReportImages:
-    """What a report shows beside figures; None where it is a CSV that is scored.
-
-    Attributes:
-        pictures: file name to what the network saw of it, uint8 (H, W).
-        maps: the heatmaps of boxed findings, with their boxed.
-    """
-
-    pictures: Pictures | None = None
-    maps: tuple[list[BoxedFinding], dict[tuple[str, str], np.ndarray]] | None = None
-
-
-def report_images(
-    holdout: Holdout, device: str, on_progress: Callable[[int, int], None]
-) -> ReportImages:
-    """The pictures of a part, and the heatmaps of its boxes where the data have a list of them."""
-    if not (holdout.datamodule.folder.root / BOXES).is_file():
-        return ReportImages(holdout.picture)
-    try:
-        boxed = holdout_boxes(holdout)
-    except DataError:  # the list has boxes, none of them in this part
-        return ReportImages(holdout.picture)
-    size = holdout.metadata.preprocessing.size
-    models = [moved(holdout.model, pick_device(device), size)]
-    [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
-    return ReportImages(holdout.picture, (boxed, maps))
-
-
-def _scored(scored: Scored, found: Assessment) -> str:
-    """What the figures are of, for the caption of a table that stands alone in a paper."""
-    facts, summary = scored.facts, found.summary
-    whose = facts.weights.file if facts.weights else facts.predictions
-    kind = "drawn phantoms" if facts.phantoms else "images"
-    said = (
-        f"{facts.part} part of {facts.table} (split: {facts.split}), {summary.images:,} {kind} of "
-        f"{summary.patients:,} patients, scored with {whose}"
-    )
-    return ". ".join([said[:1].upper() + said[1:], *scored.stamps])
-
-
-def write_report(
-    scored: Scored,
-    found: Assessment,
-    folder: Path,
-    record: list[dict[str, str]] | None,
-    looks: ReportImages,
-    *,
-    content: Mapping[str, Any],
-    metadata: Metadata | None = None,
-    experts: Sequence[ExpertFigures] = (),
-    protocols: Sequence[ProtocolFigures] = (),
-    both: BothTables | None = None,
-) -> str:
-    """Write report.html, model_card.md and the tables for a paper into `folder`.
-
-    Args:
-        scored: the scores and their facts.
-        found: see `assess`.
-        folder: of the files.
-        record: see `report_html`.
-        looks: see `report_images`.
-        content: what `metrics.json` holds.
-        metadata: of the network's weights file; None for a file of predictions.
-        experts: see `report_html`.
-        protocols: see `report_html`.
-        both: see `report_html`.
-
-    Returns:
-        What was written, for the user. Everything is made before the first file is written.
-    """
-    places = None
-    if looks.maps and found.operating:
-        boxed, maps = looks.maps
-        places = wrong_places(
-            boxed,
-            lambda target: maps[target.image, target.label],
-            found.calibrated,
-            {name: point.threshold for name, point in found.operating["youden"].items()},
-            looks.pictures,
-        )
-    made, leaky = content["made"], scored.facts.leaky
-    compared = [] if scored.facts.phantoms else comparisons(protocols, leaky)
-    about = Run(
-        assessment=found,
-        facts=scored.facts,
-        made=made,
-        metadata=metadata,
-        experts=experts,
-        both=both,
-        compared=bool(compared),
-        boxes=places is not None,
-    )
-    checklists = filled(run_facts(about))
-    page = report_html(
-        found,
-        scored.scores,
-        scored.facts,
-        notes=scored.notes,
-        made=made,
-        record=record,
-        pictures=looks.pictures,
-        places=places,
-        experts=experts,
-        protocols=protocols,
-        both=both,
-        checklists=checklists,
-    )
-    card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
-    apart = with_reasons(protocols, leaky) if compared else []
-    tables = paper_tables(content, compared, apart, checklists)
-    stamp = LEAKY if leaky else ""
-    written = write_tables(tables, folder, scored=_scored(scored, found), stamp=stamp)
-    write_text(folder / "report.html", page)
-    write_text(folder / "model_card.md", card)
-    return f"report.html, model_card.md, {written}"

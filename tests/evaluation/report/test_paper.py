@@ -16,9 +16,10 @@ from chexnet.evaluation.expert_results import experts_as_dict
 from chexnet.evaluation.experts import ExpertLabels
 from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.protocols import as_dict as protocols_dict
-from chexnet.evaluation.report import page
+from chexnet.evaluation.report import files, page
 from chexnet.evaluation.report.checklists import BY_AUTHORS, REST_BY_AUTHORS, checklists, filled
-from chexnet.evaluation.report.page import ReportImages, report_html, write_report
+from chexnet.evaluation.report.files import ReportImages, write_report
+from chexnet.evaluation.report.page import report_html
 from chexnet.evaluation.report.paper import paper_tables
 from chexnet.evaluation.report.published import comparisons, published, with_reasons
 from chexnet.evaluation.report.run_facts import Run, run_facts
@@ -234,7 +235,7 @@ def test_a_report_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "_plot", lambda *about, stamp: "data:image/png,")
     beside = {"content": content, "experts": experts, "protocols": protocols}
     with monkeypatch.context() as patch:
-        patch.setattr(page, "paper_tables", lambda *about: 1 / 0)
+        patch.setattr(files, "paper_tables", lambda *about: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write_report(scored, found, tmp_path, None, ReportImages(), **beside)
     assert not list(tmp_path.iterdir())
