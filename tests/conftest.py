@@ -1,6 +1,7 @@
 """What many tests share: a small phantom data set, and a run trained on it."""
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from chexnet.files import CACHE_VARIABLE
@@ -69,11 +71,23 @@ def answers(predictor, sources) -> list:
     return predictor.predict([predictor.read(source) for source in sources])
 
 
+def pytest_xdist_auto_num_workers(config) -> int:
+    """One worker more than cores: a test often waits for a browser or a process of its own."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(scope="session")
+def of_all_workers(tmp_path_factory) -> Path:
+    """A folder of this run that all workers of pytest-xdist see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache_of_their_own(tmp_path_factory):
+def cache_of_their_own(of_all_workers):
     """Exported networks go into a folder of the tests, also those of processes they start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CACHE_VARIABLE, str(of_all_workers / "cache"))
         yield
 
 
@@ -104,14 +118,17 @@ def tiny_options(phantoms) -> dict:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny_options, tmp_path_factory):
-    """The folder of a finished run on the phantoms."""
+def trained(tiny_options, of_all_workers, tmp_path_factory):
+    """The folder of a finished run on the phantoms: trained once, a copy for each worker."""
     from chexnet.config import TrainConfig
     from chexnet.training.loop import fit
 
-    out = tmp_path_factory.mktemp("runs") / "trained"
-    fit(TrainConfig(**tiny_options, out=out))
-    return out
+    finished = of_all_workers / "trained"
+    with FileLock(of_all_workers / "trained.lock"):
+        if not finished.exists():
+            fit(TrainConfig(**tiny_options, out=of_all_workers / "training"))
+            (of_all_workers / "training").rename(finished)
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("runs") / "trained"))
 
 
 @pytest.fixture
