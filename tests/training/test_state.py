@@ -172,18 +172,18 @@ def check_resume(options: dict, folder: Path, *, kills: int, ranks: int, workers
 
     Each kill comes after the run has gone on from the one before.
     """
-    options = {**options, "workers": workers, "save_every": 1}
+    options = {**options, "workers": workers}
     chance = random.Random(ranks * 10 + workers)
 
-    def launch(out: Path) -> list:
-        given = {**options, "out": out}
+    def launch(out: Path, save_every: int = 1000) -> list:
+        given = {**options, "out": out, "save_every": save_every}
         return [start(jobs.train, given)] if ranks == 1 else start_ranks(jobs.train, given)
 
     quiet, killed = folder / "quiet", folder / "killed"
     assert wait(launch(quiet), 600) == [0] * ranks
     seen = None
     for _ in range(kills):
-        processes = launch(killed)
+        processes = launch(killed, save_every=1)
         seen = wait_for_change(killed / "last.pth", seen, processes)
         time.sleep(chance.uniform(0.0, 0.4))
         assert any(process.is_alive() for process in processes), "it ended before it was killed"
