@@ -203,7 +203,7 @@ def check_resume(options: dict, folder: Path, *, kills: int, ranks: int, workers
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
     tiny_options, tmp_path, ranks, workers
 ):
-    options = {**tiny_options, "epochs": 1, "ema_decay": 0.9, "augment": "strong"}
+    options = {**tiny_options, "epochs": 2, "ema_decay": 0.9, "augment": "strong"}
     check_resume(options, tmp_path, kills=1, ranks=ranks, workers=workers)
 
 
