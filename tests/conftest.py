@@ -102,6 +102,21 @@ def phantoms(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def packed(phantoms, tmp_path_factory):
+    """Twelve of the phantoms in a pack, at 64 pixels."""
+    from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
+    from chexnet.data.nih import read_folder
+    from chexnet.data.pack import Pack, prepare
+    from chexnet.transforms import Preprocessing
+
+    preprocessing, folder = Preprocessing(size=64), read_folder(phantoms)
+    files = ChestXRayDataSet(folder, rows=range(12), preprocessing=preprocessing)
+    place = tmp_path_factory.mktemp("packed") / "p"
+    prepare({name: folder.paths[name] for name in files.images}, place, preprocessing, workers=1)
+    return PackedDataSet(files, Pack(place, preprocessing))
+
+
+@pytest.fixture(scope="session")
 def tiny_options(phantoms) -> dict:
     """A configuration that trains in seconds; a test adds its own `out`."""
     return {

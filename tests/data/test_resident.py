@@ -5,24 +5,12 @@ import pytest
 import torch
 
 from chexnet.data import resident
-from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
+from chexnet.data.datasets import ChestXRayDataSet
 from chexnet.data.loader import batch_loader, default_workers
-from chexnet.data.nih import read_folder
-from chexnet.data.pack import Pack, prepare
 from chexnet.data.resident import ResidentDataSet, bytes_of, fits, move_to_device
 from chexnet.errors import ConfigError
-from chexnet.transforms import Preprocessing
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
-
-
-@pytest.fixture(scope="module")
-def packed(phantoms, tmp_path_factory) -> PackedDataSet:
-    preprocessing, folder = Preprocessing(size=64), read_folder(phantoms)
-    files = ChestXRayDataSet(folder, rows=range(12), preprocessing=preprocessing)
-    place = tmp_path_factory.mktemp("packs") / "p"
-    prepare({name: folder.paths[name] for name in files.images}, place, preprocessing, workers=1)
-    return PackedDataSet(files, Pack(place, preprocessing))
 
 
 def silent(done: int, total: int) -> None:

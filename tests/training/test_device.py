@@ -19,10 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from chexnet import devices
 from chexnet.config import TrainConfig
-from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
+from chexnet.data.datasets import ChestXRayDataSet
 from chexnet.data.loader import batch_loader
-from chexnet.data.nih import read_folder
-from chexnet.data.pack import Pack, prepare
 from chexnet.data.resident import ResidentDataSet
 from chexnet.errors import ConfigError
 from chexnet.evaluation.scoring import batch_size_on, score
@@ -113,16 +111,6 @@ def step_on_gpu(monkeypatch):
         return taken
 
     return make
-
-
-@pytest.fixture(scope="module")
-def packed(phantoms, tmp_path_factory) -> PackedDataSet:
-    """Some phantoms at 64 pixels."""
-    preprocessing, folder = Preprocessing(size=64), read_folder(phantoms)
-    files = ChestXRayDataSet(folder, rows=range(12), preprocessing=preprocessing)
-    place = tmp_path_factory.mktemp("packs") / "p"
-    prepare({name: folder.paths[name] for name in files.images}, place, preprocessing, workers=1)
-    return PackedDataSet(files, Pack(place, preprocessing))
 
 
 def host_batch(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
