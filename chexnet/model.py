@@ -18,7 +18,6 @@ from chexnet.labels import LABELS
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
 
-CHANNELS = 1024
 FORMAT = "chexnet weights 1"
 FORMATS = (FORMAT, "chexnet weights 2")
 """2 where the preprocessing has a filter or a square that an older release would pass over."""
@@ -40,7 +39,7 @@ class DenseNet121(nn.Module):
         """Random weights, head Linear(1024 -> classes)."""
         super().__init__()
         self.features = densenet121(weights=None).features
-        self.classifier = nn.Linear(CHANNELS, classes)
+        self.classifier = nn.Linear(self.features.norm5.num_features, classes)
 
     def activation(self, images: torch.Tensor) -> torch.Tensor:
         """What the pooling sees: (B, 3, H, W) normalised -> (B, 1024, h, w), at least 0."""

@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,8 +18,10 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from PIL import Image
+from torchvision.models import densenet121
 
 from chexnet.files import CACHE_VARIABLE
+from tests.tiny import tiny_densenet
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -83,6 +86,21 @@ def of_all_workers(tmp_path_factory) -> Path:
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
+@pytest.fixture(scope="session")
+def once(of_all_workers, tmp_path_factory):
+    """Make a folder for all workers, the first that asks for it; each gets a copy of its own."""
+
+    def call(name: str, make: Callable[[Path], None]) -> Path:
+        made, making = of_all_workers / name, of_all_workers / f"{name}.tmp"
+        with FileLock(of_all_workers / f"{name}.lock"):
+            if not made.exists():
+                make(making)
+                making.rename(made)
+        return Path(shutil.copytree(made, tmp_path_factory.mktemp("copies") / name))
+
+    return call
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_their_own(of_all_workers):
     """Exported networks go into a folder of the tests, also those of processes they start."""
@@ -92,13 +110,14 @@ def cache_of_their_own(of_all_workers):
 
 
 @pytest.fixture(scope="session")
-def phantoms(tmp_path_factory) -> Path:
+def phantoms(once) -> Path:
     """24 phantom patients at 96 pixels."""
     from chexnet.phantom.dataset import draw_phantoms
 
-    out = tmp_path_factory.mktemp("data") / "phantoms"
-    draw_phantoms(out, patients=24, size=96, seed=7, workers=2)
-    return out
+    def draw(out: Path) -> None:
+        draw_phantoms(out, patients=24, size=96, seed=7, workers=1)
+
+    return once("phantoms", draw)
 
 
 @pytest.fixture(scope="session")
@@ -126,24 +145,44 @@ def tiny_options(phantoms) -> dict:
         "batch_size": 8,
         "epochs": 2,
         "workers": 0,
-        "save_every": 2,
         "device": "cpu",
         "packs": phantoms.parent / "packs",
     }
 
 
 @pytest.fixture(scope="session")
-def trained(tiny_options, of_all_workers, tmp_path_factory):
-    """The folder of a finished run on the phantoms: trained once, a copy for each worker."""
+def trained(once, tiny_options) -> Path:
+    """The folder of a finished run of DenseNet-121 on the phantoms."""
+    return once("trained", lambda out: train(densenet121, tiny_options, out))
+
+
+@pytest.fixture(scope="session")
+def trained_tiny(once, tiny_options) -> Path:
+    """The same of the tiny network, for tests that use it."""
+    return once("trained_tiny", lambda out: train(tiny_densenet, tiny_options, out))
+
+
+def train(network: Callable, options: dict, out: Path) -> None:
     from chexnet.config import TrainConfig
     from chexnet.training.loop import fit
 
-    finished = of_all_workers / "trained"
-    with FileLock(of_all_workers / "trained.lock"):
-        if not finished.exists():
-            fit(TrainConfig(**tiny_options, out=of_all_workers / "training"))
-            (of_all_workers / "training").rename(finished)
-    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("runs") / "trained"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chexnet.model.densenet121", network)
+        fit(TrainConfig(**options, out=out))
+
+
+@pytest.fixture(scope="module")
+def tiny_network():
+    """In this module's tests, and in processes that they start, the network is the tiny one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chexnet.model.densenet121", tiny_densenet)
+        yield
+
+
+@pytest.fixture
+def real_network(monkeypatch):
+    """In this test it is DenseNet-121, wherever it stands."""
+    monkeypatch.setattr("chexnet.model.densenet121", densenet121)
 
 
 @pytest.fixture

@@ -7,18 +7,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import tiny
+
 if "forkserver" in multiprocessing.get_all_start_methods():
-    # It has imported the package: a child is there in milliseconds, and it has none of this
-    # process's threads.
+    # It has imported the package, and what the package imports late: a child is there in
+    # milliseconds, and it has none of this process's threads.
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(["chexnet.training.loop", "tests.jobs"])
+    _context.set_forkserver_preload(
+        ["chexnet.training.loop", "torchmetrics.functional", "tests.jobs"]
+    )
 else:  # Windows: a child imports torch for itself, in seconds
     _context = multiprocessing.get_context("spawn")
 
 
 def start(function: Callable, *arguments: object, env: dict[str, str] | None = None):
-    """Start `function(*arguments)` in a process of its own."""
-    process = _context.Process(target=_call, args=(function, arguments, env or {}))
+    """Start `function(*arguments)` in a process of its own, with the network that is used here."""
+    process = _context.Process(target=_call, args=(function, arguments, env or {}, tiny.is_used()))
     process.start()
     return process
 
@@ -79,8 +83,10 @@ def wait_for_change(path: Path, before: int | None, processes: list, seconds: fl
         time.sleep(0.01)
 
 
-def _call(function: Callable, arguments: tuple, env: dict[str, str]) -> None:
+def _call(function: Callable, arguments: tuple, env: dict[str, str], is_tiny: bool) -> None:
     os.environ.update(env)
+    if is_tiny:
+        tiny.use()
     # As in a program that a user starts: the first is the system's own way.
     multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     import torch

@@ -15,6 +15,8 @@ from tests.conftest import ROOT
 from tests.processes import start, start_ranks, wait
 from tests.runs import rows, tensors
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
 
 @pytest.mark.parametrize("short", [0, 1])
 def test_two_ranks_train_like_one_with_batchnorm_frozen(tiny_options, tmp_path, short):
@@ -44,8 +46,8 @@ def train_count(options: dict) -> int:
     return len(open_datamodule(options["data"], Preprocessing(size=64)).rows("train"))
 
 
-def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained, tmp_path):
-    weights = trained / "best_chexnet_params.pth"
+def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained_tiny, tmp_path):
+    weights = trained_tiny / "best_chexnet_params.pth"
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     assert wait([start(jobs.evaluate, phantoms, weights, tmp_path / "one")]) == [0]

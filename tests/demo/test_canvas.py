@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import ExitStack
 from io import BytesIO
 
 import numpy as np
@@ -44,26 +45,26 @@ def deep() -> np.ndarray:
 
 
 @pytest.fixture
-def visit(browser, tmp_path):
+def visit(page_of, tmp_path):
     """Open the viewer's page; afterwards nothing may have been asked of any host."""
-    contexts, asked, wrong = [], [], []
+    asked, wrong = [], []
+    with ExitStack() as pages:
 
-    def opened(answer=None, *, size=(1366, 768), theme="light", before="", **look):
-        width, height = size
-        viewport = {"width": width, "height": height}
-        contexts.append(browser.new_context(viewport=viewport, **look))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(harness.page(tmp_path, theme=theme, before=before))
-        page.on("request", lambda request: asked.append(request.url))
-        if answer:
-            show(page, answer)
-        return page
+        def opened(answer=None, *, size=(1366, 768), theme="light", before="", **look):
+            width, height = size
+            page = pages.enter_context(page_of(viewport={"width": width, "height": height}, **look))
+            page.goto(harness.page(tmp_path, theme=theme, before=before))
+            for event, told in (
+                ("request", lambda request: asked.append(request.url)),
+                ("pageerror", lambda error: wrong.append(str(error))),
+            ):
+                page.on(event, told)
+                pages.callback(page.remove_listener, event, told)
+            if answer:
+                show(page, answer)
+            return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+        yield opened
     assert [url for url in asked if not url.startswith("blob:")] == []
     assert wrong == []
 

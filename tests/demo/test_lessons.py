@@ -12,15 +12,13 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 
 
 @pytest.fixture
-def page(browser):
+def page(page_of):
     """A page with the scripts alone."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_content("<p></p>")
-    for name in (*style.VIEWER_SCRIPTS, *style.TEACHING_SCRIPTS):
-        page.add_script_tag(content=style.script(f"{name}.js"))
-    yield page
-    context.close()
+    with page_of() as page:
+        page.set_content("<p></p>")
+        for name in (*style.VIEWER_SCRIPTS, *style.TEACHING_SCRIPTS):
+            page.add_script_tag(content=style.script(f"{name}.js"))
+        yield page
 
 
 def test_the_memory_in_the_browser_is_the_one_of_the_evaluation(page):

@@ -1,6 +1,7 @@
 """The tab "Thresholds" in a browser, against scikit-learn, Bayes' rule and the evaluation's own."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -43,9 +44,9 @@ def content(starter) -> dict:
 
 
 @pytest.fixture
-def mounted(browser, tmp_path):
+def mounted(page_of, tmp_path):
     """The tab alone on a page; `tab` in the browser is what `mountThresholds` gave."""
-    contexts, wrong = [], []
+    wrong, pages = [], ExitStack()
 
     def opened(content: dict, own: dict | None = None):
         scripts = "".join(
@@ -58,8 +59,7 @@ def mounted(browser, tmp_path):
             f'<div id="root">{rendering.thresholds_tab()}</div>{scripts}',
             encoding="utf-8",
         )
-        contexts.append(browser.new_context(viewport={"width": 1366, "height": 900}))
-        page = contexts[-1].new_page()
+        page = pages.enter_context(page_of(viewport={"width": 1366, "height": 900}))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(path.as_uri())
         page.evaluate(
@@ -73,9 +73,8 @@ def mounted(browser, tmp_path):
         )
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+    with pages:
+        yield opened
     assert wrong == []
 
 

@@ -121,6 +121,7 @@ def test_training_writes_them(trained):
             assert roc_auc_score(truth, given) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.usefixtures("real_network")
 def test_the_starters_scores_are_those_that_its_figures_and_thresholds_are_of():
     _, metadata = load_weights(ROOT / "weights" / "starter.pth")
     found = read_validation_scores(metadata)

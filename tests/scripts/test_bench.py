@@ -112,6 +112,7 @@ def test_each_group_has_its_file(group):
     assert (Path(scripts.__file__).parent / "bench" / f"{group}.py").is_file()
 
 
+@pytest.mark.slow
 def test_every_row_is_made_of_its_two_sides(rows):
     for row in rows.values():
         ours, other = (statistics.median(row[side] or [1]) for side in ("ours", "other"))
@@ -125,6 +126,7 @@ def test_every_row_is_made_of_its_two_sides(rows):
         assert row["ratio"] == pytest.approx(ours / other if cost else other / ours)
 
 
+@pytest.mark.slow
 def test_the_promised_rows_are_there_with_their_targets(rows):
     forward = found(
         rows, "15 heatmaps and probabilities of a picture, CPU, 64 px / one forward pass"
@@ -149,6 +151,7 @@ def test_the_promised_rows_are_there_with_their_targets(rows):
     assert len(crowd["ours"]) == REPEATS
 
 
+@pytest.mark.slow
 def test_only_the_groups_that_were_asked_for_are_measured_and_shown(ran, rows):
     out, said = ran
     assert not [name for name in rows if "bootstrap" in name]
@@ -157,6 +160,7 @@ def test_only_the_groups_that_were_asked_for_are_measured_and_shown(ran, rows):
     assert (out / "bench.md").read_text() in said
 
 
+@pytest.mark.slow
 def test_the_demo_of_the_bench_is_stopped(ran):
     [demo] = [process for process in Recorded.started if "demo" in process.args]
     assert demo.returncode == 0
@@ -180,6 +184,7 @@ def test_without_gradio_the_demo_is_skipped_with_the_reason(phantoms, tmp_path, 
     assert row == Skipped("the demo", "not installed: gradio; pip install -r requirements.txt")
 
 
+@pytest.mark.slow
 def test_without_the_grad_cam_package_its_row_alone_is_skipped(phantoms, tmp_path, monkeypatch):
     monkeypatch.setattr(bench_rows, "find_spec", lambda name: None)
     setting = tiny(phantoms, tmp_path)
@@ -214,6 +219,7 @@ def serve_until_ended(weights: Path, out: Path) -> None:
         threading.Event().wait()
 
 
+@pytest.mark.slow
 @needs_signals
 def test_a_bench_that_is_ended_from_outside_leaves_no_demo(trained, tmp_path):
     process = start(serve_until_ended, trained / "best_chexnet_params.pth", tmp_path)
@@ -227,6 +233,7 @@ def test_a_bench_that_is_ended_from_outside_leaves_no_demo(trained, tmp_path):
 # --- training --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_step_from_the_pack_stands_beside_one_that_reads_nothing(phantoms, tmp_path, monkeypatch):
     monkeypatch.setattr(training_rows, "_ranks", lambda setting: Skipped("ranks", "not here"))
     setting = Setting(tmp_path, phantoms, images=12, size=64, repeats=2, steps=1)

@@ -15,6 +15,8 @@ from scripts.bench.tutorial import Tutorial
 from tests.conftest import answers
 from tests.scripts.test_bench import CLIENTS, tiny
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def asked(phantoms, tmp_path_factory):

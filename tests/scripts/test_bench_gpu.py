@@ -21,6 +21,8 @@ from scripts.bench.rows import Skipped
 from tests.conftest import ROOT
 from tests.sections import endless, good, killed, wrong
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> GpuSetting:
@@ -156,10 +158,6 @@ def test_a_section_that_no_time_is_left_for_is_named():
     assert row == Skipped("good", "30 s were left of 0.5 minutes")
 
 
-# --- the long form -----------------------------------------------------------------------------
-
-
-@pytest.mark.slow
 def test_resident_and_packed_steps_stand_beside_a_held_batch(tiny):
     found = list(speed.variants(tiny))
     assert len(found) == 4
@@ -167,7 +165,6 @@ def test_resident_and_packed_steps_stand_beside_a_held_batch(tiny):
     assert all(0 <= row.details["waiting_share"] < 1 for row in found)
 
 
-@pytest.mark.slow
 def test_the_compiled_step_stands_beside_the_eager_one(tiny, monkeypatch):
     inner = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: inner(module, backend="eager"))
@@ -176,14 +173,12 @@ def test_the_compiled_step_stands_beside_the_eager_one(tiny, monkeypatch):
     assert averaged.beside == plain_weights.beside == "the same, eager"
 
 
-@pytest.mark.slow
 def test_the_plain_loop_stands_beside_ours(tiny):
     [row] = plain.plain(tiny)
     assert "a 96x96 PNG" in row.beside
     assert len(row.other) >= plain.ROUNDS
 
 
-@pytest.mark.slow
 def test_bfloat16_stands_beside_float32_and_leaves_no_weights(tiny):
     trained, scored = checks.precision(tiny)
     assert trained.limit == scored.limit == 2e-3
@@ -191,7 +186,6 @@ def test_bfloat16_stands_beside_float32_and_leaves_no_weights(tiny):
     assert not list(tiny.out.rglob("best_chexnet_params.pth"))
 
 
-@pytest.mark.slow
 def test_it_runs_where_only_the_core_is_installed(tmp_path):
     """Everything else is made to look absent, as on a bare machine with a GPU."""
     absent = "gradio gradio_client pytorch_grad_cam kornia_rs imagecodecs onnxruntime onnx "

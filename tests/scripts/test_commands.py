@@ -38,21 +38,30 @@ COMMANDS = (
 )
 
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
+
 def run(name: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+    command = [sys.executable, "-m", "tests.tiny", f"scripts.{name}", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_is_quick_to_have_because_torch_is_not_imported(name):
-    code = (
-        f"import sys, runpy; sys.argv = ['x', '--help']\n"
-        f"try: runpy.run_module('scripts.{name}', run_name='__main__')\n"
-        "except SystemExit as end: print('code', end.code, 'torch' in sys.modules)"
-    )
+def test_help_is_quick_to_have_because_torch_is_not_imported():
+    """One interpreter for all: what one command imports, the next ones do not take away."""
+    code = f"""
+import runpy, sys
+sys.argv = ["x", "--help"]
+for name in {COMMANDS}:
+    print("==", name, flush=True)
+    try: runpy.run_module(f"scripts.{{name}}", run_name="__main__")
+    except SystemExit as end: print("code", end.code, "torch" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert "Usage" in done.stdout
-    assert "code 0 False" in done.stdout
+    told = dict(part.split("\n", 1) for part in done.stdout.split("== ")[1:])
+    assert set(told) == set(COMMANDS), done.stderr
+    for name, text in told.items():
+        assert "Usage" in text, name
+        assert text.endswith("code 0 False\n"), name
 
 
 def test_every_command_stands_in_this_test():
@@ -181,9 +190,9 @@ def test_no_imagenet_weights_to_be_had_is_told_not_replaced(
 
 
 def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
-    phantoms, trained, tmp_path, refused
+    phantoms, trained_tiny, tmp_path, refused
 ):
-    whole = (trained / "best_chexnet_params.pth").read_bytes()
+    whole = (trained_tiny / "best_chexnet_params.pth").read_bytes()
     path = tmp_path / "w.pth"
     options = ("--data", phantoms, "--weights", path, "--out", tmp_path)
     assert "Found no file" in refused("eval", *options)
@@ -193,7 +202,7 @@ def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
     )
     path.write_text("these are no weights")
     assert "no weights file" in refused("eval", *options)
-    content = load_sealed(trained / "best_chexnet_params.pth")
+    content = load_sealed(trained_tiny / "best_chexnet_params.pth")
     content["classes"] = {f"Cat {number}": number for number in content["classes"].values()}
     save_sealed(path, content)
     assert "other classes" in refused("eval", *options)
@@ -212,13 +221,13 @@ def test_options_that_contradict_each_other_are_usage_errors(phantoms, tmp_path)
 def torchrun(*arguments: object) -> subprocess.CompletedProcess:
     """Run a command in two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", "-m", *map(str, arguments)]
+    command += ["--nproc-per-node", "2", "-m", "tests.tiny", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained, here):
+def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained_tiny, here):
     folder = phantoms / "images_001"
-    options = (folder, "--weights", trained / "best_chexnet_params.pth", "--json")
+    options = (folder, "--weights", trained_tiny / "best_chexnet_params.pth", "--json")
     done = torchrun("scripts.predict", *options)
     assert done.returncode == 0, done.stderr
     shared = {one["file"]: one for one in map(json.loads, done.stdout.splitlines())}
@@ -228,13 +237,15 @@ def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained, here):
         assert shared[one["file"]]["probabilities"] == pytest.approx(one["probabilities"])
 
 
-def test_many_files_go_into_a_folder_and_a_bad_one_ends_no_process(phantoms, trained, tmp_path):
+def test_many_files_go_into_a_folder_and_a_bad_one_ends_no_process(
+    phantoms, trained_tiny, tmp_path
+):
     """Also without --out: torchrun would end the other process for an exit code."""
     pictures = tmp_path / "pictures"
     shutil.copytree(phantoms / "images_001" / "images", pictures)
     good = sorted(map(str, pictures.iterdir()))
     (pictures / "00000000_bad.png").write_bytes(b"no picture")
-    options = ("scripts.predict", pictures, "--weights", trained / "best_chexnet_params.pth")
+    options = ("scripts.predict", pictures, "--weights", trained_tiny / "best_chexnet_params.pth")
     shown = torchrun(*options, "--json")
     assert shown.returncode == 0, shown.stderr
     assert "1 of " in shown.stderr
