@@ -22,6 +22,7 @@ from PIL import Image
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts
 from chexnet.imaging.picture import read_picture
+from chexnet.imaging.value_range import histogram, value_range
 
 MAX_PIXELS = 25_000_000
 
@@ -139,13 +140,16 @@ def _read(source: Path | bytes, max_pixels: int, own_process: bool) -> Radiograp
         # 8 bytes a pixel is the most that any accepted format stores, and some for its header.
         if size > 8 * max_pixels + 2**24:
             raise ImageError(f"has {size / 1e6:,.0f} MB, which is too large. {EXPORT}")
-        kind = _kind(file.read(132))
-        file.seek(0)
+        head = file.read(132)
+        kind = _kind(head)
         if kind == "DICOM":
             # Imported only here: pydicom takes longer to load than most pictures to read.
             from chexnet.imaging.dicom import read_dicom
 
+            # Behind the preamble of 128 bytes and the prefix, or what there is of them.
+            file.seek(132 if head[128:] == b"DICM" else 4 if head.startswith(b"DICM") else 0)
             return Radiograph(*read_dicom(file, max_pixels))
+        file.seek(0)
         return as_radiograph(*read_picture(file.read(), kind, max_pixels, own_process))
 
 
@@ -163,8 +167,8 @@ def _kind(head: bytes) -> str:
         return "TIFF"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[:1] in (b"\x02", b"\x08") and head[1:2] == head[3:4] == b"\0":
-        raise ImageError(f"seems to be a DICOM without its first 128 bytes. {EXPORT}")
+    if head.startswith(b"DICM") or (head[:1] in b"\2\x08" and head[1:2] == head[3:4] == b"\0"):
+        return "DICOM"  # without preamble; by its first element, of group 2 or 8
     if head.startswith((b"GIF87a", b"GIF89a")):
         raise ImageError(f"is a GIF, which has too few shades of gray. {EXPORT}")
     raise ImageError(f"is not a PNG, JPEG, TIFF, WebP or DICOM picture. {EXPORT}")
@@ -172,12 +176,12 @@ def _kind(head: bytes) -> str:
 
 def as_radiograph(pixels: np.ndarray, facts: Facts) -> Radiograph:
     """Give a decoded array its range; refuse it where every pixel has the same value."""
-    low, high = int(pixels.min()), int(pixels.max())
-    if low == high:
+    if pixels.dtype != np.uint8:
+        low, high = value_range(pixels, histogram(pixels))
+        return Radiograph(np.clip(pixels, low, high), low, high, facts)
+    if pixels.min() == pixels.max():
         raise ImageError(f"is blank: every pixel has the same value. {EXPORT}")
-    if pixels.dtype == np.uint8:
-        low, high = 0, 255
-    return Radiograph(pixels, low, high, facts)
+    return Radiograph(pixels, 0, 255, facts)
 
 
 class _Quiet:

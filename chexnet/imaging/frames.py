@@ -1,0 +1,187 @@
+"""The one frame of a DICOM, in whatever way it was compressed, as words of gray.
+
+Shapes: H W are the picture's height and width, C its channels. Only `dicom.py` calls this.
+"""
+
+import numpy as np
+from pydicom import Dataset, uid
+from pydicom.encaps import get_frame
+
+from chexnet.errors import ImageError
+from chexnet.imaging.containers import EXPORT, jpeg_segments
+
+DEFLATED = uid.DeflatedExplicitVRLittleEndian
+PLAIN = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    DEFLATED,  # `dicom.py` has unpacked it
+)
+JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
+JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
+JPEG_2000 = (
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+)
+READABLE = (*PLAIN, uid.RLELossless, *JPEG, *JPEG_LS, *JPEG_2000)
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+IN_COLOUR = f"is a DICOM in colour. {EXPORT}"
+NEEDS_LIBJPEG = (
+    "is a DICOM compressed as JPEG-LS. Export it in another compression or as a 16-bit grayscale "
+    "PNG; whoever runs this may also install pylibjpeg-libjpeg (GPL-3.0), which reads it."
+)
+# A decoder of JPEG 2000 reserves some kilobytes a tile before it reads the first one.
+MAX_TILES = 1024
+# One frame may be cut into several; each costs microseconds, and 20 MB can hold two million.
+MAX_FRAGMENTS = 10_000
+# Frame headers: baseline, extended, progressive, lossless JPEG, and JPEG-LS.
+SOF = (0xC0, 0xC1, 0xC2, 0xC3, 0xF7)
+
+# Which decoder reads what was chosen by giving each some thousands of damaged frames (measured in
+# processes of their own): GDCM, which pydicom prefers wherever it is installed, ends the process
+# at 1 to 3 % of them, and CharLS (pyjpegls, imagecodecs) needs more than 20 s for some hundred
+# bytes of JPEG-LS. libjpeg-turbo (imagecodecs), OpenJPEG and pylibjpeg-libjpeg did neither.
+
+
+def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]:
+    """Decode the one frame, once its own header has been found to fit the file's.
+
+    Args:
+        data: a data set whose size has been checked.
+        syntax: one of `READABLE`.
+
+    Returns:
+        Words (H, W), uint8 or uint16, with all bits that were stored; how many of them the
+        compression kept; and whether they are signed, which JPEG 2000 says itself.
+
+    Raises:
+        ImageError: it is in colour, or not of the size that the header names.
+        Exception: whatever a decoder raises on a damaged frame.
+    """
+    shape = (data.Rows, data.Columns, data.SamplesPerPixel)
+    word = np.dtype(f"u{data.BitsAllocated // 8}")
+    depth, signed = data.BitsAllocated, data.PixelRepresentation == 1
+    if syntax in PLAIN:
+        return _plain(data, shape, word, syntax.is_little_endian), depth, signed
+    if data.PixelData.count(b"\xfe\xff\x00\xe0") > MAX_FRAGMENTS:
+        raise ImageError(f"is a DICOM of too many parts. {EXPORT}")
+    frame = get_frame(data.PixelData, 0, number_of_frames=1)
+    if syntax == uid.RLELossless:
+        return _gray(_run_lengths(frame, shape, word), data.BitsStored), depth, signed
+    described = _described_2000(frame) if syntax in JPEG_2000 else _described_jpeg(frame)
+    if described[:3] != shape:
+        raise ImageError(f"is a DICOM whose picture is not what its header says. {EXPORT}")
+    depth = described[3]
+    if depth > data.BitsAllocated:
+        raise ValueError("more bits than the header names")
+    # Imported only here: they take longer to load than most pictures to read.
+    if syntax in JPEG_2000:
+        import openjpeg
+
+        planes = openjpeg.decode(frame)
+        if planes.dtype.kind == "i":
+            signed = True
+        elif signed:
+            planes, signed = _unwrapped(planes, min(depth, data.BitsStored))
+    elif syntax in JPEG:
+        import imagecodecs
+
+        # Named alike, channels are left as they are stored; else YBR would become RGB.
+        space = "RGB" if data.SamplesPerPixel == 3 else None
+        planes = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
+    else:
+        try:
+            import libjpeg
+        except ModuleNotFoundError:
+            raise ImageError(NEEDS_LIBJPEG) from None
+        planes = libjpeg.decode(frame)
+    return _gray(planes.reshape(shape), data.BitsStored).astype(word, copy=False), depth, signed
+
+
+def _plain(data: Dataset, shape: tuple[int, int, int], word: np.dtype, little: bool) -> np.ndarray:
+    """Gray words (H, W) of pixels that were not compressed; bytes that follow are ignored."""
+    stored, bits = data.PixelData, data.BitsStored
+    count = shape[0] * shape[1] * shape[2]
+    if not little and word.itemsize == 1 and data["PixelData"].VR == "OW":
+        stored = np.frombuffer(stored, ">u2").astype("<u2").tobytes()
+    word = word.newbyteorder("<" if little else ">")
+    if data.PhotometricInterpretation == "YBR_FULL_422" and len(stored) < count * word.itemsize:
+        # Y Y Cb Cr: two pixels share their colours (PS3.3 C.7.6.3.1.2).
+        pairs = np.frombuffer(stored, word, count // 3 * 2).reshape(-1, 4)
+        if np.any(pairs[:, 2:] != 2 ** (bits - 1)):
+            raise ImageError(IN_COLOUR)
+        return pairs[:, :2].reshape(shape[:2])
+    planes = np.frombuffer(stored, word, count)
+    planes = _by_pixel(planes, shape) if data.get("PlanarConfiguration") else planes.reshape(shape)
+    return _gray(planes, bits).astype(word.newbyteorder("="), copy=False)
+
+
+def _by_pixel(planes: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Channels that are stored one after the other, as (H, W, C)."""
+    return planes.reshape(shape[2], *shape[:2]).transpose(1, 2, 0)
+
+
+def _run_lengths(frame: bytes, shape: tuple[int, int, int], word: np.dtype) -> np.ndarray:
+    """Unpack run lengths (PS3.5 G) into (H, W, C), never into more than that."""
+    import imagecodecs
+
+    unpacked = np.empty(shape[0] * shape[1] * shape[2] * word.itemsize, np.uint8)
+    read = imagecodecs.dicomrle_decode(frame, word, out=unpacked)
+    if read.size < unpacked.size:
+        raise ValueError("cut off")
+    return _by_pixel(unpacked.view(word), shape)
+
+
+def _gray(planes: np.ndarray, bits: int) -> np.ndarray:
+    """Reduce (H, W, C) to (H, W) where that loses nothing: equal channels, or no colour in YBR."""
+    gray = planes[..., 0]
+    if planes.shape[2] == 3:
+        others = planes[..., 1:]
+        if not (np.all(others == gray[..., None]) or np.all(others == 2 ** (bits - 1))):
+            raise ImageError(IN_COLOUR)
+    return gray
+
+
+def _unwrapped(planes: np.ndarray, bits: int) -> tuple[np.ndarray, bool]:
+    """Decide where the header says signed and a codestream says unsigned.
+
+    The codestream is right (PS3.5 A.4.4), unless its numbers are signed ones that an encoder took
+    for unsigned (pydicom issue 1149): as such, neighbours differ by less.
+    """
+    half = 2 ** (bits - 1)
+    wide = planes.astype(np.int32)
+    signed = (wide % (2 * half) ^ half) - half
+    leaps = [np.abs(np.diff(rows[::4], axis=1)).sum(dtype=np.int64) for rows in (wide, signed)]
+    return (signed.astype(np.int16), True) if leaps[1] < leaps[0] else (planes, False)
+
+
+# A decoder reserves memory by the compressed frame's own header, which the file's rows and columns
+# do not bind. Without these two checks, flipped bits kept a decoder busy for minutes.
+
+
+def _number(frame: bytes, start: int, length: int) -> int:
+    return int.from_bytes(frame[start : start + length], "big")
+
+
+def _described_2000(frame: bytes) -> tuple[int, int, int, int]:
+    """Height, width, channels and bits in the SIZ segment of JPEG 2000 (ISO/IEC 15444-1, A.5.1)."""
+    if not frame.startswith(b"\xff\x4f\xff\x51"):
+        raise ValueError("no JPEG 2000 codestream")
+    right, bottom, left, top, tile_width, tile_height = (
+        _number(frame, start, 4) for start in range(8, 32, 4)
+    )
+    if -(-right // tile_width) * -(-bottom // tile_height) > MAX_TILES:
+        raise ValueError("too many tiles")
+    return bottom - top, right - left, _number(frame, 40, 2), _number(frame, 42, 1) % 128 + 1
+
+
+def _described_jpeg(frame: bytes) -> tuple[int, int, int, int]:
+    """Height, width, channels and bits in the frame header (SOF) of JPEG or JPEG-LS."""
+    for marker, start in jpeg_segments(frame):
+        if marker in SOF:
+            height, width = _number(frame, start + 5, 2), _number(frame, start + 7, 2)
+            return height, width, _number(frame, start + 9, 1), _number(frame, start + 4, 1)
+    raise ValueError("no frame header")
