@@ -35,7 +35,7 @@ TAGS: list[Any] = [
     for name in (
         *("BitsAllocated", "BitsStored", "BurnedInAnnotation", "Columns", "HighBit", "Modality"),
         *("ModalityLUTSequence", "NumberOfFrames", "PhotometricInterpretation", "PixelData"),
-        *("PixelRepresentation", "PlanarConfiguration", "RescaleIntercept", "RescaleSlope", "Rows"),
+        *("PixelRepresentation", "RescaleIntercept", "RescaleSlope", "Rows"),
         *("SOPClassUID", "SamplesPerPixel", "VOILUTFunction", "VOILUTSequence", "WindowCenter"),
         *("WindowWidth", *PADDING),
     )

@@ -70,7 +70,7 @@ def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]
         raise ImageError(f"is a DICOM of too many parts. {EXPORT}")
     frame = get_frame(data.PixelData, 0, number_of_frames=1)
     if syntax == uid.RLELossless:
-        return _gray(_run_lengths(frame, shape, word), data.BitsStored), depth, signed
+        return _gray(data.BitsStored, _run_lengths(frame, shape, word)), depth, signed
     described = _described_2000(frame) if syntax in JPEG_2000 else _described_jpeg(frame)
     if described[:3] != shape:
         raise ImageError(f"is a DICOM whose picture is not what its header says. {EXPORT}")
@@ -98,7 +98,7 @@ def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]
         except ModuleNotFoundError:
             raise ImageError(NEEDS_LIBJPEG) from None
         planes = libjpeg.decode(frame)
-    return _gray(planes.reshape(shape), data.BitsStored).astype(word, copy=False), depth, signed
+    return _gray(data.BitsStored, planes.reshape(shape)).astype(word, copy=False), depth, signed
 
 
 def _plain(data: Dataset, shape: tuple[int, int, int], word: np.dtype, little: bool) -> np.ndarray:
@@ -115,8 +115,9 @@ def _plain(data: Dataset, shape: tuple[int, int, int], word: np.dtype, little: b
             raise ImageError(IN_COLOUR)
         return pairs[:, :2].reshape(shape[:2])
     planes = np.frombuffer(stored, word, count)
-    planes = _by_pixel(planes, shape) if data.get("PlanarConfiguration") else planes.reshape(shape)
-    return _gray(planes, bits).astype(word.newbyteorder("="), copy=False)
+    # By pixel or by channel: some writers name the wrong one, but a gray picture is gray in one.
+    gray = _gray(bits, planes.reshape(shape), _by_pixel(planes, shape))
+    return gray.astype(word.newbyteorder("="), copy=False)
 
 
 def _by_pixel(planes: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -135,14 +136,13 @@ def _run_lengths(frame: bytes, shape: tuple[int, int, int], word: np.dtype) -> n
     return _by_pixel(unpacked.view(word), shape)
 
 
-def _gray(planes: np.ndarray, bits: int) -> np.ndarray:
+def _gray(bits: int, *layouts: np.ndarray) -> np.ndarray:
     """Reduce (H, W, C) to (H, W) where that loses nothing: equal channels, or no colour in YBR."""
-    gray = planes[..., 0]
-    if planes.shape[2] == 3:
-        others = planes[..., 1:]
-        if not (np.all(others == gray[..., None]) or np.all(others == 2 ** (bits - 1))):
-            raise ImageError(IN_COLOUR)
-    return gray
+    for planes in layouts:
+        gray, others = planes[..., 0], planes[..., 1:]
+        if np.all(others == gray[..., None]) or np.all(others == 2 ** (bits - 1)):
+            return gray
+    raise ImageError(IN_COLOUR)
 
 
 def _unwrapped(planes: np.ndarray, bits: int) -> tuple[np.ndarray, bool]:
