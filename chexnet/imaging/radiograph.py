@@ -9,6 +9,8 @@ header, refuse by size, and only then decode. Whatever a decoder raises on the w
 
 import contextlib
 import logging
+import os
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from chexnet.imaging.picture import read_picture
 from chexnet.imaging.value_range import histogram, value_range
 
 MAX_PIXELS = 25_000_000
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,12 @@ def read_radiograph(
 
 
 def _read(source: Path | bytes, max_pixels: int, own_process: bool) -> Radiograph:
+    if not isinstance(source, bytes):
+        # Opening a pipe waits for its writer, and a device never ends.
+        kind = stat.S_IFMT(os.stat(source).st_mode)
+        if kind != stat.S_IFREG:
+            named = KINDS.get(kind, "a device")
+            raise ImageError(f"cannot be opened: it is {named}, no regular file.")
     with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
@@ -163,8 +172,10 @@ def _kind(head: bytes) -> str:
         return "PNG"
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
-    if head.startswith((b"II*\0", b"MM\0*")):
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0")):
         return "TIFF"
+    if head.startswith(b"MM\0+"):  # Pillow reads BigTIFF of the other order only
+        raise ImageError(f"is a big-endian BigTIFF, which cannot be read. {EXPORT}")
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WEBP"
     if head.startswith(b"DICM") or (head[:1] in b"\2\x08" and head[1:2] == head[3:4] == b"\0"):

@@ -8,8 +8,8 @@ outliers are left out, and the two kinds are told by what hardly any of 2,471 wh
 - Markers, dead lines, hot pixels: at most `FEW` of the pixels, beyond a stretch of `FAR` of the
   range that holds none. The longest such stretch in those radiographs is 0.23.
 - A lone pixel, or two: further from its neighbours than `ALONE` times what they differ among
-  themselves, be they smooth or noisy, and than `LEAST` of the range. Strokes of letters are not:
-  they hang together. Only so many pixels are looked at as `LOOKED_AT` of all, at each end.
+  themselves, be they smooth or noisy. Strokes of letters are not: they hang together. At each end
+  `LOOKED_AT` of the pixels are looked at; `LEAST` of the range is not worth a change.
 
 Shapes: H W are the picture's height and width, V the values that occur in it.
 """
@@ -20,16 +20,15 @@ from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT
 
 FEW, FAR = 0.02, 0.25
-ALONE, LEAST, LOOKED_AT = 3, 0.01, 1 / 2000
+ALONE, LEAST, LOOKED_AT = 3, 0.005, 1 / 2000
 
 
 def histogram(pixels: np.ndarray) -> np.ndarray:
     """Count how often each value of uint8 or uint16 (H, W) occurs: int64 (256,) or (65536,)."""
     size = np.iinfo(pixels.dtype).max + 1
     counts = np.zeros(size, np.int64)
-    for part in np.array_split(
-        pixels.ravel(), 1 + pixels.size // 2**20
-    ):  # bincount copies to int64
+    # In parts, because bincount copies to int64.
+    for part in np.array_split(pixels.ravel(), 1 + pixels.size // 2**20):
         counts += np.bincount(part, minlength=size)
     return counts
 
@@ -55,8 +54,9 @@ def value_range(pixels: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     for sign in (-1, 1):
         inwards = values[::-sign]
         near = int(np.searchsorted(np.cumsum(counts[inwards]), few, side="right"))
-        kept = _not_alone(pixels, inwards[:near], sign, high - low) if near else ()
-        ends.append(int(kept[0] if len(kept) else inwards[near]))
+        lone = _lone(pixels, inwards[:near], sign) if near else 0
+        wins = abs(int(inwards[lone]) - int(inwards[0])) >= LEAST * (high - low)
+        ends.append(int(inwards[lone if wins else 0]))
     if ends[0] == ends[1]:
         raise ImageError(f"is blank: every pixel has the same value. {EXPORT}")
     return ends[0], ends[1]
@@ -79,8 +79,8 @@ def _without_far(values: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
             return int(values[first]), int(values[last])
 
 
-def _not_alone(pixels: np.ndarray, values: np.ndarray, sign: int, span: int) -> np.ndarray:
-    """Those of the darkest (sign -1) or brightest values that not only lone pixels have."""
+def _lone(pixels: np.ndarray, values: np.ndarray, sign: int) -> int:
+    """How many of the darkest (sign -1) or brightest values only lone pixels have, from the end."""
     height, width = pixels.shape
     places = np.flatnonzero((pixels >= values.min()) & (pixels <= values.max()))
     y, x = np.divmod(places, width)
@@ -96,5 +96,6 @@ def _not_alone(pixels: np.ndarray, values: np.ndarray, sign: int, span: int) -> 
     near = np.sort(sign * np.array(around, np.int64), axis=0)  # (8, P)
     own = sign * pixels.ravel()[places].astype(np.int64)
     # One of the eight may be an outlier itself.
-    alone = own - near[-2] > np.maximum(ALONE * (near[-2] - near[0]), LEAST * span)
-    return values[np.isin(values, sign * own[~alone])]
+    alone = own - near[-2] > ALONE * (near[-2] - near[0])
+    held = np.isin(values, sign * own[~alone])
+    return int(held.argmax()) if held.any() else len(values)
