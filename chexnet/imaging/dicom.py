@@ -18,7 +18,14 @@ from pydicom.tag import Tag
 
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts, check_size
-from chexnet.imaging.frames import COLOURS, DEFLATED, IN_COLOUR, READABLE, decode_frame
+from chexnet.imaging.frames import (
+    COLOURS,
+    DEFLATED,
+    IN_COLOUR,
+    READABLE,
+    decode_frame,
+    stored_numbers,
+)
 from chexnet.imaging.value_range import histogram, value_range
 
 # DR is no term of the standard (it is DX), but of many machines.
@@ -158,7 +165,7 @@ def _shown(
     """
     counts = histogram(words)
     occurring = np.flatnonzero(counts)
-    stored = _stored(occurring, data, depth, signed)
+    stored = stored_numbers(occurring, data, depth, signed)
     padding = _is_padding(occurring, stored, data, signed)
     if padding.all():
         raise ImageError(f"is blank: it holds nothing but padding. {EXPORT}")
@@ -196,17 +203,6 @@ def _shown(
     whole = np.clip(whole, low, high)
     whole[black] = low
     return np.take(whole, words), low, high
-
-
-def _stored(words: np.ndarray, data: Dataset, depth: int, signed: bool) -> np.ndarray:
-    """The numbers in words of `depth` bits: High Bit shifts, what is beyond Bits Stored is not of
-    the picture (old overlays), and the sign is extended from there (PS3.5 8.1.1).
-    """
-    bits, above = data.BitsStored, data.get("HighBit")
-    shift = above + 1 - bits if above is not None and bits <= above + 1 <= depth else 0
-    numbers: np.ndarray = (words >> shift) & (2**bits - 1)
-    half = 2 ** (bits - 1)
-    return (numbers ^ half) - half if signed else numbers
 
 
 def _is_padding(words: np.ndarray, stored: np.ndarray, data: Dataset, signed: bool) -> np.ndarray:

@@ -55,7 +55,7 @@ def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]
 
     Returns:
         Words (H, W), uint8 or uint16, with all bits that were stored; how many of them the
-        compression kept; and whether they are signed, which JPEG 2000 says itself.
+        compression kept; and whether they are signed, for which the codestream counts more.
 
     Raises:
         ImageError: it is in colour, or not of the size that the header names.
@@ -78,14 +78,13 @@ def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]
     if depth > data.BitsAllocated:
         raise ValueError("more bits than the header names")
     # Imported only here: they take longer to load than most pictures to read.
+    unsigned = depth < data.BitsStored  # has no place for a sign, or JPEG 2000 says so
     if syntax in JPEG_2000:
         import openjpeg
 
         planes = openjpeg.decode(frame)
-        if planes.dtype.kind == "i":
-            signed = True
-        elif signed:
-            planes, signed = _unwrapped(planes, min(depth, data.BitsStored))
+        unsigned = planes.dtype.kind == "u"
+        signed |= not unsigned
     elif syntax in JPEG:
         import imagecodecs
 
@@ -98,7 +97,8 @@ def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]
         except ModuleNotFoundError:
             raise ImageError(NEEDS_LIBJPEG) from None
         planes = libjpeg.decode(frame)
-    return _gray(data.BitsStored, planes.reshape(shape)).astype(word, copy=False), depth, signed
+    words = _gray(data.BitsStored, planes.reshape(shape)).astype(word, copy=False)
+    return words, depth, signed and not (unsigned and not _is_wrapped(words, data, depth))
 
 
 def _plain(data: Dataset, shape: tuple[int, int, int], word: np.dtype, little: bool) -> np.ndarray:
@@ -145,17 +145,30 @@ def _gray(bits: int, *layouts: np.ndarray) -> np.ndarray:
     raise ImageError(IN_COLOUR)
 
 
-def _unwrapped(planes: np.ndarray, bits: int) -> tuple[np.ndarray, bool]:
-    """Decide where the header says signed and a codestream says unsigned.
+def stored_numbers(words: np.ndarray, data: Dataset, depth: int, signed: bool) -> np.ndarray:
+    """Read the numbers in words of which a compression kept `depth` bits (PS3.5 8.1.1).
 
-    The codestream is right (PS3.5 A.4.4), unless its numbers are signed ones that an encoder took
-    for unsigned (pydicom issue 1149): as such, neighbours differ by less.
+    High Bit shifts, what lies beyond Bits Stored is no part of them (old overlays), and the sign
+    is extended from there.
     """
-    half = 2 ** (bits - 1)
-    wide = planes.astype(np.int32)
-    signed = (wide % (2 * half) ^ half) - half
-    leaps = [np.abs(np.diff(rows[::4], axis=1)).sum(dtype=np.int64) for rows in (wide, signed)]
-    return (signed.astype(np.int16), True) if leaps[1] < leaps[0] else (planes, False)
+    bits, above = data.BitsStored, data.get("HighBit")
+    shift = above + 1 - bits if above is not None and bits <= above + 1 <= depth else 0
+    numbers: np.ndarray = (words.astype(np.int32) >> shift) & (2**bits - 1)
+    half = 2 ** (min(bits, depth) - 1)
+    return (numbers % (2 * half) ^ half) - half if signed else numbers
+
+
+def _is_wrapped(words: np.ndarray, data: Dataset, depth: int) -> bool:
+    """Whether words that a codestream takes for unsigned are signed, as the header says.
+
+    The codestream is right (PS3.5 A.4.4), unless an encoder took signed numbers for unsigned ones
+    (pydicom issue 1149): read as signed, neighbours then differ by less.
+    """
+    leaps = []
+    for signed in (False, True):
+        numbers = stored_numbers(words[::4], data, depth, signed)
+        leaps.append(sum(float(np.abs(np.diff(numbers, axis=axis)).sum()) for axis in (0, 1)))
+    return leaps[1] < leaps[0]
 
 
 # A decoder reserves memory by the compressed frame's own header, which the file's rows and columns

@@ -11,6 +11,8 @@ outliers are left out, and the two kinds are told by what hardly any of 2,471 wh
   themselves, be they smooth or noisy. Strokes of letters are not: they hang together. At each end
   `LOOKED_AT` of the pixels are looked at; `LEAST` of the range is not worth a change.
 
+Four of those radiographs have such a pixel themselves, which takes 1 to 2.4 % of their range.
+
 Shapes: H W are the picture's height and width, V the values that occur in it.
 """
 
