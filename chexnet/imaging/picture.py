@@ -27,7 +27,7 @@ TURNS = {
 }
 JPEG_END = b"\xff\xd9"
 SUBFILE, REDUCED_OR_MASK = 0x00FE, 0b101  # what a page of a TIFF is of the others
-MP_ENTRIES, MP_FRAME = 0xB002, "Multi-Frame"  # a JPEG of several pictures (CIPA DC-007)
+MP_ENTRIES = 0xB002  # the pictures of a JPEG of several (CIPA DC-007)
 MAX_PAGES = 20
 GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 # Pillow would keep 8 of their 16 bits (of a 12-bit picture, 16 shades); libpng keeps all.
@@ -123,7 +123,8 @@ def _is_main(data: bytes, kind: str) -> bool:
                 part = image.tag_v2.get(SUBFILE, 0) & REDUCED_OR_MASK
             else:
                 about = image.mpinfo[MP_ENTRIES][page]["Attribute"]
-                part = about["DependentChildImageFlag"] and MP_FRAME not in about["MPType"]
+                of_one = about["DependentChildImageFlag"] and "Multi-Frame" not in about["MPType"]
+                part = of_one or "Thumbnail" in about["MPType"]
             if not part:
                 return False
     return False
