@@ -81,7 +81,7 @@ def bare_png(data: bytes) -> bytes:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield marker and position of each segment before the first scan of a JPEG or JPEG-LS.
+    """Yield marker and position of each segment of a JPEG or JPEG-LS, up to the first scan.
 
     Raises:
         ImageError: there are too many segments or scans; going through them would take long.
@@ -94,9 +94,9 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
         marker = data[start + 1 : start + 2]
         if data[start : start + 1] != b"\xff" or not marker:
             raise ValueError("no segment")
+        yield marker[0], start
         if marker == b"\xda":
             return
-        yield marker[0], start
         # A second 0xFF is a fill byte and stands alone; else two bytes give the length.
         start += 1 if marker == b"\xff" else 2 + int.from_bytes(data[start + 2 : start + 4], "big")
     raise ImageError(f"is a JPEG of too many parts. {EXPORT}")

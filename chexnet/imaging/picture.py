@@ -9,6 +9,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.MpoImagePlugin import MpoImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from chexnet.errors import ImageError
@@ -24,6 +25,10 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+JPEG_END = b"\xff\xd9"
+SUBFILE, REDUCED_OR_MASK = 0x00FE, 0b101  # what a page of a TIFF is of the others
+MP_ENTRIES = 0xB002  # the pictures of a JPEG of several (CIPA DC-007)
+MAX_PAGES = 20
 GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 # Pillow would keep 8 of their 16 bits (of a 12-bit picture, 16 shades); libpng keeps all.
 PNG16 = ("LA;16B", "RGB;16B", "RGBA;16B")
@@ -50,10 +55,13 @@ def read_picture(
     if kind == "PNG":
         data = bare_png(data)
     if kind == "JPEG":
-        deque(jpeg_segments(data), maxlen=0)  # refuses what Pillow would be slow to go through
+        # Goes through what Pillow would be slow to go through, and refuses it.
+        ((_, scan),) = deque(jpeg_segments(data), maxlen=1)
+        if data.find(JPEG_END, scan) < 0:
+            return _read_endless(data, max_pixels)
     with Image.open(BytesIO(data), formats=[kind]) as image:
         check_size(*image.size, max_pixels)
-        _check(image, kind)
+        _check(image, data, kind)
         if kind == "PNG" and _is_plain(image, data):
             pixels = _decode_plain(image, data, own_process)
             return pixels, Facts(kind, image.mode, 8)
@@ -75,6 +83,51 @@ def read_picture(
         pixels = 65535 - pixels
     facts = Facts(kind, mode, bits, inverted=inverted, turned=turn is not None, colour=colour)
     return pixels, facts
+
+
+def _read_endless(data: bytes, max_pixels: int) -> tuple[np.ndarray, Facts]:
+    """Read a JPEG without end marker, unless more than that is missing.
+
+    A decoder fills what is missing with gray and says nothing. So whatever follows is appended: a
+    whole picture does not change with it.
+
+    Raises:
+        ValueError: the picture is cut off.
+    """
+    whole = data.removesuffix(JPEG_END[:1])
+    filled = whole + bytes(range(1, 251))
+    read = [read_picture(part + JPEG_END, "JPEG", max_pixels, False) for part in (whole, filled)]
+    if not np.array_equal(read[0][0], read[1][0]):
+        raise ValueError("cut off")
+    return read[0]
+
+
+def _is_main(data: bytes, kind: str) -> bool:
+    """Whether the first picture is the only whole one: others are smaller, or parts of it."""
+    with Image.open(BytesIO(data), formats=[kind]) as image:
+        if not isinstance(image, TiffImageFile | MpoImageFile):
+            return False  # an animation
+        width, height = image.size
+        for page in range(1, MAX_PAGES):
+            try:
+                image.seek(page)
+            except EOFError:
+                return True
+            except Exception:
+                if kind == "TIFF":
+                    raise
+                continue  # of a JPEG: named, but cut off on the way, as messengers do
+            if image.width < width and image.height < height:
+                continue
+            if isinstance(image, TiffImageFile):
+                part = image.tag_v2.get(SUBFILE, 0) & REDUCED_OR_MASK
+            else:
+                about = image.mpinfo[MP_ENTRIES][page]["Attribute"]
+                of_one = about["DependentChildImageFlag"] and "Multi-Frame" not in about["MPType"]
+                part = of_one or "Thumbnail" in about["MPType"]
+            if not part:
+                return False
+    return False
 
 
 def _stored(image: ImageFile) -> str:
@@ -156,10 +209,10 @@ def _gray16(pixels: np.ndarray) -> np.ndarray:
     return gray
 
 
-def _check(image: ImageFile, kind: str) -> None:
+def _check(image: ImageFile, data: bytes, kind: str) -> None:
     """Refuse, by the header alone, what is no single picture in shades of gray or colours."""
     raw = _stored(image)
-    if image.format == "MPO" or getattr(image, "is_animated", False):
+    if getattr(image, "is_animated", False) and not _is_main(data, kind):
         raise ImageError(f"holds several pictures. {EXPORT}")
     if image.mode == "1" or raw.endswith(";1"):
         raise ImageError(f"has 1 bit a pixel, only black and white. {EXPORT}")

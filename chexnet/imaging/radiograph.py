@@ -9,6 +9,8 @@ header, refuse by size, and only then decode. Whatever a decoder raises on the w
 
 import contextlib
 import logging
+import os
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,8 +24,10 @@ from PIL import Image
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts
 from chexnet.imaging.picture import read_picture
+from chexnet.imaging.value_range import histogram, value_range
 
 MAX_PIXELS = 25_000_000
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 
 
 @dataclass(frozen=True)
@@ -133,19 +137,28 @@ def read_radiograph(
 
 
 def _read(source: Path | bytes, max_pixels: int, own_process: bool) -> Radiograph:
+    if not isinstance(source, bytes):
+        # Opening a pipe waits for its writer, and a device never ends.
+        kind = stat.S_IFMT(os.stat(source).st_mode)
+        if kind != stat.S_IFREG:
+            named = KINDS.get(kind, "a device")
+            raise ImageError(f"cannot be opened: it is {named}, no regular file.")
     with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
         # 8 bytes a pixel is the most that any accepted format stores, and some for its header.
         if size > 8 * max_pixels + 2**24:
             raise ImageError(f"has {size / 1e6:,.0f} MB, which is too large. {EXPORT}")
-        kind = _kind(file.read(132))
-        file.seek(0)
+        head = file.read(132)
+        kind = _kind(head)
         if kind == "DICOM":
             # Imported only here: pydicom takes longer to load than most pictures to read.
             from chexnet.imaging.dicom import read_dicom
 
+            # Behind the preamble of 128 bytes and the prefix, or what there is of them.
+            file.seek(132 if head[128:] == b"DICM" else 4 if head.startswith(b"DICM") else 0)
             return Radiograph(*read_dicom(file, max_pixels))
+        file.seek(0)
         return as_radiograph(*read_picture(file.read(), kind, max_pixels, own_process))
 
 
@@ -159,12 +172,14 @@ def _kind(head: bytes) -> str:
         return "PNG"
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
-    if head.startswith((b"II*\0", b"MM\0*")):
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0")):
         return "TIFF"
+    if head.startswith(b"MM\0+"):  # Pillow reads BigTIFF of the other order only
+        raise ImageError(f"is a big-endian BigTIFF, which cannot be read. {EXPORT}")
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[:1] in (b"\x02", b"\x08") and head[1:2] == head[3:4] == b"\0":
-        raise ImageError(f"seems to be a DICOM without its first 128 bytes. {EXPORT}")
+    if head.startswith(b"DICM") or (head[:1] in b"\2\x08" and head[1:2] == head[3:4] == b"\0"):
+        return "DICOM"  # without preamble; by its first element, of group 2 or 8
     if head.startswith((b"GIF87a", b"GIF89a")):
         raise ImageError(f"is a GIF, which has too few shades of gray. {EXPORT}")
     raise ImageError(f"is not a PNG, JPEG, TIFF, WebP or DICOM picture. {EXPORT}")
@@ -172,12 +187,12 @@ def _kind(head: bytes) -> str:
 
 def as_radiograph(pixels: np.ndarray, facts: Facts) -> Radiograph:
     """Give a decoded array its range; refuse it where every pixel has the same value."""
-    low, high = int(pixels.min()), int(pixels.max())
-    if low == high:
+    if pixels.dtype != np.uint8:
+        low, high = value_range(pixels, histogram(pixels))
+        return Radiograph(np.clip(pixels, low, high), low, high, facts)
+    if pixels.min() == pixels.max():
         raise ImageError(f"is blank: every pixel has the same value. {EXPORT}")
-    if pixels.dtype == np.uint8:
-        low, high = 0, 255
-    return Radiograph(pixels, low, high, facts)
+    return Radiograph(pixels, 0, 255, facts)
 
 
 class _Quiet:

@@ -1,8 +1,10 @@
 """Files that are no radiograph, damaged ones and hostile ones: a reason each, and at once."""
 
 import mmap
+import os
 import random
 import re
+import socket
 import time
 import zlib
 from collections import Counter
@@ -81,6 +83,30 @@ def test_what_cannot_be_a_radiograph_is_refused_with_its_reason(file, reason, tm
     path.write_bytes(file)
     assert refusal(path) == message.replace("The picture", "upload.png")
     assert len(message) < 180
+
+
+def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket.png"))
+        for name, kind in (
+            ("device", "a device"),
+            ("pipe", "a named pipe"),
+            ("socket", "a socket"),
+        ):
+            said = f"{name}.png cannot be opened: it is {kind}, no regular file."
+            assert refusal(tmp_path / f"{name}.png") == said
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "sparse.png"
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(4 * 2**30)
+    memory = peak_memory()
+    assert "4,295 MB, which is too large" in refusal(path)
+    assert peak_memory() - memory < 50
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
