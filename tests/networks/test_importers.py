@@ -125,7 +125,6 @@ def test_the_2017_layout_gives_the_2017_modules_sigmoids(tmp_path, legacy):
 
 XRV = {
     "module": lambda n, p: torch.save(n, p),
-    "old module": lambda n, p: torch.save(n, p, _use_new_zipfile_serialization=False),
     "state dict": lambda n, p: torch.save(n.state_dict(), p),
 }
 
