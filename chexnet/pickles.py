@@ -160,14 +160,14 @@ def measure(value: Any, left: int = MAX_COST, depth: int = 64) -> int:
     return left
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Name:
     """A class or a function."""
 
     name: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Made:
     """A container (of a dict, keys and values by turns), or what a call gives.
 
