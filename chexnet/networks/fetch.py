@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from chexnet.data.download import Progress, file_sha256, optional
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import CACHE_VARIABLE, check_room, replacing, write_text
+from chexnet.files import CACHE_VARIABLE, check_room, is_name, replacing, write_text
 
 if TYPE_CHECKING:
     from chexnet.networks.registry import PublishedNetwork
@@ -67,11 +67,6 @@ def weights_path(
     except ConfigError as error:
         raise ConfigError(f"Found no file {text!r}. {error}") from error
     return imported(network, offline=offline, on_progress=on_progress)
-
-
-def is_name(text: str) -> bool:
-    """Whether this may be the name of a network: no slash, no suffix."""
-    return bool(text) and not set(text) & set("/\\.")
 
 
 def imported(

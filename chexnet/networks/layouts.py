@@ -131,9 +131,11 @@ def recognise(file: Path, state: dict[str, Any], layout: str) -> Found:
             of one name.
     """
     prefixes = [key.removesuffix(FIRST) for key in state if key.endswith(FIRST)]
-    if len(prefixes) != 1:
-        several = f"found {' and '.join(map(shown, prefixes))}" if prefixes else _looks_like(state)
-        raise CheckpointError(f"{file} holds no DenseNet-121, or several: {several}.")
+    if not prefixes:
+        raise CheckpointError(f"{file} holds no DenseNet-121: {_looks_like(state)}.")
+    if len(prefixes) > 1:
+        several = " and ".join(shown(one) or "no prefix" for one in prefixes[:4])
+        raise CheckpointError(f"{file} holds several networks: {several}. Save one of them alone.")
     (prefix,) = prefixes
     heads = {found[1] for key in state if (found := _HEAD_KEY.fullmatch(key.removeprefix(prefix)))}
     is_2017 = prefix.endswith("densenet121.") or heads == {"0"}

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from chexnet import torch_files
+from chexnet.checkpoint import load_plain
 from chexnet.errors import CheckpointError
 from chexnet.networks.tensors import read_tensors
 from chexnet.pickles import StandIn
@@ -221,6 +222,13 @@ def test_no_file_runs_code_imports_a_class_or_opens_a_file(tmp_path):
         assert len(outcome) < 400, name
     assert not mark.exists()
     assert int(peak.split("|")[1]) < 1500, peak  # MB; torch itself takes 400 to 600
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_our_own_reader_of_weights_refuses_the_same(tmp_path, name):
+    _zip(tmp_path / "w", BOMBS[name], extra=[("archive/data/0", b"")])
+    with pytest.raises(CheckpointError, match=r"is refused|cannot be read"):
+        load_plain(tmp_path / "w")
 
 
 def test_what_is_refused_is_named(tmp_path):
