@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ import torch
 
 from chexnet.errors import CheckpointError
 from chexnet.files import move_over, replacing
+from chexnet.pickles import Refused
+from chexnet.torch_files import load_torch, read_bytes
 
 SEAL = "sha256"
 MAX_NODES = 2_000_000
@@ -99,34 +100,17 @@ def load_plain(path: Path, *, legacy: bool = False) -> Any:
     if not path.is_file():
         raise CheckpointError(f"Found no file {path}. {_way_out(path)}")
     try:
-        if not legacy:
-            _refuse_bombs(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
-    except CheckpointError:
-        raise
+        data = read_bytes(path)
+        if not legacy and not data.startswith(b"PK\x03\x04"):
+            raise Refused("found no zip archive of torch.save")
+        return load_torch(data, foreign=False)
+    except Refused as error:
+        raise CheckpointError(f"{path} is refused: {error.reason}. {_way_out(path)}") from error
     # Damaged files raise RuntimeError, UnpicklingError, KeyError, EOFError, OverflowError and more.
     except Exception as error:
-        reason = (
-            "it holds code or foreign objects"
-            if "weights_only" in str(error).lower()
-            else ("it is cut short or was changed")
-        )
-        raise CheckpointError(f"{path} cannot be read: {reason}. {_way_out(path)}") from error
-
-
-def _refuse_bombs(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f"{path} is no weights file: found no zip archive of torch.save. {_way_out(path)}"
-        )
-    with zipfile.ZipFile(path) as archive:
-        records = archive.infolist()
-    if any(record.compress_type != zipfile.ZIP_STORED for record in records) or sum(
-        record.file_size for record in records
-    ) > os.path.getsize(path):
-        raise CheckpointError(
-            f"{path} is compressed, which torch.save never does. {_way_out(path)}"
-        )
+            f"{path} cannot be read: it is cut short or was changed. {_way_out(path)}"
+        ) from error
 
 
 def _way_out(path: Path) -> str:

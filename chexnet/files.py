@@ -110,6 +110,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def is_name(text: str) -> bool:
+    """Whether this may be the name of a published network, not a path: no slash, no suffix."""
+    return bool(text) and not set(text) & set("/\\.")
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed writers left in `folder`; call it only while nobody writes there."""
     for leftover in folder.glob(".*.tmp"):

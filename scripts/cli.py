@@ -25,7 +25,8 @@ def named_weights(given: Any) -> Any:
         return [named_weights(one) for one in given]
     if given is None:
         return None
-    from chexnet.networks.fetch import is_name, weights_path
+    from chexnet.files import is_name
+    from chexnet.networks.fetch import weights_path
 
     if not is_name(str(given)):
         return given

@@ -47,9 +47,6 @@ def download(
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         sys.exit(130)
     print(f"{len(chosen)} parts in {data}: {len(unpacked)} fetched now, the others were there.")
-    for name, others in sorted(unpacked.items()):
-        if others:
-            print(f"{name}: {others} files that are no images of NIH's were left out.")
     if missing := missing_tables(data):
         print(f"Fetch by hand from {by_hand(source)}, into {data}: {', '.join(missing)}.")
     else:

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors", "labels", "rng"},
-    {"config", "devices", "distributed", "files", "parallel"},
+    {"config", "devices", "distributed", "files", "parallel", "pickles", "torch_files"},
     {"transforms", "imaging", "overlay"},
     {"metadata", "checkpoint", "data", "phantom"},
     {"model"},

@@ -1,20 +1,24 @@
 """NIH's twelve archives of ChestX-ray14: fetched, compared with their checksums, unpacked."""
 
-import contextlib
+import gzip
+import os
+import shutil
+import tarfile
 import threading
 import tomllib
+import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from filelock import FileLock, Timeout
 
+from chexnet.data.download import Progress as FileProgress
 from chexnet.data.download import Stopped, download
 from chexnet.data.nih import BOXES, LISTS, TABLES
-from chexnet.data.unpacking import unpack
-from chexnet.errors import ChexnetError, DataError, FetchError
-from chexnet.files import check_room
+from chexnet.errors import ChexnetError, ConfigError, DataError, FetchError
+from chexnet.files import check_room, move_over
 
 KNOWN = Path(__file__).with_name("nih_archives.toml")
 FETCHED_PER_IMAGE, UNPACKED_PER_IMAGE = 380_000, 410_000
@@ -69,9 +73,9 @@ def fetch_archives(
     archives: Sequence[Archive],
     *,
     remove: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: Progress = lambda *_: None,
     pause: float = 1.0,
-) -> dict[str, int]:
+) -> list[str]:
     """Fetch and unpack archives, two at a time. What is there already is left as it is.
 
     At every moment a folder `images_NNN` is a whole one; a stop or a kill leaves part files, from
@@ -85,8 +89,7 @@ def fetch_archives(
         pause: seconds before a second attempt to fetch.
 
     Returns:
-        The archives that were unpacked now, and how many of their files are no images of NIH's
-        and were not written.
+        The archives that were unpacked now.
 
     Raises:
         DataError: a folder of that name holds something else, or another download runs here.
@@ -97,16 +100,40 @@ def fetch_archives(
         with FileLock(root / ".download.lock", timeout=0):
             waiting = [one for one in archives if not is_unpacked(root, one)]
             check_room(root, room_for(root, waiting, remove), f"Fetching {len(waiting)} archives")
-            unpacked = _work(root, waiting, remove, on_progress, pause)
+            _all(root, waiting, remove, on_progress, pause)
             for one in archives if remove else ():
                 _archive(root, one).unlink(missing_ok=True)
-            return unpacked
+            return [one.name for one in waiting]
     except Timeout as error:
         raise DataError(f"Another download into {root} is running. Wait for it.") from error
     except OSError as error:
         raise FetchError(
             f"{root} cannot be written: {error.strerror or error}. Pass another folder."
         ) from error
+
+
+def _all(
+    root: Path, archives: Sequence[Archive], remove: bool, show: Progress, pause: float
+) -> None:
+    """Two at a time, in threads; a stop of this one stops them."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        tasks = {
+            one.name: pool.submit(_one, root, one, remove, show, stop.is_set, pause)
+            for one in archives
+        }
+        try:
+            while wait(tasks.values(), timeout=0.2).not_done:
+                pass  # and be there for Ctrl-C
+        except BaseException:
+            stop.set()
+            raise
+    failed = {name: error for name, task in tasks.items() if (error := task.exception())}
+    for error in failed.values():
+        if not isinstance(error, ChexnetError):
+            raise error
+    if failed:
+        raise FetchError("\n".join(f"{name}: {error}" for name, error in sorted(failed.items())))
 
 
 def is_unpacked(root: Path, archive: Archive) -> bool:
@@ -144,69 +171,66 @@ def _archive(root: Path, archive: Archive) -> Path:
     return root / f"{archive.name}.tar.gz"
 
 
-def _work(
-    root: Path,
-    archives: Sequence[Archive],
-    remove: bool,
-    on_progress: Progress | None,
-    pause: float,
-) -> dict[str, int]:
-    """Fetch and unpack in threads; a stop of this one stops them."""
-    show = on_progress or (lambda *_: None)
-    tasks: SimpleQueue[Archive] = SimpleQueue()
-    for one in archives:
-        tasks.put(one)
-    stop = threading.Event()
-    unpacked: dict[str, int] = {}
-    failed: dict[str, BaseException] = {}
-
-    def one_after_another() -> None:
-        with contextlib.suppress(Empty):
-            while not stop.is_set():
-                task = tasks.get_nowait()
-                try:
-                    unpacked[task.name] = _one(root, task, show, stop.is_set, pause)
-                    if remove:  # at once, so that the disk has room for the next
-                        _archive(root, task).unlink()
-                except Stopped:
-                    return
-                except BaseException as error:  # told by the thread that waits
-                    failed[task.name] = error
-
-    # Daemons: a stopped program does not wait for a server's answer. Nothing is lost by it.
-    threads = [threading.Thread(target=one_after_another, daemon=True) for _ in range(AT_ONCE)]
-    try:
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(0.2)
-            threads[1].join(0.2)
-    except BaseException:
-        stop.set()
-        for thread in threads:
-            thread.join(5)
-        raise
-    for error in failed.values():
-        if not isinstance(error, ChexnetError):
-            raise error
-    if failed:
-        raise FetchError("\n".join(f"{name}: {error}" for name, error in sorted(failed.items())))
-    return unpacked
-
-
 def _one(
-    root: Path, archive: Archive, show: Progress, stopped: Callable[[], bool], pause: float
-) -> int:
-    place = _archive(root, archive)
-
+    root: Path,
+    archive: Archive,
+    remove: bool,
+    show: Progress,
+    stopped: Callable[[], bool],
+    pause: float,
+) -> None:
     def on_progress(stage: str, done: int, total: int | None) -> None:
         show(archive.name, stage, done, total)
 
+    if stopped():
+        raise Stopped
+    place = _archive(root, archive)
     download(archive.url, place, archive.md5, on_progress=on_progress, stopped=stopped, pause=pause)
-    return unpack(
-        place,
-        root / archive.name,
-        archive.images,
-        lambda done, total: on_progress("unpacking", done, total),
-        stopped,
-    )
+    _unpack(place, root / archive.name, archive.images, on_progress, stopped)
+    if remove:  # at once, so that the disk has room for the next
+        place.unlink()
+
+
+def _unpack(
+    source: Path, folder: Path, images: int, show: FileProgress, stopped: Callable[[], bool]
+) -> None:
+    """Unpack an archive whose checksum was compared to `folder`/images, whole or not at all."""
+    if not hasattr(tarfile, "data_filter"):
+        raise ConfigError("Unpacking needs Python 3.11.4 or newer.")
+    temporary = folder.with_name(f".{folder.name}.unpacking")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed one
+    size = source.stat().st_size
+    try:
+        check_room(folder.parent, size, f"Unpacking {source.name}")
+        temporary.mkdir()
+        with source.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:gz") as archive:
+            for member in archive:
+                if stopped():
+                    raise Stopped
+                archive.extract(member, temporary, filter="data")
+                show("unpacking", raw.tell(), size)
+        inner = temporary / folder.name
+        whole = inner if inner.is_dir() else temporary
+        count = len(list((whole / "images").glob("*.png")))
+        if count != images:
+            raise FetchError(f"{source}: {count:,} images, expected {images:,}. Nothing was kept.")
+        if hasattr(os, "sync"):
+            os.sync()  # once, instead of for each of 10,000 files
+        move_over(whole, folder)
+    # What is damaged raises one of these; headers that point to each other without end the last.
+    except (
+        tarfile.TarError,
+        EOFError,
+        gzip.BadGzipFile,
+        zlib.error,
+        ValueError,
+        RecursionError,
+    ) as e:
+        raise FetchError(f"{source} is damaged: {str(e)[:200]}. Nothing was kept.") from e
+    except OSError as error:
+        raise FetchError(
+            f"Could not unpack {source}: {os.strerror(error.errno or 0)}. Free some space, or make "
+            "the folder writable, and give the same command again."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

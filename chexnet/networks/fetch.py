@@ -1,24 +1,26 @@
 """Published networks by name: fetched once, compared with their checksum, imported, kept.
 
-Only what somebody named is ever fetched. Everything lies in the user's cache folder, so that the
-second use needs no network.
+Only what somebody named is ever fetched. Files of the Hub lie in huggingface_hub's cache, others
+where pooch puts them; beside those the weights file that each becomes.
 """
 
 import hashlib
+import io
 import json
 import os
-import shutil
+import socket
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import platformdirs
 from filelock import FileLock
 
-from chexnet.data.download import Progress, file_sha256
+from chexnet.data.download import Progress, file_sha256, optional
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import CACHE_VARIABLE, check_room, move_over, replacing, write_text
-from chexnet.networks.sources import transfer
+from chexnet.files import CACHE_VARIABLE, check_room, is_name, replacing, write_text
 
 if TYPE_CHECKING:
     from chexnet.networks.registry import PublishedNetwork
@@ -67,11 +69,6 @@ def weights_path(
     return imported(network, offline=offline, on_progress=on_progress)
 
 
-def is_name(text: str) -> bool:
-    """Whether this may be the name of a network: no slash, no suffix."""
-    return bool(text) and not set(text) & set("/\\.")
-
-
 def imported(
     network: "PublishedNetwork", *, offline: bool = False, on_progress: Progress | None = None
 ) -> Path:
@@ -85,8 +82,8 @@ def imported(
     # Another file, another description of it or another importer makes another weights file.
     described = f"{file_sha256(source)} {network!r} {IMPORT}"
     mark = hashlib.sha256(described.encode()).hexdigest()[:16]
-    place = source.with_name(f"{network.name}-{mark}.pth")
-    with FileLock(source.with_name(".lock")):
+    place = cache_folder(network) / f"{network.name}-{mark}.pth"
+    with FileLock(place.with_name(".lock")):
         if not place.is_file():
             if on_progress:
                 on_progress("importing", 0, None)
@@ -100,7 +97,7 @@ def imported(
 def fetch(
     network: "PublishedNetwork", *, offline: bool = False, on_progress: Progress | None = None
 ) -> Path:
-    """The published file, in the cache; its checksum was compared.
+    """The published file, in its cache; its checksum was compared.
 
     The checksum is the registry's. Where that has none, the first file that comes is trusted, its
     checksum is stored, and another one is refused from then on.
@@ -112,44 +109,37 @@ def fetch(
 
     Raises:
         FetchError: no network, no such file, no room, or another file than was published.
+        ConfigError: the registry names a source of another kind.
     """
-    folder = cache_folder(network)
-    place = folder / _file_name(network)
+    folder, note = cache_folder(network), stored(network)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            expected = _expected(network)
-            if place.is_file():
-                _compare(network, place, expected)
-                return place
-            if offline or is_offline():
-                raise FetchError(
-                    f"{network.name} is not in the cache, and fetching it was forbidden "
-                    f"(--offline or {' or '.join(OFFLINE)})."
+            came = _transfer(network, note, offline or is_offline(), on_progress)
+            size, found = came.stat().st_size, file_sha256(came)
+            expected = network.sha256 or note.get("sha256") or found
+            if found != expected or network.bytes not in (None, size):
+                told = "the registry" if network.sha256 else "the first fetch"
+                wrong = (
+                    f"SHA-256 {expected} ({told})" if found != expected else f"{network.bytes:,}"
                 )
-            check_room(folder, 2 * (network.bytes or ROOM_FOR_ONE), network.name)
-            incoming = folder / "incoming"
-            incoming.mkdir(exist_ok=True)
-            came, more = transfer(
-                network, incoming / place.name, known_commit(network), on_progress
-            )
-            try:
-                found = _compare(network, came, expected)
-            except FetchError:
-                shutil.rmtree(incoming)
-                raise
-            note = {
-                "source": network.source,
-                "file": network.file,
-                **more,
-                "bytes": came.stat().st_size,
-                "sha256": found,
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            write_text(folder / NOTE, json.dumps(note, indent=2))
-            move_over(came, place)
-            shutil.rmtree(incoming, ignore_errors=True)
-            return place
+                raise FetchError(
+                    f"{network.name}: the file {network.file} has {size:,} bytes and SHA-256 "
+                    f"{found}, expected {wrong}. It was not read. To fetch it anew, remove {came}; "
+                    f"to trust another one, {folder / NOTE}."
+                )
+            if not note:
+                snapshot = came.as_posix().rpartition("/snapshots/")[2].partition("/")[0]
+                note = {
+                    "source": network.source,
+                    "file": network.file,
+                    **({"commit": snapshot} if network.source.startswith("hub:") else {}),
+                    "bytes": size,
+                    "sha256": found,
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+                write_text(folder / NOTE, json.dumps(note, indent=2))
+            return came
     except OSError as error:
         raise FetchError(
             f"{network.name} cannot be kept in {folder}: {error.strerror or error}. Make the cache "
@@ -158,7 +148,7 @@ def fetch(
 
 
 def cache_folder(network: "PublishedNetwork") -> Path:
-    """Where a network is kept."""
+    """Where its weights file is kept, and what was noted of it."""
     return platformdirs.user_cache_path("chexnet") / "networks" / network.name
 
 
@@ -174,43 +164,136 @@ def stored(network: "PublishedNetwork") -> dict[str, Any]:
     return note if same else {}
 
 
-def known_commit(network: "PublishedNetwork") -> str | None:
-    """The Hub's commit that `main` was when this network was first fetched."""
-    commit = stored(network).get("commit")
-    return commit if isinstance(commit, str) else None
-
-
 def is_offline() -> bool:
     """Whether the environment forbids the network."""
     return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in OFFLINE)
 
 
-def _expected(network: "PublishedNetwork") -> str | None:
-    """The checksum to compare with, None at the first use of a network whose is not known."""
-    first = stored(network).get("sha256")
-    return network.sha256 or (first if isinstance(first, str) else None)
+# --- where they lie: the Hub, Google Drive, a web address --------------------------------------
 
 
-def _compare(network: "PublishedNetwork", path: Path, expected: str | None) -> str:
-    """SHA-256 of a file that is the expected one.
+def _transfer(
+    network: "PublishedNetwork", note: dict[str, Any], offline: bool, on_progress: Progress | None
+) -> Path:
+    """The file in its cache; fetched where it is not there."""
+    kind, _, rest = network.source.partition(":")
+    if kind not in ("hub", "drive", "https", "http"):
+        raise ConfigError(
+            f"{network.name}: found source {network.source!r}, expected hub:OWNER/NAME, drive:ID "
+            "or https://..."
+        )
+    try:
+        if kind == "hub":
+            return _from_hub(rest, network, note.get("commit"), offline, on_progress)
+        place = cache_folder(network) / _file_name(network)
+        if place.is_file():
+            return place
+        if offline:
+            raise _forbidden(network)
+        return _by_pooch(network, place, note, on_progress)
+    except (FetchError, ConfigError):
+        raise
+    except Exception as error:  # each of the three packages has its own kinds, of many bases
+        raise FetchError(
+            f"{network.name} could not be fetched from {network.source}: {_reason(error)}. "
+            "Without a network, fetch the file elsewhere: python -m scripts.weights import FILE"
+        ) from error
 
-    Raises:
-        FetchError: it is another.
-    """
-    size, found = path.stat().st_size, file_sha256(path)
-    wrong = expected is not None and found != expected
-    if not wrong and (network.bytes is None or size == network.bytes):
-        return found
-    told = "the registry" if network.sha256 else "the first fetch"
-    wanted = f"SHA-256 {expected} ({told})" if wrong else f"{network.bytes:,} bytes"
-    raise FetchError(
-        f"{network.name}: the file {network.file} has {size:,} bytes and SHA-256 {found}, expected "
-        f"{wanted}. It was not read. To fetch it anew and trust it, remove {cache_folder(network)}."
+
+def _forbidden(network: "PublishedNetwork") -> FetchError:
+    return FetchError(
+        f"{network.name} is not in the cache, and fetching it was forbidden "
+        f"(--offline or {' or '.join(OFFLINE)})."
     )
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost failure of a connection in a few words, else the first words of the error."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, socket.gaierror | ConnectionError | TimeoutError):
+            return f"no connection ({inner.strerror or inner})"
+        inner = inner.__cause__ or inner.__context__
+    return text[:200].rstrip(".")
+
+
+def _from_hub(
+    repository: str,
+    network: "PublishedNetwork",
+    commit: str | None,
+    offline: bool,
+    on_progress: Progress | None,
+) -> Path:
+    # Read when the package is imported: no word about us to the Hub, and plain HTTP.
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_XET"] = "1"
+    hub = optional("huggingface_hub", "networks")
+    constants = import_module("huggingface_hub.constants")  # it may have been imported before
+    constants.HF_HUB_DISABLE_TELEMETRY = constants.HF_HUB_DISABLE_XET = True  # type: ignore[attr-defined]
+    # The commit that `main` was at the first use: a branch that moves changes nothing.
+    asked = {"repo_id": repository, "filename": network.file, "revision": commit or "main"}
+    there = hub.try_to_load_from_cache(**asked)
+    if isinstance(there, str):
+        return Path(there)
+    if offline:
+        raise _forbidden(network)
+    check_room(cache_folder(network), 2 * (network.bytes or ROOM_FOR_ONE), network.name)
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    bar = _bar(network, on_progress)
+    return Path(hub.hf_hub_download(**asked, endpoint=endpoint, token=False, tqdm_class=bar))
+
+
+def _by_pooch(
+    network: "PublishedNetwork", place: Path, note: dict[str, Any], on_progress: Progress | None
+) -> Path:
+    check_room(place.parent, 2 * (network.bytes or ROOM_FOR_ONE), network.name)
+    pooch = optional("pooch", "networks")
+    pooch.get_logger().setLevel("WARNING")
+    show = _bar(network, on_progress)(total=network.bytes or 1)  # of 0 it would be False
+    kind, _, identity = network.source.partition(":")
+    if kind == "drive":
+        gdown = optional("gdown", "networks")
+
+        def downloader(_: str, output: str, *__: Any) -> None:
+            def progress(done: int, total: int | None) -> None:
+                show.total = total or network.bytes
+                show.update(done - show.n)
+
+            gdown.download(
+                id=identity,
+                output=output,
+                quiet=True,
+                use_cookies=False,
+                timeout=30,
+                progress=progress,
+            )
+    else:
+        address = urlsplit(network.source)
+        if kind != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+            raise ConfigError(f"Found source {network.source}, expected an address with https.")
+        downloader = pooch.HTTPDownloader(progressbar=show, chunk_size=1 << 16, timeout=30)
+    known = network.sha256 or note.get("sha256")
+    return Path(pooch.retrieve(network.source, known, place.name, place.parent, None, downloader))
+
+
+def _bar(network: "PublishedNetwork", on_progress: Progress | None) -> type:
+    """A progress bar for huggingface_hub and pooch that only tells `on_progress`."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *given: Any, **options: Any) -> None:
+            quiet = {"file": io.StringIO(), "disable": False, "mininterval": 0}
+            super().__init__(*given, **options | quiet)
+
+        def display(self, *_: Any, **__: Any) -> None:
+            if on_progress:
+                on_progress("fetching", int(self.n), self.total or network.bytes)
+
+    return Bar
 
 
 def _file_name(network: "PublishedNetwork") -> str:
     name = network.file.replace("\\", "/").rpartition("/")[2]
-    if not name or name.startswith(".") or name in (NOTE, "incoming"):
+    if not name or name.startswith(".") or name == NOTE:
         raise ConfigError(f"{network.name}: found file {network.file!r}, expected a file's name.")
     return name

@@ -19,14 +19,12 @@ from chexnet.errors import CheckpointError, ConfigError
 from chexnet.labels import FINDINGS, LABELS
 from chexnet.metadata import Metadata, code_version
 from chexnet.model import DenseNet121, save_weights
-from chexnet.networks.calls import shown
-from chexnet.networks.layouts import FIRST, HEAD, Found, kind_of, recognise, state_of, unwrapped
+from chexnet.networks.layouts import FIRST, HEAD, Found, kind_of, locate, recognise
 from chexnet.networks.registry import LAYOUTS, PublishedNetwork, load_registry
 from chexnet.networks.tensors import read_tensors
+from chexnet.pickles import shown
 from chexnet.transforms import Preprocessing
 
-VERSION = 1
-"""Rises when the same file would become another weights file, so that a cache makes it anew."""
 NIH14 = (
     "Atelectasis Cardiomegaly Effusion Infiltration Mass Nodule Pneumonia Pneumothorax "
     "Consolidation Edema Emphysema Fibrosis Pleural_Thickening Hernia"
@@ -95,9 +93,10 @@ def import_network(
         layout = network.layout
     if out.exists() and out.samefile(file):
         raise ConfigError(f"--out: found {out}, the file itself. Pass another name.")
-    found = recognise(file, state_of(file, content), layout)
+    located = locate(file, content)
+    found = recognise(file, located.state, layout)
     order = _order(file, found, classes or (network.classes if network else None))
-    _agree(file, order, getattr(unwrapped(content), "state", {}).get("pathologies"))
+    _agree(file, order, located.module.get("pathologies"))
     model, rows = _model(file, found, order)
     names = {order[row]: index for index, row in enumerate(rows)}
     validation: dict[str, Any] = {}
@@ -110,7 +109,8 @@ def import_network(
     metadata = Metadata(
         names,
         network.preprocessing if network else USUAL[found.layout],
-        _provenance(file, digest, found.layout, network),
+        _provenance(file, digest, found.layout, network)
+        | {"place": located.place, "prefix": found.prefix},
         validation,
         seen=_seen_by(network.seen if network else "unknown"),
     )

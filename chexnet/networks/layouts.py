@@ -10,12 +10,31 @@ import torch
 
 from chexnet.errors import CheckpointError
 from chexnet.model import FORMATS
-from chexnet.networks.calls import Placeholder, shown
+from chexnet.pickles import StandIn, shown
 
 # torchvision's files of 2017 write `norm.1` where the module has `norm1`.
 _OLD_KEY = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+# A head in a Sequential, beside what has no weights: Dropout before it, a Sigmoid behind it.
+_HEAD_KEY = re.compile(r"classifier\.(\d+)\.(weight|bias)")
 FIRST = "features.conv0.weight"
 HEAD = ("classifier.weight", "classifier.bias")
+USUAL_KEYS = ("state_dict", "model")
+"""Where several parts of a file hold weights, such as an average beside them, these are meant."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """Tensors by name, and where in a file they stand.
+
+    Attributes:
+        state: name to tensor.
+        place: keys that lead there, with slashes; empty for the whole file.
+        module: attributes of the pickled module that they are of, empty where there is none.
+    """
+
+    state: dict[str, Any]
+    place: str
+    module: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,20 +45,22 @@ class Found:
         tensors: name to tensor.
         named: name to the name that the file has for it.
         layout: one of `LAYOUTS`.
+        prefix: what every name in the file began with.
         thresholds: the publisher's own, one an output, None where the file has none.
     """
 
     tensors: dict[str, Any]
     named: dict[str, str]
     layout: str
+    prefix: str
     thresholds: torch.Tensor | None = None
 
 
-def state_of(file: Path, content: Any) -> dict[str, Any]:
-    """Name to tensor, wherever in the file they stand, without the prefix of `DataParallel`.
+def locate(file: Path, content: Any) -> Located:
+    """The one network of a file, wherever in it its tensors stand.
 
     Raises:
-        CheckpointError: a file of this project, or one that holds no tensors by name.
+        CheckpointError: a file of this project, or one that holds no network, or several.
     """
     if isinstance(content, dict) and content.get("format") in FORMATS:
         raise CheckpointError(f"{file} is a weights file of this project: pass it as it is.")
@@ -48,33 +69,44 @@ def state_of(file: Path, content: Any) -> dict[str, Any]:
             f"{file} is a training checkpoint of this project: pass the best_chexnet_params.pth "
             "beside it to --weights."
         )
-    state = unwrapped(content)
-    if isinstance(state, Placeholder):
-        state = _module_state(state)
-    if not isinstance(state, dict) or not any(isinstance(v, torch.Tensor) for v in state.values()):
-        held = ", ".join(map(shown, state)) if isinstance(state, dict) else repr(state)[:80]
+    found = _networks(content, "")
+    dense = [one for one in found if any(key.endswith(FIRST) for key in one.state)]
+    found = dense or found
+    if not found:
+        held = ", ".join(map(shown, content)) if isinstance(content, dict) else shown(content)
         raise CheckpointError(
             f"{file} holds no network: found {held[:200] or 'nothing'}, expected tensors by name, "
-            "also under model or state_dict, or a pickled module."
+            "also within dicts, or a pickled module."
         )
-    strange = [key for key in state if not isinstance(key, str)]
-    if strange:
-        raise CheckpointError(f"{file}: found {shown(strange[0])} for the name of a tensor.")
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return state
+    usual = [one for key in USUAL_KEYS for one in found if one.place == key]
+    if len(found) > 1 and not usual:
+        places = ", ".join(shown(one.place) for one in found)
+        raise CheckpointError(
+            f"{file} holds several networks: {places[:200]}. Save one of them alone: "
+            f"torch.save(torch.load(FILE)[{places.split(',')[0]!r}], NEW)"
+        )
+    return (usual or found)[0]
 
 
-def unwrapped(content: Any) -> Any:
-    """What stands under `state_dict` or `model`, else the whole."""
-    if isinstance(content, dict):
-        for key in ("state_dict", "model"):
-            if isinstance(content.get(key), dict | Placeholder):
-                return content[key]
-    return content
+def _networks(content: Any, place: str) -> list[Located]:
+    """Each part that holds weights by name."""
+    module = content.state if isinstance(content, StandIn) else {}
+    state = _module_state(content) if isinstance(content, StandIn) else content
+    if not isinstance(state, dict):
+        return []
+    named = {key: value for key, value in state.items() if isinstance(key, str)}
+    if any(k.endswith(".weight") and isinstance(v, torch.Tensor) for k, v in named.items()):
+        if len(named) < len(state):
+            named["a key that is no text"] = None  # refused by its name
+        return [Located(named, place, module)]
+    return [
+        one
+        for key, value in named.items()
+        for one in _networks(value, f"{place}/{key}" if place else key)
+    ]
 
 
-def _module_state(module: Placeholder, prefix: str = "") -> dict[str, Any]:
+def _module_state(module: StandIn, prefix: str = "") -> dict[str, Any]:
     """What `state_dict()` of a pickled module would have given."""
     found: dict[str, Any] = {}
     passing = module.state.get("_non_persistent_buffers_set")
@@ -86,7 +118,7 @@ def _module_state(module: Placeholder, prefix: str = "") -> dict[str, Any]:
                 found[f"{prefix}{name}"] = value
     children = module.state.get("_modules")
     for name, child in children.items() if isinstance(children, dict) else ():
-        if isinstance(child, Placeholder):
+        if isinstance(child, StandIn):
             found |= _module_state(child, f"{prefix}{name}.")
     return found
 
@@ -95,26 +127,38 @@ def recognise(file: Path, state: dict[str, Any], layout: str) -> Found:
     """Torchvision's names for the tensors of a known layout.
 
     Raises:
-        CheckpointError: no DenseNet-121, another layout than asked for, or two tensors of one name.
+        CheckpointError: no DenseNet-121, two of them, another layout than asked for, or two tensors
+            of one name.
     """
-    renamed = {key: _OLD_KEY.sub(r"\1\2", key) for key in state}
-    is_2017 = any(name.startswith(("densenet121.", "classifier.0.")) for name in state)
-    if is_2017:
-        for key, name in renamed.items():
-            name = name.removeprefix("densenet121.")
-            renamed[key] = name.replace("classifier.0.", "classifier.", 1)
+    prefixes = [key.removesuffix(FIRST) for key in state if key.endswith(FIRST)]
+    if not prefixes:
+        raise CheckpointError(f"{file} holds no DenseNet-121: {_looks_like(state)}.")
+    if len(prefixes) > 1:
+        several = " and ".join(shown(one) or "no prefix" for one in prefixes[:4])
+        raise CheckpointError(f"{file} holds several networks: {several}. Save one of them alone.")
+    (prefix,) = prefixes
+    heads = {found[1] for key in state if (found := _HEAD_KEY.fullmatch(key.removeprefix(prefix)))}
+    is_2017 = prefix.endswith("densenet121.") or heads == {"0"}
     tensors: dict[str, Any] = {}
     named: dict[str, str] = {}
-    for key, name in renamed.items():
+    for key, tensor in state.items():
+        if not key.startswith(prefix):
+            raise CheckpointError(
+                f"{file}: {shown(key)}: no DenseNet-121 has a tensor of that name; the others "
+                f"begin with {shown(prefix)}."
+            )
+        name = _OLD_KEY.sub(r"\1\2", key.removeprefix(prefix))
+        if len(heads) == 1:
+            name = _HEAD_KEY.sub(r"classifier.\2", name)
         if name in tensors:
             raise CheckpointError(
                 f"{file}: found {shown(named[name])} and {shown(key)} for one tensor."
             )
-        tensors[name], named[name] = state[key], key
+        if isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
+        tensors[name], named[name] = tensor, key
     first = tensors.get(FIRST)
-    if not isinstance(first, torch.Tensor):
-        raise CheckpointError(f"{file} holds no DenseNet-121: {_looks_like(state)}.")
-    grey = first.ndim == 4 and first.shape[1] == 1
+    grey = isinstance(first, torch.Tensor) and first.ndim == 4 and first.shape[1] == 1
     seems = "chexnet-2017" if is_2017 else "torchxrayvision" if grey else "torchvision"
     if layout not in ("auto", seems):
         raise CheckpointError(f"{file}: found the layout {seems}, expected {layout}.")
@@ -122,7 +166,7 @@ def recognise(file: Path, state: dict[str, Any], layout: str) -> Found:
     if seems == "torchxrayvision":
         # No weight: what the package compares its scores with.
         thresholds = tensors.pop("op_threshs", None)
-    return Found(tensors, named, seems, _one_each(file, thresholds, tensors))
+    return Found(tensors, named, seems, prefix, _one_each(file, thresholds, tensors))
 
 
 def _one_each(file: Path, thresholds: Any, tensors: Mapping[str, Any]) -> torch.Tensor | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chexnet.errors import ConfigError
+from chexnet.files import is_name
 from chexnet.transforms import Preprocessing
 
 REGISTRY = Path(__file__).with_name("registry.toml")
@@ -95,7 +96,7 @@ def _read(path: Path) -> dict[str, PublishedNetwork]:
 
 def _entry(path: Path, name: str, entry: Any) -> PublishedNetwork:
     try:
-        if not isinstance(entry, Mapping) or set(name) & set("/\\."):
+        if not isinstance(entry, Mapping) or not is_name(name):
             raise TypeError("expected a table with a name without slash and dot")
         values = dict(entry)
         values["preprocessing"] = Preprocessing.from_dict(values.pop("preprocessing"))

@@ -27,7 +27,6 @@ OPTIONAL = (
     "onnxruntime",
     "onnxscript",
     "httpx",
-    "tenacity",
 )
 OPTIONAL += ("huggingface_hub", "pooch", "gdown", "safetensors", "kornia-rs")
 """Without which everything works but what they are for."""

@@ -19,7 +19,8 @@ from scripts.cli import (
 
 if TYPE_CHECKING:
     from chexnet.evaluation.holdout import Holdout
-    from chexnet.networks.check import CheckedImages, Diagnosis
+    from chexnet.evaluation.summary import Summary
+    from chexnet.networks.check import CheckedImages
 
 File = Annotated[
     Path, typer.Argument(metavar="W", help=WEIGHTS_HELP, callback=named_weights, show_default=False)
@@ -48,20 +49,19 @@ def check(
     replicates: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 1000,
     device: Device = "auto",
 ) -> None:
-    """Is it read rightly? Columns in another order, wrong normalisation, black for white.
+    """Does it reach its published figure? Check class order, normalisation and polarity if not.
 
-    Scores the same images under the alternatives, the published figure beside it. A diagnosis: it
-    changes nothing in the file, and no figure of it is one to choose a network by. Ends with code 1
-    if something looks wrong. Needs 200 NIH images; fewer, or phantoms, cannot say.
+    Each finding's AUROC and the mean on images that it has not seen, beside the published figure.
+    It changes nothing in the file, and no figure of it is one to choose a network by. Ends with
+    code 1 if it is no better than guessing. Needs 200 NIH images; fewer, or phantoms, cannot say.
     """
     import tempfile
     from contextlib import ExitStack
 
-    from chexnet.devices import moved
-    from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
-    from chexnet.networks.check import choose_images, diagnose
-    from chexnet.networks.variants import DECLARED, input_variants, score_variants
+    from chexnet.evaluation.scoring import score_holdout
+    from chexnet.evaluation.summary import summarise
+    from chexnet.networks.check import choose_images, verdict
 
     with ExitStack() as stack:
         if data is None:
@@ -72,29 +72,22 @@ def check(
                 draw_phantoms(data, patients=60, size=256, seed=seed, on_progress=on_progress)
         holdout = open_holdout(data, weights, "all", labels=labels, packs=packs, allow_leak=True)
         chosen = choose_images(holdout, images, seed)
-        variants = input_variants(holdout.metadata.preprocessing)
-        if not chosen.real:
-            variants = {DECLARED: variants[DECLARED]}
         holdout = holdout.only(chosen.rows)
         with progress_bar("Scoring") as on_progress:
-            scores = score_variants(
-                moved(holdout.model, pick_device(device), holdout.metadata.preprocessing.size),
-                holdout.data_set,
-                variants,
+            scores = score_holdout(
+                holdout,
+                device=device,
                 batch_size=batch_size,
-                workers=max(workers, 0),
+                workers=workers,
                 on_progress=on_progress,
             )
-        made = holdout.metadata.provenance
-        published = made.get("published")
-        found = diagnose(
-            scores, published=published, real=chosen.real, replicates=replicates, seed=seed
-        )
+        summary = summarise(scores, replicates=replicates, seed=seed)
+    found = verdict(summary, holdout.metadata.provenance.get("published"), real=chosen.real)
     print(_about_images(holdout, chosen))
-    print(_text(found, holdout))
+    print(_text(summary, found, holdout))
     if chosen.real:
-        _note(found, holdout, weights)
-    if found.verdict in ("something looks wrong", "no better than guessing"):
+        _note(summary, holdout, weights)
+    if found == "no better than guessing":
         raise typer.Exit(1)
 
 
@@ -153,7 +146,7 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
         drawn = int(holdout.facts.drawn["all"]) if holdout.facts.drawn else 0
         return (
             f"{count:,} images, {drawn:,} of them drawn. With under 200 NIH images (here are "
-            f"{chosen.nih:,}) this cannot say whether the network is read rightly: one of real "
+            f"{chosen.nih:,}) this cannot say whether the network is as published: one of real "
             "radiographs may fail on drawings."
         )
     seen = (
@@ -164,51 +157,37 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
     return f"{count:,} of {chosen.nih:,} NIH images. {seen}"
 
 
-def _text(found: "Diagnosis", holdout: "Holdout") -> str:
+def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
     from chexnet.evaluation.report.tables import format_interval, format_value
 
     made = holdout.metadata.provenance
-    lines = [
-        f"Mean AUROC of the findings: {found.summary.findings} "
-        f"({format_interval(found.interval, 4)})."
-    ]
-    if found.published is not None:
+    means = summary.intervals.findings if summary.intervals else None
+    lines = [f"Mean AUROC of the findings: {summary.findings} ({format_interval(means, 4)})."]
+    if made.get("published") is not None:
         lines.append(
-            f"Published: {found.published} ({made.get('published_source') or 'no source'}; epoch "
+            f"Published: {made['published']} ({made.get('published_source') or 'no source'}; epoch "
             f"chosen on: {made.get('chosen_on') or 'not stated'})."
         )
-    if len(found.variants) > 1:
-        lines += ["", f"{'input':<40}{'as declared':>12}{'reassigned':>12}  gain"]
-        for one in found.variants:
-            gain = "" if one.gain is None else f"{one.gain.value:+.4f} (p {one.gain.p:.2g})"
-            lines.append(f"{one.name:<40}{one.mean:>12.4f}{one.matched:>12.4f}  {gain}".rstrip())
-    if found.columns:
-        lines += ["", f"{'label':<22}{'its own column':>15}  best column"]
-        for label, (own, column, best) in found.columns.items():
-            same = "the same" if column == label else f"{column} {format_value(best, 4)}"
-            lines.append(f"{label:<22}{format_value(own, 4):>15}  {same}")
+    lines += ["", f"{'label':<22}{'AUROC':>8}  positives"]
+    for name, auroc, positives in zip(
+        summary.classes, summary.auroc, summary.positives, strict=True
+    ):
+        lines.append(f"{name:<22}{format_value(auroc, 4):>8}  {positives:,}")
+    lines += ["", f"Verdict: {verdict}."]
+    if verdict in ("lower than published", "no better than guessing"):
         lines.append(
-            "Labels with fewer than 8 positives here are left out. Of few images another column "
-            "may fit better by chance; the verdict allows for it."
+            "Check class order, normalisation and polarity (bone bright) against its publisher's "
+            "code. Other images explain it too (a selected sample), another crop or resizing."
         )
-    lines += ["", f"Verdict: {found.verdict}.", *(f"- {problem}" for problem in found.problems)]
-    if found.verdict == "lower than published":
-        lines.append(
-            "Nothing that is told apart here explains it. Other images do (a selected sample), "
-            "another crop or resizing, or another network."
-        )
-    lines.append(
-        "A diagnosis: nothing in the file was changed, and no figure here is one to choose by."
-    )
-    return "\n".join(lines)
+    return "\n".join([*lines, "Nothing in the file was changed; no figure here is to choose by."])
 
 
-def _note(found: "Diagnosis", holdout: "Holdout", weights: Path) -> None:
+def _note(summary: "Summary", holdout: "Holdout", weights: Path) -> None:
     """Official test images may be among them: the record beside the weights counts it."""
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.report.history import record_network
 
     try:
-        record_network(holdout.facts, found.summary, weights.parent)
+        record_network(holdout.facts, summary, weights.parent)
     except ChexnetError as error:  # weights may lie where nobody can write
         print(f"This scoring is not noted beside the weights: {error}")

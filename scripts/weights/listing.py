@@ -63,6 +63,8 @@ def import_file(
     seen, told, shape = metadata.preprocessing, metadata.provenance, metadata.preprocessing.size
     proportions = "proportions kept" if seen.square else "squashed to a square"
     print(f"Written: {out}, {out.stat().st_size / 1e6:.1f} MB. Not for clinical use.")
+    if told["place"] or told["prefix"]:
+        print(f"Weights: {told['place'] or 'the whole file'}, names without {told['prefix']!r}.")
     print(f"Layout: {told['layout']}. Outputs: {', '.join(metadata.classes)}.")
     print(
         f"Input: the central {seen.crop:g} % of each side, {seen.resample}, {proportions}, "

@@ -60,6 +60,7 @@ def check(file: Path, out: Path, expected: torch.Tensor, names: list[str], **opt
     return metadata
 
 
+ADAM = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(64, 3, 7, 7)}}}
 TORCHVISION = {
     "state dict": lambda s, p: torch.save(s, p),
     "stream of before torch 1.6": lambda s, p: torch.save(
@@ -75,8 +76,16 @@ TORCHVISION = {
         },
         p,
     ),
-    "state_dict of DataParallel": lambda s, p: torch.save(
-        {"state_dict": with_prefix(s, "module."), "epoch": 3}, p
+    "PyTorch's tutorial": lambda s, p: torch.save(
+        {"epoch": 5, "model_state_dict": s, "optimizer_state_dict": ADAM, "loss": torch.ones(1)}, p
+    ),
+    "nested, under another name": lambda s, p: torch.save({"a": {"weights": {"net": s}}}, p),
+    "beside another kind of network": lambda s, p: torch.save({"net": s, "encoder": resnet()}, p),
+    "average beside it": lambda s, p: torch.save(
+        {"state_dict_ema": {k: v * 2 for k, v in s.items()}, "state_dict": s}, p
+    ),
+    "Dropout before the head": lambda s, p: torch.save(
+        {k.replace("classifier.", "classifier.1."): v for k, v in s.items()}, p
     ),
     "names of 2017": lambda s, p: torch.save(old_names(s), p),
 }
@@ -92,6 +101,46 @@ def test_torchvisions_layout_gives_torchvisions_logits(network, tmp_path, write)
     assert metadata.provenance["layout"] == "torchvision"
     assert not metadata.provenance["tried"]
     assert metadata.seen["list"] == "unknown"  # so all of NIH counts as seen
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "net.", "model.module._orig_mod.", "a.densenet121.", "3."]
+)
+def test_one_common_prefix_is_taken_off_and_named(network, tmp_path, prefix):
+    state = with_prefix(network.state_dict(), prefix)
+    torch.save({"pytorch-lightning_version": "2.2", "state_dict": state}, tmp_path / "w.pth")
+    save_file(state, tmp_path / "w.safetensors")
+    expected = answers(network, Preprocessing(87.5, 224, square=True))
+    for name, place in (("w.pth", "state_dict"), ("w.safetensors", "")):
+        metadata = check(tmp_path / name, tmp_path / "o", expected, NIH14, classes="nih14")
+        assert (metadata.provenance["place"], metadata.provenance["prefix"]) == (place, prefix)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_read_as_the_same_numbers(network, tmp_path, dtype):
+    state = {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    torch.save(state, tmp_path / "w.pth")
+    save_file(state, tmp_path / "w.safetensors")
+    for name in ("w.pth", "w.safetensors"):
+        import_network(tmp_path / name, tmp_path / "o", classes="nih14")
+        found = load_weights(tmp_path / "o")[0].state_dict()
+        for key, value in state.items():
+            assert torch.equal(found[key], value.to(found[key].dtype))
+            assert found[key].dtype in (torch.float32, torch.int64)
+
+
+def test_several_networks_of_one_file_are_named_and_refused(network, tmp_path):
+    state = network.state_dict()
+    torch.save({"student": state, "teacher": state}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"student, teacher.*\['student'\], NEW"):
+        import_network(tmp_path / "w.pth", tmp_path / "o", classes="nih14")
+    both = with_prefix(state, "student.") | with_prefix(state, "teacher.")
+    torch.save(both, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"several networks: student\. and teacher\."):
+        import_network(tmp_path / "w.pth", tmp_path / "o", classes="nih14")
 
 
 def test_a_whole_module_is_read_although_its_class_is_gone(network, tmp_path, monkeypatch):
@@ -125,7 +174,6 @@ def test_the_2017_layout_gives_the_2017_modules_sigmoids(tmp_path, legacy):
 
 XRV = {
     "module": lambda n, p: torch.save(n, p),
-    "old module": lambda n, p: torch.save(n, p, _use_new_zipfile_serialization=False),
     "state dict": lambda n, p: torch.save(n.state_dict(), p),
 }
 
@@ -199,9 +247,19 @@ REFUSED = {
         lambda s: s.update({f"{BLOCK}.conv1.weight": s[f"{BLOCK}.conv1.weight"].double()}),
         rf"{BLOCK}.conv1.weight: found .* of float64, expected .* of float32",
     ),
-    "first convolution in half": (
-        lambda s: s.update({"features.conv0.weight": s["features.conv0.weight"].half()}),
-        "features.conv0.weight: found .* of float16",
+    "outside of the prefix": (
+        lambda s: s.update(
+            {f"net.{name}": s.pop(name) for name in list(s)}, pos_weight=torch.ones(1)
+        ),
+        r"pos_weight: no DenseNet-121 has .* begin with net\.",
+    ),
+    "two layers of a head": (
+        lambda s: s.update({f"classifier.{i}.bias": s["classifier.bias"] for i in (0, 2)}),
+        "classifier.0.bias: no DenseNet-121 has",
+    ),
+    "an overflow of float16": (
+        lambda s: s.update({f"{BLOCK}.norm1.bias": torch.full((192,), 1e6).half()}),
+        rf"{BLOCK}.norm1.bias: found values that are no finite numbers",
     ),
     "no number": (
         lambda s: s.update({f"{BLOCK}.norm1.bias": torch.full((192,), float("nan"))}),

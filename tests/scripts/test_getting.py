@@ -44,6 +44,7 @@ def named(published, monkeypatch, tmp_path):
     )
     monkeypatch.setattr(registry, "REGISTRY", tmp_path / "registry.toml")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     for name in ("HF_HUB_OFFLINE", "CHEXNET_OFFLINE", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with serving() as server:

@@ -59,7 +59,7 @@ def test_leakage_takes_data_or_a_list(here, tmp_path):
     assert here("leakage", "--data", tmp_path, "--list", tmp_path).returncode == 2
 
 
-def test_phantoms_show_an_assignment_and_cannot_say(phantoms, trained, tmp_path, shown):
+def test_phantoms_show_each_findings_auroc_and_cannot_say(phantoms, trained, tmp_path, shown):
     weights = as_imported(
         trained / "best_chexnet_params.pth",
         tmp_path / "w.pth",
@@ -72,6 +72,8 @@ def test_phantoms_show_an_assignment_and_cannot_say(phantoms, trained, tmp_path,
     printed = shown("weights", "check", weights, *options)
     assert "Verdict: cannot say." in printed
     assert "may fail on drawings" in printed
+    rows = [line.split()[0] for line in printed.splitlines() if "0." in line]
+    assert set(load_weights(weights)[1].classes) & set(rows)
     assert "Published: 0.8 (a paper; epoch chosen on: not stated)." in printed
     assert weights.read_bytes() == before
     assert not (tmp_path / "test_scores.csv").exists()
