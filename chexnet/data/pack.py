@@ -113,11 +113,12 @@ def prepare(
         Name to reason of each unreadable file (only with `skip_unreadable`).
 
     Raises:
-        DataError: some files cannot be read (all of them are named), the folder holds another
-            pack, or another process is writing it.
+        DataError: some files cannot be read (all of them are named; with `skip_unreadable` only
+            where nothing is left), the folder holds another pack or cannot be written, or another
+            process is writing it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             sweep(folder)
             unreadable = _fill(paths, folder, preprocessing, workers, skip_unreadable, on_progress)
@@ -129,12 +130,16 @@ def prepare(
                 f"Could not write the pack {folder}: a program that reads it (training, scoring) "
                 "is running, and Windows changes no file that is mapped. Wait for it to end."
             ) from error
-        raise DataError(f"Could not write the pack {folder}: {error.strerror or error}.") from error
-    if unreadable and not skip_unreadable:
+        raise DataError(
+            f"Could not write the pack {folder}: {error.strerror or error}. Free some space, or "
+            "pass --packs a folder that can be written."
+        ) from error
+    if unreadable and (not skip_unreadable or len(unreadable) == len(paths)):
         listed = "".join(f"\n  {name}: {reason}" for name, reason in sorted(unreadable.items()))
+        others = "or pass --skip-unreadable to leave them out; the others are packed."
         raise DataError(
             f"{len(unreadable)} of {len(paths):,} images cannot be read:{listed}\n"
-            "Fetch them again, or pass --skip-unreadable to leave them out; the others are packed."
+            f"Fetch them again, {'for nothing is packed.' if skip_unreadable else others}"
         )
     return unreadable
 

@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from chexnet.errors import ConfigError, DataError
-from chexnet.files import replacing
+from chexnet.files import replacing, writing
 from chexnet.labels import BOX_SPELLING, FINDINGS, NO_FINDING
 from chexnet.parallel import process_map
 from chexnet.phantom.draw import check_size, draw_phantom
@@ -85,13 +85,14 @@ def draw_phantoms(
 
     Raises:
         ConfigError: a parameter is out of its range.
-        DataError: `out` holds something else.
+        ChexnetError: `out` holds something else, or cannot be written.
     """
     _check(patients, size, seed, workers)
     out = Path(out)
-    _claim(out, {"patients": patients, "size": size, "seed": seed, "version": VERSION})
-    for k in range(FOLDERS):
-        (out / f"images_{k + 1:03d}" / "images").mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        _claim(out, {"patients": patients, "size": size, "seed": seed, "version": VERSION})
+        for k in range(FOLDERS):
+            (out / f"images_{k + 1:03d}" / "images").mkdir(parents=True, exist_ok=True)
     total = sum(person(seed, p).visits for p in range(patients))
     tasks = [
         (out, seed, size, patients, start, min(start + _BATCH, patients))
