@@ -57,6 +57,7 @@ def prepare(
     """
     from chexnet.data import pack as packing
     from chexnet.data.formats import TableSource, open_folder
+    from chexnet.phantom.marks import drawn_images
     from chexnet.transforms import Preprocessing
 
     if weights is not None:
@@ -78,6 +79,7 @@ def prepare(
             preprocessing,
             workers=workers,
             skip_unreadable=skip_unreadable,
+            drawn=drawn_images(data, folder.table, folder.paths, {}),
             on_progress=on_progress,
         )
     for name, reason in sorted(left_out.items()):

@@ -2,7 +2,7 @@
 
 A pack is a folder of four files:
     pack.json    header: format, crop, size (resample and square where they are not the default),
-                 whether unreadable files are left out, names in order
+                 whether unreadable files are left out, names in order, which may be drawn and are
     pixels.u8    one grayscale byte a pixel, (images, size, size)
     bytes.i64    length of each source file, to notice that it has been replaced
     state.u8     one byte an image: 0 to do, 1 done, 2 unreadable
@@ -58,6 +58,7 @@ class Pack:
         pixels: uint8 (images, size, size), memory-mapped.
         state: uint8 (images,), see the module's head.
         skip_unreadable: True when its maker agreed to leave unreadable files out.
+        drawn: see `prepare`; empty in the pack of an older release.
     """
 
     def __init__(self, folder: Path, preprocessing: Preprocessing) -> None:
@@ -70,6 +71,7 @@ class Pack:
         header = _read_header(folder, preprocessing)
         self.names = {name: row for row, name in enumerate(header["names"])}
         self.skip_unreadable = bool(header["skip_unreadable"])
+        self.drawn: dict[str, bool] = header.get("drawn", {})
         self.pixels, self.state, self._lengths = _map(folder, len(self.names), preprocessing, "r")
 
     def unreadable(self, names: Iterable[str]) -> list[str]:
@@ -97,6 +99,7 @@ def prepare(
     *,
     workers: int = 0,
     skip_unreadable: bool = False,
+    drawn: Mapping[str, bool] = {},
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, str]:
     """Make or complete the pack in `folder`.
@@ -107,6 +110,7 @@ def prepare(
         preprocessing: its crop, size, filter and `square`.
         workers: processes; 0 takes one for each core.
         skip_unreadable: keep a pack that leaves unreadable files out.
+        drawn: what `drawn_images` says of them; the pack keeps it.
         on_progress: called with images done and images in all.
 
     Returns:
@@ -121,7 +125,9 @@ def prepare(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             sweep(folder)
-            unreadable = _fill(paths, folder, preprocessing, workers, skip_unreadable, on_progress)
+            unreadable = _fill(
+                paths, folder, preprocessing, workers, skip_unreadable, drawn, on_progress
+            )
     except Timeout as error:
         raise DataError(f"Another process is writing {folder}. Wait for it to end.") from error
     except OSError as error:
@@ -150,18 +156,19 @@ def _fill(
     preprocessing: Preprocessing,
     workers: int,
     skip_unreadable: bool,
+    drawn: Mapping[str, bool],
     on_progress: Callable[[int, int], None] | None,
 ) -> dict[str, str]:
-    old: list[str] = []
-    if (folder / "pack.json").exists():
-        old = _read_header(folder, preprocessing)["names"]
-    known = set(old)
-    names = [*old, *sorted(name for name in paths if name not in known)]
+    there = (folder / "pack.json").exists()
+    old = _read_header(folder, preprocessing) if there else {"names": []}
+    known = set(old["names"])
+    names = [*old["names"], *sorted(name for name in paths if name not in known)]
     pixels, state, lengths = _map(folder, len(names), preprocessing, "r+")
     header = {
         **_fitting(preprocessing),
         "skip_unreadable": skip_unreadable,
         "names": names,
+        "drawn": {**old.get("drawn", {}), **drawn},
     }
     write_text(folder / "pack.json", json.dumps(header))
 
