@@ -98,7 +98,7 @@ class PredictionJob:
     def done(self) -> int:
         """Number of files whose shard is written."""
         return sum(
-            len(self._files(number)) for number in self._shards if self._part(number).exists()
+            len(self._files(number)) for number in self._shards if self._part(number).is_file()
         )
 
     def run(
@@ -150,7 +150,7 @@ class PredictionJob:
     def _claim(self, begin: float) -> Iterator[Shard]:
         first = int(begin * len(self._shards))
         for number in (*self._shards[first:], *self._shards[:first]):
-            if self._part(number).exists():
+            if self._part(number).is_file():
                 continue
             path = self.folder / ".claims" / f"{number:05d}.lock"
             lock = FileLock(path, timeout=0)
@@ -158,7 +158,7 @@ class PredictionJob:
                 lock.acquire()
             except Timeout:  # another process has it
                 continue
-            if self._part(number).exists():  # it was finished since
+            if self._part(number).is_file():  # it was finished since
                 _give_back(lock, path)
                 continue
             for leftover in self.folder.glob(f".part-{number:05d}.*.tmp"):  # of who was killed
@@ -206,7 +206,7 @@ class PredictionJob:
 
 def _read(path: Path, kind: type) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError):
         found = None
     if not isinstance(found, kind):

@@ -43,7 +43,7 @@ def drawn_images(
 def _numbers(mark: Path) -> range:
     """The patient numbers of a set; none without its mark."""
     try:
-        made = json.loads(mark.read_text(encoding="utf-8"))
+        made = json.loads(mark.read_text(encoding="utf-8") if mark.is_file() else "{}")
         first = patient_number(made["seed"], 0)
         return range(first, first + made["patients"])
     except (OSError, ValueError, KeyError, TypeError):

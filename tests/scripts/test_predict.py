@@ -127,7 +127,11 @@ def test_a_name_that_is_not_utf8_ends_no_job(predict, tmp_path):
 def test_a_target_that_cannot_be_written_is_one_line(predict, tmp_path, option):
     draw(tmp_path / "x.png")
     (tmp_path / "file").touch()
-    for target in (tmp_path / "file", tmp_path / "file" / "below", os.devnull):
+    targets = [tmp_path / "file", tmp_path / "file" / "below", os.devnull]
+    if option == "--out":  # a folder where a file is wanted
+        (tmp_path / "job" / "part-00000.csv").mkdir(parents=True)
+        targets.append(tmp_path / "job")
+    for target in targets:
         done = predict(tmp_path / "x.png", option, target)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
         assert str(target) in done.stderr
