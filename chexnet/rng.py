@@ -38,7 +38,10 @@ def keyed_words(keys: Iterable[tuple[int | str, ...]], count: int) -> np.ndarray
 
 
 def _digest(key: tuple[int | str, ...]) -> bytes:
-    return hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
+    text = repr(key)
+    if "np." in text:  # `np.int64(0)` is how numpy writes 0, whose stream this is
+        text = repr(tuple(part.item() if isinstance(part, np.generic) else part for part in key))
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _philox(key: np.ndarray, block: int) -> list[np.ndarray]:

@@ -1,8 +1,11 @@
 """What the commands share: options from a dataclass, errors without a traceback, progress."""
 
 import dataclasses
+import errno
 import inspect
 import os
+import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,7 +17,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from chexnet.config import DEVICE_HELP
+from chexnet.config import DEVICE_HELP, TrainConfig
 from chexnet.errors import ChexnetError
 from chexnet.parallel import break_as_interrupt
 
@@ -78,13 +81,24 @@ class Part(StrEnum):
     all = "all"
 
 
-def table_flags(table: Path | None, format: str, mapping: Path | None, uncertain: str) -> str:
-    """The options that name a label table, as a user types them; empty for NIH's own."""
-    if table is None:
-        return ""
-    text = f" --table {table}" + f" --format {format}" * (format != "nih")
-    text += f" --mapping {mapping}" if mapping else ""
-    return text + f" --uncertain {uncertain}" * (uncertain != "ignore")
+USUAL = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+"""What an option is where nobody gives it, for the commands that share it."""
+
+
+def command(module: str, *words: object, **options: object) -> str:
+    """`python -m MODULE WORDS --OPTIONS`, as a shell takes it; usual and empty options left out."""
+    parts = [*map(str, words)]
+    for name, value in options.items():
+        if value is not None and value != USUAL.get(name):
+            flag = f"--{name.replace('_', '-')}"
+            parts += [flag] if value is True else [flag, str(value)]
+    return " ".join(["python -m", module, *map(_quoted, parts)])
+
+
+def _quoted(text: str) -> str:
+    if os.name != "nt":
+        return shlex.quote(text)
+    return text if re.fullmatch(r"[\w.:\\/+=@-]+", text) else f'"{text}"'
 
 
 def new_app() -> typer.Typer:
@@ -121,7 +135,7 @@ def _named_again(args: list[str], repeated: set[str]) -> Iterator[str]:
 
 
 def run(app: typer.Typer) -> None:
-    """Run a command; an error of this project is one message and exit code 1.
+    """Run a command; an error of this project or of a path is one message and exit code 1.
 
     One of several processes ends at once: taking leave of the others would wait for them, and they
     wait for it. torchrun ends them then.
@@ -131,7 +145,13 @@ def run(app: typer.Typer) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
-    except Exception as error:
+    except Exception as caught:
+        error = caught
+        if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
+            error = ChexnetError(
+                f"{error.filename or 'The disk'}: {error.strerror or error}. Check that path, who "
+                "may use it, and the room on its disk."
+            )
         several = int(os.environ.get("WORLD_SIZE", 1)) > 1
         if isinstance(error, ChexnetError):
             rank = os.environ.get("RANK", "0")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import SeveralValues, new_app, run, transfer_bars
+from scripts.cli import SeveralValues, command, new_app, run, transfer_bars
 
 app = new_app()
 
@@ -50,7 +50,7 @@ def download(
     if missing := missing_tables(data):
         print(f"Fetch by hand from {by_hand(source)}, into {data}: {', '.join(missing)}.")
     else:
-        print(f"Next: python -m scripts.prepare --data {data}")
+        print(f"Next: {command('scripts.prepare', data=data)}")
 
 
 if __name__ == "__main__":

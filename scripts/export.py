@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import WEIGHTS_HELP, named_weights, new_app, run
+from scripts.cli import WEIGHTS_HELP, command, named_weights, new_app, run
 
 app = new_app()
 
@@ -29,7 +29,7 @@ def export(
     print("Exporting, and comparing with PyTorch (about 20 s) ...", flush=True)
     write(weights, out)
     print(f"Written: {out}, {out.stat().st_size / 1e6:.1f} MB. Not for clinical use.")
-    print(f"Next: python -m scripts.predict IMAGE --weights {out}")
+    print(f"Next: {command('scripts.predict', 'IMAGE', weights=out)}")
 
 
 if __name__ == "__main__":

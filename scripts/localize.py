@@ -183,7 +183,7 @@ def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
             f"--store keeps figures of {CLOSED_FORM} on images that the network never saw; found "
             f"{method}{', leaky figures' if holdout.facts.leaky else ''}. Nothing was stored."
         )
-    kind = "phantoms" if holdout.datamodule.facts.phantoms else "radiographs"
+    kind = "phantoms" if holdout.facts.phantoms else "radiographs"
     metadata = holdout.metadata
     means = metadata.mean_contributions
     if holdout.datamodule.facts.fingerprints.get("val") == metadata.data.fingerprints.get("val"):

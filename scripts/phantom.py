@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import new_app, progress_bar, run
+from scripts.cli import command, new_app, progress_bar, run
 
 SHEET = "examples.png"
 
@@ -42,7 +42,7 @@ def phantom(
         f"are in {out} ({summary.drawn:,} drawn now): {counts}."
     )
     print(f"An example of each finding: {out / SHEET}")
-    print(f"Next: python -m scripts.train --data {out}")
+    print(f"Next: {command('scripts.train', data=out)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
 """Probabilities and heatmaps for any pictures: python -m scripts.predict IMAGE ... --weights W."""
 
-import itertools
+import functools
 import json
+import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import count, repeat
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,6 +57,7 @@ def predict(
 
     if out and as_json:
         raise typer.BadParameter("--out writes CSV files. Leave out --json.")
+    listed = [] if out else _pictures(images)
     if weights is None:
         weights = default_weights()
         print(f"Weights: {weights}", file=sys.stderr)
@@ -64,25 +70,34 @@ def predict(
     if not as_json:
         print("Research and education only, not for clinical use.")
     if out:
-        _many(images, weights, predictor, out, batch_size, heatmaps)
+        if _many(images, weights, predictor, out, batch_size, heatmaps):
+            _fail()
         return
     failed = 0
-    mine = list(_files(images))[distributed.rank() :: distributed.world()]
+    overlays = _Overlays(heatmaps, images, listed) if heatmaps else None
+    mine = [Path(name) for name in listed[distributed.rank() :: distributed.world()]]
     with progress_bar("Predicting") as on_progress:
         for done, result in enumerate(predictor.stream(mine, batch_size), 1):
             on_progress(done, len(mine))
             if result.prediction is None:
                 failed += 1
-                print(f"Error: {result.error}", file=sys.stderr)
+                reason = result.error.removeprefix(result.path.name).strip()
+                print(f"Error: {result.path} {reason}", file=sys.stderr)
                 continue
             show = _as_json if as_json else _as_text
             print(show(predictor, result), flush=True)
-            if heatmaps:
-                _write_overlays(predictor, result, heatmaps)
+            if overlays:
+                overlays.write(predictor, result)
     if failed:
         print(f"{failed} of {len(mine)} pictures could not be read.", file=sys.stderr)
-        if distributed.world() == 1:  # torchrun would end the other processes for it
-            sys.exit(1)
+        _fail()
+
+
+def _fail() -> None:
+    from chexnet import distributed
+
+    if distributed.world() == 1:  # torchrun would end the other processes for it
+        sys.exit(1)
 
 
 def _many(
@@ -92,41 +107,57 @@ def _many(
     out: Path,
     batch_size: int,
     heatmaps: Path | None,
-) -> None:
+) -> int:
+    """Predict as a job; gives how many of its files cannot be read."""
     from chexnet import distributed
     from chexnet.inference.engine import file_digest
     from chexnet.inference.job import PredictionJob
 
     about = {"pictures": [str(path) for path in images], "weights": file_digest(weights)}
-    job = PredictionJob(out, lambda: _files(images), about)
+    job = PredictionJob(out, lambda: map(Path, _pictures(images)), about)
+    overlays = _Overlays(heatmaps, images, job.files) if heatmaps else None
     before, total = job.done(), len(job.files)
     if before:
         print(f"{before:,} of {total:,} pictures were done before.")
     with progress_bar("Predicting") as on_progress:
-        count = itertools.count(before + 1)
+        done = count(before + 1)
 
         def on_result(result: "FileResult") -> None:
-            on_progress(next(count), total)
-            if heatmaps and result.prediction:
-                _write_overlays(predictor, result, heatmaps)
+            on_progress(next(done), total)
+            if overlays and result.prediction:
+                overlays.write(predictor, result)
 
         share = distributed.rank() / distributed.world()
-        done, failed = job.run(predictor, batch_size=batch_size, begin=share, on_result=on_result)
-    print(f"{done:,} of {total:,} pictures were predicted here; results are in {out}.")
+        here, failed = job.run(predictor, batch_size=batch_size, begin=share, on_result=on_result)
+    print(f"{here:,} of {total:,} pictures were predicted here; results are in {out}.")
     if failed:
-        print(f"{failed:,} of them could not be read: {out / 'errors.csv'}", file=sys.stderr)
+        told = f"{failed:,} of the {total:,} could not be read: {out / 'errors.csv'}"
+        print(told, file=sys.stderr)
+    return failed
 
 
 def _say_export() -> None:
     print("Preparing the model (first use only, about 20 s) ...", file=sys.stderr)
 
 
-def _files(images: list[Path]) -> Iterator[Path]:
-    for path in images:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != ".")
-        else:
-            yield path
+def _pictures(given: list[Path]) -> list[str]:
+    """The files that are named, and those of the folders; each real one once."""
+    from chexnet.errors import DataError
+    from chexnet.files import files_under
+
+    found: dict[tuple[str, str], str] = {}
+    real = functools.cache(os.path.realpath)
+    for path in given:
+        if os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path):
+            raise DataError(f"{path} is neither a file nor a folder. Pass pictures, or folders.")
+        for name in files_under(path) if os.path.isdir(path) else [str(path)]:
+            folder, own = os.path.split(name)
+            found.setdefault((real(folder), own), name)
+    if not found:
+        raise DataError(
+            f"Found no picture in {', '.join(map(str, given))}. Pass pictures, or folders of them."
+        )
+    return list(found.values())
 
 
 def _as_json(predictor: "Predictor", result: "FileResult") -> str:
@@ -168,19 +199,60 @@ def _as_text(predictor: "Predictor", result: "FileResult") -> str:
     return "\n".join(lines)
 
 
-def _write_overlays(predictor: "Predictor", result: "FileResult", folder: Path) -> None:
-    from PIL import Image
+class _Overlays:
+    """Writes overlays into the folders that their pictures lie in, each under a name of its own."""
 
-    from chexnet.files import replacing
-    from chexnet.labels import FINDINGS
+    def __init__(self, folder: Path, given: list[Path], files: Sequence[str]) -> None:
+        placed = list(map(os.path.abspath, files))
+        self._folder, self._pictures = folder, set(placed)
+        self._stems = dict(zip(files, _distinct_stems(given, placed), strict=True))
 
-    findings = {n: p for n, p in result.prediction.probabilities.items() if n in FINDINGS}
-    for name in predictor.findings_over_threshold(result.prediction) or [
-        max(findings, key=findings.get)
-    ]:
-        with replacing(folder / f"{result.path.stem}_{name}.png") as temporary:
-            drawn = predictor.overlay(result.input.radiograph, result.prediction, name)
-            Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
+    def write(self, predictor: "Predictor", result: "FileResult") -> None:
+        """Of the findings over their threshold, else of the most probable one."""
+        from PIL import Image
+
+        from chexnet.errors import ConfigError
+        from chexnet.files import replacing
+        from chexnet.labels import FINDINGS
+
+        findings = {n: p for n, p in result.prediction.probabilities.items() if n in FINDINGS}
+        for name in predictor.findings_over_threshold(result.prediction) or [
+            max(findings, key=findings.get)
+        ]:
+            path = self._folder / f"{self._stems[str(result.path)]}_{name}.png"
+            if os.path.abspath(path) in self._pictures:
+                raise ConfigError(f"{path} is a picture itself. Pass another --heatmaps.")
+            with replacing(path) as temporary:
+                drawn = predictor.overlay(result.input.radiograph, result.prediction, name)
+                Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
+
+
+def _distinct_stems(given: list[Path], files: list[str]) -> Iterator[str]:
+    """The path of each file within what was given, without its ending where that tells enough."""
+    folders = {os.path.abspath(path) for path in given}
+    parents = (map(str, PurePath(file).parents) for file in files)
+    roots = [
+        next(filter(folders.__contains__, above), os.path.dirname(file))
+        for file, above in zip(files, parents, strict=True)
+    ]
+    names = list(map(os.path.relpath, files, roots))
+    if len(set(map(_same, names))) < len(names):
+        with suppress(ValueError):  # on two disks of Windows
+            names = list(map(os.path.relpath, files, repeat(os.path.commonpath(roots))))
+    pairs = [(name, os.path.splitext(name)[0]) for name in names]
+    times = Counter(_same(stem) for _, stem in pairs)
+    taken = set[str]()
+    for name, stem in pairs:
+        chosen = stem if times[_same(stem)] == 1 else name
+        while _same(chosen) in taken:
+            chosen += "-2"
+        taken.add(_same(chosen))
+        yield chosen
+
+
+def _same(name: str) -> str:
+    """What Windows and macOS take for one name: they mind neither case nor the form of accents."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 if __name__ == "__main__":

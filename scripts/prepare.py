@@ -13,11 +13,11 @@ from scripts.cli import (
     Packs,
     Table,
     Uncertain,
+    command,
     named_weights,
     new_app,
     progress_bar,
     run,
-    table_flags,
 )
 
 app = new_app()
@@ -57,6 +57,7 @@ def prepare(
     """
     from chexnet.data import pack as packing
     from chexnet.data.formats import TableSource, open_folder
+    from chexnet.phantom.marks import drawn_images
     from chexnet.transforms import Preprocessing
 
     if weights is not None:
@@ -78,6 +79,7 @@ def prepare(
             preprocessing,
             workers=workers,
             skip_unreadable=skip_unreadable,
+            drawn=drawn_images(data, folder.table, folder.paths, {}),
             on_progress=on_progress,
         )
     for name, reason in sorted(left_out.items()):
@@ -89,13 +91,10 @@ def prepare(
     )
     if folder.mapping:
         print("\n".join(folder.mapping.notes))
-    flags = table_flags(table, format, mapping, uncertain)
-    if weights is not None:
-        print(f"Next: python -m scripts.eval --data {data} --weights {weights}{flags}")
-        return
-    flags += f" --size {size}" * (side != usual.size)
-    flags += f" --crop {crop}" * (preprocessing.crop != usual.crop)
-    print(f"Next: python -m scripts.train --data {data}{flags}")
+    given = {"packs": packs, "table": table, "format": format, "mapping": mapping}
+    given |= {"uncertain": uncertain, "size": size, "crop": crop}
+    then = "train" if weights is None else "eval"
+    print(f"Next: {command(f'scripts.{then}', data=data, weights=weights, **given)}")
 
 
 if __name__ == "__main__":

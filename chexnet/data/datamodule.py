@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from chexnet.data.datasets import StoredDataSet, open_data_set
 from chexnet.data.folder import DataFolder
@@ -15,7 +14,7 @@ from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Fold, Split, fingerprint, make_split
 from chexnet.errors import DataError
 from chexnet.metadata import DataFacts
-from chexnet.phantom.patients import FIRST_NUMBER
+from chexnet.phantom.marks import drawn_images
 from chexnet.transforms import Preprocessing
 
 
@@ -66,6 +65,7 @@ class DataModule:
     def facts(self) -> DataFacts:
         """What every report says of its data."""
         parts = {part: self.rows(part) for part in self.split.rows}
+        names = self.folder.table["image"]
         return DataFacts(
             table=self.folder.table_name,
             label_version=self.folder.version,
@@ -73,23 +73,24 @@ class DataModule:
             split_seed=self.split.seed,
             fold=self.split.fold,
             leaky=self.split.leaky,
-            phantoms=bool(self._drawn.any()),
+            phantoms=bool(self.drawn),
             images_in_table=len(self.folder.table),
             images_present=len(self.folder.paths),
             images_unreadable=len(self.unreadable),
             fingerprints={p: fingerprint(self.folder.table, rows) for p, rows in parts.items()},
             images={part: len(rows) for part, rows in parts.items()},
-            drawn={part: int(self._drawn[rows].sum()) for part, rows in parts.items()},
+            drawn={p: int(names.iloc[rows].isin(self.drawn).sum()) for p, rows in parts.items()},
             dataset=self.folder.dataset,
             label_mapping=self.folder.mapping.as_dict() if self.folder.mapping else None,
             images_of=self.folder.images_of,
         )
 
     @cached_property
-    def _drawn(self) -> np.ndarray:
-        """True for the rows of drawn patients."""
-        numbers = pd.to_numeric(self.folder.table["patient"], errors="coerce")
-        return (numbers >= FIRST_NUMBER).to_numpy()
+    def drawn(self) -> frozenset[str]:
+        """Images of the table that are phantoms."""
+        folder, known = self.folder, self.pack.drawn if self.pack else {}
+        found = drawn_images(folder.root, folder.table, folder.paths, known)
+        return frozenset(name for name, is_drawn in found.items() if is_drawn)
 
     @cached_property
     def _rows(self) -> dict[str, np.ndarray]:

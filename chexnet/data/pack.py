@@ -2,7 +2,7 @@
 
 A pack is a folder of four files:
     pack.json    header: format, crop, size (resample and square where they are not the default),
-                 whether unreadable files are left out, names in order
+                 whether unreadable files are left out, names in order, which may be drawn and are
     pixels.u8    one grayscale byte a pixel, (images, size, size)
     bytes.i64    length of each source file, to notice that it has been replaced
     state.u8     one byte an image: 0 to do, 1 done, 2 unreadable
@@ -58,6 +58,7 @@ class Pack:
         pixels: uint8 (images, size, size), memory-mapped.
         state: uint8 (images,), see the module's head.
         skip_unreadable: True when its maker agreed to leave unreadable files out.
+        drawn: see `prepare`; empty in the pack of an older release.
     """
 
     def __init__(self, folder: Path, preprocessing: Preprocessing) -> None:
@@ -70,6 +71,7 @@ class Pack:
         header = _read_header(folder, preprocessing)
         self.names = {name: row for row, name in enumerate(header["names"])}
         self.skip_unreadable = bool(header["skip_unreadable"])
+        self.drawn: dict[str, bool] = header.get("drawn", {})
         self.pixels, self.state, self._lengths = _map(folder, len(self.names), preprocessing, "r")
 
     def unreadable(self, names: Iterable[str]) -> list[str]:
@@ -97,6 +99,7 @@ def prepare(
     *,
     workers: int = 0,
     skip_unreadable: bool = False,
+    drawn: Mapping[str, bool] = {},
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, str]:
     """Make or complete the pack in `folder`.
@@ -107,20 +110,24 @@ def prepare(
         preprocessing: its crop, size, filter and `square`.
         workers: processes; 0 takes one for each core.
         skip_unreadable: keep a pack that leaves unreadable files out.
+        drawn: what `drawn_images` says of them; the pack keeps it.
         on_progress: called with images done and images in all.
 
     Returns:
         Name to reason of each unreadable file (only with `skip_unreadable`).
 
     Raises:
-        DataError: some files cannot be read (all of them are named), the folder holds another
-            pack, or another process is writing it.
+        DataError: some files cannot be read (all of them are named; with `skip_unreadable` only
+            where nothing is left), the folder holds another pack or cannot be written, or another
+            process is writing it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             sweep(folder)
-            unreadable = _fill(paths, folder, preprocessing, workers, skip_unreadable, on_progress)
+            unreadable = _fill(
+                paths, folder, preprocessing, workers, skip_unreadable, drawn, on_progress
+            )
     except Timeout as error:
         raise DataError(f"Another process is writing {folder}. Wait for it to end.") from error
     except OSError as error:
@@ -129,12 +136,16 @@ def prepare(
                 f"Could not write the pack {folder}: a program that reads it (training, scoring) "
                 "is running, and Windows changes no file that is mapped. Wait for it to end."
             ) from error
-        raise DataError(f"Could not write the pack {folder}: {error.strerror or error}.") from error
-    if unreadable and not skip_unreadable:
+        raise DataError(
+            f"Could not write the pack {folder}: {error.strerror or error}. Free some space, or "
+            "pass --packs a folder that can be written."
+        ) from error
+    if unreadable and (not skip_unreadable or len(unreadable) == len(paths)):
         listed = "".join(f"\n  {name}: {reason}" for name, reason in sorted(unreadable.items()))
+        others = "or pass --skip-unreadable to leave them out; the others are packed."
         raise DataError(
             f"{len(unreadable)} of {len(paths):,} images cannot be read:{listed}\n"
-            "Fetch them again, or pass --skip-unreadable to leave them out; the others are packed."
+            f"Fetch them again, {'for nothing is packed.' if skip_unreadable else others}"
         )
     return unreadable
 
@@ -145,18 +156,19 @@ def _fill(
     preprocessing: Preprocessing,
     workers: int,
     skip_unreadable: bool,
+    drawn: Mapping[str, bool],
     on_progress: Callable[[int, int], None] | None,
 ) -> dict[str, str]:
-    old: list[str] = []
-    if (folder / "pack.json").exists():
-        old = _read_header(folder, preprocessing)["names"]
-    known = set(old)
-    names = [*old, *sorted(name for name in paths if name not in known)]
+    there = (folder / "pack.json").exists()
+    old = _read_header(folder, preprocessing) if there else {"names": []}
+    known = set(old["names"])
+    names = [*old["names"], *sorted(name for name in paths if name not in known)]
     pixels, state, lengths = _map(folder, len(names), preprocessing, "r+")
     header = {
         **_fitting(preprocessing),
         "skip_unreadable": skip_unreadable,
         "names": names,
+        "drawn": {**old.get("drawn", {}), **drawn},
     }
     write_text(folder / "pack.json", json.dumps(header))
 

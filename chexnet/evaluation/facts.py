@@ -1,7 +1,7 @@
 """What a scoring is of: data, part and network, for every report and JSON file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from chexnet.data.folder import NIH
@@ -130,7 +130,8 @@ class ScoringFacts:
         split_seed: of the split.
         fold: number and count of folds, None without folds.
         leaky: patients stand on both sides, or may; every figure is stamped.
-        phantoms: some images are drawn. This and the next six are None for a file of predictions.
+        phantoms: some images of the part are drawn. This and the next six are None for a file of
+            predictions.
         images_in_table: rows of the label table.
         images_present: of them, images whose file is here.
         images_unreadable: of these, images left out because they cannot be read.
@@ -185,7 +186,9 @@ class ScoringFacts:
             others: by the names of the attributes.
         """
         plain = data if isinstance(data, Mapping) else data.as_dict()
-        return cls(**{**plain, **others})
+        made = cls(**{**plain, **others})
+        # One drawn image in training makes nothing drawn that is scored.
+        return replace(made, phantoms=bool((made.drawn or {}).get(made.part, made.phantoms)))
 
     def stamps(self, *, calibrated: bool) -> list[str]:
         """What the figures must not be shown without, see `STAMPS`; none for networks of ours.
@@ -209,6 +212,17 @@ class ScoringFacts:
         here = self.images_of or self.dataset or NIH
         known = all(UNKNOWN_LIST not in one.stamps for one in networks)
         return bool(networks) and known and all((one.pictures or NIH) != here for one in networks)
+
+    @property
+    def all_drawn(self) -> bool:
+        """Whether every image of the part is a phantom, so that its labels are certain."""
+        counts = [of.get(self.part, sum(of.values())) for of in (self.drawn, self.images) if of]
+        return bool(self.phantoms) and len(set(counts)) < 2
+
+    @property
+    def of_nih(self) -> bool:
+        """Whether the labels are NIH's own, of its whole table: an excerpt is not told apart."""
+        return not self.phantoms and self.label_version in ("2017", "v2020")
 
     @property
     def fingerprint(self) -> str:

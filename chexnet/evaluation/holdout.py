@@ -53,7 +53,11 @@ class Holdout:
         datamodule = self.datamodule.only(self.part, rows)
         data = datamodule.facts
         facts = replace(
-            self.facts, fingerprints=data.fingerprints, images=data.images, drawn=data.drawn
+            self.facts,
+            phantoms=bool(data.drawn[self.part]),
+            fingerprints=data.fingerprints,
+            images=data.images,
+            drawn=data.drawn,
         )
         return replace(self, datamodule=datamodule, facts=facts)
 

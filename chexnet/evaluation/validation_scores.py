@@ -13,7 +13,7 @@ file that is passed on should not hold a hospital's numbers.
 Shapes: N images, D classes, L levels of a class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ import numpy as np
 from chexnet.errors import CheckpointError
 from chexnet.evaluation.metrics import Scores
 from chexnet.metadata import Metadata
-from chexnet.phantom.patients import FIRST_NUMBER
 
 LEVELS = 2000
 """Scores that are kept of a class."""
@@ -46,14 +45,18 @@ class ValidationScores:
 
 
 def validation_scores(
-    scores: Scores, source: str = "its validation part", *, levels: int = LEVELS
+    scores: Scores,
+    source: str = "its validation part",
+    *,
+    drawn: Collection[str] = (),
+    levels: int = LEVELS,
 ) -> dict[str, Any]:
     """The value of `Metadata.validation_scores` for some scores.
 
     Args:
-        scores: of N validation images, before calibration. Patients whose number is a phantom's
-            are marked as drawn.
+        scores: of N validation images, before calibration.
         source: where the images come from, for a reader: `its validation part`.
+        drawn: names of images that are phantoms, see `DataModule.drawn`.
         levels: scores to keep of a class, at most 32,767.
 
     Returns:
@@ -72,14 +75,13 @@ def validation_scores(
         np.searchsorted(own, given, side="right") - 1
         for own, given in zip(kept, scores.probabilities.T, strict=True)
     ]
-    drawn = [name.isdigit() and int(name) >= FIRST_NUMBER for name in scores.patients]
     # As `PatientBootstrap` numbers them, so that intervals are those of the scores themselves.
     patients = np.unique(scores.patients, return_inverse=True)[1]
     return {
         "source": source,
         "classes": list(scores.classes),
         "patients": torch.from_numpy(patients.astype(np.int32)),
-        "drawn": torch.from_numpy(np.array(drawn, np.uint8)),
+        "drawn": torch.from_numpy(np.isin(scores.images, list(drawn)).astype(np.uint8)),
         "targets": torch.from_numpy(scores.targets.astype(np.uint8)),
         "levels": {
             name: torch.from_numpy(own) for name, own in zip(scores.classes, kept, strict=True)

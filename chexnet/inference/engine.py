@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,7 @@ import numpy as np
 import platformdirs
 from filelock import FileLock
 
+import chexnet
 from chexnet.config import CHOICES
 from chexnet.devices import memory_format, moved
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
@@ -32,6 +34,8 @@ KEPT = 4
 """Exported files that stay in the cache, 29 MB each; the longest unused go first."""
 ENGINES = ("auto", "onnx", "torch")
 GPUS = ("cuda", "mps")
+EXPORTERS = ("onnxruntime", "onnx", "onnxscript")
+"""What an export needs beside torch."""
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 """Of which one is there where a driver of NVIDIA's, AMD's or of Windows' Linux is loaded."""
 
@@ -139,7 +143,7 @@ def open_engine(
         return _exported(weights, device, on_export)
     if engine == "torch" or device in GPUS or (device == "auto" and _has_gpu()):
         return TorchEngine(weights, device)
-    if not all(map(find_spec, ("onnxruntime", "onnx", "onnxscript"))):
+    if not all(map(find_spec, EXPORTERS)):
         return TorchEngine(weights, device)
     try:
         return cached(weights, on_export)
@@ -182,7 +186,7 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
 
     Raises:
         CheckpointError: damaged weights, or they changed meanwhile.
-        ExportError: they cannot be exported, or could not the last time.
+        ExportError: they cannot be exported, or could not with these versions of the exporter.
         OSError: the weights or the cache cannot be read or written.
     """
     folder = export_place("").parent
@@ -191,9 +195,11 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         sweep(folder)
         mark = file_digest(weights)
         place = export_place(mark)
-        refused = place.with_suffix(".refused")
+        refused, tried_with = place.with_suffix(".refused"), _versions()
         if refused.exists():
-            raise ExportError(refused.read_text(encoding="utf-8"))
+            versions, _, reason = refused.read_text(encoding="utf-8").partition("\n")
+            if versions == tried_with:
+                raise ExportError(reason)
         digest = place.with_suffix(".sha256")
         if place.exists() and digest.exists() and digest.read_text() == file_digest(place):
             os.utime(place)
@@ -206,7 +212,7 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
         try:
             export(weights, place)
         except ExportError as error:
-            write_text(refused, str(error))  # or every start would try again
+            write_text(refused, f"{tried_with}\n{error}")  # or every start would try again
             raise
         if file_digest(weights) != mark:  # a training run has written better ones meanwhile
             place.unlink()
@@ -223,6 +229,15 @@ def cached(weights: Path, on_export: Callable[[], None] | None = None) -> OnnxEn
 def export_place(mark: str) -> Path:
     """Where the export of the weights with this `file_digest` lies in the user's cache."""
     return platformdirs.user_cache_path("chexnet") / "onnx" / f"{mark}-{VERSION}.onnx"
+
+
+def _versions() -> str:
+    """Of everything that decides whether weights can be exported."""
+    found = [f"chexnet {chexnet.__version__}"]
+    for name in ("torch", *EXPORTERS):
+        with suppress(PackageNotFoundError):  # ONNX Runtime for a GPU has another name
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
 
 
 def file_digest(weights: Path) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from chexnet.errors import ConfigError
-from chexnet.files import replacing, write_text
+from chexnet.files import replacing, write_text, writing
 from chexnet.inference.predictor import FileResult, Predictor
 
 FORMAT = 1
@@ -74,30 +74,31 @@ class PredictionJob:
             shard: files of a shard.
 
         Raises:
-            ConfigError: the folder holds another job; both values are named.
+            ConfigError: the folder holds another job (both values are named), or a damaged one.
             ChexnetError: it cannot be written.
         """
         self.folder = folder
         asked = {"format": FORMAT, "shard": shard, **about}
-        (folder / ".claims").mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".claims" / "job.lock"):
-            if not (folder / "files.json").exists():
-                files = list(dict.fromkeys(map(str, list_files())))
-                write_text(folder / "job.json", json.dumps(asked, indent=1))
-                write_text(folder / "files.json", json.dumps(files))
-        found = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        with writing(folder):
+            (folder / ".claims").mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".claims" / "job.lock"):
+                if not (folder / "files.json").exists():
+                    files = list(dict.fromkeys(map(str, list_files())))
+                    write_text(folder / "job.json", json.dumps(asked, indent=1))
+                    write_text(folder / "files.json", json.dumps(files))
+        found = _read(folder / "job.json", dict)
         wrong = [name for name in asked if found.get(name) != asked[name]]
         if wrong:
             both = "; ".join(f"{n}: found {found.get(n)!r}, expected {asked[n]!r}" for n in wrong)
             raise ConfigError(f"{folder} holds another job: {both}. Pass another --out.")
-        self.files: list[str] = json.loads((folder / "files.json").read_text(encoding="utf-8"))
+        self.files: list[str] = list(map(str, _read(folder / "files.json", list)))
         self._size = shard
         self._shards = range(-(-len(self.files) // shard))
 
     def done(self) -> int:
         """Number of files whose shard is written."""
         return sum(
-            len(self._files(number)) for number in self._shards if self._part(number).exists()
+            len(self._files(number)) for number in self._shards if self._part(number).is_file()
         )
 
     def run(
@@ -118,13 +119,14 @@ class PredictionJob:
             on_result: called with each file's result, in order, before its shard is written.
 
         Returns:
-            Files that this process has dealt with, and how many of them cannot be read.
+            Files that this process has dealt with, and how many of all that were dealt with so far
+            cannot be read.
 
         Raises:
             ChexnetError: the disk is full, or the folder cannot be written.
         """
         held: deque[Shard] = deque()
-        files = failed = 0
+        files = 0
 
         def paths() -> Iterator[Path]:
             for shard in self._claim(begin):
@@ -136,20 +138,19 @@ class PredictionJob:
                 on_result(result)
                 shard = held[0]
                 shard.results.append(result)
-                files, failed = files + 1, failed + bool(result.error)
+                files += 1
                 if len(shard.results) == len(shard.files):
                     self._write(shard, predictor)
                     held.popleft()
         finally:
             for shard in held:
                 shard.lock.release()
-        self._gather_errors()
-        return files, failed
+        return files, self._gather_errors()
 
     def _claim(self, begin: float) -> Iterator[Shard]:
         first = int(begin * len(self._shards))
         for number in (*self._shards[first:], *self._shards[:first]):
-            if self._part(number).exists():
+            if self._part(number).is_file():
                 continue
             path = self.folder / ".claims" / f"{number:05d}.lock"
             lock = FileLock(path, timeout=0)
@@ -157,7 +158,7 @@ class PredictionJob:
                 lock.acquire()
             except Timeout:  # another process has it
                 continue
-            if self._part(number).exists():  # it was finished since
+            if self._part(number).is_file():  # it was finished since
                 _give_back(lock, path)
                 continue
             for leftover in self.folder.glob(f".part-{number:05d}.*.tmp"):  # of who was killed
@@ -185,7 +186,7 @@ class PredictionJob:
         _write_csv(part, ("file", "doubt", "over_threshold", *predictor.classes), rows)
         _give_back(shard.lock, self.folder / ".claims" / f"{shard.number:05d}.lock")
 
-    def _gather_errors(self) -> None:
+    def _gather_errors(self) -> int:
         # Whoever comes last through this lock finds the parts of all others.
         with FileLock(self.folder / ".claims" / "job.lock"):
             rows: list[Sequence[str]] = []
@@ -194,12 +195,26 @@ class PredictionJob:
                     rows += list(csv.reader(file))[1:]
             if rows:
                 _write_csv(self.folder / "errors.csv", ERRORS, rows)
+        return len(rows)
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:05d}.csv"
 
     def _files(self, number: int) -> list[str]:
         return self.files[number * self._size : (number + 1) * self._size]
+
+
+def _read(path: Path, kind: type) -> Any:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, kind):
+        raise ConfigError(
+            f"{path} is missing or damaged, so nobody can tell what this job predicts. Remove "
+            f"{path.parent}, or pass another --out."
+        )
+    return found
 
 
 def _give_back(lock: FileLock, path: Path) -> None:
@@ -211,7 +226,8 @@ def _give_back(lock: FileLock, path: Path) -> None:
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with (
         replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
+        # A name that is not UTF-8 has its odd bytes escaped: `caf\\udce9.png`.
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(header)

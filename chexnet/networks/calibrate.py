@@ -105,7 +105,11 @@ def calibrate_weights(
     described = replace(
         metadata,
         validation=metadata.validation | describe_validation(scores) | made,
-        validation_scores=validation_scores(scores, f"the validation part of {facts.table}"),
+        validation_scores=validation_scores(
+            scores,
+            f"the validation part of {facts.table}",
+            drawn=holdout.datamodule.drawn,
+        ),
     )
     if out is None or (out.exists() and out.samefile(weights)):
         update_metadata(weights, described)

@@ -183,7 +183,7 @@ def _order(file: Path, found: Found, text: str | None) -> tuple[str, ...]:
     if outputs == 1000:
         raise CheckpointError(
             f"{file} has 1,000 outputs, ImageNet's classes: it knows no finding. Train from it: "
-            f"python -m scripts.train --init {file}"
+            "pass it to python -m scripts.train as --init."
         )
     if text is None and found.layout == "torchxrayvision":
         text = "xrv18"

@@ -14,13 +14,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from chexnet.errors import ConfigError, DataError
-from chexnet.files import replacing
+from chexnet.files import replacing, writing
 from chexnet.labels import BOX_SPELLING, FINDINGS, NO_FINDING
 from chexnet.parallel import process_map
 from chexnet.phantom.draw import check_size, draw_phantom
+from chexnet.phantom.marks import MARK, TEXT
 from chexnet.phantom.patients import PATIENTS_PER_SEED, patient_number, person, stream, visits
 
-TABLE, BOXES, MARK = "Data_Entry_2017.csv", "BBox_List_2017.csv", "phantom.json"
+TABLE, BOXES = "Data_Entry_2017.csv", "BBox_List_2017.csv"
 TRAIN_VAL, TEST = "train_val_list.txt", "test_list.txt"
 HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
@@ -36,7 +37,6 @@ ORIGINAL = (2500, 2500, 0.16, 0.16)
 """Width, height and pixel spacing (mm) of the detector that a phantom stands for: 40 cm."""
 _BATCH = 8  # patients a task
 _SPLIT = 4  # purpose of the stream that puts a patient on one of the two lists
-_TEXT = "phantom boxes"
 
 BoxRow = tuple[Any, ...]
 """(finding, x, y, width, height) of one box, or the same behind its image's name."""
@@ -85,13 +85,14 @@ def draw_phantoms(
 
     Raises:
         ConfigError: a parameter is out of its range.
-        DataError: `out` holds something else.
+        ChexnetError: `out` holds something else, or cannot be written.
     """
     _check(patients, size, seed, workers)
     out = Path(out)
-    _claim(out, {"patients": patients, "size": size, "seed": seed, "version": VERSION})
-    for k in range(FOLDERS):
-        (out / f"images_{k + 1:03d}" / "images").mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        _claim(out, {"patients": patients, "size": size, "seed": seed, "version": VERSION})
+        for k in range(FOLDERS):
+            (out / f"images_{k + 1:03d}" / "images").mkdir(parents=True, exist_ok=True)
     total = sum(person(seed, p).visits for p in range(patients))
     tasks = [
         (out, seed, size, patients, start, min(start + _BATCH, patients))
@@ -174,7 +175,7 @@ def _draw_patients(
 def _png(pixels: np.ndarray, boxes: list[BoxRow]) -> bytes:
     """A PNG that carries its boxes as text, so that a resumed run need not draw it again."""
     text, png = PngInfo(), io.BytesIO()
-    text.add_text(_TEXT, json.dumps(boxes))
+    text.add_text(TEXT, json.dumps(boxes))
     Image.fromarray(pixels).save(png, "PNG", compress_level=3, pnginfo=text)
     return png.getvalue()
 
@@ -182,7 +183,7 @@ def _png(pixels: np.ndarray, boxes: list[BoxRow]) -> bytes:
 def _read_boxes(path: Path) -> list[BoxRow]:
     try:
         with Image.open(path) as picture:
-            return [tuple(box) for box in json.loads(picture.info[_TEXT])]
+            return [tuple(box) for box in json.loads(picture.info[TEXT])]
     except (OSError, KeyError, ValueError) as error:
         raise DataError(
             f"{path} is not a phantom as it was drawn. Remove the file and draw again."

@@ -1,5 +1,6 @@
 """Describes a network that was trained: the metadata of its weights file."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ def describe(
     config: dict[str, Any],
     origin: str,
     epoch: int,
+    drawn: Collection[str] = (),
 ) -> Metadata:
     """Describe a network by its data, its making and its validation figures.
 
@@ -33,6 +35,7 @@ def describe(
         config: of the run, plain values.
         origin: where its first weights came from.
         epoch: epochs that it has seen.
+        drawn: names of phantoms among the images of `scores`.
 
     Returns:
         Metadata whose provenance carries the hashes, so that nobody scores the network on what it
@@ -52,5 +55,5 @@ def describe(
             **surroundings(),
         },
         validation=describe_validation(scores),
-        validation_scores=validation_scores(scores),
+        validation_scores=validation_scores(scores, drawn=drawn),
     )

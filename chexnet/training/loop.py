@@ -5,7 +5,7 @@ Shapes: B batch, D classes, H W pixels.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 
 import numpy as np
@@ -113,7 +113,7 @@ def fit(
             _log_epoch(state, summary, seconds)
             best = _is_better(summary, progress)
             if best:
-                _keep_best(state, scores, summary)
+                _keep_best(state, scores, summary, datamodule.drawn)
             progress.end_epoch()
             write_checkpoint(state)
             callbacks.epoch_ended(progress.epoch, summary, best)
@@ -219,7 +219,7 @@ def _is_better(summary: Summary, progress: Progress) -> bool:
     return bool(summary.findings.n_defined) or summary.loss < progress.best_loss
 
 
-def _keep_best(state: TrainState, scores: Scores, summary: Summary) -> None:
+def _keep_best(state: TrainState, scores: Scores, summary: Summary, drawn: Collection[str]) -> None:
     """Note the epoch's figures as the best, and write its weights."""
     state.progress.best, state.progress.best_loss = summary.findings.value, summary.loss
     if not distributed.is_main():
@@ -232,6 +232,7 @@ def _keep_best(state: TrainState, scores: Scores, summary: Summary) -> None:
         config=state.config.arithmetic(),
         origin=state.origin,
         epoch=state.progress.epoch + 1,
+        drawn=drawn,
     )
     save_weights(state.config.out / BEST, state.train_step.eval_model, metadata)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chexnet.errors import DataError
+from scripts.cli import command
 from scripts.doctor.finding import Finding, note, wrong
 
 
@@ -17,7 +18,7 @@ def data_folder(root: Path, packs: Path) -> Iterator[Finding]:
         return
     for part in sorted(root.glob(".*.part")):
         name = part.name.strip(".").removesuffix(".tar.gz.part")
-        yield note("Download", f"{name} is fetched in part", f"python -m scripts.download {root}")
+        yield note("Download", f"{name} is fetched in part", command("scripts.download", root))
     fetch = f"Fetch it by hand from {by_hand()}, into {root}."
     try:
         folder = read_folder(root, need_images=False)
@@ -55,9 +56,7 @@ def _images(root: Path, here: int, named: int, *, whole: bool) -> Iterator[Findi
 
     text = f"{here:,} of the {named:,} in the table are here"
     if not here:
-        advice = (
-            f"python -m scripts.download {root}" if whole else "Put them into images_001/images."
-        )
+        advice = command("scripts.download", root) if whole else "Put them into images_001/images."
         yield wrong("Images", text, advice)
         return
     if here == named or not whole:
@@ -71,7 +70,7 @@ def _images(root: Path, here: int, named: int, *, whole: bool) -> Iterator[Findi
     yield note(
         "Images",
         f"{text}; not whole: {', '.join(short.values())}",
-        f"A part is enough. For all: move these away, then python -m scripts.download {root}",
+        f"A part is enough. For all: move these away, then {command('scripts.download', root)}",
     )
 
 
@@ -98,7 +97,7 @@ def _packs(root: Path, packs: Path, paths: dict[str, Path]) -> Iterator[Finding]
     from chexnet.data.pack import Pack, pack_folder
     from chexnet.transforms import Preprocessing
 
-    make = f"python -m scripts.prepare --data {root}"
+    make = command("scripts.prepare", data=root, packs=packs)
     usual = Preprocessing()
     place = pack_folder(packs, root, usual)
     mark = place.name.rpartition("-crop")[0]

@@ -16,7 +16,6 @@ from chexnet.evaluation.scoring import score_weights
 from chexnet.evaluation.thresholds import choose_thresholds, validation_choices
 from chexnet.evaluation.validation_scores import validation_scores
 from chexnet.model import load_weights, save_weights, update_metadata
-from chexnet.phantom.patients import FIRST_NUMBER
 from chexnet.training.describe import describe
 
 
@@ -49,7 +48,9 @@ def store(
             for part in ("val", "test")
         ]
     )
-    real = np.flatnonzero(np.array(scored.patients, dtype=int) < FIRST_NUMBER)
+    holdout = open_holdout(mixture, target, "val", packs=packs)
+    phantoms = holdout.datamodule.drawn
+    real = np.flatnonzero(~np.isin(scored.images, list(phantoms)))
     made = metadata.provenance
     kept = describe(
         metadata.preprocessing,
@@ -64,12 +65,11 @@ def store(
     drawn = len(scored.images) - len(real)
     together = f"{len(real):,} real and {drawn:,} drawn images together"
     chosen = {"thresholds": choose_thresholds(calibrated), "thresholds_source": together}
-    holdout = open_holdout(mixture, target, "val", packs=packs)
     rows = holdout.datamodule.rows("val")
-    owners = holdout.datamodule.folder.table["patient"].to_numpy()[rows].astype(int)
+    names = holdout.datamodule.folder.table["image"].iloc[rows]
     data = open_data_set(
         holdout.datamodule.folder,
-        rows[owners < FIRST_NUMBER],
+        rows[~names.isin(phantoms)],
         metadata.classes,
         metadata.preprocessing,
         holdout.datamodule.pack,
@@ -78,7 +78,7 @@ def store(
     described = replace(
         kept,
         validation=kept.validation | chosen,
-        validation_scores=validation_scores(scored, together),
+        validation_scores=validation_scores(scored, together, drawn=phantoms),
         mean_contributions=means,
     )
     save_weights(target, model, described, half=True)

@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 
 from chexnet.config import TrainConfig
-from scripts.cli import new_app, options_of, run, table_flags
+from scripts.cli import command, new_app, options_of, run
+
+OF_EVAL = ("out", "packs", "labels", "table", "format", "mapping", "uncertain")
+OF_EVAL += ("device", "workers", "allow_leak")
+"""Options that scripts.eval has too, of the same meaning."""
 
 app = new_app()
 
@@ -54,8 +58,8 @@ def train(
         print(f"Stopped in epoch {result.epoch + 1}. The same command goes on from there.")
         sys.exit(signals.exit_code)
     print(f"Best weights: {result.weights} (mean AUROC of the findings: {result.best:.4f})")
-    other = table_flags(config.table, config.format, config.mapping, config.uncertain)
-    print(f"Next: python -m scripts.eval --data {config.data}{other} --weights {result.weights}")
+    other = {name: getattr(config, name) for name in OF_EVAL}
+    print(f"Next: {command('scripts.eval', data=config.data, weights=result.weights, **other)}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli import transfer_bars
+from scripts.cli import command, transfer_bars
 from scripts.weights.listing import Registry
 
 
@@ -63,4 +63,4 @@ def get(
         print("Nobody has confirmed this import with the real file yet: scripts.weights check.")
     print(f"Written: {place}. Not for clinical use.")
     chosen = place if out is not None or registry is not None else name
-    print(f"Next: python -m demo --weights {chosen}")
+    print(f"Next: {command('demo', weights=chosen)}")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.cli import command
+
 if TYPE_CHECKING:
     from chexnet.networks.registry import PublishedNetwork
 
@@ -78,7 +80,7 @@ def import_file(
         print("What it was trained on is not known: all of NIH's images count as seen.")
     else:
         print(f"Trained on: {told['seen_note'] or known['list']}. Those images count as seen.")
-    print(f"Next: python -m demo --weights {out}")
+    print(f"Next: {command('demo', weights=out)}")
 
 
 def _figure(network: "PublishedNetwork") -> str:

@@ -183,7 +183,7 @@ def test_weights_that_change_while_they_are_exported_are_not_cached(
     assert not list(cache.glob("*.onnx"))
 
 
-def test_what_cannot_be_exported_is_tried_once(cache, trained, monkeypatch):
+def test_what_cannot_be_exported_is_tried_once_with_the_same_versions(cache, trained, monkeypatch):
     told: list[int] = []
 
     def fail(*_: object, **__: object) -> None:
@@ -195,8 +195,15 @@ def test_what_cannot_be_exported_is_tried_once(cache, trained, monkeypatch):
             open_engine(trained / BEST, "cpu", on_export=lambda: told.append(1)), TorchEngine
         )
     assert told == [1]
-    with pytest.raises(ExportError, match=r"could not export .*RuntimeError"):
+    with pytest.raises(ExportError, match=r"^PyTorch could not export .*RuntimeError"):
         open_engine(trained / BEST, "cpu", "onnx")
+    for changed in ("torch", "onnxscript"):
+        monkeypatch.setattr(engine, "version", lambda name, one=changed: f"9 {name == one}")
+        open_engine(trained / BEST, "cpu", on_export=lambda: told.append(2))
+    [refused] = cache.glob("*.refused")  # as the last release wrote it
+    refused.write_text("PyTorch could not export it.")
+    open_engine(trained / BEST, "cpu", on_export=lambda: told.append(3))
+    assert told == [1, 2, 2, 3]
 
 
 def test_another_method_never_comes_of_other_weights(trained, tmp_path, exported, pictures):

@@ -1,11 +1,15 @@
 """The commands as a user runs them: exit code and text."""
 
+import errno
 import json
 import platform
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,8 @@ from PIL import Image
 
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.data.nih import read_folder
+from scripts import cli
+from scripts.doctor.data import data_folder
 from scripts.train import console
 from tests.conftest import ROOT, needs_signals, rows_of
 
@@ -96,13 +102,15 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
         "epochs.csv",
         "curves.png",
     }
+    weights = out / "best_chexnet_params.pth"
+    then = f"scripts.eval --data {data} --weights {weights} --out {out} --packs {packs}\n"
+    assert trained.stdout.endswith(f"Next: python -m {then}")
     again = here("train", *options)
     assert again.returncode == 0
     assert "is finished (1 epochs)" in again.stdout
     assert "--restart" in again.stdout
     assert "batch_size: found 4, expected 8" in refused("train", *options, "--batch-size", 4)
 
-    weights = out / "best_chexnet_params.pth"
     scored = here("eval", *common, "--weights", weights, "--out", out, "--device", "cpu")
     assert scored.returncode == 0, scored.stderr
     assert "Mean of the" in scored.stdout
@@ -139,6 +147,30 @@ def test_a_leaky_run_is_stamped_wherever_it_is_shown(tiny_options, tmp_path, ref
     assert json.loads((out / "eval-test" / "metrics.json").read_text())["stamp"] == "LEAKY"
 
 
+def test_printed_commands_can_be_pasted_and_repeat_what_was_given(phantoms, tmp_path, shown):
+    data, packs = tmp_path / "it's $mine (2)", tmp_path / "my packs"
+    shutil.copytree(phantoms, data)
+    options = ("--data", data, "--packs", packs, "--size", 64)
+    line = shown("prepare", *options, "--workers", 1).splitlines()[-1].removeprefix("Next: ")
+    assert shlex.split(line) == ["python", "-m", "scripts.train", *map(str, options)]
+    (data / ".images_003.tar.gz.part").touch()
+    advice = [one.advice for one in data_folder(data, tmp_path / "none yet")]
+    wanted = ["scripts.download", str(data)], ["scripts.prepare", "--data", str(data), "--packs"]
+    found = [shlex.split(text) for text in advice if text.startswith("python -m")]
+    assert [words[2:][: len(some)] for words, some in zip(found, wanted, strict=True)] == [*wanted]
+
+
+def test_commands_are_quoted_as_each_shell_does_and_leave_out_what_is_usual(monkeypatch):
+    given = {"packs": Path("packs"), "format": "csv", "allow_leak": True, "mapping": None}
+    place = PurePosixPath("a b/x.csv")
+    text = "python -m scripts.eval --table 'a b/x.csv' --format csv --allow-leak"
+    assert cli.command("scripts.eval", table=place, **given) == text
+    monkeypatch.setattr(cli, "os", SimpleNamespace(name="nt"))
+    words = (PureWindowsPath("C:\\my data"), PureWindowsPath("D:\\x(1)&y"), "E:\\plain-1")
+    quoted = '"C:\\my data" "D:\\x(1)&y" E:\\plain-1'
+    assert cli.command("demo", *words) == f"python -m demo {quoted}"
+
+
 # --- bad input -------------------------------------------------------------------------------
 
 
@@ -148,6 +180,39 @@ def test_a_folder_without_images(make_folder, refused):
         assert "Pass the folder that holds images_001" in refused(name, "--data", root).replace(
             "--data the", "the"
         )
+
+
+@pytest.mark.parametrize("below", ["file", "file/below", "name" * 70])
+def test_a_folder_that_cannot_be_made_is_one_line(make_folder, tmp_path, refused, below):
+    (tmp_path / "file").touch()
+    root, target = make_folder(rows_of(3, 2)), tmp_path / below
+    told = [
+        refused("phantom", target, "--patients", 1, "--size", 64, "--workers", 1),
+        refused("prepare", "--data", root, "--packs", target, "--size", 64, "--workers", 1),
+        refused("train", "--data", root, "--init", "none", "--size", 64, "--out", target),
+    ]
+    assert all(text.count("\n") <= 1 or "images of" in text for text in told)
+    assert all(str(target) in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a/log.csv"), "a/log.csv: Is a dir"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk: No space left on device"),
+    ],
+)
+def test_what_the_system_says_of_a_path_is_one_line(monkeypatch, capsys, error, text):
+    monkeypatch.setattr(cli, "break_as_interrupt", lambda: None)
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(SystemExit, match="1"):
+        cli.run(fail)
+    assert capsys.readouterr().err.startswith(f"Error: {text}")
+    with pytest.raises(OSError, match="of no path"):
+        cli.run(lambda: (_ for _ in ()).throw(OSError("of no path")))
 
 
 def test_a_table_without_a_needed_column(make_folder, refused):
@@ -176,6 +241,12 @@ def test_unreadable_pictures_are_all_named_then_skipped_when_asked(
     trained = here("train", *run_options, "--batch-size", 8)
     assert trained.returncode == 0, trained.stderr
     assert "3 of them left out as unreadable" in trained.stdout
+    for path in paths.values():
+        path.write_bytes(b"")
+    for _ in range(2):
+        told = refused("prepare", *options, "--workers", 1, "--skip-unreadable")
+        assert "40 of 40 images cannot be read" in told
+        assert "nothing is packed" in told
 
 
 def test_no_imagenet_weights_to_be_had_is_told_not_replaced(
@@ -256,7 +327,7 @@ def test_many_files_go_into_a_folder_and_a_bad_one_ends_no_process(
     assert pd.read_csv(out / "part-00000.csv")["file"].tolist() == good
     assert pd.read_csv(out / "errors.csv")["file"].tolist() == [str(pictures / "00000000_bad.png")]
     again = run(*[options[0].removeprefix("scripts."), *options[1:]], "--out", out)
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 1, "what torchrun may not say without ending the others"
     assert f"{len(good) + 1} of {len(good) + 1} pictures were done before" in again.stdout
 
 

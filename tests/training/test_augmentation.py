@@ -141,6 +141,14 @@ def test_keyed_generators_repeat_and_differ():
     assert not np.array_equal(same, keyed_generator("b", 1).random(4))
 
 
+@pytest.mark.parametrize("number", [0, np.int64(0), np.uint8(0)])
+def test_the_stream_of_a_number_is_that_of_the_first_release_whatever_its_type(number):
+    key = ("order", number, 3)
+    expected = [3784671310488522397, 1056558918946532143]
+    assert keyed_generator(*key).bit_generator.random_raw(2).tolist() == expected
+    assert keyed_words([key], 2).tolist() == [expected]
+
+
 CPU = torch.device("cpu")
 
 

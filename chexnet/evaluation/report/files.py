@@ -66,7 +66,7 @@ def _scored(scored: Scored, found: Assessment) -> str:
     """What the figures are of, for the caption of a table that stands alone in a paper."""
     facts, summary = scored.facts, found.summary
     whose = facts.weights.file if facts.weights else facts.predictions
-    kind = "drawn phantoms" if facts.phantoms else "images"
+    kind = "drawn phantoms" if facts.all_drawn else "images"
     said = (
         f"{facts.part} part of {facts.table} (split: {facts.split}), {summary.images:,} {kind} of "
         f"{summary.patients:,} patients, scored with {whose}"

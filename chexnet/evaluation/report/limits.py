@@ -8,12 +8,20 @@ _OF_PHANTOMS = (
     "The pictures are drawn: every finding has one cause, one look and a certain label. A high "
     "figure says that the way from pictures to figures works, and nothing about patients."
 )
-_OF_RADIOGRAPHS = (
+_OF_BOTH = (
+    "Some of the pictures are drawn, with certain labels, and some are not: figures of the two "
+    "together are figures of neither."
+)
+_OF_NIH = (
     "The labels of ChestX-ray14 were mined from radiology reports by a program. Nobody read the "
     "pictures for them, many are wrong, and No Finding says only that no report named one of 14.",
     "All radiographs come from one hospital, the NIH Clinical Center, a research hospital whose "
     "patients are unlike those of others. Another hospital, another machine or another way of "
     "imaging can make every figure worse, and nothing here shows by how much.",
+)
+_OF_OTHERS = (
+    "Where the radiographs were taken, and who labelled them how, the table does not say. Another "
+    "hospital, another machine or another way of labelling can make every figure worse."
 )
 _ALWAYS = (
     "The intervals say how the figures would differ had other patients of the same kind been "
@@ -72,11 +80,11 @@ def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
             "few patients: their figures are accidents."
         )
     if facts.phantoms:
-        said.append(_OF_PHANTOMS)
+        said.append(_OF_PHANTOMS if facts.all_drawn else _OF_BOTH)
     elif facts.label_mapping:
         said.append(facts.label_mapping["labelled_by"])
     else:
-        said += _OF_RADIOGRAPHS
+        said += _OF_NIH if facts.of_nih else [_OF_OTHERS]
     return [*said, *_ALWAYS]
 
 

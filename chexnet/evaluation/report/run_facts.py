@@ -15,7 +15,6 @@ from chexnet.evaluation.subgroups import UNKNOWN
 from chexnet.labels import FINDINGS, spoken
 from chexnet.metadata import Metadata
 
-_NIH_TABLES = ("2017", "v2020")
 _TRAINING = (
     *("recipe", "epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup_epochs"),
     *("augment", "ema_decay", "seed"),
@@ -46,11 +45,6 @@ class Run:
     both: BothTables | None = None
     compared: bool = False
     boxes: bool = False
-
-    @property
-    def of_radiographs(self) -> bool:
-        """The images are NIH's, with NIH's labels."""
-        return not self.facts.phantoms and self.facts.label_version in _NIH_TABLES
 
 
 def run_facts(run: Run) -> dict[str, str]:
@@ -101,7 +95,7 @@ def _data(run: Run) -> dict[str, str]:
     return {
         "data": facts_text(facts),
         "setting": "All radiographs come from one hospital, the NIH Clinical Center."
-        if run.of_radiographs
+        if facts.of_nih
         else "",
         "selection": " ".join(selected(facts)),
         "missing": " ".join(missing),
@@ -115,7 +109,7 @@ def _data(run: Run) -> dict[str, str]:
 
 def _reference_standard(run: Run) -> dict[str, str]:
     labels = ""
-    if run.facts.phantoms:
+    if run.facts.all_drawn:
         labels = "Drawn phantoms: their labels are certain, for they were drawn by them."
     elif run.facts.label_mapping:
         mapping = run.facts.label_mapping
@@ -123,7 +117,7 @@ def _reference_standard(run: Run) -> dict[str, str]:
             f"{mapping['title']} ({run.facts.table}): {mapping['labelled_by'].rstrip('.')}. How "
             "its labels became those scored here: section Whose labels, and what they count as."
         )
-    elif run.of_radiographs:
+    elif run.facts.of_nih:
         labels = (
             f"NIH's text labels ({run.facts.table}), mined from radiology reports by a program "
             "(Wang et al., CVPR 2017); nobody read the pictures for them."
