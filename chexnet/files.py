@@ -1,4 +1,4 @@
-"""Writing files so that a crash never leaves half of one; room on a disk."""
+"""Files: those under a folder, written so that a crash never leaves half of one; room on a disk."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chexnet.errors import ChexnetError, FetchError
+from chexnet.errors import ChexnetError, DataError, FetchError
 
 ROOM = 256 << 20
 """Bytes of a disk that a download leaves free."""
@@ -21,6 +21,50 @@ PATIENCE = 2.0
 """Seconds that a rename waits for a virus scanner or an indexer to let go of a file (Windows)."""
 FLUSHES_NO_FOLDER = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 """What file systems answer that flush files only (network shares, FAT)."""
+
+PICTURE_ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"),
+    *(".dcm", ".dicom", ".dic", ".ima"),
+)
+"""Endings, in lower case, of what `read_radiograph` reads; it looks at the bytes, not at these."""
+OF_THE_SYSTEM = frozenset({"lost+found", "System Volume Information", "$RECYCLE.BIN"})
+"""Folders at the top of a disk that hold nobody's pictures and that nobody may read."""
+
+
+def files_under(root: Path) -> list[str]:
+    """Every file under a folder, as text beginning with `root`, in the order of the paths' parts.
+
+    Links are followed, each real folder is read once, where it lies itself rather than by a link.
+    What is hidden (its name begins with a dot) and what is no regular file is left out.
+
+    Raises:
+        DataError: `root` is no folder, or it or one below it may not be read.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    folders, links = [str(root)], list[str]()
+    try:
+        while folders or links:
+            folder = folders.pop() if folders else links.pop(0)
+            about = os.stat(folder)
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if entry.name[0] == "." or entry.name in OF_THE_SYSTEM:
+                        continue
+                    linked = entry.is_symlink()  # `entry.is_dir` fails on a link to itself
+                    if os.path.isdir(entry.path) if linked else entry.is_dir():
+                        (links if linked else folders).append(entry.path)
+                    elif os.path.isfile(entry.path) if linked else entry.is_file():
+                        found.append(entry.path)
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} cannot be read ({error.strerror}). Expected one of pictures; "
+            "give it read permission, or move it away."
+        ) from error
+    return sorted(found, key=lambda path: path.split(os.sep))
 
 
 @contextmanager
