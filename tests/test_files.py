@@ -125,8 +125,8 @@ def test_links_are_followed_and_each_real_folder_is_read_once(tmp_path):
     (root / "gone").symlink_to(tmp_path / "nowhere")
     (root / "link.png").symlink_to(root / "a.png")
     found = [os.path.relpath(path, root) for path in files_under(root)]
-    assert found == [os.path.join("0", "deep", "2.png"), "a.png", os.path.join("b", "1.png")] + [
-        "link.png"
+    assert [path.replace(os.sep, "/") for path in found] == [
+        *("0/deep/2.png", "a.png", "b/1.png", "link.png")
     ]
 
 
