@@ -87,8 +87,8 @@ def prepare(
         f"{folder.table_name} are packed at {side}x{side} in {pack_dir}"
         f"{f'; {len(left_out)} unreadable ones are left out' if left_out else ''}."
     )
-    if folder.mapping:
-        print("\n".join(folder.mapping.notes))
+    for text in folder.all_notes:
+        print(text)
     flags = table_flags(table, format, mapping, uncertain)
     if weights is not None:
         print(f"Next: python -m scripts.eval --data {data} --weights {weights}{flags}")

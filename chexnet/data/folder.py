@@ -83,6 +83,11 @@ class DataFolder:
     notes: tuple[str, ...] = ()
 
     @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The sentences of the folder and of its mapping."""
+        return (*self.notes, *(self.mapping.notes if self.mapping else ()))
+
+    @property
     def present(self) -> pd.Series:
         """True for each row of the table whose image is here."""
         return self.table["image"].isin(self.paths)

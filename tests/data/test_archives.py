@@ -20,7 +20,6 @@ from chexnet import files
 from chexnet.data import archives as module
 from chexnet.data import unpacking
 from chexnet.data.archives import Archive, fetch_archives, known_archives
-from chexnet.data.nih import find_images
 from chexnet.data.unpacking import unpack
 from chexnet.errors import ChexnetError, DataError, FetchError
 from tests.conftest import ROOT, SIGKILL, needs_signals
@@ -214,7 +213,7 @@ def test_all_parts_arrive_and_are_found_as_nihs_folder(served, tmp_path):
     seen = []
     unpacked = fetch_archives(tmp_path, known, on_progress=lambda *event: seen.append(event))
     assert unpacked == dict.fromkeys((one.name for one in known), 0)
-    assert len(find_images(tmp_path)) == 12
+    assert len(list(tmp_path.glob("images_*/images/*.png"))) == 12
     folders = [one.name for one in known]
     assert names(tmp_path) == sorted(folders + [f"{name}.tar.gz" for name in folders])
     assert {stage for _, stage, _, _ in seen} == {"fetching", "unpacking"}
@@ -418,7 +417,7 @@ def test_a_killed_unpacking_begins_again(served, tmp_path):
     (left / "half.png").write_bytes(b"half")
     fetch_archives(tmp_path, known[:1], remove=True)
     assert names(tmp_path) == ["images_001"]
-    assert len(find_images(tmp_path)) == 3
+    assert len(list(tmp_path.glob("images_*/images/*.png"))) == 3
 
 
 def test_an_unpacking_that_is_stopped_leaves_the_archive(served, tmp_path):
