@@ -111,10 +111,13 @@ def find_images(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
     Raises:
         DataError: different files could be the same image, or a file several images.
     """
+    here = files_under(root)
+    if not here:
+        return {}
     depths = {text.count("/") + 1 for pair in files.items() for text in pair}
     places: dict[str, list[str]] = {}  # ends of the paths, those from the root with a slash before
     begin = len(os.path.join(root, ""))
-    for path in files_under(root):
+    for path in here:
         name = _plain(path[begin:].replace(os.sep, "/"))
         parts = name.split("/")
         for end in ["/".join(parts[-depth:]) for depth in depths if depth <= len(parts)]:
@@ -123,7 +126,7 @@ def find_images(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
             places.setdefault("/" + name, []).append(path)
     found: dict[str, str] = {}
     images: dict[str, str] = {}
-    for image, file in files.items() if places else ():
+    for image, file in files.items():
         rest = image.partition("/")[2]
         for text in (image, rest and "/" + rest, file) if rest else (file, image):
             if there := places.get(_plain(text)):

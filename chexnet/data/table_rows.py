@@ -17,7 +17,7 @@ from chexnet.data.mappings import (
     UNCERTAIN,
     Meaning,
 )
-from chexnet.data.tables import column_of, refuse_rows, shown, years_of
+from chexnet.data.tables import by_value, column_of, refuse_rows, shown, years_of
 from chexnet.errors import DataError
 from chexnet.labels import folded
 
@@ -69,14 +69,18 @@ def about_images(
         view: `AP`, `PA` or something else of each row.
     """
     seen = pd.Series("", raw.index) if view is None else view
-    names = raw[image].str.replace("\\", "/", regex=False).str.removeprefix("./")
+    names = pd.Series(
+        [name.replace("\\", "/").removeprefix("./") for name in raw[image].tolist()], raw.index
+    )
     return pd.DataFrame(
         {
             "image": names,
             "file": names,
             "patient": patient,
             "age": years_of(column_of(raw, age)),
-            "sex": column_of(raw, sex).str.upper().map(SEXES).fillna(""),
+            "sex": by_value(
+                column_of(raw, sex), lambda cells: cells.str.upper().map(SEXES).fillna("")
+            ),
             "view": seen.where(seen.isin(["AP", "PA"]), ""),
         }
     )

@@ -12,7 +12,7 @@ import lzma
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,9 @@ MARKS = (
 )
 PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 SHOWN = 80
-NO_PATIENT = r"(?i)^(?:nan|none|null|<na>)$"
-"""What programs write for a missing number."""
+ROUNDED = r"\d\.\d+[Ee]\+?\d+|\d[Ee]\+\d+"
+NO_PATIENT = ("nan", "none", "null", "<na>")
+"""What programs write for a number that they shortened, and for none."""
 
 
 def shown(value: object) -> str:
@@ -155,7 +156,7 @@ def read_csv(
             names=range(len(header) + TRAILING),
             skiprows=lines.line_num,
             index_col=False,
-            dtype=str,
+            dtype=object,
             keep_default_na=False,
             skip_blank_lines=False,
         )
@@ -173,7 +174,12 @@ def read_csv(
         raise DataError(
             f"{source} has no column {shown(', '.join(missing))}; found {found}. {expected}"
         )
-    table = pd.DataFrame({name: raw[place].str.strip() for name, place in places.items()})
+    table = pd.DataFrame(
+        {
+            name: by_value(raw[place], lambda cells: cells.str.strip())
+            for name, place in places.items()
+        }
+    )
     if len(table) and (table.iloc[:, 0] == "").any():
         table = table[(raw != "").any(axis=1)]  # empty lines
     if table.empty:
@@ -229,24 +235,28 @@ def patient_names(source: Path, names: pd.Series, cells: pd.Series) -> pd.Series
     Raises:
         DataError: a spreadsheet has rounded a number (`9.0E+07`), so that patients are lost.
     """
-    rounded = cells.str.fullmatch(r"\d(?:\.\d+)?[Ee]\+\d+")
-    refuse_rows(
-        source,
-        names,
-        rounded,
-        "has a patient number that a spreadsheet or a program has rounded",
-        "Expected it in full, as text.",
-    )
-    return cells.str.replace(r"^(\d+)\.0*$", r"\1", regex=True).str.replace(
-        NO_PATIENT, "", regex=True
-    )
+    rounded = by_value(cells, lambda cells: cells.str.fullmatch(ROUNDED))
+    problem = "has a patient number that a spreadsheet or a program has rounded"
+    refuse_rows(source, names, rounded, problem, "Expected it in full, as text.")
+    whole = by_value(cells, lambda cells: cells.str.replace(r"^(\d+)\.0*$", r"\1", regex=True))
+    return whole.where(~whole.str.lower().isin(NO_PATIENT), "")
 
 
 def years_of(cells: pd.Series) -> pd.Series:
     """Ages in years, NaN where impossible; also with units, as in `058Y`, `011M` and `003D`."""
-    number = pd.to_numeric(cells.str.rstrip("YMDymd"), errors="coerce")
-    years = number / cells.str[-1:].str.upper().map({"M": 12.0, "D": 365.25}).fillna(1.0)
-    return years.where(years.between(0, 120))  # NIH's table has ages above 400
+
+    def years(ages: pd.Series) -> pd.Series:
+        number = pd.to_numeric(ages.str.rstrip("YMDymd"), errors="coerce")
+        found = number / ages.str[-1:].str.upper().map({"M": 12.0, "D": 365.25}).fillna(1.0)
+        return found.where(found.between(0, 120))  # NIH's table has ages above 400
+
+    return by_value(cells, years)
+
+
+def by_value(cells: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """What `change` makes of the cells; it sees each distinct one once."""
+    places, distinct = pd.factorize(cells)
+    return pd.Series(change(pd.Series(distinct)).to_numpy()[places], cells.index)
 
 
 def column_of(raw: pd.DataFrame, name: str) -> pd.Series:
