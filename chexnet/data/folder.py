@@ -114,15 +114,20 @@ def find_images(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
     here = files_under(root)
     if not here:
         return {}
-    depths = {text.count("/") + 1 for pair in files.items() for text in pair}
+    depths = {text.count("/") for text in {*files, *files.values()}}
+    deepest = max(depths)
     places: dict[str, list[str]] = {}  # ends of the paths, those from the root with a slash before
     begin = len(os.path.join(root, ""))
     for path in here:
         name = _plain(path[begin:].replace(os.sep, "/"))
-        parts = name.split("/")
-        for end in ["/".join(parts[-depth:]) for depth in depths if depth <= len(parts)]:
-            places.setdefault(end, []).append(path)
-        if depths != {1}:
+        *above, end = name.rsplit("/", deepest + 1)
+        for depth in range(deepest + 1):
+            if depth in depths:
+                places.setdefault(end, []).append(path)
+            if not above:
+                break
+            end = above.pop() + "/" + end
+        if depths != {0}:
             places.setdefault("/" + name, []).append(path)
     found: dict[str, str] = {}
     images: dict[str, str] = {}

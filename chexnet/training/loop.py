@@ -74,8 +74,7 @@ def fit(
     ):
         callbacks.opened(datamodule.facts)
         notes = [performance_warning(config, device), distributed.backend_note(device)]
-        labels = datamodule.folder.mapping.notes if datamodule.folder.mapping else ()
-        for text in filter(None, [*labels, *datamodule.notes, *notes]):
+        for text in filter(None, [*datamodule.notes, *notes]):
             callbacks.note(text)
         state = start_or_resume(
             config, datamodule, device, restart=restart, on_upload=callbacks.uploading
