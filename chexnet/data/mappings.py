@@ -23,6 +23,9 @@ UNCERTAIN_AS = {"ignore": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
 """`--uncertain`: what an uncertain label is taken for."""
 BLANK_AS = {"negative": NEGATIVE, "unknown": UNKNOWN}
 NOT_USED = "not used"
+OF_NIH = ("chestxdet", "siim")
+"""How the names of sets begin that are made of NIH's images under other names (ChestX-Det: Lian et
+al., arXiv 2104.10326; it also has an edition of ten categories)."""
 KEYS: dict[str, type] = {
     **dict.fromkeys(("title", "labelled_by", "blank", "images_of"), str),
     **dict.fromkeys(("several_terms", "invert"), bool),
@@ -128,6 +131,8 @@ def read_meaning(source: Path, options: dict[str, type]) -> Meaning:
     if not name or "/" in name:
         _refuse(source, f"has the name {name!r}", 'a name of the data set, as in name = "ours"')
     block = {"title": name, "labelled_by": "Labels: see its makers."} | block
+    if folded(name).startswith(OF_NIH):
+        block["images_of"] = "nih"
     signs: dict[str, int] = {}
     for key, state in (("positive", POSITIVE), ("negative", NEGATIVE), ("uncertain", UNCERTAIN)):
         for value in (str(value).strip() for value in block.pop(key, ())):

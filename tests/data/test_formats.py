@@ -178,6 +178,14 @@ def test_siim_is_nihs_as_a_whole(opened):
     assert folder.images_of == "nih"
 
 
+@pytest.mark.parametrize(
+    ("name", "of"), [("ChestX-Det", "nih"), ("chestx_det10", "nih"), ("SIIM-ACR", "nih"), ("x", "")]
+)
+def test_sets_made_of_nihs_images_are_known_by_their_name(opened, name, of):
+    mapping = f'name = "{name}"\nimage = "id"\n[labels]\nm = "Mass"\n'
+    assert opened("id,m\n1,1\n", "csv", mapping=mapping, need_images=False).images_of == of
+
+
 def test_labels_in_one_cell_are_whole_terms(opened):
     mapping = """
 name = "listed"
