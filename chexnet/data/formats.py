@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from chexnet.data.folder import NIH, DataFolder, LabelMapping, find_images
@@ -149,18 +148,13 @@ def open_folder(
 
 def _refuse_bad_names(source: Path, rows: TableRows) -> None:
     names = rows.about["image"]
-    one = "Expected one row an image, with its name."
-    refuse_rows(source, names, names == "", "has no image", one)
-    refuse_rows(source, names, names.duplicated(), "stands twice", one)
-    outside = np.array(
-        [name[:1] == "/" or name[1:2] == ":" or ".." in name.split("/") for name in names.tolist()]
-    )
-    refuse_rows(
-        source, names, outside, "is a path out of the folder", "Expected a path under --data."
-    )
+    problems = {"has no image": names == "", "stands twice": names.duplicated()}
     if rows.by_patient:
-        lost = rows.about["patient"] == ""
-        refuse_rows(source, names, lost, "has no patient", "Expected one in every row.")
+        problems["has no patient"] = rows.about["patient"] == ""
+    refuse_rows(source, names, problems, "Expected one row an image, with its name and patient.")
+    outside = [n[:1] == "/" or n[1:2] == ":" or ".." in n.split("/") for n in names.tolist()]
+    problems = {"is a path out of the folder": pd.Series(outside, names.index)}
+    refuse_rows(source, names, problems, "Expected a path under --data.")
 
 
 def _uncertain_note(rows: TableRows, uncertain: str) -> list[str]:

@@ -104,14 +104,13 @@ def _read(source: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "follow_up": pd.to_numeric(column_of(raw, "Follow-up #"), errors="coerce"),
         }
     )
-    for problem, rows in (
-        ("has an empty Image Index", images == ""),
-        ("has an empty Patient ID", table["patient"] == ""),
-        ("has empty Finding Labels", table["labels"].map(len) == 0),
-        ("stands twice", images.duplicated()),
-    ):
-        expected = "Expected one row an image; fetch the table again from NIH."
-        refuse_rows(source, images, rows, problem, expected)
+    problems = {
+        "has an empty Image Index": images == "",
+        "has an empty Patient ID": table["patient"] == "",
+        "has empty Finding Labels": table["labels"].map(len) == 0,
+        "stands twice": images.duplicated(),
+    }
+    refuse_rows(source, images, problems, "Expected one row an image; fetch it again from NIH.")
     notes = note_of_others(Counter(cells), source.name)
     return table.reset_index(drop=True), notes
 
@@ -165,18 +164,15 @@ def read_boxes(root: Path) -> pd.DataFrame:
     # The header names three of the six used columns, `Bbox [x`, `y`, `w`, `h]` in one cell.
     header = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
     boxes = read_csv(source, header, expected).set_axis(["image", "label", *"xywh"], axis=1)
-    names = boxes["image"]
     boxes["label"] = boxes["label"].replace(BOX_SPELLING).map(label_of)
     sides = boxes[list("xywh")].apply(pd.to_numeric, errors="coerce")
-    refuse_rows(
-        source, names, boxes["label"] == OTHER, "has a label that NIH does not have", expected
-    )
-    no_number = sides.isna().any(axis=1)
-    refuse_rows(source, names, no_number, "has a box with a side that is no number", expected)
-    refuse_rows(
-        source, names, (sides[["w", "h"]] <= 0).any(axis=1), "has a box without an area", expected
-    )
-    refuse_rows(source, names, outside_frame(sides), OUTSIDE, expected)
+    problems = {
+        "has a label that NIH does not have": boxes["label"] == OTHER,
+        "has a box with a side that is no number": sides.isna().any(axis=1),
+        "has a box without an area": (sides[["w", "h"]] <= 0).any(axis=1),
+        OUTSIDE: outside_frame(sides),
+    }
+    refuse_rows(source, boxes["image"], problems, expected)
     return boxes.assign(**sides).reset_index(drop=True)
 
 

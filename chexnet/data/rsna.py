@@ -56,17 +56,15 @@ def read_rsna_rows(source: Path) -> RsnaRows:
     sides = raw[["x", "y", "width", "height"]].apply(pd.to_numeric, errors="coerce")
     sides.columns = pd.Index(list("xywh"))
     positive, boxed = raw["Target"] == "1", sides.notna().all(axis=1)
+    both = positive.groupby(raw["patientId"]).transform("nunique") > 1
     no_area = (sides[["w", "h"]] <= 0).any(axis=1)
-    for problem, rows in (
-        ("has a Target that is neither 0 nor 1", ~raw["Target"].isin(["0", "1"])),
-        ("has a Target of 1 and no box, or a box and no Target of 1", positive != boxed),
-        (OUTSIDE, boxed & (outside_frame(sides) | no_area)),
-        (
-            "stands with Target 0 and with Target 1",
-            positive.groupby(raw["patientId"]).transform("nunique") > 1,
-        ),
-    ):
-        refuse_rows(source, raw["patientId"], rows, problem, f"Expected {RSNA_SOURCE}")
+    problems = {
+        "has a Target that is neither 0 nor 1": ~raw["Target"].isin(["0", "1"]),
+        "has a Target of 1 and no box, or a box and no Target of 1": positive != boxed,
+        OUTSIDE: boxed & (outside_frame(sides) | no_area),
+        "stands with Target 0 and with Target 1": both,
+    }
+    refuse_rows(source, raw["patientId"], problems, f"Expected {RSNA_SOURCE}")
     mapping, name = _rsna_mapping(source.parent)
     images = raw["patientId"].map(mapping)
     if not images.notna().any():

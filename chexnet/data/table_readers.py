@@ -58,25 +58,18 @@ def read_chexpert(source: Path, meaning: Meaning) -> TableRows:
     also = ("Frontal/Lateral", "AP/PA", "Sex", "Age", "No Finding")
     needed = ("Path", *(name for name in meaning.sources if name not in also))
     raw, notes = read_csv(source, needed, expected_of(meaning), also), list[str]()
-    names = raw["Path"]
-    view = raw["Frontal/Lateral"] if "Frontal/Lateral" in raw else names.str.extract(VIEW)[0]
-    view = view.fillna("").str.capitalize()
-    unknown = ~view.isin(["Frontal", "Lateral"])
-    refuse_rows(source, names, unknown, "has no view", "Expected Frontal or Lateral.")
-    raw = frontal_only(raw, view == "Frontal", notes)
-    about = about_images(
-        raw,
-        image="Path",
-        patient=pd.Series("", raw.index),
-        age="Age",
-        sex="Sex",
-        view=column_of(raw, "AP/PA"),
-    )
-    about["file"] = about["image"].str.extract(r"(patient\d+/.*)$", expand=False).fillna("")
-    lost = about["file"] == ""
-    refuse_rows(source, names[raw.index], lost, "has no patient", "Expected patient00001/...")
+    view = raw["Frontal/Lateral"] if "Frontal/Lateral" in raw else raw["Path"].str.extract(VIEW)[0]
+    about = about_images(raw, "Path", "", "Age", "Sex", column_of(raw, "AP/PA"))
+    about["file"] = about["image"].str.extract(r"(patient\d+/.*)$")[0].fillna("")
     about["patient"] = about["file"].str.partition("/")[0]
-    return TableRows(about, signed_states(source, raw, meaning, "Path", SIGNS, notes), notes)
+    view = view.fillna("").str.capitalize()
+    problems = {"has no view": ~view.isin(["Frontal", "Lateral"])}
+    problems["has no patient"] = about["patient"] == ""
+    expected = "Expected Frontal or Lateral, and patient00001 in the path."
+    refuse_rows(source, raw["Path"], problems, expected)
+    raw = frontal_only(raw, view == "Frontal", notes)
+    states = signed_states(source, raw, meaning, "Path", SIGNS, notes)
+    return TableRows(about.loc[raw.index], states, notes)
 
 
 def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
@@ -89,13 +82,13 @@ def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
     raw = read_csv(source, ("image_id",), expected_of(meaning), also)
     names = raw["image_id"]
     raw["reader"] = raw["rad_id"] if "rad_id" in raw else "all of them"
-    refuse_rows(source, names, raw["reader"] == "", "has no reader", "Expected a rad_id.")
+    refuse_rows(source, names, {"has no reader": raw["reader"] == ""}, "Expected a rad_id.")
     if "class_name" in raw:
         spelled = {folded(name): name for name in (*meaning.sources, *meaning.unused)}
         raw["class_name"] = raw["class_name"].map(lambda name: spelled.get(folded(name), ""))
         expected = f"Expected one of {', '.join(sorted(spelled.values()))}."
-        unknown = raw["class_name"] == ""
-        refuse_rows(source, names, unknown, "has a class that VinBigData does not have", expected)
+        problems = {"has a class that VinBigData does not have": raw["class_name"] == ""}
+        refuse_rows(source, names, problems, expected)
         # A table of the competition's 14 classes does not say what only VinDr's boxes mark.
         lacking = set() if VINDR_BOXES & set(raw["class_name"]) else VINDR_BOXES
         given, asked = raw, set(meaning.sources) - lacking - VINDR_IMAGES
@@ -103,32 +96,21 @@ def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
         asked = {name for name in meaning.sources if name in raw}
         if not asked:
             raise DataError(f"{source} has no column class_name. {expected_of(meaning)}")
-        refuse_rows(
-            source,
-            names,
-            raw.duplicated(["image_id", "reader"]),
-            "stands twice",
-            "Expected one row an image and reader.",
-        )
         given = raw.melt(["image_id", "reader"], sorted(asked), "class_name", ignore_index=False)
-        wrong = ~given["value"].isin(["0", "1", "0.0", "1.0"])
-        problem = "has a label that is neither 0 nor 1"
-        refuse_rows(source, given["image_id"], wrong, problem, expected_of(meaning))
+        problems = {
+            "stands twice": raw.duplicated(["image_id", "reader"]),
+            "has a label that is neither 0 nor 1": ~given["value"].isin(["0", "1", "0.0", "1.0"]),
+        }
+        refuse_rows(source, names, problems, "Expected one row an image and reader.")
         given = given[given["value"].str[0] == "1"]
     images = raw.drop_duplicates("image_id")[["image_id"]]
     readers = raw.groupby("image_id")["reader"].nunique().loc[images["image_id"]].to_numpy()
-    votes = (
-        given.drop_duplicates(["image_id", "class_name", "reader"])
-        .groupby(["class_name", "image_id"])
-        .size()
-    )
+    given = given.drop_duplicates(["image_id", "class_name", "reader"])
+    votes = given.groupby(["class_name", "image_id"]).size().unstack(0, fill_value=0)
+    votes = votes.reindex(images["image_id"], columns=list(meaning.sources), fill_value=0)
     states, tied = {}, 0
     for name in (name for name in meaning.sources if name in asked):
-        count = (
-            votes.xs(name).reindex(images["image_id"], fill_value=0).to_numpy()
-            if name in votes.index.get_level_values(0)
-            else np.zeros(len(images), int)
-        )
+        count = votes[name].to_numpy()
         state = np.where(2 * count > readers, POSITIVE, NEGATIVE)
         state[2 * count == readers] = UNCERTAIN
         tied += int((state == UNCERTAIN).sum())
@@ -138,8 +120,7 @@ def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
         f"readers gave it ({', '.join(map(str, sorted(set(readers))))} readers an image); "
         f"{tied:,} labels with as many readers for as against count as uncertain."
     ]
-    about = about_images(images, image="image_id", patient=pd.Series("", images.index))
-    return TableRows(about, states, notes, by_patient=False)
+    return TableRows(about_images(images, "image_id"), states, notes, by_patient=False)
 
 
 def read_csv_table(source: Path, meaning: Meaning) -> TableRows:
@@ -166,15 +147,10 @@ def read_csv_table(source: Path, meaning: Meaning) -> TableRows:
         if listed
         else signed_states(source, raw, meaning, image, meaning.signs or SIGNS, notes)
     )
-    patient = column_of(raw, options.get("patient", ""))
-    about = about_images(
-        raw,
-        image=image,
-        patient=patient_names(source, raw[image], patient),
-        age=options.get("age", ""),
-        sex=options.get("sex", ""),
-        view=column_of(raw, options.get("view", "")),
-    )
+    named = {key: options.get(key, "") for key in ("patient", "age", "sex", "view")}
+    patient = patient_names(source, raw[image], column_of(raw, named["patient"]))
+    view = column_of(raw, named["view"])
+    about = about_images(raw, image, patient, named["age"], named["sex"], view)
     note_monochrome1(raw, about, meaning, notes)
     return TableRows(about, states, notes, by_patient="patient" in options)
 
@@ -183,8 +159,8 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     """MIMIC-CXR-JPG: labels a study, and the metadata table beside them, which names the images."""
     labels = read_csv(source, ("study_id", *meaning.sources), expected_of(meaning))
     labels["study_id"] = patient_names(source, labels["study_id"], labels["study_id"])
-    twice = labels["study_id"].duplicated()
-    refuse_rows(source, labels["study_id"], twice, "stands twice", "Expected one row a study.")
+    problems = {"stands twice": labels["study_id"].duplicated()}
+    refuse_rows(source, labels["study_id"], problems, "Expected one row a study.")
     beside = [path for path in sorted(source.parent.glob("*metadata*.csv*")) if path.is_file()]
     if len(beside) != 1:
         raise DataError(
@@ -203,7 +179,7 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     raw = raw[labelled]
     raw = frontal_only(raw, raw["ViewPosition"].isin(["AP", "PA"]), notes)
     notes.append("Labels are given a study: every frontal image of a study has them all.")
-    about = about_images(raw, image="dicom_id", patient=raw["subject_id"], view=raw["ViewPosition"])
+    about = about_images(raw, "dicom_id", raw["subject_id"], view=raw["ViewPosition"])
     folders = "p" + raw["subject_id"].str[:2] + "/p" + raw["subject_id"] + "/s" + raw["study_id"]
     about["file"] = "files/" + folders + "/" + raw["dicom_id"] + ".jpg"
     states = signed_states(source, labels, meaning, "study_id", SIGNS, notes)
@@ -218,8 +194,8 @@ def read_padchest(source: Path, meaning: Meaning) -> TableRows:
     raw, notes = read_csv(source, needed, expected_of(meaning), also), list[str]()
     raw = frontal_only(raw, raw["Projection"].isin(["PA", "AP", "AP_horizontal"]), notes)
     terms = raw["Labels"].map(_python_list)
-    expected = "Expected ['pneumonia', ...]."
-    refuse_rows(source, raw["ImageID"], terms.isna(), "has no list of Labels", expected)
+    problems = {"has no list of Labels": terms.isna()}
+    refuse_rows(source, raw["ImageID"], problems, "Expected ['pneumonia', ...].")
     excluded = terms.map(lambda one: "exclude" in one)
     for problem, which in (
         ("rows without labels", terms.map(len) == 0),
@@ -249,14 +225,10 @@ def read_padchest(source: Path, meaning: Meaning) -> TableRows:
         pd.to_numeric(column_of(raw, name).str[:4], errors="coerce")
         for name in ("StudyDate_DICOM", "PatientBirth")
     )
-    about = about_images(
-        raw.assign(age=(year - birth).astype(str)),
-        image="ImageID",
-        patient=patient_names(source, raw["ImageID"], raw["PatientID"]),
-        age="age",
-        sex="PatientSex_DICOM",
-        view=raw["Projection"].replace("AP_horizontal", "AP"),
-    )
+    raw = raw.assign(age=(year - birth).astype(str))
+    patient = patient_names(source, raw["ImageID"], raw["PatientID"])
+    view = raw["Projection"].replace("AP_horizontal", "AP")
+    about = about_images(raw, "ImageID", patient, "age", "PatientSex_DICOM", view)
     note_monochrome1(raw, about, meaning, notes)
     return TableRows(about, states, notes)
 
@@ -271,7 +243,7 @@ def read_rsna_table(source: Path, meaning: Meaning) -> TableRows:
         notes.append(f"{int((~known).sum()):,} images without a known NIH image were left out.")
     raw = raw[known]
     # `00000013_026.png` is an image of NIH's patient 13.
-    about = about_images(raw, image="image", patient=raw["image"].str.partition("_")[0])
+    about = about_images(raw, "image", raw["image"].str.partition("_")[0])
     about["file"] = raw["patientId"]
     state = np.where(raw["Target"] == "1", POSITIVE, NEGATIVE).astype(np.int8)
     return TableRows(about, {"Target": state}, notes)
@@ -280,14 +252,14 @@ def read_rsna_table(source: Path, meaning: Meaning) -> TableRows:
 def read_siim(source: Path, meaning: Meaning) -> TableRows:
     """SIIM-ACR's challenge: a row a mask, `-1` for none; NIH's images, nobody says which."""
     raw = read_csv(source, ("ImageId", "EncodedPixels"), expected_of(meaning))
-    empty = raw["EncodedPixels"] == ""
-    expected = "Expected a mask, or -1 for none."
-    refuse_rows(source, raw["ImageId"], empty, "has no EncodedPixels", expected)
     masked = raw["EncodedPixels"] != "-1"
-    both = masked.groupby(raw["ImageId"]).transform("nunique") > 1
-    refuse_rows(source, raw["ImageId"], both, "has a mask and no mask", expected)
+    problems = {
+        "has no EncodedPixels": raw["EncodedPixels"] == "",
+        "has a mask and no mask": masked.groupby(raw["ImageId"]).transform("nunique") > 1,
+    }
+    refuse_rows(source, raw["ImageId"], problems, "Expected a mask, or -1 for none.")
     images = raw.drop_duplicates("ImageId")
-    about = about_images(images, image="ImageId", patient=pd.Series("", images.index))
+    about = about_images(images, "ImageId")
     state = np.where(masked.loc[images.index], POSITIVE, NEGATIVE).astype(np.int8)
     return TableRows(about, {"EncodedPixels": state}, by_patient=False)
 

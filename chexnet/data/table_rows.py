@@ -17,7 +17,7 @@ from chexnet.data.mappings import (
     UNCERTAIN,
     Meaning,
 )
-from chexnet.data.tables import by_value, column_of, refuse_rows, shown, years_of
+from chexnet.data.tables import SHOWN, by_value, column_of, refuse_rows, shown, years_of
 from chexnet.errors import DataError
 from chexnet.labels import folded
 
@@ -50,12 +50,11 @@ class TableRows:
 
 def about_images(
     raw: pd.DataFrame,
-    *,
     image: str,
-    patient: pd.Series,
+    patient: pd.Series | str = "",
     age: str = "",
     sex: str = "",
-    view: pd.Series | None = None,
+    view: pd.Series | str = "",
 ) -> pd.DataFrame:
     """What `TableRows.about` says.
 
@@ -63,26 +62,23 @@ def about_images(
         raw: the rows, a row an image.
         image: column of its name, and of its file until the reader knows better; Windows' paths
             are written as everybody else's.
-        patient: of each row.
+        patient: of each row; none.
         age: column of the age, see `years_of`.
         sex: column of the sex in any usual way of writing.
         view: `AP`, `PA` or something else of each row.
     """
-    seen = pd.Series("", raw.index) if view is None else view
-    names = pd.Series(
-        [name.replace("\\", "/").removeprefix("./") for name in raw[image].tolist()], raw.index
-    )
+    names = [name.replace("\\", "/").removeprefix("./") for name in raw[image].tolist()]
+    sexes = by_value(column_of(raw, sex), lambda cells: cells.str.upper().map(SEXES).fillna(""))
     return pd.DataFrame(
         {
             "image": names,
             "file": names,
             "patient": patient,
             "age": years_of(column_of(raw, age)),
-            "sex": by_value(
-                column_of(raw, sex), lambda cells: cells.str.upper().map(SEXES).fillna("")
-            ),
-            "view": seen.where(seen.isin(["AP", "PA"]), ""),
-        }
+            "sex": sexes,
+            "view": view if isinstance(view, str) else view.where(view.isin(["AP", "PA"]), ""),
+        },
+        raw.index,
     )
 
 
@@ -111,9 +107,9 @@ def signed_states(
     for name in (name for name in meaning.sources if name in raw):
         which = known.get_indexer(pd.Index(raw[name]))
         if (which < 0).any():
-            value = raw[name][which < 0].iloc[0]
+            problem = f"has {raw[name][which < 0].iloc[0][:SHOWN]!r} for {name}"
             expected = f"Expected {', '.join(map(shown, signs))} or nothing."
-            refuse_rows(source, raw[image], which < 0, f"has {value[:80]!r} for {name}", expected)
+            refuse_rows(source, raw[image], {problem: pd.Series(which < 0, raw.index)}, expected)
         blanks += int((which == len(signs)).sum())
         states[name] = codes[which]
     notes.append(f"A blank label counts as {meaning.blank} ({blanks:,} such labels).")

@@ -12,12 +12,11 @@ import lzma
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from chexnet.errors import DataError
@@ -203,25 +202,24 @@ def _places(source: Path, header: Sequence[str], names: Sequence[str]) -> dict[s
 
 
 def refuse_rows(
-    source: Path, names: pd.Series, rows: pd.Series | np.ndarray, problem: str, expected: str
+    source: Path, names: pd.Series, problems: Mapping[str, pd.Series], expected: str
 ) -> None:
     """Refuse a table whose rows have a problem, naming the first of them.
 
     Args:
         source: the table.
         names: what to call each row; the index as `read_csv` gives it.
-        rows: True for those with the problem.
-        problem: of them, a predicate.
+        problems: a predicate to True for the rows with it, of the same index or some of it.
         expected: a sentence on what was expected.
 
     Raises:
-        DataError: any row has it.
+        DataError: any row has any of them.
     """
-    wrong = np.asarray(rows)
-    if wrong.any():
-        first = int(wrong.argmax())
-        name = shown(names.iloc[first]) or "an image without a name"
-        raise DataError(f"{source}, line {names.index[first] + 2}: {name} {problem}. {expected}")
+    for problem, rows in problems.items():
+        if rows.any():
+            line = rows.index[int(rows.to_numpy().argmax())]
+            name = shown(names[line]) or "an image without a name"
+            raise DataError(f"{source}, line {line + 2}: {name} {problem}. {expected}")
 
 
 def patient_names(source: Path, names: pd.Series, cells: pd.Series) -> pd.Series:
@@ -237,7 +235,7 @@ def patient_names(source: Path, names: pd.Series, cells: pd.Series) -> pd.Series
     """
     rounded = by_value(cells, lambda cells: cells.str.fullmatch(ROUNDED))
     problem = "has a patient number that a spreadsheet or a program has rounded"
-    refuse_rows(source, names, rounded, problem, "Expected it in full, as text.")
+    refuse_rows(source, names, {problem: rounded}, "Expected it in full, as text.")
     whole = by_value(cells, lambda cells: cells.str.replace(r"^(\d+)\.0*$", r"\1", regex=True))
     return whole.where(~whole.str.lower().isin(NO_PATIENT), "")
 

@@ -156,10 +156,10 @@ def read_google(source: Path) -> ExpertLabels:
     expected = f"Expected {GOOGLE_SOURCE}"
     raw = read_csv(source, ("Image Index", *asked), expected)
     cells = raw[asked].apply(lambda column: column.str.upper())
-    for problem, rows in (
-        ("stands twice", raw["Image Index"].duplicated()),
-        ("has an answer that is neither YES nor NO", ~cells.isin(["YES", "NO"]).all(axis=1)),
-    ):
-        refuse_rows(source, raw["Image Index"], rows, problem, expected)
+    problems = {
+        "stands twice": raw["Image Index"].duplicated(),
+        "has an answer that is neither YES nor NO": ~cells.isin(["YES", "NO"]).all(axis=1),
+    }
+    refuse_rows(source, raw["Image Index"], problems, expected)
     answers = (cells == "YES").set_axis(pd.Index(raw["Image Index"], name="image"))
     return ExpertLabels("google", answers, None, 0, (source.name,))
