@@ -134,13 +134,23 @@ def read_meaning(source: Path, options: dict[str, type]) -> Meaning:
     if folded(name).startswith(OF_NIH):
         block["images_of"] = "nih"
     signs: dict[str, int] = {}
+    meant: dict[str, str] = {}
     for key, state in (("positive", POSITIVE), ("negative", NEGATIVE), ("uncertain", UNCERTAIN)):
         for value in (str(value).strip() for value in block.pop(key, ())):
-            if value in signs:
-                _refuse(source, f"lists the value {shown(value)!r} twice", "each value once")
+            if meant.setdefault(_bare(value), key) != key:
+                both = f"lists the value {shown(value)!r} as {meant[_bare(value)]} and as {key}"
+                _refuse(source, both, "each value once")
             signs[value] = state
     given = {key: block.pop(key) for key in options if key in block}
     return _meaning(source, name.lower(), block | {"signs": signs, "options": given})
+
+
+def _bare(value: str) -> str:
+    """A value in lower case, and a number as such: 1 and 1.0 are one."""
+    try:
+        return str(float(value))
+    except ValueError:
+        return value.casefold()
 
 
 def _check_type(source: Path, key: str, value: Any, expected: type) -> None:

@@ -11,6 +11,7 @@ import gzip
 import lzma
 import tarfile
 import tomllib
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO, StringIO
@@ -76,14 +77,10 @@ def _unpacked(source: Path, data: bytes, limit: int) -> bytes:
     """What is in a packed file, or the bytes as they are."""
     try:
         for _ in range(3):  # a .tar.gz is packed twice
-            inner = _inner(data, limit)
-            if inner is None:
+            if (inner := _inner(data, limit)) is None:
                 return data
-            data = inner
-            if len(data) > limit:
-                raise DataError(
-                    f"{source} unpacks to more than {limit >> 20} MB; expected a table."
-                )
+            if len(data := inner) > limit:
+                raise DataError(f"{source} unpacks to over {limit >> 20} MB. Expected a table.")
     except DataError:
         raise
     except Exception as error:  # damaged files raise anything, some of it by way of C
@@ -106,10 +103,8 @@ def _inner(data: bytes, limit: int) -> bytes | None:
             return read(unpack(BytesIO(data)))
     if data.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(BytesIO(data)) as archive:
-            names = [
-                name for name in archive.namelist() if name[-1] != "/" and "__MACOSX" not in name
-            ]
-            [name] = names  # an Excel workbook is a zip of many
+            # An Excel workbook is a zip of many files.
+            [name] = [n for n in archive.namelist() if n[-1] != "/" and "__MACOSX" not in n]
             return read(archive.open(name))
     if data[257:262] == b"ustar":
         with tarfile.open(fileobj=BytesIO(data), mode="r:") as tape:
@@ -147,19 +142,20 @@ def read_csv(
         header = next((cells for cells in lines if any(cells)), [])
         if not header:
             raise ValueError("it is empty")
-        if len(header) > MAX_COLUMNS or text.count("\n") > MAX_ROWS:
+        if len(header) > MAX_COLUMNS or max(map(text.count, "\r\n")) > MAX_ROWS:
             raise ValueError(f"over {MAX_COLUMNS:,} columns or {MAX_ROWS:,} rows")
-        raw = pd.read_csv(
-            StringIO(text),
-            header=None,
-            names=range(len(header) + TRAILING),
-            skiprows=lines.line_num,
-            index_col=False,
-            dtype=object,
-            keep_default_na=False,
-            skip_blank_lines=False,
-        )
-    except (ValueError, csv.Error, UserWarning) as error:
+        with warnings.catch_warnings(action="error"):  # it only warns of cells that it leaves out
+            raw = pd.read_csv(
+                StringIO(text),
+                header=None,
+                names=range(len(header) + TRAILING),
+                skiprows=lines.line_num,
+                index_col=False,
+                dtype=object,
+                keep_default_na=False,
+                skip_blank_lines=False,
+            )
+    except (ValueError, csv.Error, Warning) as error:
         raise DataError(f"{fault}: {shown(error)}. {expected}") from error
     raw.index += lines.line_num - 1
     beyond = raw[raw.columns[len(header) :]] != ""
@@ -173,12 +169,8 @@ def read_csv(
         raise DataError(
             f"{source} has no column {shown(', '.join(missing))}; found {found}. {expected}"
         )
-    table = pd.DataFrame(
-        {
-            name: by_value(raw[place], lambda cells: cells.str.strip())
-            for name, place in places.items()
-        }
-    )
+    table = raw[list(places.values())].apply(by_value, change=lambda cells: cells.str.strip())
+    table.columns = pd.Index(places)
     if len(table) and (table.iloc[:, 0] == "").any():
         table = table[(raw != "").any(axis=1)]  # empty lines
     if table.empty:

@@ -427,9 +427,14 @@ def test_a_bad_table_is_refused_in_one_line(opened, text, format, message):
         ('image = "file"', "", "found no image"),
         ('blank = "unknown"', 'blank = "guess"', "has blank = 'guess'"),
         ('image = "file"', "image = = 3", "could not be read as TOML"),
-        ('["no"]', '["no", "yes"]', "lists the value 'yes' twice"),
-        ('["no"]', '["no", " yes "]', "lists the value 'yes' twice"),
-        ('["maybe"]', '["no"]', "lists the value 'no' twice"),
+        ('["no"]', '["no", " yes "]', "lists the value 'yes' as positive and as negative"),
+        ('["no"]', '["no", "YES"]', "lists the value 'YES' as positive and as negative"),
+        ('["maybe"]', '["no"]', "lists the value 'no' as negative and as uncertain"),
+        (
+            'positive = ["yes"]\nnegative = ["no"]',
+            'positive = [1, "1.0"]\nnegative = [1.0]',
+            "lists the value '1.0' as positive and as negative",
+        ),
         ('["maybe"]', '["maybe", true]', r"has uncertain = .* expected a list of text"),
         ('["maybe"]', '"maybe"', "has uncertain = 'maybe'; expected a list of text"),
         (
