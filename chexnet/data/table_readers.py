@@ -64,7 +64,7 @@ def read_chexpert(source: Path, meaning: Meaning) -> TableRows:
     about["patient"] = about["file"].str.partition("/")[0]
     view = view.fillna("").str.capitalize()
     problems = {"has no view": ~view.isin(["Frontal", "Lateral"])}
-    problems["has no patient"] = about["patient"] == ""
+    problems["has no patient"] = (about["patient"] == "") & (view == "Frontal")
     expected = "Expected Frontal or Lateral, and patient00001 in the path."
     refuse_rows(source, raw["Path"], problems, expected)
     raw = frontal_only(raw, view == "Frontal", notes)
