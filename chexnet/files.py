@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -65,6 +66,29 @@ def files_under(root: Path) -> list[str]:
             "give it read permission, or move it away."
         ) from error
     return sorted(found, key=lambda path: path.split(os.sep))
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The bytes of a file that is looked at first: no folder, pipe or device, and not too large.
+
+    Raises:
+        DataError: it is one of these, has more than `limit` bytes, or cannot be read.
+    """
+    try:
+        about = os.stat(path)  # of what a link leads to, and before it is opened: a pipe waits
+        if not stat.S_ISREG(about.st_mode):
+            raise DataError(f"{path} is a folder, a pipe or a device. Expected a regular file.")
+        with open(path, "rb") as file:
+            data = file.read(limit + 1) if about.st_size <= limit else None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name is no file's"
+        raise DataError(f"{path} could not be read: {reason}.") from error
+    if data is None or len(data) > limit:  # what /proc holds says that it is empty
+        raise DataError(
+            f"{path} has {gigabytes(max(about.st_size, limit))} or more, expected at most "
+            f"{gigabytes(limit)}."
+        )
+    return data
 
 
 @contextmanager

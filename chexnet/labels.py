@@ -3,7 +3,8 @@
 Names are spelled as NIH spells them (`Pleural_Thickening`); `spoken` gives the form for people.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 FINDINGS = (
     "Atelectasis",
@@ -107,6 +108,24 @@ def spoken(label: str) -> str:
     return label.replace("_", " ")
 
 
+def folded(name: str) -> str:
+    """A name without case, blanks, underscores and hyphens, for names that differ in these."""
+    return "".join(name.casefold().split()).replace("_", "").replace("-", "")
+
+
+_BY_SPELLING = {folded(label): label for label in LABELS}
+
+
+def label_of(name: str) -> str:
+    """The label that a name stands for, `Other` where it is none of the vocabulary."""
+    return _BY_SPELLING.get(folded(name), OTHER)
+
+
+def names_in(cell: str) -> set[str]:
+    """The names in a cell of NIH's `Finding Labels` column, divided by `|`, as they stand there."""
+    return {part.strip() for part in cell.split("|")} - {""}
+
+
 def parse(cell: str) -> tuple[str, ...]:
     """Read one cell of NIH's `Finding Labels` column.
 
@@ -114,12 +133,34 @@ def parse(cell: str) -> tuple[str, ...]:
         cell: labels separated by `|`, for example `Cardiomegaly|Emphysema`.
 
     Returns:
-        Labels of the vocabulary in canonical order, each once. A name outside it becomes `Other`;
-        an empty cell gives an empty tuple.
+        Labels of the vocabulary in canonical order, each once, whatever their case, blanks,
+        underscores and hyphens. A name outside it becomes `Other`; an empty cell gives an empty
+        tuple.
     """
-    names = {part.strip() for part in cell.split("|")} - {""}
-    known = {name if name in LABELS else OTHER for name in names}
+    known = {label_of(name) for name in names_in(cell)}
     return tuple(label for label in LABELS if label in known)
+
+
+def note_of_others(cells: Mapping[str, int], table: str) -> tuple[str, ...]:
+    """The sentence that names what becomes `Other`, with counts; none where nothing does.
+
+    Args:
+        cells: each cell of the `Finding Labels` column to how often it stands there.
+        table: where.
+    """
+    others: Counter[str] = Counter()
+    for cell, count in cells.items():
+        for name in names_in(cell):
+            if label_of(name) == OTHER and folded(name) != folded(OTHER):
+                others[name] += count
+    if not others:
+        return ()
+    named = ", ".join(f"{name[:40]!a} {count:,}" for name, count in others.most_common(5))
+    more = f" and {len(others) - 5:,} more names" if len(others) > 5 else ""
+    return (
+        f"{others.total():,} labels of {table} are none of NIH's and count as Other: "
+        f"{named}{more}.",
+    )
 
 
 def class_to_index(label_sets: Iterable[Sequence[str]]) -> dict[str, int]:

@@ -89,8 +89,8 @@ def prepare(
         f"{folder.table_name} are packed at {side}x{side} in {pack_dir}"
         f"{f'; {len(left_out)} unreadable ones are left out' if left_out else ''}."
     )
-    if folder.mapping:
-        print("\n".join(folder.mapping.notes))
+    for text in folder.all_notes:
+        print(text)
     given = {"packs": packs, "table": table, "format": format, "mapping": mapping}
     given |= {"uncertain": uncertain, "size": size, "crop": crop}
     then = "train" if weights is None else "eval"

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from chexnet import files
-from chexnet.errors import ChexnetError
-from chexnet.files import replacing, sweep, write_text, writing
+from chexnet.errors import ChexnetError, DataError
+from chexnet.files import files_under, replacing, sweep, write_text, writing
+from tests.conftest import needs_links, needs_modes
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
@@ -106,3 +107,33 @@ def test_a_log_that_a_spreadsheet_has_open_is_told():
         writing(Path("steps.csv")),
     ):
         raise held(33)
+
+
+@needs_links
+def test_links_are_followed_and_each_real_folder_is_read_once(tmp_path):
+    root, elsewhere = tmp_path / "data", tmp_path / "disk2"
+    for path in (root / "b" / "1.png", root / "a.png", elsewhere / "deep" / "2.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for hidden in (root / ".part" / "3.png", root / "b" / "._1.png", root / "lost+found" / "4"):
+        hidden.parent.mkdir(exist_ok=True)
+        hidden.touch()
+    (root / "0").symlink_to(elsewhere)
+    (root / "a again").symlink_to(root / "b")
+    (elsewhere / "up").symlink_to(tmp_path)  # a circle, and the data folder by another way
+    (root / "b" / "itself").symlink_to(root / "b" / "itself")
+    (root / "gone").symlink_to(tmp_path / "nowhere")
+    (root / "link.png").symlink_to(root / "a.png")
+    found = [os.path.relpath(path, root) for path in files_under(root)]
+    assert [path.replace(os.sep, "/") for path in found] == [
+        *("0/deep/2.png", "a.png", "b/1.png", "link.png")
+    ]
+
+
+@needs_modes
+def test_a_folder_that_may_not_be_read_is_named(tmp_path):
+    (tmp_path / "shut").mkdir(mode=0)
+    if os.access(tmp_path / "shut", os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(DataError, match="shut cannot be read"):
+        files_under(tmp_path)

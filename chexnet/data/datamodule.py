@@ -135,7 +135,7 @@ def open_datamodule(
     """
     folder = data if isinstance(data, DataFolder) else open_folder(data, labels, source)
     divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
-    notes = [f"Fold {fold[0]} of {fold[1]} validates."] if fold else []
+    notes = [*folder.notes, *([f"Fold {fold[0]} of {fold[1]} validates."] if fold else [])]
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
     return DataModule(folder, divided, preprocessing, pack, notes)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from torch.utils.data import Dataset
@@ -55,6 +56,7 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         patients: the patient of each image.
         classes: label to index, canonical order.
         targets: float32 (images, D), 0 or 1, NaN where the table does not say.
+        inverted: bool (images,), True where the file's values are turned over.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         self.transform = transform
         self.preprocessing = preprocessing or Preprocessing()
         self._paths = [folder.paths[name] for name in self.images]
+        self.inverted = table.get("inverted", pd.Series(False, table.index)).to_numpy(bool)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -96,21 +99,26 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Any, torch.Tensor, int]:
         """One item: what the transform makes of the image (or uint8 (1, H, W)), target, index."""
-        image = self.pixels(index)
-        made = self.transform(Image.fromarray(image)) if self.transform else self._item(image)
+        if self.transform:
+            made = self.transform(Image.fromarray(self.pixels(index)))
+        else:
+            made = self._item(index)
         return made, torch.from_numpy(self.targets[index]), index
 
     def pixels(self, index: int) -> np.ndarray:
         """The picture as uint8 (H, W) in the file's own size."""
-        return read_radiograph(self._paths[index]).as_uint8()
+        image = read_radiograph(self._paths[index]).as_uint8()
+        return 255 - image if self.inverted[index] else image
 
     def batch(self, indices: np.ndarray) -> Batch:
         """Images uint8 (B, 1, H, W), targets float32 (B, D) and indices int64 (B,)."""
-        images = torch.stack([self._item(self.pixels(index)) for index in indices])
+        images = torch.stack([self._item(index) for index in indices])
         return images, torch.from_numpy(self.targets[indices]), torch.from_numpy(indices)
 
-    def _item(self, image: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(item_pixels(image, self.preprocessing).copy())[None]
+    def _item(self, index: int) -> torch.Tensor:
+        item = item_pixels(read_radiograph(self._paths[index]).as_uint8(), self.preprocessing)
+        # Turned over last, as a pack's are, which holds them as the files do.
+        return torch.from_numpy(255 - item if self.inverted[index] else item.copy())[None]
 
 
 class PackedDataSet(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
@@ -124,7 +132,7 @@ class PackedDataSet(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
         """
         self.images, self.patients = files.images, files.patients
         self.classes, self.targets = files.classes, files.targets
-        self.preprocessing = files.preprocessing
+        self.preprocessing, self.inverted = files.preprocessing, files.inverted
         lacking = pack.missing(self.images) + len(pack.unreadable(self.images))
         if lacking:
             raise DataError(f"The pack {pack.folder} lacks {lacking} images. Prepare it again.")
@@ -146,12 +154,16 @@ class PackedDataSet(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, int]:
         """One item: uint8 (1, H, W), target, index."""
-        image = torch.from_numpy(np.array(self._pixels[self._rows[index]]))
-        return image[None], torch.from_numpy(self.targets[index]), index
+        image = self.batch(np.array([index]))[0][0]
+        return image, torch.from_numpy(self.targets[index]), index
 
     def batch(self, indices: np.ndarray) -> Batch:
         """Images uint8 (B, 1, H, W), targets float32 (B, D) and indices int64 (B,)."""
-        images = torch.from_numpy(self._pixels[self._rows[indices]])[:, None]
+        pixels = self._pixels[self._rows[indices]]
+        turned = self.inverted[indices]
+        if turned.any():
+            pixels[turned] = 255 - pixels[turned]
+        images = torch.from_numpy(pixels)[:, None]
         return images, torch.from_numpy(self.targets[indices]), torch.from_numpy(indices)
 
 

@@ -1,13 +1,11 @@
 """A data folder with its label table, NIH's or another data set's, opened as one `DataFolder`."""
 
-import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
-from chexnet.data.folder import NIH, DataFolder, LabelMapping
+from chexnet.data.folder import NIH, DataFolder, LabelMapping, find_images
 from chexnet.data.mappings import (
     UNCERTAIN,
     UNCERTAIN_AS,
@@ -16,14 +14,13 @@ from chexnet.data.mappings import (
     read_meaning,
     states_of_ours,
 )
-from chexnet.data.nih import read_folder, read_lists
+from chexnet.data.nih import nih_patients, read_folder, read_lists
 from chexnet.data.table_readers import CSV_OPTIONS, READERS
-from chexnet.data.table_rows import TableRows, refuse_rows
+from chexnet.data.table_rows import TableRows
+from chexnet.data.tables import refuse_rows, shown
 from chexnet.errors import ConfigError, DataError
 
 FORMATS = (NIH, *READERS)
-PICTURES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".webp", "")
-"""Endings under which a file may be the image that a table names without one."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def open_folder(
     if source.format == NIH:
         return read_folder(root, labels, need_images=need_images, table=source.table)
     table, root = source.table, Path(root)
-    if table is None or not table.is_file():
+    if table is None or not table.exists():
         raise DataError(f"Found no file {table}. Pass --table the label table.")
     if not root.is_dir():
         raise DataError(f"Found no folder {root}. Pass --data the folder of the images.")
@@ -113,10 +110,12 @@ def open_folder(
             "The table names no patients: each image counts as a patient of its own, so intervals "
             "are by image, and two images of one patient may stand on both sides of a split."
         )
-    paths = find_files(root, dict(zip(about["image"], about["file"], strict=True)))
+    meaning = meaning.only(rows.states)
+    paths = find_images(root, dict(zip(about["image"], about["file"], strict=True)))
     if need_images and not paths:
         raise DataError(
-            f"No image of {table.name} was found under {root} (looked for {about['file'][0]}). "
+            f"No image of {table.name} was found under {root} (looked for "
+            f"{shown(about['image'][0])} and the others in every folder). "
             "Pass --data the folder that its paths begin in."
         )
     return DataFolder(
@@ -124,13 +123,17 @@ def open_folder(
         table=pd.DataFrame(
             {
                 "image": about["image"],
-                "patient": _named_patients(about["patient"], meaning.key),
+                # With the data set's name before them: its patient 17 is nobody else's.
+                "patient": nih_patients(about["patient"])
+                if meaning.key == NIH
+                else meaning.key + "/" + about["patient"],
                 "labels": has,
                 "unknown": lacks,
                 "age": about["age"],
                 "sex": about["sex"],
                 "view": about["view"],
                 "follow_up": float("nan"),
+                **({"inverted": about["inverted"]} if "inverted" in about else {}),
             }
         ),
         version=source.format,
@@ -143,72 +146,15 @@ def open_folder(
     )
 
 
-def find_files(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
-    """Find the images of a table.
-
-    A path is looked for as it stands, and without its first folder, which is often the data
-    folder itself. What the table names without a path is looked for by that name, with or without
-    an ending, in every folder under `root`.
-
-    Args:
-        root: where to look.
-        files: name of the image in the table to its path or file name.
-
-    Returns:
-        Name to path, in the order given, of those that are here.
-
-    Raises:
-        DataError: two files could be the same image.
-    """
-    found: dict[str, Path] = {}
-    bare: dict[str, str] = {}
-    for image, file in files.items():
-        # As text: for 190,000 images of CheXpert a Path each takes longer than asking the disk.
-        places = (f"{root}{os.sep}{place}" for place in (file, file.partition("/")[2]) if place)
-        here = next((place for place in places if os.path.isfile(place)), None)
-        if here:
-            found[image] = Path(here)
-        elif "/" not in image:
-            bare |= {PurePosixPath(file).name: image, image: image}
-    if bare:
-        for path in _walk(root):
-            name = path.name if path.name in bare else path.stem
-            if name not in bare or path.suffix.lower() not in PICTURES:
-                continue
-            image = bare[name]
-            if image in found:
-                raise DataError(
-                    f"Found two files of {image}: {found[image]} and {path}. Expected one; pass "
-                    "--data a folder that holds one of them."
-                )
-            found[image] = path
-    return {image: found[image] for image in files if image in found}
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    """Every file under a folder, in an order that is the same everywhere."""
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names))
-
-
 def _refuse_bad_names(source: Path, rows: TableRows) -> None:
     names = rows.about["image"]
-    one = "one row an image, with its name"
-    refuse_rows(source, names, names == "", "no image", one)
-    refuse_rows(source, names, names.duplicated(), "an image that stands twice", one)
-    outside = names.map(lambda name: name.startswith("/") or ".." in name.split("/"))
-    refuse_rows(source, names, outside, "a path out of the folder", "a path under --data")
+    problems = {"has no image": names == "", "stands twice": names.duplicated()}
     if rows.by_patient:
-        lost = rows.about["patient"] == ""
-        refuse_rows(source, names, lost, "no patient", "one in every row")
-
-
-def _named_patients(patients: pd.Series, key: str) -> pd.Series:
-    """With the data set's name before them: another set's patient 17 is another patient."""
-    if key == NIH:
-        return patients.str.replace(r"^0+(?=[0-9]+$)", "", regex=True)
-    return key + "/" + patients
+        problems["has no patient"] = rows.about["patient"] == ""
+    refuse_rows(source, names, problems, "Expected one row an image, with its name and patient.")
+    outside = [n[:1] == "/" or n[1:2] == ":" or ".." in n.split("/") for n in names.tolist()]
+    problems = {"is a path out of the folder": pd.Series(outside, names.index)}
+    refuse_rows(source, names, problems, "Expected a path under --data.")
 
 
 def _uncertain_note(rows: TableRows, uncertain: str) -> list[str]:

@@ -4,16 +4,18 @@ Shapes: N images, L labels of the vocabulary.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+import pandas as pd
 
+from chexnet.data.tables import read_toml, shown
 from chexnet.errors import DataError
-from chexnet.labels import LABELS
+from chexnet.labels import LABELS, folded
 
 NEGATIVE, POSITIVE, UNCERTAIN, UNKNOWN = 0, 1, 2, 3
 """What a table says of one label of one image."""
@@ -21,7 +23,17 @@ UNCERTAIN_AS = {"ignore": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
 """`--uncertain`: what an uncertain label is taken for."""
 BLANK_AS = {"negative": NEGATIVE, "unknown": UNKNOWN}
 NOT_USED = "not used"
-_TABLES = ("labels", "either", "unused", "reasons")
+OF_NIH = ("chestxdet", "siim")
+"""How the names of sets begin that are made of NIH's images under other names (ChestX-Det: Lian et
+al., arXiv 2104.10326; it also has an edition of ten categories)."""
+KEYS: dict[str, type] = {
+    **dict.fromkeys(("title", "labelled_by", "blank", "images_of"), str),
+    **dict.fromkeys(("several_terms", "invert"), bool),
+    **dict.fromkeys(("labels", "either", "unused", "reasons"), dict),
+}
+"""What a mapping may say, as `formats.toml` does."""
+SIGNS: dict[str, type] = dict.fromkeys(("positive", "negative", "uncertain"), list)
+"""Values of a user's own table."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,8 @@ class Meaning:
         unused: their name to the reason.
         reasons: their name to the reason why it is ours.
         images_of: the data set whose images these are under names that nobody can match.
+        invert: turn over the images that were stored as MONOCHROME1.
+        signs: the values of a user's own table to what they say; empty for the usual ones.
         options: whatever else a user's own file says, see `read_meaning`.
     """
 
@@ -52,12 +66,22 @@ class Meaning:
     unused: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     images_of: str = ""
+    invert: bool = False
+    signs: Mapping[str, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Their names that say something of our labels."""
         return (*self.labels, *self.either)
+
+    def only(self, sources: Collection[str]) -> "Meaning":
+        """The same of a table that says nothing of their other names."""
+        kept = (
+            {k: v for k, v in all.items() if k in sources} for all in (self.labels, self.either)
+        )
+        labels, either = kept
+        return replace(self, labels=labels, either=either)
 
     @property
     def rows(self) -> tuple[tuple[str, str, str], ...]:
@@ -79,77 +103,108 @@ def built_in() -> dict[str, Meaning]:
     """The mappings of `formats.toml`, by format."""
     source = Path(__file__).with_name("formats.toml")
     blocks = tomllib.loads(source.read_text(encoding="utf-8"))
-    return {
-        format: _meaning(source, block.pop("dataset", format), block)
-        for format, block in blocks.items()
-    }
+    found = {}
+    for format, own in blocks.items():
+        block = blocks.get(own.pop("like", ""), {}) | own
+        found[format] = _meaning(source, block.pop("dataset", format), block)
+    return found
 
 
-def read_meaning(source: Path, expected: Mapping[str, type | tuple[type, ...]]) -> Meaning:
+def read_meaning(source: Path, options: dict[str, type]) -> Meaning:
     """Read a user's own mapping file, for `--format csv`.
 
     Args:
         source: TOML with `name`, `labels` and further keys of `formats.toml`, and options.
-        expected: options that it may have, with their types.
+        options: that it may have beside `SIGNS`, with their types.
 
     Raises:
-        DataError: no TOML, an unknown key or label, or a label that is named twice.
+        DataError: no TOML; an unknown key or label; a value of another type than expected; a label,
+            a name or a value that stands there twice.
     """
-    try:
-        block = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"--mapping: {source} could not be read as TOML: {error}") from error
-    name = block.pop("name", None)
-    if not isinstance(name, str) or not name.strip() or "/" in name:
-        _refuse(source, f"has the name {name!r}", 'a name of the data set, as in name = "ours"')
-    title, by = block.pop("title", name), block.pop("labelled_by", "Labels: see its makers.")
-    known = {*expected, *_TABLES, "several_terms", "blank", "images_of"}
+    block = read_toml(source)
+    known = {"name": str} | KEYS | SIGNS | options
     for key, value in block.items():
         if key not in known:
-            _refuse(source, f"has a key {key}", ", ".join(sorted({*known, "name", "title"})))
-        if key in expected and not isinstance(value, expected[key]):
-            _refuse(source, f"has {key} = {value!r}", "another type; see docs/evaluation.md")
-    options = {key: block.pop(key) for key in expected if key in block}
-    block |= {"title": title, "labelled_by": by, "options": options}
-    return _meaning(source, name.strip().lower(), block)
+            _refuse(source, f"has a key {shown(key)}", ", ".join(sorted(known)))
+        _check_type(source, key, value, known[key])
+    name = block.pop("name", "").strip()
+    if not name or "/" in name:
+        _refuse(source, f"has the name {name!r}", 'a name of the data set, as in name = "ours"')
+    block = {"title": name, "labelled_by": "Labels: see its makers."} | block
+    if folded(name).startswith(OF_NIH):
+        block["images_of"] = "nih"
+    signs: dict[str, int] = {}
+    meant: dict[str, str] = {}
+    for key, state in (("positive", POSITIVE), ("negative", NEGATIVE), ("uncertain", UNCERTAIN)):
+        for value in (str(value).strip() for value in block.pop(key, ())):
+            if meant.setdefault(_bare(value), key) != key:
+                both = f"lists the value {shown(value)!r} as {meant[_bare(value)]} and as {key}"
+                _refuse(source, both, "each value once")
+            signs[value] = state
+    given = {key: block.pop(key) for key in options if key in block}
+    return _meaning(source, name.lower(), block | {"signs": signs, "options": given})
+
+
+def _bare(value: str) -> str:
+    """A value in lower case, and a number as such: 1 and 1.0 are one."""
+    try:
+        return str(float(value))
+    except ValueError:
+        return value.casefold()
+
+
+def _check_type(source: Path, key: str, value: Any, expected: type) -> None:
+    """Refuse a value of another type; text and lists have something in them, and lists no lists."""
+    fits = type(value) is expected and (expected is bool or bool(value) or key == "images_of")
+    if fits and expected is list:
+        fits = all(type(one) in (str, int, float) and one != "" for one in value)
+    if fits and expected is dict:
+        text = key in ("unused", "reasons")
+        kinds, wanted = ((str,), "text") if text else ((str, list), "a label, or a list of labels")
+        for theirs, ours in value.items():
+            if not (theirs.strip() and type(ours) in kinds and ours):
+                _refuse(source, f"maps {shown(theirs)} to {shown(repr(ours))}", wanted)
+    if not fits:
+        told = {str: "text", list: "a list of text or numbers", bool: "true or false"}
+        wanted = told.get(expected, f"a table [{key}]")
+        _refuse(source, f"has {key} = {shown(repr(value))}", wanted)
 
 
 def _meaning(source: Path, key: str, block: Mapping[str, Any]) -> Meaning:
     found = {**block}
-    for table in _TABLES:
-        if not isinstance(found.get(table, {}), Mapping):
-            _refuse(source, f"has {table} = {found[table]!r}", f"a table [{table}]")
     for table in ("labels", "either"):
-        for name, ours in found.get(table, {}).items():
-            if not isinstance(ours, str | list):
-                _refuse(source, f"maps {name} to {ours!r}", "a label, or a list of labels")
         found[table] = {
             name: tuple([ours] if isinstance(ours, str) else ours)
             for name, ours in found.get(table, {}).items()
         }
     meaning = Meaning(key=key, **found)
     if meaning.images_of not in ("", "nih"):
-        _refuse(source, f"has images_of = {meaning.images_of!r}", "nih, or nothing")
+        _refuse(source, f"has images_of = {shown(repr(meaning.images_of))}", "nih, or nothing")
     if meaning.blank not in BLANK_AS:
-        _refuse(source, f"has blank = {meaning.blank!r}", " or ".join(BLANK_AS))
+        _refuse(source, f"has blank = {shown(repr(meaning.blank))}", " or ".join(BLANK_AS))
     if not meaning.labels:
         _refuse(source, "maps nothing", "a table [labels] of theirs = ours")
+    theirs_once = [folded(name) for name in (*meaning.sources, *meaning.unused)]
+    for name in (*meaning.sources, *meaning.unused):
+        if theirs_once.count(folded(name)) > 1:
+            _refuse(source, f"lists {shown(name)} twice", "each of their names in one place")
     named: dict[str, str] = {}
     for theirs, ours in (*meaning.labels.items(), *meaning.either.items()):
         for label in ours:
             if label not in LABELS:
-                _refuse(source, f"maps {theirs} to {label}", f"one of {', '.join(LABELS)}")
+                wanted = f"one of {', '.join(LABELS)}"
+                _refuse(source, f"maps {shown(theirs)} to {shown(label)}", wanted)
             if label in named and not meaning.several_terms:
                 _refuse(
                     source,
-                    f"names {label} twice, for {named[label]} and for {theirs}",
+                    f"names {label} twice, for {shown(named[label])} and for {shown(theirs)}",
                     "one name a label (or several_terms = true, where any of them is enough)",
                 )
             named[label] = theirs
     return meaning
 
 
-def _refuse(source: Path, found: str, expected: str) -> None:
+def _refuse(source: Path, found: str, expected: str) -> NoReturn:
     raise DataError(f"--mapping: {source.name} {found}; expected {expected}.")
 
 
@@ -193,9 +248,11 @@ def label_tuples(ours: np.ndarray) -> tuple[list[tuple[str, ...]], list[tuple[st
     Args:
         ours: see `states_of_ours`.
     """
-    distinct, which = np.unique(ours, axis=0, return_inverse=True)
-    has, lacks = ([_names(row == value) for row in distinct] for value in (POSITIVE, UNKNOWN))
-    places = which.ravel().tolist()
+    # One number a row: sorting whole rows takes twenty times as long.
+    which, distinct = pd.factorize(ours.astype(np.int64) @ 4 ** np.arange(len(LABELS)))
+    rows = distinct[:, None] // 4 ** np.arange(len(LABELS)) % 4
+    has, lacks = ([_names(row == value) for row in rows] for value in (POSITIVE, UNKNOWN))
+    places = which.tolist()
     return [has[place] for place in places], [lacks[place] for place in places]
 
 

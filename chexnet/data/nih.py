@@ -1,24 +1,37 @@
-"""NIH's label table, lists, boxes and image folders, read into one `DataFolder`.
+"""NIH's label table, lists and boxes, read into one `DataFolder`.
 
 Layout (https://nihcc.app.box.com/v/ChestXray-NIHCC): `Data_Entry_2017.csv`, `train_val_list.txt`,
-`test_list.txt`, `BBox_List_2017.csv` and `images_001/images/*.png` ... beside each other.
+`test_list.txt` and `BBox_List_2017.csv` beside each other, the pictures in any folder below.
 """
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from chexnet.data.folder import DataFolder
+from chexnet.data.folder import DataFolder, find_images
+from chexnet.data.tables import (
+    column_of,
+    patient_names,
+    read_csv,
+    read_text,
+    refuse_rows,
+    shown,
+    years_of,
+)
 from chexnet.errors import DataError
-from chexnet.labels import BOX_SPELLING, LABELS, parse
+from chexnet.labels import BOX_SPELLING, OTHER, label_of, note_of_others, parse
 
 TABLES = {"2017": "Data_Entry_2017.csv", "v2020": "Data_Entry_2017_v2020.csv"}
+SAMPLE = "sample_labels.csv"
+"""The table of Kaggle's sample of 5,606 of NIH's images."""
 LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 BOXES = "BBox_List_2017.csv"
 FRAME = 1024
 """NIH's boxes are given in a frame of 1024 x 1024 pixels, whatever the size of the file."""
+OUTSIDE = f"has a box outside the frame of {FRAME} x {FRAME} pixels"
 
 # Images of four labels in the whole tables, counted by us; NIH changed 181 rows in 2020.
 VERSIONS = {
@@ -30,11 +43,12 @@ VERSIONS = {
 def read_folder(
     root: Path, labels: str = "auto", *, need_images: bool = True, table: Path | None = None
 ) -> DataFolder:
-    """Read the table, the lists and the names of the images under `root`.
+    """Read the table and the lists, and find the images under `root`.
 
     Args:
-        root: folder that holds `images_001` ... and the table.
-        labels: `2017`, `v2020`, or `auto`: `Data_Entry_2017.csv` if it is there, else v2020.
+        root: folder that holds the images, in folders of any name, and the table.
+        labels: `2017`, `v2020`, or `auto`: `Data_Entry_2017.csv` if it is there, else v2020, else
+            the table of Kaggle's sample.
         need_images: refuse a folder without any image of the table.
         table: another table of NIH's columns, instead of the folder's own.
 
@@ -47,16 +61,16 @@ def read_folder(
     if not root.is_dir():
         raise DataError(f"Found no folder {root}. Pass --data the folder that holds images_001.")
     source = table or _choose_table(root, labels)
-    rows = read_table(source)
-    found = find_images(root)
-    names = set(rows["image"])
-    paths = {name: path for name, path in found.items() if name in names}
+    rows, notes = _read(source)
+    paths = find_images(root, dict(zip(rows["image"], rows["image"], strict=True)))
     if need_images and not paths:
         raise DataError(
-            f"No image of {source.name} was found under {root} (looked for images_*/images/*.png). "
-            "Pass --data the folder that holds images_001."
+            f"No image of {source.name} was found under {root} (looked for "
+            f"{shown(rows['image'][0])} and the others in every folder). "
+            "Pass --data the folder that holds the pictures."
         )
-    return DataFolder(root, rows, label_version(rows), source.name, read_lists(root), paths)
+    lists = read_lists(root)
+    return DataFolder(root, rows, label_version(rows), source.name, lists, paths, notes=notes)
 
 
 def read_table(source: Path) -> pd.DataFrame:
@@ -65,52 +79,45 @@ def read_table(source: Path) -> pd.DataFrame:
     Raises:
         DataError: no CSV, a needed column is missing, an image stands twice, or an empty label.
     """
-    try:
-        raw = pd.read_csv(source, dtype=str, encoding="utf-8-sig", keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source} could not be read as a CSV table: {error}") from error
-    needed = ("Image Index", "Finding Labels", "Patient ID")
-    missing = [name for name in needed if name not in raw.columns]
-    if missing:
-        raise DataError(
-            f"{source} has no column {', '.join(missing)}; found {', '.join(raw.columns[:6])}. "
-            "Expected NIH's own Data_Entry_2017.csv."
-        )
+    return _read(source)[0]
 
-    def column(name: str) -> pd.Series:
-        return raw[name].str.strip() if name in raw else pd.Series("", index=raw.index)
 
-    cells = column("Finding Labels")
+def _read(source: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table, and the sentence on what counts as `Other`."""
+    raw = read_csv(
+        source,
+        ("Image Index", "Finding Labels", "Patient ID"),
+        "Expected NIH's own Data_Entry_2017.csv; fetch it again from NIH.",
+        also=("Patient Age", "Patient Gender", "View Position", "Follow-up #"),
+    )
+    images, cells = raw["Image Index"], raw["Finding Labels"]
     meaning = {cell: parse(cell) for cell in cells.unique()}
-    age = _years(column("Patient Age"))
     table = pd.DataFrame(
         {
-            "image": column("Image Index"),
-            # `00000001` in the table of 2017 and `1` in v2020: one patient, for the leak guard too.
-            "patient": column("Patient ID").str.replace(r"^0+(?=[0-9]+$)", "", regex=True),
+            "image": images,
+            "patient": nih_patients(patient_names(source, images, raw["Patient ID"])),
             "labels": cells.map(meaning),
             "unknown": [()] * len(raw),  # what NIH's table does not name it counts as absent
-            "age": age.where(age <= 120),  # NIH's table has ages above 400
-            "sex": column("Patient Gender"),
-            "view": column("View Position"),
-            "follow_up": pd.to_numeric(column("Follow-up #"), errors="coerce"),
+            "age": years_of(column_of(raw, "Patient Age")),
+            "sex": column_of(raw, "Patient Gender"),
+            "view": column_of(raw, "View Position"),
+            "follow_up": pd.to_numeric(column_of(raw, "Follow-up #"), errors="coerce"),
         }
     )
-    for problem, rows in (
-        ("an empty Image Index", table["image"] == ""),
-        ("an empty Patient ID", table["patient"] == ""),
-        ("empty Finding Labels", table["labels"].map(len) == 0),
-        ("an image that stands twice", table["image"].duplicated()),
-    ):
-        if rows.any():
-            first = int(rows.to_numpy().argmax())
-            raise DataError(
-                f"{source}, line {first + 2} ({table['image'][first] or 'no name'}): {problem}. "
-                "Expected one row an image; fetch the table again from NIH."
-            )
-    if table.empty:
-        raise DataError(f"{source} has no rows. Fetch the table again from NIH.")
-    return table
+    problems = {
+        "has an empty Image Index": images == "",
+        "has an empty Patient ID": table["patient"] == "",
+        "has empty Finding Labels": table["labels"].map(len) == 0,
+        "stands twice": images.duplicated(),
+    }
+    refuse_rows(source, images, problems, "Expected one row an image; fetch it again from NIH.")
+    notes = note_of_others(Counter(cells), source.name)
+    return table.reset_index(drop=True), notes
+
+
+def nih_patients(patients: pd.Series) -> pd.Series:
+    """`00000001` in the table of 2017 is `1` in v2020: one patient, for the leak guard too."""
+    return patients.str.replace(r"^0+(?=[0-9]+$)", "", regex=True)
 
 
 def label_version(table: pd.DataFrame) -> str:
@@ -122,31 +129,20 @@ def label_version(table: pd.DataFrame) -> str:
     return "unknown"
 
 
-def find_images(root: Path) -> dict[str, Path]:
-    """File name to path of every PNG in any `images_*/images/` folder under `root`."""
-    found: dict[str, Path] = {}
-    for folder in sorted(root.glob("images_*/images")):
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(".png"):
-                    found[entry.name] = folder / entry.name
-    return found
-
-
 def read_lists(root: Path) -> dict[str, frozenset[str]] | None:
     """The official lists of image names, or None where neither lies in `root`.
 
     Raises:
         DataError: only one of the two is there, or one is empty.
     """
-    there = {part: (root / name).is_file() for part, name in LISTS.items()}
+    there = {part: os.path.lexists(root / name) for part, name in LISTS.items()}
     if not any(there.values()):
         return None
     if not all(there.values()):
-        found, lost = sorted(LISTS.values(), key=lambda name: not (root / name).is_file())
+        found, lost = sorted(LISTS.values(), key=lambda name: not os.path.lexists(root / name))
         raise DataError(f"{root} has {found} but no {lost}. Fetch both from NIH, or remove both.")
     lists = {
-        part: frozenset((root / name).read_text(encoding="utf-8-sig").split())
+        part: frozenset(read_text(root / name).replace(",", " ").split())
         for part, name in LISTS.items()
     }
     for part, names in lists.items():
@@ -162,46 +158,36 @@ def read_boxes(root: Path) -> pd.DataFrame:
         DataError: the list is missing, has other columns, or names the first row that is wrong.
     """
     source = Path(root) / BOXES
-    try:
-        # The header names three of the six used columns, `Bbox [x`, `y`, `w`, `h]` in one cell.
-        raw = pd.read_csv(source, usecols=range(6), header=0, names=list("ilxywh"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source} could not be read as NIH's list of boxes: {error}") from error
-    boxes = raw.rename(columns={"i": "image", "l": "label"})
-    boxes["label"] = boxes["label"].replace(BOX_SPELLING)
+    expected = (
+        "Expected Image Index, Finding Label, x, y, width and height; fetch it again from NIH."
+    )
+    # The header names three of the six used columns, `Bbox [x`, `y`, `w`, `h]` in one cell.
+    header = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
+    boxes = read_csv(source, header, expected).set_axis(["image", "label", *"xywh"], axis=1)
+    boxes["label"] = boxes["label"].replace(BOX_SPELLING).map(label_of)
     sides = boxes[list("xywh")].apply(pd.to_numeric, errors="coerce")
+    problems = {
+        "has a label that NIH does not have": boxes["label"] == OTHER,
+        "has a box with a side that is no number": sides.isna().any(axis=1),
+        "has a box without an area": (sides[["w", "h"]] <= 0).any(axis=1),
+        OUTSIDE: outside_frame(sides),
+    }
+    refuse_rows(source, boxes["image"], problems, expected)
+    return boxes.assign(**sides).reset_index(drop=True)
+
+
+def outside_frame(sides: pd.DataFrame) -> pd.Series:
+    """True for the boxes (`x`, `y`, `w`, `h`) that are not whole in NIH's frame."""
     far = np.maximum(sides["x"] + sides["w"], sides["y"] + sides["h"])
-    for problem, rows in (
-        ("has a label that NIH does not have", ~boxes["label"].isin(LABELS)),
-        ("has a box with a side that is no number", sides.isna().any(axis=1)),
-        ("has a box without an area", (sides[["w", "h"]] <= 0).any(axis=1)),
-        (
-            f"has a box outside the frame of {FRAME} x {FRAME} pixels",
-            (sides[["x", "y"]] < 0).any(axis=1) | (far > FRAME),
-        ),
-    ):
-        if rows.any():
-            first = int(np.argmax(rows.to_numpy()))
-            raise DataError(
-                f"{source}, line {first + 2}: {boxes['image'].iloc[first]} {problem}. Expected "
-                "Image Index, Finding Label, x, y, width and height. Fetch the list again from NIH."
-            )
-    return boxes.assign(**sides)
-
-
-def _years(cells: pd.Series) -> pd.Series:
-    # The table of 2017 has been published with units as well: 058Y, 011M, 003D.
-    number = pd.to_numeric(cells.str.rstrip("YMD"), errors="coerce")
-    unit = cells.str[-1:].map({"M": 12.0, "D": 365.25}).fillna(1.0)
-    return number / unit
+    return (sides[["x", "y"]] < 0).any(axis=1) | (far > FRAME)
 
 
 def _choose_table(root: Path, labels: str) -> Path:
-    wanted = TABLES.values() if labels == "auto" else (TABLES[labels],)
+    wanted = (*TABLES.values(), SAMPLE) if labels == "auto" else (TABLES[labels],)
     for name in wanted:
-        if (root / name).is_file():
+        if os.path.lexists(root / name):
             return root / name
     raise DataError(
         f"Found no {' or '.join(wanted)} in {root}. "
-        "Pass --data the folder that holds images_001 and NIH's label table."
+        "Pass --data the folder that holds NIH's label table and, in any folder, the pictures."
     )

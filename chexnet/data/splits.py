@@ -104,13 +104,17 @@ def shared_patients(table: pd.DataFrame, rows: dict[str, np.ndarray]) -> int:
 def fingerprint(table: pd.DataFrame, rows: Iterable[int]) -> str:
     """SHA-256 (16 hex digits) over the sorted image names and labels of `rows`.
 
-    Labels that the table does not say stand after the others; NIH's table has none.
+    Labels that the table does not say stand after the others, and then that an image is turned
+    over; NIH's table has neither.
     """
     chosen = table.iloc[list(rows)]
+    turned = chosen.get("inverted", [False] * len(chosen))
     columns = (chosen[name] for name in ("image", "labels", "unknown"))
     lines = sorted(
-        "\t".join([image, "|".join(labels), *(["|".join(unknown)] if unknown else [])]) + "\n"
-        for image, labels, unknown in zip(*columns, strict=True)
+        "\t".join([image, "|".join(labels), *(["|".join(unknown)] if unknown else [])])
+        + "\tinverted" * over
+        + "\n"
+        for image, labels, unknown, over in zip(*columns, turned, strict=True)
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 

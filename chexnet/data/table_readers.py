@@ -16,77 +16,101 @@ import pandas as pd
 from chexnet.data.mappings import BLANK_AS, NEGATIVE, POSITIVE, UNCERTAIN, UNKNOWN, Meaning
 from chexnet.data.rsna import read_rsna_rows
 from chexnet.data.table_rows import (
+    PHOTOMETRIC,
     SIGNS,
     TableRows,
     about_images,
-    column_of,
     frontal_only,
-    read_text,
-    refuse_rows,
+    note_monochrome1,
     signed_states,
     states_of_terms,
 )
+from chexnet.data.tables import column_of, patient_names, read_csv, refuse_rows
 from chexnet.errors import DataError
+from chexnet.labels import folded
 
 Reader = Callable[[Path, Meaning], TableRows]
-CSV_OPTIONS: dict[str, type | tuple[type, ...]] = {
-    "image": str,
-    "patient": str,
-    "age": str,
-    "sex": str,
-    "view": str,
+CSV_OPTIONS: dict[str, type] = {
+    **dict.fromkeys(("image", "patient", "age", "sex", "view", "labels_column", "separator"), str),
     "frontal": list,
-    "labels_column": str,
-    "separator": str,
-    "positive": list,
-    "negative": list,
-    "uncertain": list,
 }
 """What a user's mapping file may say of a table of its own, beside what the labels mean."""
+VINDR_BOXES = {
+    *("Edema", "Emphysema", "Clavicle fracture", "Enlarged PA", "Lung cavity", "Lung cyst"),
+    *("Mediastinal shift", "Rib fracture"),
+}
+VINDR_IMAGES = {"Pneumonia"}
+"""Labels of VinDr-CXR that the competition lacks, and those that no box can have."""
+VIEW = r"(?i)(frontal|lateral)[^/\\]*$"
+
+
+def expected_of(meaning: Meaning) -> str:
+    """What a message about another table says."""
+    return f"Expected {meaning.title}'s table, or another --format."
 
 
 def read_chexpert(source: Path, meaning: Meaning) -> TableRows:
-    """CheXpert's `train.csv` or `valid.csv`: a label a column, the patient in the path."""
-    needed = ("Path", "Frontal/Lateral", *meaning.sources)
-    raw, notes = read_text(source, needed, meaning.title), list[str]()
-    view = raw["Frontal/Lateral"]
-    unknown = ~view.isin(["Frontal", "Lateral"])
-    refuse_rows(source, raw["Path"], unknown, "no view", "Frontal or Lateral")
+    """CheXpert's `train.csv`, `valid.csv` or `test_labels.csv`: a label a column.
+
+    The patient stands in the path, and so does the view where the table has no column of it. A
+    path is sought from its patient on: train and test lie in batches, with other folders' names.
+    """
+    also = ("Frontal/Lateral", "AP/PA", "Sex", "Age", "No Finding")
+    needed = ("Path", *(name for name in meaning.sources if name not in also))
+    raw, notes = read_csv(source, needed, expected_of(meaning), also), list[str]()
+    view = raw["Frontal/Lateral"] if "Frontal/Lateral" in raw else raw["Path"].str.extract(VIEW)[0]
+    about = about_images(raw, "Path", "", "Age", "Sex", column_of(raw, "AP/PA"))
+    about["file"] = about["image"].str.extract(r"(patient\d+/.*)$")[0].fillna("")
+    about["patient"] = about["file"].str.partition("/")[0]
+    view = view.fillna("").str.capitalize()
+    problems = {"has no view": ~view.isin(["Frontal", "Lateral"])}
+    problems["has no patient"] = (about["patient"] == "") & (view == "Frontal")
+    expected = "Expected Frontal or Lateral, and patient00001 in the path."
+    refuse_rows(source, raw["Path"], problems, expected)
     raw = frontal_only(raw, view == "Frontal", notes)
-    patient = raw["Path"].str.extract(r"(patient\d+)", expand=False).fillna("")
-    refuse_rows(source, raw["Path"], patient == "", "no patient in the path", "patient00001/...")
-    about = about_images(
-        raw, image="Path", patient=patient, age="Age", sex="Sex", view=column_of(raw, "AP/PA")
-    )
-    return TableRows(about, signed_states(source, raw, meaning, "Path", SIGNS, notes), notes)
+    states = signed_states(source, raw, meaning, "Path", SIGNS, notes)
+    return TableRows(about.loc[raw.index], states, notes)
 
 
 def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
-    """VinBigData's `train.csv`: a row a box and a reader; readers are joined by majority."""
-    raw = read_text(source, ("image_id", "class_name", "rad_id"), meaning.title)
-    known = {*meaning.sources, *meaning.unused}
-    refuse_rows(
-        source,
-        raw["image_id"],
-        ~raw["class_name"].isin(known),
-        "a class that VinBigData does not have",
-        f"one of {', '.join(sorted(known))}",
-    )
-    refuse_rows(source, raw["image_id"], raw["rad_id"] == "", "no reader", "a rad_id")
+    """VinBigData's boxes, or VinDr-CXR's boxes or labels; readers are joined by majority.
+
+    `train.csv` and `annotations_*.csv` have a row a box and a reader, `image_labels_*.csv` a row an
+    image and a reader, with a label a column. The test sets name no reader: theirs are agreed.
+    """
+    also = ("class_name", "rad_id", *meaning.sources)
+    raw = read_csv(source, ("image_id",), expected_of(meaning), also)
+    names = raw["image_id"]
+    raw["reader"] = raw["rad_id"] if "rad_id" in raw else "all of them"
+    refuse_rows(source, names, {"has no reader": raw["reader"] == ""}, "Expected a rad_id.")
+    if "class_name" in raw:
+        spelled = {folded(name): name for name in (*meaning.sources, *meaning.unused)}
+        raw["class_name"] = raw["class_name"].map(lambda name: spelled.get(folded(name), ""))
+        expected = f"Expected one of {', '.join(sorted(spelled.values()))}."
+        problems = {"has a class that VinBigData does not have": raw["class_name"] == ""}
+        refuse_rows(source, names, problems, expected)
+        # A table of the competition's 14 classes does not say what only VinDr's boxes mark.
+        lacking = set() if VINDR_BOXES & set(raw["class_name"]) else VINDR_BOXES
+        given, asked = raw, set(meaning.sources) - lacking - VINDR_IMAGES
+    else:
+        asked = {name for name in meaning.sources if name in raw}
+        if not asked:
+            raise DataError(f"{source} has no column class_name. {expected_of(meaning)}")
+        given = raw.melt(["image_id", "reader"], sorted(asked), "class_name", ignore_index=False)
+        problems = {
+            "stands twice": raw.duplicated(["image_id", "reader"]),
+            "has a label that is neither 0 nor 1": ~given["value"].isin(["0", "1", "0.0", "1.0"]),
+        }
+        refuse_rows(source, names, problems, "Expected one row an image and reader.")
+        given = given[given["value"].str[0] == "1"]
     images = raw.drop_duplicates("image_id")[["image_id"]]
-    readers = raw.groupby("image_id")["rad_id"].nunique().loc[images["image_id"]].to_numpy()
-    votes = (
-        raw.drop_duplicates(["image_id", "class_name", "rad_id"])
-        .groupby(["class_name", "image_id"])
-        .size()
-    )
+    readers = raw.groupby("image_id")["reader"].nunique().loc[images["image_id"]].to_numpy()
+    given = given.drop_duplicates(["image_id", "class_name", "reader"])
+    votes = given.groupby(["class_name", "image_id"]).size().unstack(0, fill_value=0)
+    votes = votes.reindex(images["image_id"], columns=list(meaning.sources), fill_value=0)
     states, tied = {}, 0
-    for name in meaning.sources:
-        count = (
-            votes.xs(name).reindex(images["image_id"], fill_value=0).to_numpy()
-            if name in votes.index.get_level_values(0)
-            else np.zeros(len(images), int)
-        )
+    for name in (name for name in meaning.sources if name in asked):
+        count = votes[name].to_numpy()
         state = np.where(2 * count > readers, POSITIVE, NEGATIVE)
         state[2 * count == readers] = UNCERTAIN
         tied += int((state == UNCERTAIN).sum())
@@ -96,8 +120,7 @@ def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
         f"readers gave it ({', '.join(map(str, sorted(set(readers))))} readers an image); "
         f"{tied:,} labels with as many readers for as against count as uncertain."
     ]
-    about = about_images(images, image="image_id", patient=pd.Series("", images.index))
-    return TableRows(about, states, notes, by_patient=False)
+    return TableRows(about_images(images, "image_id"), states, notes, by_patient=False)
 
 
 def read_csv_table(source: Path, meaning: Meaning) -> TableRows:
@@ -111,7 +134,8 @@ def read_csv_table(source: Path, meaning: Meaning) -> TableRows:
     places = [options[key] for key in ("image", "patient", "age", "sex", "view") if key in options]
     listed = options.get("labels_column")
     columns = [listed] if listed else meaning.sources
-    raw, notes = read_text(source, (*places, *columns), meaning.title), list[str]()
+    needed = (*places, *columns)
+    raw, notes = read_csv(source, needed, expected_of(meaning), (PHOTOMETRIC,)), list[str]()
     if "frontal" in options:
         if "view" not in options:
             raise DataError("--mapping: found frontal without view, expected both or neither.")
@@ -121,30 +145,22 @@ def read_csv_table(source: Path, meaning: Meaning) -> TableRows:
     states = (
         _listed(raw, meaning, listed, notes)
         if listed
-        else signed_states(source, raw, meaning, image, _own_signs(meaning), notes)
+        else signed_states(source, raw, meaning, image, meaning.signs or SIGNS, notes)
     )
-    patient = column_of(raw, options.get("patient", ""))
-    about = about_images(
-        raw,
-        image=image,
-        patient=patient,
-        age=options.get("age", ""),
-        sex=options.get("sex", ""),
-        view=column_of(raw, options.get("view", "")),
-    )
+    named = {key: options.get(key, "") for key in ("patient", "age", "sex", "view")}
+    patient = patient_names(source, raw[image], column_of(raw, named["patient"]))
+    view = column_of(raw, named["view"])
+    about = about_images(raw, image, patient, named["age"], named["sex"], view)
+    note_monochrome1(raw, about, meaning, notes)
     return TableRows(about, states, notes, by_patient="patient" in options)
 
 
 def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     """MIMIC-CXR-JPG: labels a study, and the metadata table beside them, which names the images."""
-    labels = read_text(source, ("subject_id", "study_id", *meaning.sources), meaning.title)
-    refuse_rows(
-        source,
-        labels["study_id"],
-        labels["study_id"].duplicated(),
-        "a study that stands twice",
-        "one row a study",
-    )
+    labels = read_csv(source, ("study_id", *meaning.sources), expected_of(meaning))
+    labels["study_id"] = patient_names(source, labels["study_id"], labels["study_id"])
+    problems = {"stands twice": labels["study_id"].duplicated()}
+    refuse_rows(source, labels["study_id"], problems, "Expected one row a study.")
     beside = [path for path in sorted(source.parent.glob("*metadata*.csv*")) if path.is_file()]
     if len(beside) != 1:
         raise DataError(
@@ -152,7 +168,9 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
             "mimic-cxr-2.0.0-metadata.csv names the images of each study."
         )
     needed = ("dicom_id", "subject_id", "study_id", "ViewPosition")
-    raw, notes = read_text(beside[0], needed, meaning.title), list[str]()
+    raw, notes = read_csv(beside[0], needed, expected_of(meaning)), list[str]()
+    for name in ("subject_id", "study_id"):
+        raw[name] = patient_names(beside[0], raw["dicom_id"], raw[name])
     labelled = raw["study_id"].isin(labels["study_id"])
     if not labelled.any():
         raise DataError(f"{source} and {beside[0].name} have no study in common.")
@@ -161,7 +179,7 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     raw = raw[labelled]
     raw = frontal_only(raw, raw["ViewPosition"].isin(["AP", "PA"]), notes)
     notes.append("Labels are given a study: every frontal image of a study has them all.")
-    about = about_images(raw, image="dicom_id", patient=raw["subject_id"], view=raw["ViewPosition"])
+    about = about_images(raw, "dicom_id", raw["subject_id"], view=raw["ViewPosition"])
     folders = "p" + raw["subject_id"].str[:2] + "/p" + raw["subject_id"] + "/s" + raw["study_id"]
     about["file"] = "files/" + folders + "/" + raw["dicom_id"] + ".jpg"
     states = signed_states(source, labels, meaning, "study_id", SIGNS, notes)
@@ -172,10 +190,12 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
 def read_padchest(source: Path, meaning: Meaning) -> TableRows:
     """PadChest: whole terms in a Python list as text, most of them given by a network."""
     needed = ("ImageID", "PatientID", "Projection", "MethodLabel", "Labels")
-    raw, notes = read_text(source, needed, meaning.title), list[str]()
+    also = ("StudyDate_DICOM", "PatientBirth", "PatientSex_DICOM", PHOTOMETRIC)
+    raw, notes = read_csv(source, needed, expected_of(meaning), also), list[str]()
     raw = frontal_only(raw, raw["Projection"].isin(["PA", "AP", "AP_horizontal"]), notes)
     terms = raw["Labels"].map(_python_list)
-    refuse_rows(source, raw["ImageID"], terms.isna(), "no list of Labels", "['pneumonia', ...]")
+    problems = {"has no list of Labels": terms.isna()}
+    refuse_rows(source, raw["ImageID"], problems, "Expected ['pneumonia', ...].")
     excluded = terms.map(lambda one: "exclude" in one)
     for problem, which in (
         ("rows without labels", terms.map(len) == 0),
@@ -205,14 +225,11 @@ def read_padchest(source: Path, meaning: Meaning) -> TableRows:
         pd.to_numeric(column_of(raw, name).str[:4], errors="coerce")
         for name in ("StudyDate_DICOM", "PatientBirth")
     )
-    about = about_images(
-        raw.assign(age=(year - birth).astype(str)),
-        image="ImageID",
-        patient=raw["PatientID"],
-        age="age",
-        sex="PatientSex_DICOM",
-        view=raw["Projection"].replace("AP_horizontal", "AP"),
-    )
+    raw = raw.assign(age=(year - birth).astype(str))
+    patient = patient_names(source, raw["ImageID"], raw["PatientID"])
+    view = raw["Projection"].replace("AP_horizontal", "AP")
+    about = about_images(raw, "ImageID", patient, "age", "PatientSex_DICOM", view)
+    note_monochrome1(raw, about, meaning, notes)
     return TableRows(about, states, notes)
 
 
@@ -226,7 +243,7 @@ def read_rsna_table(source: Path, meaning: Meaning) -> TableRows:
         notes.append(f"{int((~known).sum()):,} images without a known NIH image were left out.")
     raw = raw[known]
     # `00000013_026.png` is an image of NIH's patient 13.
-    about = about_images(raw, image="image", patient=raw["image"].str.partition("_")[0])
+    about = about_images(raw, "image", raw["image"].str.partition("_")[0])
     about["file"] = raw["patientId"]
     state = np.where(raw["Target"] == "1", POSITIVE, NEGATIVE).astype(np.int8)
     return TableRows(about, {"Target": state}, notes)
@@ -234,14 +251,15 @@ def read_rsna_table(source: Path, meaning: Meaning) -> TableRows:
 
 def read_siim(source: Path, meaning: Meaning) -> TableRows:
     """SIIM-ACR's challenge: a row a mask, `-1` for none; NIH's images, nobody says which."""
-    raw = read_text(source, ("ImageId", "EncodedPixels"), meaning.title)
-    empty = raw["EncodedPixels"] == ""
-    refuse_rows(source, raw["ImageId"], empty, "no EncodedPixels", "a mask, or -1 for none")
+    raw = read_csv(source, ("ImageId", "EncodedPixels"), expected_of(meaning))
     masked = raw["EncodedPixels"] != "-1"
-    both = masked.groupby(raw["ImageId"]).transform("nunique") > 1
-    refuse_rows(source, raw["ImageId"], both, "a mask and no mask", "one of both")
+    problems = {
+        "has no EncodedPixels": raw["EncodedPixels"] == "",
+        "has a mask and no mask": masked.groupby(raw["ImageId"]).transform("nunique") > 1,
+    }
+    refuse_rows(source, raw["ImageId"], problems, "Expected a mask, or -1 for none.")
     images = raw.drop_duplicates("ImageId")
-    about = about_images(images, image="ImageId", patient=pd.Series("", images.index))
+    about = about_images(images, "ImageId")
     state = np.where(masked.loc[images.index], POSITIVE, NEGATIVE).astype(np.int8)
     return TableRows(about, {"EncodedPixels": state}, by_patient=False)
 
@@ -252,20 +270,10 @@ READERS: dict[str, Reader] = {
     "vinbigdata": read_vinbigdata,
     "mimic": read_mimic,
     "padchest": read_padchest,
+    "padchest-inverted": read_padchest,
     "rsna": read_rsna_table,
     "siim": read_siim,
 }
-
-
-def _own_signs(meaning: Meaning) -> dict[str, int]:
-    """The values that a user's mapping names, or CheXpert's."""
-    kinds = {"positive": POSITIVE, "negative": NEGATIVE, "uncertain": UNCERTAIN}
-    own = {
-        str(value): state
-        for kind, state in kinds.items()
-        for value in meaning.options.get(kind, ())
-    }
-    return own or SIGNS
 
 
 def _listed(

@@ -3,7 +3,7 @@
 Shapes: N images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +17,15 @@ from chexnet.data.mappings import (
     UNCERTAIN,
     Meaning,
 )
+from chexnet.data.tables import SHOWN, by_value, column_of, refuse_rows, shown, years_of
 from chexnet.errors import DataError
+from chexnet.labels import folded
 
 SIGNS = {"1": POSITIVE, "1.0": POSITIVE, "0": NEGATIVE, "0.0": NEGATIVE}
 SIGNS |= {"-1": UNCERTAIN, "-1.0": UNCERTAIN}
 """How CheXpert's labeller, and most tables after it, write a label."""
+PHOTOMETRIC = "PhotometricInterpretation_DICOM"
+INVERT = "--format padchest-inverted turns them over, a mapping does with invert = true"
 SEXES = {"MALE": "M", "FEMALE": "F", "M": "M", "F": "F"}
 
 
@@ -31,7 +35,8 @@ class TableRows:
 
     Attributes:
         about: index: the line of the table; `image`, `patient` (empty where the table names none),
-            `age`, `sex`, `view`, and `file`, where the image is sought: a path or a name.
+            `age`, `sex`, `view`, and `file`, where the image is sought: a path or a name; also
+            `inverted` where files are to be turned over.
         states: name of the data set's own label to what the table says, int8 (N,).
         notes: what was left out, joined or taken for something.
         by_patient: False where the table names no patients.
@@ -43,93 +48,37 @@ class TableRows:
     by_patient: bool = True
 
 
-def read_text(source: Path, needed: Sequence[str], title: str) -> pd.DataFrame:
-    """Read a CSV with every cell as text without blanks around it.
-
-    Args:
-        source: the file; may be compressed (`.gz`).
-        needed: columns that it must have.
-        title: of what is expected.
-
-    Raises:
-        DataError: no CSV, a column is missing, or no rows.
-    """
-    try:
-        raw = pd.read_csv(source, dtype=str, encoding="utf-8-sig", keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source} could not be read as a CSV table: {error}") from error
-    raw.columns = raw.columns.str.strip()  # SIIM's has a blank before a name
-    missing = [name for name in needed if name not in raw.columns]
-    if missing:
-        raise DataError(
-            f"{source} has no column {', '.join(missing)}; found {', '.join(raw.columns[:6])}. "
-            f"Expected {title}'s table, or another --format."
-        )
-    if raw.empty:
-        raise DataError(f"{source} has no rows. Expected {title}'s table with one image or more.")
-    stripped: pd.DataFrame = raw.apply(lambda column: column.str.strip())
-    return stripped
-
-
-def refuse_rows(
-    source: Path, names: pd.Series, rows: pd.Series | np.ndarray, problem: str, expected: str
-) -> None:
-    """Refuse a table whose rows have a problem, naming the first of them.
-
-    Args:
-        source: the table.
-        names: what to call each row.
-        rows: True for those with the problem.
-        problem: of them.
-        expected: instead.
-
-    Raises:
-        DataError: any row has it.
-    """
-    wrong = np.asarray(rows)
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise DataError(
-            f"{source}, line {names.index[first] + 2} ({names.iloc[first] or 'no name'}): "
-            f"{problem}. Expected {expected}."
-        )
-
-
-def column_of(raw: pd.DataFrame, name: str) -> pd.Series:
-    """A column, or empty text where the table has none of that name."""
-    return raw[name] if name in raw else pd.Series("", raw.index)
-
-
 def about_images(
     raw: pd.DataFrame,
-    *,
     image: str,
-    patient: pd.Series,
+    patient: pd.Series | str = "",
     age: str = "",
     sex: str = "",
-    view: pd.Series | None = None,
+    view: pd.Series | str = "",
 ) -> pd.DataFrame:
     """What `TableRows.about` says.
 
     Args:
         raw: the rows, a row an image.
-        image: column of its name, and of its file until the reader knows better.
-        patient: of each row.
-        age: column of the age in years, also as `058Y`; impossible ones are NaN.
+        image: column of its name, and of its file until the reader knows better; Windows' paths
+            are written as everybody else's.
+        patient: of each row; none.
+        age: column of the age, see `years_of`.
         sex: column of the sex in any usual way of writing.
         view: `AP`, `PA` or something else of each row.
     """
-    years = pd.to_numeric(column_of(raw, age).str.rstrip("Yy"), errors="coerce")
-    seen = pd.Series("", raw.index) if view is None else view
+    names = [name.replace("\\", "/").removeprefix("./") for name in raw[image].tolist()]
+    sexes = by_value(column_of(raw, sex), lambda cells: cells.str.upper().map(SEXES).fillna(""))
     return pd.DataFrame(
         {
-            "image": raw[image],
-            "file": raw[image],
+            "image": names,
+            "file": names,
             "patient": patient,
-            "age": years.where(years.between(0, 120)),
-            "sex": column_of(raw, sex).str.upper().map(SEXES).fillna(""),
-            "view": seen.where(seen.isin(["AP", "PA"]), ""),
-        }
+            "age": years_of(column_of(raw, age)),
+            "sex": sexes,
+            "view": view if isinstance(view, str) else view.where(view.isin(["AP", "PA"]), ""),
+        },
+        raw.index,
     )
 
 
@@ -148,21 +97,21 @@ def signed_states(
     raw: pd.DataFrame,
     meaning: Meaning,
     image: str,
-    signs: dict[str, int],
+    signs: Mapping[str, int],
     notes: list[str],
 ) -> dict[str, np.ndarray]:
     """A label a column, each cell one of `signs` or blank."""
     states, blanks = {}, 0
-    for name in meaning.sources:
-        cells = raw[name]
-        wrong = ~cells.isin([*signs, ""])
-        if wrong.any():
-            shown = cells[wrong].iloc[0]
-            expected = f"{', '.join(signs)} or nothing"
-            refuse_rows(source, raw[image], wrong, f"{name} is {shown!r}", expected)
-        blanks += int((cells == "").sum())
-        of_blank = {"": BLANK_AS[meaning.blank]}
-        states[name] = cells.map(signs | of_blank).to_numpy(np.int8)
+    codes = np.array([*signs.values(), BLANK_AS[meaning.blank], -1], np.int8)
+    known = pd.Index([*signs, ""])
+    for name in (name for name in meaning.sources if name in raw):
+        which = known.get_indexer(pd.Index(raw[name]))
+        if (which < 0).any():
+            problem = f"has {raw[name][which < 0].iloc[0][:SHOWN]!r} for {name}"
+            expected = f"Expected {', '.join(map(shown, signs))} or nothing."
+            refuse_rows(source, raw[image], {problem: pd.Series(which < 0, raw.index)}, expected)
+        blanks += int((which == len(signs)).sum())
+        states[name] = codes[which]
     notes.append(f"A blank label counts as {meaning.blank} ({blanks:,} such labels).")
     return states
 
@@ -179,16 +128,42 @@ def states_of_terms(
         notes: terms that the mapping does not know are noted here.
     """
     blank = np.array([not one for one in terms])
+    spelled = {folded(name): name for name in (*meaning.sources, *meaning.unused)}
+    heard = [{spelled.get(folded(name), name) for name in one} for one in terms]
     states = {}
     for name in meaning.sources:
-        has = np.array([name in one for one in terms])
+        has = np.array([name in one for one in heard])
         state = np.where(has, POSITIVE, NEGATIVE)
         states[name] = np.where(blank, of_blank, state).astype(np.int8)
-    others = set().union(*terms) - {*meaning.sources, *meaning.unused}
+    others = set().union(*heard) - {*meaning.sources, *meaning.unused}
     if others:
-        shown = ", ".join(sorted(others)[:5])
+        named = ", ".join(map(shown, sorted(others)[:5]))
         notes.append(
-            f"{len(others):,} terms of the table stand in no mapping and say nothing: {shown}"
+            f"{len(others):,} terms of the table stand in no mapping and say nothing: {named}"
             f"{' ...' if len(others) > 5 else ''}."
         )
     return states
+
+
+def note_monochrome1(
+    raw: pd.DataFrame, about: pd.DataFrame, meaning: Meaning, notes: list[str]
+) -> None:
+    """Count the images whose values were stored the other way round, and turn them if asked to.
+
+    PadChest's PNGs hold the values as its DICOM files did, so that bone is black in MONOCHROME1.
+
+    Args:
+        raw: may have the column `PHOTOMETRIC`.
+        about: gets the column `inverted`, where `meaning` asks for it.
+        meaning: of the table.
+        notes: the count is noted here.
+    """
+    stored = column_of(raw, PHOTOMETRIC).str.upper() == "MONOCHROME1"
+    if not stored.any():
+        return
+    if meaning.invert:
+        about["inverted"] = stored
+    done = "are turned over" if meaning.invert else f"are read as they are ({INVERT})"
+    notes.append(
+        f"{int(stored.sum()):,} images were stored as MONOCHROME1 (bone black) and {done}."
+    )

@@ -48,7 +48,8 @@ def score_predictions(
     """
     folder = open_folder(data, labels, source, need_images=False)
     scores = read_predictions(predictions, folder.table)
-    notes = ["Nobody can tell from a file of predictions what its network was trained on."]
+    unknown = "Nobody can tell from a file of predictions what its network was trained on."
+    notes = [*folder.notes, unknown]
     facts = ScoringFacts(
         table=folder.table_name,
         label_version=folder.version,

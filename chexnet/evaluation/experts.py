@@ -12,13 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from chexnet.data.rsna import (
-    RSNA_LABELS,
-    RSNA_SOURCE,
-    read_expert_table,
-    read_rsna_rows,
-    refuse_expert_rows,
-)
+from chexnet.data.rsna import RSNA_LABELS, RSNA_SOURCE, read_rsna_rows
+from chexnet.data.tables import read_csv, refuse_rows
 from chexnet.errors import DataError
 
 GOOGLE_SOURCE = (
@@ -158,16 +153,13 @@ def read_google(source: Path) -> ExpertLabels:
         DataError: no such file, or it names its first wrong line.
     """
     asked = [question.asked for question in QUESTIONS["google"]]
-    raw = read_expert_table(source, ("Image Index", *asked), GOOGLE_SOURCE)
+    expected = f"Expected {GOOGLE_SOURCE}"
+    raw = read_csv(source, ("Image Index", *asked), expected)
     cells = raw[asked].apply(lambda column: column.str.upper())
-    refuse_expert_rows(
-        source,
-        raw["Image Index"],
-        (
-            ("stands twice", raw["Image Index"].duplicated()),
-            ("has an answer that is neither YES nor NO", ~cells.isin(["YES", "NO"]).all(axis=1)),
-        ),
-        GOOGLE_SOURCE,
-    )
+    problems = {
+        "stands twice": raw["Image Index"].duplicated(),
+        "has an answer that is neither YES nor NO": ~cells.isin(["YES", "NO"]).all(axis=1),
+    }
+    refuse_rows(source, raw["Image Index"], problems, expected)
     answers = (cells == "YES").set_axis(pd.Index(raw["Image Index"], name="image"))
     return ExpertLabels("google", answers, None, 0, (source.name,))

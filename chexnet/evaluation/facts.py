@@ -100,7 +100,7 @@ STAMPS = {
     RECONSTRUCTED: "Nobody confirmed which images it was trained on: the list was reconstructed "
     "from its public training script, and images that count as clean may not be.",
     UNKNOWN_LIST: "Nobody knows which images it was trained on: all of NIH's count as seen, and so "
-    "must RSNA's and SIIM's, which are NIH's images under other names.",
+    "must RSNA's, SIIM's and ChestX-Det's, which are NIH's images under other names.",
     SEEN_CALIBRATION: "Its calibration and thresholds were chosen on images that it was trained "
     "on, where it is surer than elsewhere.",
     NOT_CALIBRATED: "Its answers are scores that order images. They are no probabilities, and no "

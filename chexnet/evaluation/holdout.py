@@ -155,7 +155,7 @@ def open_holdout(
 def refuse_other_names(folder: DataFolder, metadata: Metadata, *, allow_leak: bool) -> bool:
     """Refuse images that a network may have seen under names that nobody can match.
 
-    SIIM's images are NIH's, and nobody published which is which: whoever saw the one has seen the
+    SIIM's and ChestX-Det's are NIH's, and nobody published which: whoever saw the one has seen the
     other.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.data.tables import read_text
 from chexnet.errors import DataError
 from chexnet.networks.training_lists import KNOWN_LISTS, image_names, image_patients, members
 
@@ -96,11 +97,7 @@ def read_names(path: Path) -> list[str]:
     Raises:
         DataError: no such file, or no line has a name.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(f"--list: {path} cannot be read: {error.strerror}.") from error
-    found = [match[1] for line in text.splitlines() if (match := _NAME.search(line))]
+    found = [match[1] for line in read_text(path).splitlines() if (match := _NAME.search(line))]
     if not found:
         raise DataError(
             f"--list: {path} names no image. Expected a text or CSV file with a name such as "

@@ -21,7 +21,7 @@ from chexnet.errors import ConfigError, DataError
 
 FILE = Path(__file__).with_name("training_lists.npz")
 COUNTS = "images_per_patient"
-MADE_OF_NIH = ("RSNA Pneumonia Detection 2018", "SIIM-ACR Pneumothorax 2019")
+MADE_OF_NIH = ("RSNA Pneumonia Detection 2018", "SIIM-ACR Pneumothorax 2019", "ChestX-Det")
 """Data sets whose images are NIH's under other names, which no list of names can tell."""
 
 

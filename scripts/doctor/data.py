@@ -1,5 +1,6 @@
 """A data folder in NIH's layout: images, table, lists, boxes, packs."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,13 +33,15 @@ def data_folder(root: Path, packs: Path) -> Iterator[Finding]:
     yield Finding(
         "Table", f"{folder.table_name}: {len(names):,} images, {patients:,} patients; {kind}"
     )
+    for text in folder.notes:
+        yield note("Labels", text, "Write them as NIH does, or leave them out of the table.")
     yield from _images(root, len(folder.paths), len(names), whole=folder.version in known)
     if folder.lists is None:
         text = "none; patients are divided 70/10/20 instead of as NIH does"
         yield note("Lists", text, f"Fetch {', '.join(LISTS.values())} from {by_hand()}.")
     else:
         yield _lists(folder.lists, names)
-    if (root / BOXES).is_file():
+    if os.path.lexists(root / BOXES):
         try:
             boxes = read_boxes(root)
         except DataError as error:
@@ -56,20 +59,21 @@ def _images(root: Path, here: int, named: int, *, whole: bool) -> Iterator[Findi
 
     text = f"{here:,} of the {named:,} in the table are here"
     if not here:
-        advice = command("scripts.download", root) if whole else "Put them into images_001/images."
-        yield wrong("Images", text, advice)
+        by_hand = "Put them into any folder below it."
+        yield wrong("Images", text, command("scripts.download", root) if whole else by_hand)
         return
     if here == named or not whole:
         yield Finding("Images", text)
         return
     short = {}
     for part in known_archives():
-        found = len(list((root / part.name / "images").glob("*.png")))
-        if found != part.images:
+        folder = root / part.name / "images"
+        found = len(list(folder.glob("*.png")))
+        if folder.is_dir() and found != part.images:
             short[part.number] = f"{part.name} ({found:,} of {part.images:,})"
     yield note(
         "Images",
-        f"{text}; not whole: {', '.join(short.values())}",
+        f"{text}; not whole: {', '.join(short.values())}" if short else text,
         f"A part is enough. For all: move these away, then {command('scripts.download', root)}",
     )
 

@@ -19,7 +19,6 @@ import pytest
 from chexnet import files
 from chexnet.data import archives as module
 from chexnet.data.archives import Archive, fetch_archives, known_archives
-from chexnet.data.nih import find_images
 from chexnet.errors import ChexnetError, DataError, FetchError
 from tests.conftest import ROOT, SIGKILL, needs_signals
 from tests.loopback import Answer, serving
@@ -148,7 +147,7 @@ def test_all_parts_arrive_and_are_found_as_nihs_folder(served, tmp_path):
     seen = []
     unpacked = fetch_archives(tmp_path, known, on_progress=lambda *event: seen.append(event))
     assert unpacked == [one.name for one in known]
-    assert len(find_images(tmp_path)) == 12
+    assert len(list(tmp_path.glob("images_*/images/*.png"))) == 12
     folders = [one.name for one in known]
     assert names(tmp_path) == sorted(folders + [f"{name}.tar.gz" for name in folders])
     assert {stage for _, stage, _, _ in seen} == {"fetching", "checking", "unpacking"}
@@ -342,7 +341,7 @@ def test_a_stopped_command_goes_on_where_it_was(served, tmp_path, number):
     server.answers.clear()
     fetch_archives(data, known[:1])
     assert server.ranges("/1")[-1] == "bytes=4000-"
-    assert len(find_images(data)) == 3
+    assert len(list(data.glob("images_*/images/*.png"))) == 3
 
 
 def test_a_killed_unpacking_begins_again(served, tmp_path):
@@ -352,4 +351,4 @@ def test_a_killed_unpacking_begins_again(served, tmp_path):
     (left / "half.png").write_bytes(b"half")
     fetch_archives(tmp_path, known[:1], remove=True)
     assert names(tmp_path) == ["images_001"]
-    assert len(find_images(tmp_path)) == 3
+    assert len(list(tmp_path.glob("images_*/images/*.png"))) == 3

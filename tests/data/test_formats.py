@@ -1,9 +1,13 @@
+import io
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
 from chexnet.data.formats import TableSource, open_folder
 from chexnet.data.mappings import built_in, read_meaning
 from chexnet.data.nih import read_folder
@@ -14,7 +18,7 @@ from chexnet.errors import ConfigError, DataError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import LABELS
 from chexnet.transforms import Preprocessing, item_pixels
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_links
 from tests.data import other_tables
 from tests.data.other_tables import names
 from tests.imaging.test_dicom import dicom, ramp
@@ -174,6 +178,14 @@ def test_siim_is_nihs_as_a_whole(opened):
     assert folder.images_of == "nih"
 
 
+@pytest.mark.parametrize(
+    ("name", "of"), [("ChestX-Det", "nih"), ("chestx_det10", "nih"), ("SIIM-ACR", "nih"), ("x", "")]
+)
+def test_sets_made_of_nihs_images_are_known_by_their_name(opened, name, of):
+    mapping = f'name = "{name}"\nimage = "id"\n[labels]\nm = "Mass"\n'
+    assert opened("id,m\n1,1\n", "csv", mapping=mapping, need_images=False).images_of == of
+
+
 def test_labels_in_one_cell_are_whole_terms(opened):
     mapping = """
 name = "listed"
@@ -215,6 +227,140 @@ def test_a_name_without_an_ending_is_found_wherever_it_lies(opened):
         opened(other_tables.VINBIGDATA, "vinbigdata", ["other/a1.jpg"])
 
 
+def test_one_file_is_not_taken_for_two_images(opened, tmp_path):
+    mapping = 'name = "x"\nimage = "id"\n[labels]\nm = "Mass"\n'
+    with pytest.raises(DataError, match=r"1\.png could be a/1\.png and b/1\.png of the table"):
+        opened("id,m\na/1.png,1\nb/1.png,0\n", "csv", ["1.png"], mapping)
+    write_picture(tmp_path / "images" / "deep" / "a" / "1.png")
+    folder = opened("id,m\na/1.png,1\n", "csv", (), mapping)  # the longer agreement wins
+    assert folder.paths["a/1.png"].parent.name == "a"
+
+
+def test_editions_of_chexpert(opened):
+    """Batches with other folders' names, PNG copies, Windows' paths; test labels of few columns."""
+    windows = other_tables.CHEXPERT.replace("/", "\\").replace("Frontal\\L", "Frontal/L")
+    folder = opened(
+        windows.replace("AP\\PA", "AP/PA"),
+        "chexpert",
+        [
+            "CheXpert-v1.0 batch 2 (train 1)/patient00001/study1/view1_frontal.jpg",
+            "CheXpert-v1.0 batch 3 (train 2)/Patient00003/study1/view1_frontal.PNG",
+        ],
+    )
+    plain = opened(other_tables.CHEXPERT, "chexpert", need_images=False)
+    pd.testing.assert_frame_equal(folder.table, plain.table)
+    assert [path.parts[-3][-1] for path in folder.paths.values()] == ["1", "3"]
+    drop = ["Sex", "Age", "Frontal/Lateral", "AP/PA", "No Finding"]
+    rows = pd.read_csv(io.StringIO(other_tables.CHEXPERT), dtype=str).drop(columns=drop)
+    text = rows.to_csv(index=False).replace("set/train", "test")
+    tested = opened(text, "chexpert", need_images=False)
+    assert len(tested.table) == len(plain.table)  # the view stands in the path as well
+    assert all("No Finding" in unknown for unknown in tested.table["unknown"])
+    for had, has in zip(plain.table["labels"], tested.table["labels"], strict=True):
+        assert [name for name in had if name != "No Finding"] == list(has)
+    assert "No Finding" in tested.mapping.rows[-1][1]  # not labelled by this table
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "silent"),
+    [
+        (
+            "image_id,rad_id,No finding,Edema,COPD,Pneumonia,pleural_effusion\n"
+            "a,R1,1,0,0,0,0\na,R2,0,1,0,1,0\na,R3,0,1,1,0,0\nb,R1,1.0,0.0,0,0,0\n",
+            {"a": ("Edema", ""), "b": ("No Finding", "")},
+            "Atelectasis Consolidation Infiltration Pneumothorax Emphysema Fibrosis "
+            "Pleural_Thickening Cardiomegaly Nodule Hernia Mass Other",
+        ),
+        (
+            "image_id,class_name,x_min\na,Cardiomegaly,1\na,Cardiomegaly,5\na,Lung cyst,2\n"
+            "b,No finding,\n",
+            {"a": ("Cardiomegaly", ""), "b": ("No Finding", "")},
+            "Pneumonia Hernia Other",
+        ),
+    ],
+)
+def test_vindr_of_physionet(opened, text, expected, silent):
+    """A label a column with a row a reader; boxes of more classes, agreed on by all readers."""
+    folder = opened(text, "vinbigdata", need_images=False)
+    as_expected(folder, expected, silent)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("image_id,rad_id,Edema\na,R1,1\na,R1,0\n", "line 3: a stands twice"),
+        ("image_id,rad_id,Edema\na,R1,2\n", "line 2: a has a label that is neither 0 nor 1"),
+        ("image_id,rad_id,Tumour\na,R1,1\n", "has no column class_name"),
+    ],
+)
+def test_vindr_is_refused_where_it_cannot_be_meant(opened, text, told):
+    with pytest.raises(DataError, match=told):
+        opened(text, "vinbigdata", need_images=False)
+
+
+def test_mimics_test_set_has_its_patients_in_the_metadata(opened, tmp_path):
+    (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text(
+        other_tables.MIMIC_METADATA.replace(",10000032,50414267", ",10000032.0,50414267.0")
+    )
+    rows = pd.read_csv(io.StringIO(other_tables.MIMIC), dtype=str).drop(columns="subject_id")
+    folder = opened(rows.to_csv(index=False), "mimic", need_images=False)
+    as_expected(folder, other_tables.MIMIC_EXPECTED, other_tables.CHEXPERT_SILENT)
+    assert folder.table["patient"].iloc[0] == "mimic/10000032"
+
+
+@needs_links
+def test_linked_folders_are_followed(opened, tmp_path):
+    write_picture(tmp_path / "disk2" / "54" / "1.png")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "0").symlink_to(tmp_path / "disk2")
+    (tmp_path / "disk2" / "up").symlink_to(tmp_path / "images")
+    assert set(opened(other_tables.PADCHEST, "padchest").paths) == {"1.png"}
+
+
+def test_monochrome1_is_counted_and_turned_over_where_asked(opened, tmp_path):
+    header, *rows = other_tables.PADCHEST.splitlines()
+    stored = ["MONOCHROME2"] * len(rows)
+    stored[0] = stored[2] = "monochrome1 "
+    cells = zip([header, *rows], ["PhotometricInterpretation_DICOM", *stored], strict=True)
+    lines = map(",".join, cells)
+    plain = opened("\n".join(lines), "padchest", ["1.png", "4.png"])
+    source = TableSource(tmp_path / "table.csv", "padchest-inverted")
+    turned = open_folder(tmp_path / "images", source=source)
+    for folder, told in ((plain, "padchest-inverted turns them"), (turned, "are turned over")):
+        [note] = [note for note in folder.mapping.notes if "MONOCHROME1" in note]
+        assert note.startswith("2 images were stored as MONOCHROME1")
+        assert told in note
+    assert turned.table["patient"].tolist() == plain.table["patient"].tolist()
+    same = [fingerprint(turned.table, [r]) == fingerprint(plain.table, [r]) for r in (0, 2)]
+    assert same == [False, True]
+    preprocessing, both = Preprocessing(size=64), np.array([0, 1])
+    prepare(plain.paths, tmp_path / "pack", preprocessing, workers=1)
+    files = [ChestXRayDataSet(folder, preprocessing=preprocessing) for folder in (plain, turned)]
+    packs = [PackedDataSet(one, Pack(tmp_path / "pack", preprocessing)) for one in files]
+    for had, has in (files, packs):
+        images, over = had.batch(both)[0], has.batch(both)[0]
+        assert torch.equal(over[0], 255 - images[0])
+        assert torch.equal(over[1], images[1])
+        assert torch.equal(has[0][0], over[0])
+    assert torch.equal(files[1].batch(both)[0], packs[1].batch(both)[0])
+    assert np.array_equal(files[1].pixels(0), 255 - files[0].pixels(0))
+
+
+def test_names_of_labels_may_be_spelled_otherwise(opened):
+    text = other_tables.CHEXPERT.replace("Pleural Effusion", "pleural_effusion")
+    folder = opened(text, "chexpert", need_images=False)
+    as_expected(folder, other_tables.CHEXPERT_EXPECTED, other_tables.CHEXPERT_SILENT, study)
+    text = other_tables.VINBIGDATA.replace("Pleural thickening", "Pleural_Thickening")
+    folder = opened(text, "vinbigdata", need_images=False)
+    as_expected(folder, other_tables.VINBIGDATA_EXPECTED, other_tables.VINBIGDATA_SILENT)
+    text = other_tables.PADCHEST.replace("'pleural effusion'", "'Pleural_Effusion'")
+    folder = opened(text, "padchest", need_images=False)
+    as_expected(folder, other_tables.PADCHEST_EXPECTED, "Other")
+    mapping = other_tables.OWN_MAPPING.replace('"big heart"', '"Big_Heart"')
+    folder = opened(other_tables.OWN, "csv", mapping=mapping, need_images=False)
+    as_expected(folder, other_tables.OWN_EXPECTED, other_tables.OWN_SILENT)
+
+
 def test_dicom_and_jpeg_files_are_packed_under_their_names_in_the_table(opened, tmp_path):
     first = opened(other_tables.VINBIGDATA, "vinbigdata", ["train/b2.jpg", "train/c3.png"])
     (tmp_path / "images" / "train" / "a1.dicom").write_bytes(dicom(ramp(3000), 12))
@@ -238,18 +384,21 @@ CHEXPERT_ROWS = other_tables.CHEXPERT.splitlines()
     [
         ("", "chexpert", "could not be read"),
         (CHEXPERT_ROWS[0] + "\n", "chexpert", "has no rows"),
-        ("\n".join([*CHEXPERT_ROWS, CHEXPERT_ROWS[1]]), "chexpert", "line 22 .*stands twice"),
+        ("\n".join([*CHEXPERT_ROWS, CHEXPERT_ROWS[1]]), "chexpert", "line 22: .*stands twice"),
         (other_tables.VINBIGDATA, "chexpert", "has no column Path"),
-        (other_tables.CHEXPERT.replace("-1.0", "perhaps"), "chexpert", "line 3 .*'perhaps'"),
-        (other_tables.CHEXPERT.replace("patient00003", "P3"), "chexpert", "line 6 .*no patient"),
-        (other_tables.CHEXPERT.replace("Lateral", "Side"), "chexpert", "no column Frontal/Lat"),
+        (other_tables.CHEXPERT.replace("-1.0", "perhaps"), "chexpert", "line 3: .*'perhaps'"),
+        (other_tables.CHEXPERT.replace("patient00003", "P3"), "chexpert", "line 6: .*no patient"),
         (
-            other_tables.VINBIGDATA.replace("Pleural effusion", "Pleural_effusion"),
+            other_tables.VINBIGDATA.replace("Pleural effusion", "Pleural fluid"),
             "vinbigdata",
-            "line 13 .*a class that VinBigData does not have",
+            "line 13: .*a class that VinBigData does not have",
         ),
-        (other_tables.PADCHEST.replace("['normal']", "normal"), "padchest", "line 4 .*no list"),
-        (other_tables.SIIM.replace("407576 2 1021 7", "-1"), "siim", "line 3 .*a mask and no mask"),
+        (other_tables.PADCHEST.replace("['normal']", "normal"), "padchest", "line 4: .*no list"),
+        (
+            other_tables.SIIM.replace("407576 2 1021 7", "-1"),
+            "siim",
+            "line 3: .*a mask and no",
+        ),
         (other_tables.RSNA, "rsna", "which say which NIH image each"),
         (CHEXPERT_ROWS[0] + "\n" + CHEXPERT_ROWS[4], "chexpert", "None of the 1 rows is a fron"),
         (
@@ -273,11 +422,36 @@ def test_a_bad_table_is_refused_in_one_line(opened, text, format, message):
         ('"Hernia"', '"Hiatus"', "maps hernia to Hiatus"),
         ('"Hernia"', "5", "maps hernia to 5"),
         ("[unused]", "[ignored]", "has a key ignored"),
-        ('name = "our hospital"', "", "has the name None"),
+        ('name = "our hospital"', "", "has the name ''"),
         ('image = "file"', "image = 3", "has image = 3"),
         ('image = "file"', "", "found no image"),
         ('blank = "unknown"', 'blank = "guess"', "has blank = 'guess'"),
         ('image = "file"', "image = = 3", "could not be read as TOML"),
+        ('["no"]', '["no", " yes "]', "lists the value 'yes' as positive and as negative"),
+        ('["no"]', '["no", "YES"]', "lists the value 'YES' as positive and as negative"),
+        ('["maybe"]', '["no"]', "lists the value 'no' as negative and as uncertain"),
+        (
+            'positive = ["yes"]\nnegative = ["no"]',
+            'positive = [1, "1.0"]\nnegative = [1.0]',
+            "lists the value '1.0' as positive and as negative",
+        ),
+        ('["maybe"]', '["maybe", true]', r"has uncertain = .* expected a list of text"),
+        ('["maybe"]', '"maybe"', "has uncertain = 'maybe'; expected a list of text"),
+        (
+            'blank = "unknown"',
+            "several_terms = 'no'",
+            r"has several_terms = 'no'; .* true or false",
+        ),
+        ('blank = "unknown"', "invert = 1", "has invert = 1; expected true or false"),
+        ('blank = "unknown"', "blank = 0", "has blank = 0; expected text"),
+        ('title = "Our hospital, 2024"', "title = 2024", "has title = 2024; expected text"),
+        ('view = "view"', 'view = ""', "has view = ''; expected text"),
+        ('"no finding of ours"', "5", "maps implant to 5"),
+        ('["Nodule", "Mass"]', "[]", r"maps round shadow to \[\]"),
+        ('["Nodule", "Mass"]', '[["Nodule"], "Mass"]', "maps round shadow to "),
+        ('"implant"', '"Big_Heart"', "lists big heart twice"),
+        ("[either]", "[labels.x]", "maps x to"),
+        ('image = "file"', f"k{'x' * 400} = 1", r"has a key kx+\.\.\.; expected"),
     ],
 )
 def test_a_bad_mapping_is_refused_in_one_line(opened, old, new, message):

@@ -2,9 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.data.datamodule import open_datamodule
 from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists, read_table
 from chexnet.data.splits import make_split
 from chexnet.errors import DataError
+from chexnet.evaluation.csv_scoring import score_predictions
+from chexnet.transforms import Preprocessing
+from scripts.doctor.data import data_folder
 from tests.conftest import NIH, SHARED, needs_nih, rows_of
 
 TABLE_2017 = SHARED / "tables" / "Data_Entry_2017.csv"
@@ -21,6 +25,75 @@ def test_images_are_found_in_any_numbered_folder_and_a_partial_download_is_norma
         "images_002",
         "images_003",
     }
+
+
+# Files of these names are no pictures of theirs, ours among them; the name to the letter wins.
+OTHERS = ("runs/r/Mass_a.png", "runs/r/a_Mass.png", "a.csv", ".b.png", "i/a.jpg", "b/B.PNG")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["a.png", "b.png", "c.png"],
+        ["images/a.png", "images/b.png", "images/c.png"],
+        ["images_001/a.PNG", "images_002/images/B.png", "else where/c.Jpeg"],
+        ["images-224/images-224/a.jpg", "images/images_001/images/b.webp", "x/y/z/c.dcm"],
+        ["sample/images/a.png", "a/b.TIFF", "c"],
+        ["i/a.png", "b.png", "c.png", *OTHERS],
+    ],
+)
+def test_images_are_found_in_folders_of_any_name_in_any_case_with_any_ending(make_folder, places):
+    rows = [(f"{name}.png", "Mass", name) for name in "abc"]
+    root = make_folder(rows, images=[])
+    for place in places:
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text(place)
+    paths = read_folder(root).paths
+    found = [path.relative_to(root).as_posix() for path in paths.values()]
+    assert list(paths) == ["a.png", "b.png", "c.png"]
+    assert found == [place for place in places if place not in OTHERS]
+
+
+def test_two_files_of_one_name_are_refused_unless_they_are_the_same(make_folder):
+    root = make_folder([("a.png", "Mass", "1")])
+    [path] = read_folder(root).paths.values()
+    (root / "copy").mkdir()
+    (root / "copy" / "a.png").write_bytes(path.read_bytes())
+    assert set(read_folder(root).paths) == {"a.png"}
+    (root / "copy" / "a.png").write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match=r"two files of a\.png: .*copy/a\.png and .*images/a\.png"):
+        read_folder(root)
+
+
+def test_names_that_differ_in_case_alone_are_two_images(make_folder):
+    rows = [("a.png", "Mass", "1"), ("A.png", "Mass", "2")]
+    root = make_folder(rows, images=["a.png"])
+    (root / "A.png").write_text("another")
+    if (root / "a.png").exists():
+        pytest.skip("this disk does not tell them apart")
+    paths = read_folder(root).paths
+    assert [path.name for path in paths.values()] == ["a.png", "A.png"]
+    (root / "A.png").rename(root / "A.PNG")
+    paths["a.png"].unlink()
+    with pytest.raises(DataError, match=r"A\.PNG could be a\.png and A\.png of the table"):
+        read_folder(root)
+
+
+def test_kaggles_sample_is_found_by_itself(make_folder):
+    root = make_folder([("a.png", "effusion", "13")], table="sample_labels.csv")
+    folder = read_folder(root)
+    assert (folder.table_name, len(folder.paths)) == ("sample_labels.csv", 1)
+    assert folder.table["labels"][0] == ("Effusion",)
+
+
+def test_what_counts_as_other_is_said_to_whoever_trains_scores_or_asks(make_folder, tmp_path):
+    root = make_folder([*rows_of(20, 2), ("x.png", "Mass|Scoliosis", "99")])
+    said = "1 labels of Data_Entry_2017.csv are none of NIH's and count as Other: 'Scoliosis' 1."
+    assert read_folder(root).all_notes == (said,)
+    assert open_datamodule(root, Preprocessing(size=64)).notes == [said]
+    assert said in [one.text for one in data_folder(root, tmp_path) if one.name == "Labels"]
+    (tmp_path / "p.csv").write_text("Image Index,prob_Mass\nx.png,0.5\n")
+    assert said in score_predictions(root, tmp_path / "p.csv", "all").notes
 
 
 def test_files_that_the_table_does_not_name_are_ignored(make_folder):
@@ -96,10 +169,10 @@ def test_a_missing_column_is_named(make_folder):
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (("00000001_000.png", "Mass", "1"), "line 4 .*stands twice"),
-        (("b.png", "", "1"), "line 4 .*empty Finding Labels"),
-        (("b.png", "Mass", ""), "line 4 .*empty Patient ID"),
-        (("", "Mass", "1"), "line 4 .*empty Image Index"),
+        (("00000001_000.png", "Mass", "1"), "line 4: .*stands twice"),
+        (("b.png", "", "1"), "line 4: .*empty Finding Labels"),
+        (("b.png", "Mass", ""), "line 4: .*empty Patient ID"),
+        (("", "Mass", "1"), "line 4: .*empty Image Index"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line(make_folder, row, problem):
@@ -113,13 +186,13 @@ def test_a_bad_row_is_named_by_its_line(make_folder, row, problem):
 
 def test_a_folder_without_images_says_where_it_looked(make_folder):
     root = make_folder(rows_of(2, 1), images=[])
-    with pytest.raises(DataError, match=r"images_\*/images/\*\.png.*--data"):
+    with pytest.raises(DataError, match=r"looked for 00000001_000\.png and.*--data"):
         read_folder(root)
     assert not read_folder(root, need_images=False).paths
 
 
 def test_a_folder_without_a_table_names_what_it_looked_for(tmp_path):
-    with pytest.raises(DataError, match=r"Data_Entry_2017\.csv or Data_Entry_2017_v2020\.csv"):
+    with pytest.raises(DataError, match=r"Data_Entry_2017_v2020\.csv or sample_labels\.csv"):
         read_folder(tmp_path)
 
 

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 from torch.nn import functional
 
-from chexnet.data.nih import find_images, read_lists
+from chexnet.data.nih import read_folder, read_lists
 from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
 from chexnet.inference.gate import (
     DOWN,
@@ -75,7 +75,7 @@ def phantom_pictures() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def held_out() -> list[np.ndarray]:
     """Radiographs of the train_val patients that the gate has not learned from."""
-    paths, names = find_images(NIH), read_lists(NIH)["train_val"]
+    paths, names = read_folder(NIH).paths, read_lists(NIH)["train_val"]
     return [
         read_radiograph(paths[name]).as_uint8()
         for name in sorted(names & set(paths))
@@ -85,7 +85,7 @@ def held_out() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def test_list() -> list[np.ndarray]:
-    paths, names = find_images(NIH), read_lists(NIH)["test"]
+    paths, names = read_folder(NIH).paths, read_lists(NIH)["test"]
     return [read_radiograph(paths[name]).as_uint8() for name in sorted(names & set(paths))]
 
 
@@ -413,7 +413,7 @@ def test_nine_real_radiographs_in_ten_are_caught_when_they_are_wrong(held_out, t
 
 @with_nih
 def test_a_radiograph_that_nih_stores_inverted_is_told_so():
-    picture = read_radiograph(find_images(NIH)["00017999_000.png"])  # not learned from
+    picture = read_radiograph(read_folder(NIH).paths["00017999_000.png"])  # not learned from
     assert judge(picture).kind == INVERTED
     assert judge(as_radiograph(255 - picture.as_uint8())).fine
 

@@ -67,6 +67,9 @@ def test_names_are_read_from_lists_tables_and_paths(tmp_path):
     expected = ["00000001_000.png", "00000001_001.png", "00000002_000.png", "scan-7.b.JPG"]
     assert read_names(path) == expected
     path.write_bytes(b"\x00\xff" * 500)
+    with pytest.raises(DataError, match="could not be read as text"):
+        read_names(path)
+    path.write_text("no name\n")
     with pytest.raises(DataError, match="names no image"):
         read_names(path)
     with pytest.raises(DataError, match="No such file"):
