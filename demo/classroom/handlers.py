@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import gradio as gr
@@ -60,9 +59,7 @@ class Classroom:
             content = await asyncio.to_thread(self.step, **given, visitor=token)
         except ChexnetError as error:
             content = {"problem": str(error)}
-        ask = getattr(event, "ask", None)
-        mark = ask if isinstance(ask, int) else None
-        return json.dumps({"at": time.monotonic_ns(), "ask": mark, "content": content})
+        return json.dumps({"content": content})
 
     def step(
         self,

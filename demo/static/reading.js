@@ -15,7 +15,7 @@
     drop() { try { sessionStorage.removeItem(KEY); } catch { /* a page without storage */ } },
   };
 
-  /** root: holds reading.html.jinja; hooks: {send(step)}. Answers come to `receive`. */
+  /** root: holds reading.html.jinja; hooks: {send(step)}, which gives a promise of the answer. */
   function mountReading(root, hooks) {
     const part = (name) => root.querySelector(`[data-r="${name}"]`);
     const shell = root.querySelector(".cx-reading");
@@ -33,22 +33,28 @@
     const form = cx.makeForm(root, board.boxes, { changed: () => reflect(), map: (name) => choose(name) });
 
     /** Ask the server for a step; one at a time. */
-    function send(action, more = {}) {
+    async function send(action, more = {}) {
       if (waiting) return;
-      waiting = ++asked;
-      clearTimeout(timer);
-      timer = setTimeout(() => {
+      const mine = waiting = ++asked;
+      const failed = (text) => {
+        if (waiting !== mine) return; // a step that was given up
         waiting = null;
-        problem("No answer came. Please try again.");
+        problem(text);
         reflect();
-      }, PATIENCE);
+      };
+      clearTimeout(timer);
+      timer = setTimeout(failed, PATIENCE, "No answer came. Please try again.");
       reflect();
-      hooks.send({ action, ask: waiting, reader, ...more });
+      try {
+        const { content } = await hooks.send({ action, reader, ...more });
+        if (waiting === mine) receive(content);
+      } catch (error) {
+        failed(error.message);
+      }
     }
 
     /** An answer of the server. */
-    function receive({ ask, content }) {
-      if (ask !== waiting) return; // of a step that was given up
+    function receive(content) {
       waiting = null;
       clearTimeout(timer);
       if (content.problem) return refused(content.problem);
@@ -180,7 +186,8 @@
       const chip = part("chip");
       chip.hidden = !heat;
       part("scale").hidden = !heat;
-      chip.textContent = heat ? `Heatmap: ${form.titleOf(map)} ${cx.percent(network.probability[map])}` : "";
+      chip.textContent = heat
+        ? `Heatmap: ${form.titleOf(map)} ${cx.valueText(network, network.probability[map])}` : "";
       part("trust").textContent = network ? `Heatmaps of ${form.titleOf(map)}: ` +
         (network.trust[map] ?? "how often they hit the right place was never measured.") : "";
     }
@@ -219,7 +226,7 @@
 
     stageIs("intro");
     if (reader) send("resume");
-    return { receive, get now() { return now; }, get waiting() { return Boolean(waiting); }, board, form };
+    return { get now() { return now; }, get waiting() { return Boolean(waiting); }, board, form };
   }
 
   cx.mountReading = mountReading;

@@ -1,6 +1,5 @@
-// The server is asked by one event; its answer comes to reading_answer.js.
 window.chexnet.reading = window.chexnet.mountReading(element, {
-  send: (step) => trigger('click', step),
+  send: (step) => window.chexnet.ask('cx-reading', step),
 });
 // A case fills what the window leaves below the page's head, however high that is.
 const fill = () => {

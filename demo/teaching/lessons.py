@@ -95,6 +95,7 @@ def patient_content(predictor: Predictor, number: int) -> dict[str, Any]:
         "visits": found,
         "findings": shown,
         "titles": {name: spoken(name) for name in shown},
+        "calibrated": bool(predictor.calibrations),
         "threshold": {name: predictor.thresholds[name] for name in shown},
         "first": first if first in shown else shown[0],
     }
