@@ -35,7 +35,7 @@ def build(service: Service, weights: str, classroom: Classroom) -> gr.Blocks:
         with gr.Tab("Radiograph"):
             own_html(rendering.start(), elem_id="cx-start")
             viewer = own_html(rendering.shell(), script("mount.js"), elem_id="cx-viewer")
-            own_html(rendering.privacy())
+            own_html(rendering.privacy(), elem_id="cx-privacy")
         with gr.Tab("Read it yourself"):
             reading_tab(classroom)
         teaching_tabs(service)

@@ -9,7 +9,7 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, SIGNS, spoken
 from chexnet.overlay import TOP
 from demo.answer import floats, trust_texts
-from demo.classroom.cases import CALLED, Case, union_iou
+from demo.classroom.cases import Case, union_iou
 from demo.classroom.figures import figures_of
 from demo.classroom.pool import CLEAR, FAINT
 from demo.classroom.reading import Reader, Stage, step_of
@@ -59,7 +59,6 @@ class Content:
                 "findings": [name for name in predictor.classes if name in FINDINGS],
                 "probability": dict(answer.probabilities),
                 "named": [name for name in FINDINGS if name in answer.named],
-                "limit": CALLED,
                 "calibrated": answer.sure is not None,
                 "sure": None if answer.sure is None else step_of(answer.sure),
                 "top": TOP,

@@ -22,11 +22,12 @@
   }
 
   /** Ask the server. name: of the element that asks; question: plain values. Returns its message. */
-  async function ask(name, question) {
+  async function ask(name, question, signal) {
     const { components, dependencies } = window.gradio_config;
     const { id } = components.find((one) => one.props.elem_id === name);
     const asks = dependencies.find(({ targets }) => targets.some(([target]) => target === id));
     const { data } = await post("gradio_api/run/predict", {
+      signal,
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ fn_index: asks.id, data: asks.inputs.map(() => null),
         event_data: question, session_hash: PAGE }),
@@ -137,6 +138,17 @@
     give(event.dataTransfer?.files);
   });
 
-  cx.ask = ask;
+  /** Let an element fill what the window leaves below the page's head, however high that is. */
+  function fillWindow(element) {
+    const fill = () => {
+      const above = element.getBoundingClientRect().top + window.scrollY;
+      if (above > 0) element.style.setProperty("--cx-above", `${Math.ceil(above) + 12}px`);
+    };
+    new ResizeObserver(fill).observe(document.body);
+    new IntersectionObserver(fill).observe(element);
+    fill();
+  }
+
+  Object.assign(cx, { ask, fillWindow });
   cx.choices = { upload, example, gate: (action) => quietly(gate(action)), method };
 })();

@@ -7,7 +7,6 @@
   const cx = (window.chexnet ??= {});
 
   const KEY = "cx-reader"; // in this tab's own storage: another tab is another reader
-  const PATIENCE = 20000; // milliseconds until a step without an answer may be tried again
 
   const storage = {
     get() { try { return sessionStorage.getItem(KEY); } catch { return null; } },
@@ -22,7 +21,7 @@
     const show = part("show");
     const go = root.querySelector('[data-do="go"]');
     let reader = storage.get(), now = null, map = null;
-    let asked = 0, waiting = null, timer = 0;
+    let waiting = false, timer = 0;
     let astray = false; // a step was refused, and where the reader is was asked for
 
     const board = cx.makeBoard(root, {
@@ -35,28 +34,20 @@
     /** Ask the server for a step; one at a time. */
     async function send(action, more = {}) {
       if (waiting) return;
-      const mine = waiting = ++asked;
-      const failed = (text) => {
-        if (waiting !== mine) return; // a step that was given up
-        waiting = null;
-        problem(text);
-        reflect();
-      };
+      waiting = true;
       clearTimeout(timer);
-      timer = setTimeout(failed, PATIENCE, "No answer came. Please try again.");
       reflect();
-      try {
-        const { content } = await hooks.send({ action, reader, ...more });
-        if (waiting === mine) receive(content);
-      } catch (error) {
-        failed(error.message);
+      const message = await hooks.send({ action, reader, ...more }).catch((error) => ({ error }));
+      waiting = false;
+      if (message.content) receive(message.content);
+      else {
+        problem(message.error.message);
+        reflect();
       }
     }
 
     /** An answer of the server. */
     function receive(content) {
-      waiting = null;
-      clearTimeout(timer);
       if (content.problem) return refused(content.problem);
       if (content.stage === "wait") {
         const { ready, of } = content;
@@ -195,14 +186,14 @@
 
     // What the main button does now, and whether it may.
     function reflect() {
-      root.setAttribute("aria-busy", String(Boolean(waiting)));
+      root.setAttribute("aria-busy", String(waiting));
       for (const button of root.querySelectorAll('[data-do="begin"], [data-do="another"]')) {
-        button.disabled = Boolean(waiting);
+        button.disabled = waiting;
       }
       if (!now || now.stage === "done") return;
       const reply = form.reply();
       const complete = (reply.nothing || reply.findings.length > 0) && reply.sure !== null;
-      go.disabled = Boolean(waiting) || (now.stage !== "truth" && !complete);
+      go.disabled = waiting || (now.stage !== "truth" && !complete);
       const last = now.number === now.of;
       go.textContent = {
         read: "Commit my answer",
@@ -226,7 +217,7 @@
 
     stageIs("intro");
     if (reader) send("resume");
-    return { get now() { return now; }, get waiting() { return Boolean(waiting); }, board, form };
+    return { get now() { return now; }, get waiting() { return waiting; }, board, form };
   }
 
   cx.mountReading = mountReading;
