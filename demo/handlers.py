@@ -84,8 +84,6 @@ class Handlers:
     async def example(self, event: gr.EventData) -> tuple[PageState, str]:
         """One of the examples."""
         example = by_name(getattr(event, "example", None))
-        if example is None:
-            raise ConfigError("There is no such example.")
         return await self._show(await self.service.analyse_example(example.path))
 
     async def act(self, event: gr.EventData, state: PageState | None) -> tuple[Any, str]:

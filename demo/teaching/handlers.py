@@ -15,7 +15,7 @@ import gradio as gr
 from chexnet.errors import ChexnetError, ConfigError
 from chexnet.explain import CLOSED_FORM
 from demo import answer
-from demo.examples import Example
+from demo.examples import Example, by_name
 from demo.service import Analysis, Service
 from demo.teaching import curves, lessons
 
@@ -56,11 +56,11 @@ class Teaching:
             number = lessons.patient_number(of)
             return await self._once((part, of), self._thread(lambda: self._patient(number)))
         if part == "heatmap":
-            example = lessons.example_of(of)
+            example = by_name(of)
             return await self._once((part, of), lambda: self._heatmap(example))
         if part == "methods":
             name, _, finding = of.partition(" ")
-            example = lessons.example_of(name)
+            example = by_name(name)
             if finding not in self.service.findings:
                 raise ConfigError("There is no such finding.")
             return await self._once((part, of), lambda: self._methods(example, finding))

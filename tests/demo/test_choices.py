@@ -1,7 +1,6 @@
 """What is chosen is shown: refused uploads, quick and late choices, prints, low windows."""
 
 import re
-import threading
 import time
 
 import pytest
@@ -9,14 +8,14 @@ import pytest
 from chexnet.phantom.draw import draw_phantom
 from demo import security
 from tests.demo.conftest import INPUT
-from tests.demo.room.room import wait_until
 from tests.malformed import encoded
 
 ROW = "#cx-findings [data-finding]"
+ASK = "**/gradio_api/run/predict"
 CHIP = "document.querySelector('[data-part=chip]').textContent"
 GIVE = """([bytes, kind, place]) => {
   const given = new DataTransfer();
-  given.items.add(new File([new Uint8Array(bytes)], 'a.png', {type: 'image/png'}));
+  given.items.add(new File([new Uint8Array(bytes)], 'a.png', {type: 'image/png'})); // or so many
   const event = kind === 'paste' ? new ClipboardEvent(kind, {clipboardData: given, bubbles: true})
     : new DragEvent(kind, {dataTransfer: given, bubbles: true, cancelable: true});
   document.querySelector(place).dispatchEvent(event);
@@ -32,22 +31,25 @@ def browse(page, data: bytes) -> None:
     page.set_input_files(INPUT, {"name": "a.png", "mimeType": "image/png", "buffer": data})
 
 
-def slow(page, part: str, hold: threading.Event) -> None:
-    """The page's requests that hold `part` wait for the event."""
+def held_back(page, address: str, part: str = ""):
+    """Keep the page's requests that hold `part`; the function that is returned lets them go."""
+    routes = []
 
-    def wait(route):
-        if part in (route.request.post_data or ""):
-            wait_until(hold.is_set)
-        route.continue_()
+    def keep(route):
+        if part and part not in route.request.post_data:
+            route.continue_()
+        else:
+            routes.append(route)
 
-    page.route("**/gradio_api/run/predict", wait)
+    page.route(address, keep)
+    return lambda: [route.continue_() for route in routes]
 
 
 REFUSALS = {
     "no picture": (b"only text", "is not a PNG, JPEG"),
     "cut off": (encoded(draw_phantom(998, 20, 0, size=128).pixels)[:900], ""),
     "empty": (b"", ""),
-    "too large": (b"\0" * (security.MAX_UPLOAD + 1), "At most 25 MB can be read"),
+    "too large": (security.MAX_UPLOAD + 1, "At most 25 MB can be read"),
 }
 
 
@@ -62,7 +64,10 @@ def test_a_refused_upload_is_explained_until_the_next_which_works_at_once(visit,
         lambda given: page.evaluate(GIVE, [list(given), "paste", "body"]),
     )
     for way in ways if kind == "no picture" else ways[:1]:
-        browse(page, data)
+        if kind == "too large":
+            page.evaluate(GIVE, [data, "drop", "#cx-upload"])
+        else:
+            browse(page, data)
         page.wait_for_function("document.querySelector('.cx-alert').textContent !== ''")
         said = page.inner_text(".cx-alert")
         assert says in said
@@ -122,12 +127,12 @@ def test_the_picture_that_was_chosen_last_is_shown_and_kept(visit, phantom, serv
 
 
 def test_a_late_upload_does_not_replace_what_was_chosen_meanwhile(visit, phantom):
-    page, hold = visit(), threading.Event()
-    page.route("**/upload", lambda route: (wait_until(hold.is_set), route.continue_()))
+    page = visit()
+    let_go = held_back(page, "**/upload")
     page.evaluate(GIVE, [list(phantom), "paste", "body"])
     page.click("[data-example=effusion]")
-    hold.set()
     page.wait_for_selector(ROW)
+    let_go()
     page.wait_for_timeout(1000)
     assert "512 x 512" in page.inner_text("[data-part=facts]")
     assert not page.is_visible(".cx-alert")
@@ -145,7 +150,7 @@ def test_no_wish_for_another_methods_map_is_dropped(visit, phantom):
     name = page.locator(ROW).nth(3).get_attribute("data-finding").replace("_", " ")
     assert page.evaluate(CHIP).startswith(name)
     # A failure that comes late leaves a newer choice alone.
-    page.route("**/run/predict", lambda route: (time.sleep(0.5), route.abort()))
+    page.route(ASK, lambda route: (time.sleep(0.5), route.abort()))
     page.select_option("[data-set=method]", "HiResCAM")
     page.select_option("[data-set=method]", "Grad-CAM")
     page.select_option("[data-set=method]", "EigenCAM")
@@ -155,8 +160,8 @@ def test_no_wish_for_another_methods_map_is_dropped(visit, phantom):
 
 
 def test_no_lesson_waits_for_another_and_no_late_answer_is_shown(visit):
-    page, hold = visit(), threading.Event()
-    slow(page, '"mass', hold)
+    page = visit()
+    let_go = held_back(page, ASK, '"mass')
     page.get_by_role("tab", name="Lessons", exact=True).click()
     page.wait_for_selector(".cx-l-strip img")
     page.click("[data-open=heat]")  # its example is held back
@@ -171,21 +176,21 @@ def test_no_lesson_waits_for_another_and_no_late_answer_is_shown(visit):
     before = page.evaluate("document.querySelector('[data-canvas=changed]').toDataURL()")
     page.select_option("[data-set=picture]", "mass")
     page.select_option("[data-set=picture]", "effusion")
-    hold.set()
+    let_go()
     page.wait_for_timeout(2000)
     assert page.evaluate(says).startswith("Effusion")
     assert page.evaluate("document.querySelector('[data-canvas=changed]').toDataURL()") == before
 
 
 def test_the_patient_who_was_chosen_last_is_shown(visit):
-    page, hold = visit(), threading.Event()
-    slow(page, '"of":"1"', hold)
+    page = visit()
+    let_go = held_back(page, ASK, '"of":"1"')
     page.get_by_role("tab", name="Lessons", exact=True).click()
     page.wait_for_selector(".cx-l-strip img")
     first = page.get_attribute(".cx-l-strip img", "src")
     for number in (1, 0):
         page.locator(f"[name=cx-l-people][value='{number}']").check(force=True)
-    hold.set()
+    let_go()
     page.wait_for_timeout(2000)
     assert page.get_attribute(".cx-l-strip img", "src") == first
 
@@ -219,7 +224,7 @@ def test_a_paste_on_another_tab_leaves_the_picture_behind_it_alone(visit, phanto
 def test_full_screen_is_offered_only_where_there_is_one(visit):
     page = visit()
     page.click("[data-example=effusion]")
-    assert page.is_visible("[data-tool=full]")
+    page.wait_for_selector("[data-tool=full]")
     page.context.add_init_script(
         "Object.defineProperty(Document.prototype, 'fullscreenEnabled', {get: () => false})"
     )
