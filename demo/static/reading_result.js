@@ -130,6 +130,5 @@
     ];
   }
 
-  Object.assign(cx, { readingVerdict: verdict, readingTruth: truthCards, readingFigures: figures,
-    sameFindings: same });
+  Object.assign(cx, { readingVerdict: verdict, readingTruth: truthCards, readingFigures: figures });
 })();
