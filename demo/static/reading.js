@@ -39,15 +39,13 @@
       reflect();
       const message = await hooks.send({ action, reader, ...more }).catch((error) => ({ error }));
       waiting = false;
-      if (message.content) receive(message.content);
-      else {
-        problem(message.error.message);
-        reflect();
-      }
+      if (!message.error) return receive(message);
+      problem(message.error.message);
+      return reflect();
     }
 
     /** An answer of the server. */
-    function receive(content) {
+    function receive({ content }) {
       if (content.problem) return refused(content.problem);
       if (content.stage === "wait") {
         const { ready, of } = content;
@@ -217,7 +215,7 @@
 
     stageIs("intro");
     if (reader) send("resume");
-    return { get now() { return now; }, get waiting() { return waiting; }, board, form };
+    return { receive, get now() { return now; }, get waiting() { return waiting; }, board, form };
   }
 
   cx.mountReading = mountReading;
