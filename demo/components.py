@@ -13,21 +13,22 @@ from demo import security
 # Gradio would write a .pyi file of type hints beside every file that defines a component.
 component_meta.create_or_modify_pyi = lambda *_: None
 
-ENDINGS = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm", ".dicom"]
+ASKED: dict[str, Any] = {"api_visibility": "private", "queue": False}
+"""Of what the page's scripts ask: one request and one answer, that of choices.js. In the queue a
+question would wait for others, and be dropped in silence while another of its kind is open."""
 
 
 class Upload(gr.File):
-    """A drop zone whose value is a path inside the folder of uploads, unopened.
+    """What `/predict` is given: a path inside the folder of uploads, unopened.
 
     `preprocess` is replaced whole: Gradio's own copies what a request names.
     """
 
-    is_template = True  # the page draws it as Gradio's own file component
+    is_template = True  # Gradio knows it as its own file component
 
     def __init__(self, folder: Path, **options: Any) -> None:
         """Accept files of `folder` only."""
         self.folder = folder
-        # Endings only guide the browser's file dialogue; what a file is, its bytes tell.
         super().__init__(file_count="single", type="filepath", **options)
 
     def get_config(self) -> dict[str, Any]:  # type: ignore[override]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import spoken
 
@@ -62,9 +63,16 @@ def thumbnails(side: int = 192) -> tuple[tuple[Example, np.ndarray], ...]:
     return tuple((example, small(example)) for example in EXAMPLES)
 
 
-def by_name(name: object) -> Example | None:
-    """The example that a page names; no path is made from what it says."""
-    return next((example for example in EXAMPLES if example.name == name), None)
+def by_name(name: object) -> Example:
+    """The example that a page names; no path is made from what it says.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for example in EXAMPLES:
+        if example.name == name:
+            return example
+    raise ConfigError("There is no such example.")
 
 
 def draw() -> None:

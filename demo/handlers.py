@@ -16,6 +16,7 @@ from demo import answer
 from demo.components import user_error
 from demo.examples import by_name
 from demo.pictures import DisplaySettings, png, with_heat
+from demo.security import upload_inside
 from demo.service import EXPIRED, Analysis, Service
 
 
@@ -55,6 +56,20 @@ def guarded(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
     return called
 
 
+def told(act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Make every refusal a message for the page's script, which shows it until the next choice."""
+
+    @functools.wraps(act)
+    async def called(event: gr.EventData, state: Any) -> tuple[Any, str]:
+        try:
+            found: tuple[Any, str] = await act(event, state)
+        except Exception as error:
+            return gr.skip(), _message("problem", {"text": user_error(error).message})
+        return found
+
+    return called
+
+
 class Handlers:
     """The page's and the named API's answers."""
 
@@ -69,13 +84,16 @@ class Handlers:
     async def example(self, event: gr.EventData) -> tuple[PageState, str]:
         """One of the examples."""
         example = by_name(getattr(event, "example", None))
-        if example is None:
-            raise ConfigError("There is no such example.")
         return await self._show(await self.service.analyse_example(example.path))
 
     async def act(self, event: gr.EventData, state: PageState | None) -> tuple[Any, str]:
-        """A button of the gate, or another heatmap method of the viewer."""
+        """A picture, a button of the gate, or another heatmap method of the viewer."""
         action = getattr(event, "action", None)
+        if action == "upload":
+            path = upload_inside(getattr(event, "path", None), self.service.folder)
+            return (await self.upload(path))[:2]
+        if action == "example":
+            return await self.example(event)
         if action == "method":
             return gr.skip(), await self._method(event, state)
         self.service.check(state.analysis if state else None, self.service.findings[0])
@@ -104,7 +122,7 @@ class Handlers:
                 raise ConfigError(EXPIRED)
             heat = await self.service.heatmap(analysis, finding, method)
         except ChexnetError as error:
-            return _message("problem", {"text": str(error), "id": getattr(event, "id", None)})
+            return _message("problem", {"text": str(error)})
         cells = {"cells": list(heat.shape), "data": answer.floats(heat)}
         return _message("map", {"finding": finding, "method": method, "id": analysis.id, **cells})
 

@@ -9,8 +9,8 @@ from chexnet.overlay import COLOURS
 from demo import rendering, security
 from demo.classroom.handlers import Classroom
 from demo.classroom.tab import reading_tab
-from demo.components import ENDINGS, Upload, own_html
-from demo.handlers import Handlers, guarded
+from demo.components import ASKED, Upload, own_html
+from demo.handlers import Handlers, guarded, told
 from demo.pictures import SCALES
 from demo.service import Service
 from demo.style import CSS, head, script, theme
@@ -33,37 +33,17 @@ def build(service: Service, weights: str, classroom: Classroom) -> gr.Blocks:
         own_html(rendering.header(weights, predictor.metadata), elem_id="cx-header")
         state = gr.State(None, time_to_live=security.KEPT_SECONDS)
         with gr.Tab("Radiograph"):
-            with gr.Row(elem_id="cx-start"):
-                upload = Upload(
-                    service.folder,
-                    label="Upload a chest radiograph",
-                    file_types=ENDINGS,
-                    show_label=False,
-                    height=64,
-                    elem_id="cx-upload",
-                    min_width=180,
-                )
-                examples = own_html(
-                    rendering.examples(), script("examples.js"), elem_id="cx-examples"
-                )
+            own_html(rendering.start(), elem_id="cx-start")
             viewer = own_html(rendering.shell(), script("mount.js"), elem_id="cx-viewer")
-            # Never drawn: its script hands what it is given to the viewer.
-            answer = own_html("", script("answer.js"), html_template=" ", elem_id="cx-answer")
-            own_html(rendering.privacy())
+            own_html(rendering.privacy(), elem_id="cx-privacy")
         with gr.Tab("Read it yourself"):
             reading_tab(classroom)
         teaching_tabs(service)
         with gr.Tab("Model"):
             own_html(rendering.model_tab(predictor))
 
-        # No limit of Gradio's: all who are let in are waited for by the service, which counts them.
-        waits: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private"}
-        upload.upload(guarded(handlers.upload), [upload], [state, answer, upload], **waits)
-        examples.click(guarded(handlers.example), [], [state, answer], **waits)
-        viewer.click(
-            guarded(handlers.act), [state], [state, answer], show_progress="hidden", **waits
-        )
-        _named_endpoints(handlers, upload, state)
+        viewer.click(told(handlers.act), [state], [state, own_html("", visible=False)], **ASKED)
+        _named_endpoints(handlers, Upload(service.folder, visible=False), state)
     return blocks
 
 
@@ -104,4 +84,4 @@ def _named_endpoints(handlers: Handlers, upload: Upload, state: gr.State) -> Non
 
 def page_settings() -> dict[str, Any]:
     """Theme, style and script, for `Blocks.launch`."""
-    return {"theme": theme(), "css": CSS, "head": head(), "js": script("page.js")}
+    return {"theme": theme(), "css": CSS, "head": head()}

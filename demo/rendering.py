@@ -71,10 +71,11 @@ def shell() -> str:
     return _render("shell.html.jinja", tables=COLORMAPS.read_text(encoding="utf-8"))
 
 
-def examples() -> str:
-    """A strip of drawn radiographs to try."""
+def start() -> str:
+    """The place to upload to, and a strip of drawn radiographs to try."""
     return _render(
-        "examples.html.jinja",
+        "start.html.jinja",
+        most=security.MAX_UPLOAD,
         examples=[(example, data_url(png(pixels))) for example, pixels in thumbnails()],
     )
 

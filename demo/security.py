@@ -43,8 +43,12 @@ SESSIONS = 256
 KEPT_SECONDS = 30 * 60
 """Lifetime of a result in memory; then the page asks to upload again."""
 READERS = 512
-"""Readers of cases whose progress is kept, at most about 0.1 MB each. One who never committed an
-answer is forgotten first: whoever only knocks cannot push a class out."""
+"""Readers of cases whose progress is kept, at most about 0.1 MB each. Then a newcomer takes the
+place of one who is idle, or is asked to come back: whoever only knocks pushes nobody out."""
+READINGS = 100
+"""Readings that one visitor may have begun: a class that shares one login still fits."""
+IDLE_SECONDS = 20 * 60
+"""A reader who did nothing for so long may lose his place to a newcomer when all are taken."""
 READING_SECONDS = 2 * 60 * 60
 """Lifetime of a reader's progress after the last action: a lesson is longer than an upload's."""
 SWEEP = (60, 600)

@@ -10,6 +10,8 @@ VIEWER_SCRIPTS = ("drawing", "heat", "stage", "labels", "findings", "downloads",
 """The viewer's files, each after those that it needs."""
 READING_SCRIPTS = ("reading_boxes", "reading_board", "reading_form", "reading_result", "reading")
 """The tab "Read it yourself", which uses the viewer's drawing."""
+PAGE_SCRIPTS = ("choices",)
+"""How the page asks the server, and where its pictures come from."""
 TEACHING_SCRIPTS = (
     *("teaching", "thresholds_numbers", "thresholds_drawing", "thresholds"),
     *("lesson_split", "lesson_heat", "lesson_probability"),
@@ -33,7 +35,7 @@ CSS = "".join(
 @cache
 def head() -> str:
     """The page's head: style outside of Gradio's own, and the viewer's scripts."""
-    names = VIEWER_SCRIPTS + READING_SCRIPTS + TEACHING_SCRIPTS
+    names = VIEWER_SCRIPTS + PAGE_SCRIPTS + READING_SCRIPTS + TEACHING_SCRIPTS
     scripts = "\n".join(script(f"{name}.js") for name in names)
     return f"<style>{script('outer.css')}</style>\n<script>{scripts}</script>"
 

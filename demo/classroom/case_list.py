@@ -5,7 +5,6 @@ Shapes: H W pixels of a picture.
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,10 @@ MOST_BYTES = 4 * 2**20
 """Of the list; 200 rows with long notes have a quarter of it."""
 MOST_TEXT = 2000
 """Characters of a note or a source."""
+MOST_BOXES = 50
+"""Of a line: what two sets of boxes share takes time with the cube of their number."""
+MOST_SHOWN = 80
+"""Characters of a cell that an error repeats: it may be a foreign file's."""
 
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _BOX = re.compile(r"([^\[\];]*)\[\s*" + r"[\s,]+".join([_NUMBER] * 4) + r"\s*\]\s*;?\s*")
@@ -81,7 +84,7 @@ class Problems:
 
     def add(self, line: int, text: str) -> None:
         """Note a problem of a line."""
-        self._found.append((line, text))
+        self._found.append((line, printable(text)))
 
     def check(self) -> None:
         """Go on only without any.
@@ -93,7 +96,17 @@ class Problems:
             return
         many = f"{len(self._found)} problems" if len(self._found) > 1 else "a problem"
         lines = "".join(f"\n  line {line}: {text}" for line, text in sorted(self._found))
-        raise DataError(f"{self._path} has {many}; no case was loaded.{lines}")
+        raise DataError(f"{printable(self._path)} has {many}; no case was loaded.{lines}")
+
+
+def printable(text: object) -> str:
+    """A name or a cell as a terminal can show it: a byte that is not UTF-8 as \\udcff."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def _shown(cell: str) -> str:
+    """A cell as an error repeats it."""
+    return printable(cell if len(cell) <= MOST_SHOWN else f"{cell[: MOST_SHOWN - 1]}…")
 
 
 def read_list(folder: Path, problems: Problems) -> list[Row]:
@@ -128,23 +141,29 @@ def read_list(folder: Path, problems: Problems) -> list[Row]:
         first_of.setdefault(row.path, line)
         rows.append(row)
     if not count:
-        raise DataError(f"{folder / LIST} holds no case. Expected one a line below the header.")
+        raise DataError(
+            f"{printable(folder / LIST)} holds no case. Expected one a line below the header."
+        )
     return rows
 
 
 def _table(folder: Path) -> tuple[Iterator[tuple[int, list[str]]], list[str]]:
     """The list's lines with their numbers, and the names of its columns."""
-    path = folder / LIST
+    path = printable(folder / LIST)
     if not folder.is_dir():
-        raise DataError(f"Found no folder {folder}. Pass the folder that holds {LIST}.")
+        raise DataError(f"Found no folder {printable(folder)}. Pass the folder that holds {LIST}.")
+    if not (folder / LIST).exists():
+        raise DataError(f"Found no {LIST} in {printable(folder)}. Expected {', '.join(COLUMNS)}.")
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"Found no {LIST} in {folder}. Expected {', '.join(COLUMNS)}.") from None
+        real = _inside(folder, LIST)
+        size = real.stat().st_size
+        if size > MOST_BYTES:
+            raise DataError(f"has {size:,} bytes, expected at most {MOST_BYTES:,}.")
+        data = real.read_bytes()
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error
-    if len(data) > MOST_BYTES:
-        raise DataError(f"{path} has {len(data):,} bytes, expected at most {MOST_BYTES:,}.")
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -169,7 +188,7 @@ def _table(folder: Path) -> tuple[Iterator[tuple[int, list[str]]], list[str]]:
     unknown = [name for name in names if name not in COLUMNS]
     if missing or unknown or len(set(names)) != len(names):
         raise DataError(
-            f"{path}, line 1: found the columns {', '.join(names) or 'none'}; expected "
+            f"{path}, line 1: found the columns {_shown(', '.join(names)) or 'none'}; expected "
             f"{', '.join(NEEDED)}, and if wanted {', '.join(COLUMNS[2:])}, each once."
         )
     return rows, names
@@ -213,13 +232,13 @@ def _inside(folder: Path, name: str) -> Path:
     try:
         real = (root / name).resolve()
         if Path(name).is_absolute() or root not in real.parents:
-            raise DataError(f"{name} leads out of the folder. Copy the picture into it.")
-        there = real.is_file()
+            raise DataError(f"{_shown(name)} leads out of the folder. Copy the file into it.")
+        if real.is_file():  # no pipe and no device: these would be waited for without end
+            return real
+        there = real.exists()
     except (OSError, RuntimeError, ValueError):
         there = False
-    if not there:
-        raise DataError(f"{name} is not in the folder.")
-    return real
+    raise DataError(f"{_shown(name)} is {'no regular file' if there else 'not in the folder'}.")
 
 
 def _findings(cell: str) -> tuple[str, ...]:
@@ -236,7 +255,7 @@ def _findings(cell: str) -> tuple[str, ...]:
 
 def _finding(name: str) -> str:
     if name not in _NAMES:
-        raise DataError(f"found the finding {name!r}, expected {_EXPECTED}.")
+        raise DataError(f"found the finding {_shown(name)!r}, expected {_EXPECTED}.")
     return _NAMES[name]
 
 
@@ -248,16 +267,20 @@ def _boxes(cell: str, findings: tuple[str, ...]) -> tuple[PixelBox, ...]:
     boxes = []
     at = 0
     while at < len(cell):
+        if len(boxes) >= MOST_BOXES:
+            raise DataError(f"has more than {MOST_BOXES} boxes, the most that are taken.")
         found = _BOX.match(cell, at)
         if not found:
             raise DataError(
-                f"found the boxes {cell!r}, expected each as: Mass [x, y, w, h], with semicolons "
-                "between them."
+                f"found the boxes {_shown(cell)!r}, expected each as: Mass [x, y, w, h], with "
+                "semicolons between them."
             )
         at = found.end()
         name = found[1].strip(" ,")
         if not name and len(findings) != 1:
-            raise DataError(f"a box of {cell!r} names no finding, expected: Mass [x, y, w, h].")
+            raise DataError(
+                f"a box of {_shown(cell)!r} names no finding, expected: Mass [x, y, w, h]."
+            )
         finding = _finding(name) if name else findings[0]
         if finding not in findings:
             raise DataError(f"has a box of {finding}, which is not among its findings.")

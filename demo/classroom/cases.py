@@ -13,13 +13,13 @@ import numpy as np
 
 from chexnet.inference.predictor import Prediction, Predictor
 from chexnet.labels import FINDINGS, NO_FINDING
-from chexnet.transforms import PercentCenterCrop
 from demo.classroom.draw import Box
 from demo.pictures import png
 
 CALLED = 0.5
 """The network names a finding from this probability on, if it is over the finding's threshold too:
-thresholds alone are chosen to overlook little and name much."""
+thresholds alone are chosen to overlook little and name much. Where nobody calibrated it, its score
+is no probability: then the threshold alone decides, and this only where there is none."""
 SEEN = 0.4
 """Severity from which a drawn finding should be seen; fainter ones are no mistake to overlook."""
 OVERLOOKED = 0.05
@@ -50,11 +50,12 @@ class NetworkAnswer:
     """What the network says of a case.
 
     Attributes:
-        probabilities: label to calibrated probability.
+        probabilities: label to calibrated probability, or to score where nobody calibrated it.
         contributions: float32 (D, h, w), as in `Prediction`.
         logits: label to logit.
         named: findings that it names; see `CALLED`.
-        sure: probability that all of its answers are right, if they were independent.
+        sure: probability that all of its answers are right, if they were independent; None where
+            its values are scores.
         boxes: finding to the box round its map's hottest region; None where the map is empty.
     """
 
@@ -62,7 +63,7 @@ class NetworkAnswer:
     contributions: np.ndarray
     logits: Mapping[str, float]
     named: frozenset[str]
-    sure: float
+    sure: float | None
     boxes: Mapping[str, Box | None]
 
 
@@ -92,10 +93,15 @@ class Case:
 
     @property
     def misses(self) -> frozenset[str]:
-        """Findings that should be seen and that the network overlooks or calls clear."""
+        """Findings that should be seen and that the network overlooks or calls clear.
+
+        A score cannot say that: there it is every such finding that the network does not name.
+        """
         found = self.network.probabilities
         drawn = self.truth.findings.items()
         plain = [name for name, severity in drawn if severity is None or severity >= SEEN]
+        if self.network.sure is None:
+            return frozenset(plain) & set(found) - self.network.named
         cleared = found.get(NO_FINDING, 0.0) >= CLEARED
         return frozenset(n for n in plain if cleared or found.get(n, 1.0) <= OVERLOOKED)
 
@@ -178,10 +184,15 @@ def network_answer(
 
     found = prediction.probabilities
     known = [name for name in predictor.classes if name in FINDINGS]
-    named = frozenset(n for n in known if found[n] >= max(CALLED, predictor.thresholds[n] or 0))
+    calibrated = bool(predictor.calibrations)
+
+    def least(name: str) -> float:
+        """The value from which the network names a finding."""
+        threshold = predictor.thresholds[name]
+        return max(CALLED, threshold or 0) if calibrated or threshold is None else threshold
+
     height, width = shape
-    crop = predictor.metadata.preprocessing.crop
-    left, top, right, bottom = PercentCenterCrop(crop).box(width, height)
+    left, top, right, bottom = predictor.metadata.preprocessing.frame(width, height)
 
     def whole(name: str) -> Box | None:
         """From what the network saw to the picture."""
@@ -196,8 +207,8 @@ def network_answer(
         probabilities=found,
         contributions=prediction.contributions,
         logits=prediction.logits,
-        named=named,
-        sure=math.prod(max(found[name], 1 - found[name]) for name in known),
+        named=frozenset(name for name in known if found[name] >= least(name)),
+        sure=math.prod(max(found[n], 1 - found[n]) for n in known) if calibrated else None,
         boxes={name: whole(name) for name in known},
     )
 

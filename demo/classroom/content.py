@@ -8,9 +8,8 @@ from typing import Any
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, SIGNS, spoken
 from chexnet.overlay import TOP
-from chexnet.transforms import PercentCenterCrop
 from demo.answer import floats, trust_texts
-from demo.classroom.cases import CALLED, Case, union_iou
+from demo.classroom.cases import Case, union_iou
 from demo.classroom.figures import figures_of
 from demo.classroom.pool import CLEAR, FAINT
 from demo.classroom.reading import Reader, Stage, step_of
@@ -50,18 +49,18 @@ class Content:
         """The network's answer with its maps, as the viewer's functions take it."""
         if case.key not in self._answers:
             predictor, answer = self._predictor, case.network
-            percent = predictor.metadata.preprocessing.crop
-            box = PercentCenterCrop(percent).box(case.width, case.height)
+            seen = predictor.metadata.preprocessing
+            box = seen.frame(case.width, case.height)
             self._answers[case.key] = {
                 "cells": list(answer.contributions.shape[-2:]),
                 "classes": predictor.classes,
                 "contributions": floats(answer.contributions),
-                "crop": {"percent": percent, "box": list(box)},
+                "crop": {"percent": seen.crop, "box": list(box)},
                 "findings": [name for name in predictor.classes if name in FINDINGS],
                 "probability": dict(answer.probabilities),
                 "named": [name for name in FINDINGS if name in answer.named],
-                "limit": CALLED,
-                "sure": step_of(answer.sure),
+                "calibrated": answer.sure is not None,
+                "sure": None if answer.sure is None else step_of(answer.sure),
                 "top": TOP,
                 "trust": self._trust,
             }

@@ -20,8 +20,10 @@ def figures_of(reader: Reader) -> dict[str, Any]:
     network = [case.network.named == frozenset(case.truth.findings) for case in cases]
     to_wrong = [b and not a for b, a in zip(before, after, strict=True)]
     alarms, misses = mistakes(cases)
+    theirs = [None if c.network.sure is None else step_of(c.network.sure) for c in cases]
     return {
         "cases": len(cases),
+        "scores": None in theirs,  # it was not calibrated, and cannot say how sure it is
         "right": {"before": sum(before), "after": sum(after), "network": sum(network)},
         "to_right": sum(a and not b for b, a in zip(before, after, strict=True)),
         "to_wrong": sum(to_wrong),
@@ -37,7 +39,7 @@ def figures_of(reader: Reader) -> dict[str, Any]:
             {
                 "step": name,
                 "mine": _share(before, [reply.sure == step for reply in reader.before]),
-                "network": _share(network, [step_of(case.network.sure) == step for case in cases]),
+                "network": _share(network, [one == step for one in theirs]),
             }
             for step, name in enumerate(SURE)
         ],

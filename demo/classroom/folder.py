@@ -11,11 +11,13 @@ from chexnet.errors import ImageError
 from chexnet.inference.predictor import ModelInput, Predictor
 from chexnet.overlay import MAX_SIDE
 from demo import security
-from demo.classroom.case_list import LIST, Problems, Row, read_list
+from demo.classroom.case_list import LIST, Problems, Row, printable, read_list
 from demo.classroom.cases import Case, Dozen, Truth, Words, make_case
 from demo.classroom.draw import Box
 
 BATCH = 8
+MOST_BYTES = 4 * security.MAX_PIXELS
+"""Of a picture: the largest that is taken, with 32 bits a pixel and nothing compressed."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many of it are done, and how many there are."""
@@ -64,6 +66,10 @@ def _check(
     row: Row, predictor: Predictor, problems: Problems, line_of: dict[bytes, int]
 ) -> Checked | None:
     try:
+        if (size := row.path.stat().st_size) > MOST_BYTES:  # looked at first: it is read whole
+            raise ImageError(
+                f"{row.path.name} has {size:,} bytes, expected at most {MOST_BYTES:,}."
+            )
         read = predictor.read(row.path, max_pixels=security.MAX_PIXELS)
     except ImageError as error:
         problems.add(row.line, str(error))
@@ -127,7 +133,7 @@ class FolderCases:
                 truth = Truth(
                     dict.fromkeys(one.row.findings), one.boxes, one.row.note, one.row.source
                 )
-                key = f"line {one.row.line}: {one.row.path.name}"
+                key = f"line {one.row.line}: {printable(one.row.path.name)}"
                 cases.append(make_case(key, one.pixels, truth, answer, predictor))
             on_progress("answers of the network", len(cases), len(checked))
         self._dozen = Dozen(tuple(cases), ordered=True)

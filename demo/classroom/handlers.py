@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import gradio as gr
@@ -14,6 +13,7 @@ from demo.classroom.content import Content
 from demo.classroom.readers import Readers
 from demo.classroom.reading import Reader, Stage, new_reader
 from demo.classroom.results import ClassResults
+from demo.room.visitors import login_of
 
 STILL_DRAWING = "More cases are being drawn. Try again in a minute."
 
@@ -44,7 +44,7 @@ class Classroom:
         self.source.close()
         self.results.close()
 
-    async def act(self, event: gr.EventData) -> str:
+    async def act(self, event: gr.EventData, request: gr.Request) -> str:
         """A step of a reader; returns a message for the page's script.
 
         A refusal is a message too: a page that went astray (the back button, two tabs of one
@@ -53,23 +53,29 @@ class Classroom:
         given = {
             name: getattr(event, name, None) for name in ("action", "reader", "case", "answer")
         }
+        token, _ = login_of(request.request) or (request.session_hash or "", None)
         try:
             # In a thread: nobody else waits for the encoding of a picture.
-            content = await asyncio.to_thread(self.step, **given)
+            content = await asyncio.to_thread(self.step, **given, visitor=token)
         except ChexnetError as error:
             content = {"problem": str(error)}
-        ask = getattr(event, "ask", None)
-        mark = ask if isinstance(ask, int) else None
-        return json.dumps({"at": time.monotonic_ns(), "ask": mark, "content": content})
+        return json.dumps({"content": content})
 
-    def step(self, action: object, reader: object, case: object, answer: object) -> dict[str, Any]:
+    def step(
+        self,
+        action: object,
+        reader: object,
+        case: object,
+        answer: object,
+        visitor: str | None = None,
+    ) -> dict[str, Any]:
         """Do one step and tell what may be seen then.
 
         Raises:
-            ConfigError: no such reader, an unknown step, or one that is not open.
+            ConfigError: no such reader, an unknown step, one that is not open, or no place.
         """
         if action == "begin":
-            return self._begin(reader)
+            return self._begin(reader, visitor)
         found = self.readers.get(reader)
         steps = {
             "commit": lambda: found.commit(case, answer),
@@ -85,14 +91,15 @@ class Classroom:
                 raise ConfigError("There is no such step.")
             turn = found.turn.case
             steps[action]()
-            if found.counted and action in ("commit", "settle"):
+            counted = found.counted and self.readers.counts(str(reader))
+            if counted and action in ("commit", "settle"):
                 before = action == "commit"
                 reply = (found.before if before else found.after)[-1]
                 self.results.add(turn, "before" if before else "after", reply)
             # The picture goes with a new case only.
             return self._content.of(found, picture=action == "next")
 
-    def _begin(self, before: object) -> dict[str, Any]:
+    def _begin(self, before: object, visitor: str | None) -> dict[str, Any]:
         dozen = self.source.first()
         if dozen is None:
             ready, wanted = self.source.progress()
@@ -100,7 +107,7 @@ class Classroom:
         self.results.expect(dozen.cases)
         # Whoever begins again has seen the truth already.
         reader = new_reader(dozen, counted=not self.readers.has_answered(before))
-        return {"reader": self.readers.add(reader)} | self._content.of(reader)
+        return {"reader": self.readers.add(reader, visitor)} | self._content.of(reader)
 
     def _another(self, name: str, done: Reader) -> dict[str, Any]:
         if done.stage is not Stage.DONE:

@@ -8,10 +8,29 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from chexnet.errors import ConfigError
 from demo import security
 from demo.classroom.reading import UNKNOWN, Reader
+
+FULL = "The class is full: {} readings are in progress. Try again in some minutes."
+TOO_MANY = "You have begun {} readings already. Go on with one of them."
+
+
+@dataclass
+class _Kept:
+    """A reader, since when he is idle, whose he is, and whether the class results count him."""
+
+    reader: Reader
+    since: float
+    visitor: str | None
+    counts: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether he has committed an answer, now or in an earlier dozen."""
+        return bool(self.reader.before) or len(self.reader.seen) > len(self.reader.turns)
 
 
 class Readers:
@@ -25,22 +44,33 @@ class Readers:
     ) -> None:
         """Keep at most `limit` readers, each for `seconds` of `clock` after the last action."""
         self._limit, self._seconds, self._clock = limit, seconds, clock
-        self._kept: dict[str, tuple[Reader, float]] = {}  # the longest idle first
+        self._kept: dict[str, _Kept] = {}  # the longest idle first
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Readers that are kept."""
         return len(self._kept)
 
-    def add(self, reader: Reader) -> str:
-        """Keep a new reader; returns the id that only this browser is told (144 bits)."""
+    def add(self, reader: Reader, visitor: str | None = None) -> str:
+        """Keep a new reader; returns the id that only this browser is told (144 bits).
+
+        Args:
+            reader: before his first case.
+            visitor: whose readings are counted together; None counts with nobody's.
+
+        Raises:
+            ConfigError: this visitor has begun too many, or all places are taken by readers who
+                did something lately. Nobody who is reading loses his place.
+        """
         with self._lock:
             self._forget_old()
-            while len(self._kept) >= self._limit:
-                idle = (name for name, (one, _) in self._kept.items() if not one.before)
-                del self._kept[next(idle, next(iter(self._kept)))]
+            own = sum(one.visitor == visitor for one in self._kept.values())
+            if visitor is not None and own >= security.READINGS:
+                raise ConfigError(TOO_MANY.format(own))
+            if len(self._kept) >= self._limit:
+                self._make_room()
             name = secrets.token_urlsafe(18)
-            self._kept[name] = reader, self._clock()
+            self._kept[name] = _Kept(reader, self._clock(), visitor)
             return name
 
     def get(self, name: object) -> Reader:
@@ -54,22 +84,45 @@ class Readers:
             found = self._kept.pop(name, None) if isinstance(name, str) else None
             if found is None:
                 raise ConfigError(UNKNOWN)
-            self._kept[name] = found[0], self._clock()  # type: ignore[index]
-            return found[0]
+            found.since = self._clock()
+            self._kept[name] = found  # type: ignore[index]
+            return found.reader
 
     def has_answered(self, name: object) -> bool:
         """Whether this is a reader who is kept and has committed an answer."""
         with self._lock:
             found = self._kept.get(name) if isinstance(name, str) else None
-            return bool(found and found[0].before)
+            return bool(found and found.answered)
+
+    def counts(self, name: str) -> bool:
+        """Whether this reader is the one of his visitor whom the class results count.
+
+        The first who answers is: many readings of one client would be many students otherwise.
+        """
+        with self._lock:
+            found = self._kept.get(name)
+            if found is None:
+                return False
+            same = [one for one in self._kept.values() if one.visitor == found.visitor]
+            if found.visitor is None or not any(one.counts for one in same):
+                found.counts = True
+            return found.counts
 
     def replace(self, name: str, reader: Reader) -> None:
         """Another dozen for a reader who is kept."""
         with self._lock:
-            self._kept.pop(name, None)
-            self._kept[name] = reader, self._clock()
+            if name in self._kept:
+                self._kept[name].reader = reader
+
+    def _make_room(self) -> None:
+        """Forget the longest idle one, first of those who never answered."""
+        lately = self._clock() - security.IDLE_SECONDS
+        idle = [name for name, one in self._kept.items() if one.since < lately]
+        if not idle:
+            raise ConfigError(FULL.format(len(self._kept)))
+        del self._kept[next((name for name in idle if not self._kept[name].answered), idle[0])]
 
     def _forget_old(self) -> None:
         oldest = self._clock() - self._seconds
-        for name in [name for name, (_, since) in self._kept.items() if since < oldest]:
+        for name in [name for name, one in self._kept.items() if one.since < oldest]:
             del self._kept[name]

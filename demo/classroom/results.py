@@ -1,26 +1,29 @@
 """How many answered what, case by case, before and after they saw the network.
 
 Counts only: no name, no address, no time, nothing that tells two readers apart. A case is shown
-and written from five answers on, so that no single reader's answer stands alone.
+and written in steps of five answers: two states never differ by a single reader's answer.
 """
 
 import csv
 import io
+import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chexnet.errors import ChexnetError, ConfigError
+from chexnet.errors import ConfigError
 from chexnet.files import write_text
 from chexnet.labels import FINDINGS, NO_FINDING
 from demo.classroom.cases import Case
 from demo.classroom.reading import Reply
 
 FEWEST = 5
-"""Answers from which a row appears."""
+"""Answers from which a row appears, and after which it changes again."""
 MOMENTS = ("before", "after")
 EVERY = 1.0
 """Seconds between two writings of the file, at least."""
@@ -63,6 +66,7 @@ class ClassResults:
         """
         self.path, self.problem = path, ""
         self._counts: dict[tuple[str, str], Count] = {}
+        self._told: dict[tuple[str, str], dict[str, Any]] = {}  # at the last multiple of five
         self._cases: dict[str, Case] = {}
         self._lock = threading.Lock()
         self._changed, self._ended = threading.Event(), threading.Event()
@@ -73,6 +77,7 @@ class ClassResults:
                     f"Found {path} already, expected a new file: --class-results overwrites "
                     "nothing. Pass another name."
                 )
+            _remove_leftovers(path)
             write_text(path, self.csv())
             self._thread = threading.Thread(target=self._work, name="results", daemon=True)
             self._thread.start()
@@ -81,7 +86,12 @@ class ClassResults:
         """Count an answer `before` or `after`."""
         with self._lock:
             self._cases.setdefault(case.key, case)
-            self._counts.setdefault((case.key, moment), Count()).add(reply, case)
+            count = self._counts.setdefault((case.key, moment), Count())
+            count.add(reply, case)
+            if count.answers % FEWEST:
+                return
+            told = {"answers": count.answers, "right": count.right, "named": dict(count.named)}
+            self._told[case.key, moment] = told
         self._changed.set()
 
     def expect(self, cases: Iterable[Case]) -> None:
@@ -104,7 +114,7 @@ class ClassResults:
                     "key": case.key,
                     "findings": [name for name in FINDINGS if name in case.truth.findings],
                     "network": [name for name in FINDINGS if name in case.network.named],
-                    **{moment: self._told(case, moment) for moment in MOMENTS},
+                    **{moment: self._told.get((case.key, moment)) for moment in MOMENTS},
                 }
                 for number, case in enumerate(self._cases.values(), 1)
             ]
@@ -131,12 +141,6 @@ class ClassResults:
             self._changed.set()
             self._thread.join()
 
-    def _told(self, case: Case, moment: str) -> dict[str, Any] | None:
-        count = self._counts.get((case.key, moment))
-        if count is None or count.answers < FEWEST:
-            return None
-        return {"answers": count.answers, "right": count.right, "named": dict(count.named)}
-
     def _work(self) -> None:
         """Write the file when something has changed; a class commits many answers at once."""
         assert self.path is not None
@@ -148,6 +152,24 @@ class ClassResults:
             try:
                 write_text(self.path, self.csv())
                 self.problem = ""
-            except ChexnetError as error:  # a full disk: the lesson goes on
-                self.problem = str(error)
+            except Exception as error:  # a full disk, or anything else: the lesson goes on
+                self.problem = f"The class's results are not written. {error}"
             self._ended.wait(EVERY)
+
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed demos left beside `path` while they wrote results."""
+    head = ",".join(HEADER).encode()
+    with suppress(OSError):
+        for one in filter(lambda one: _TEMPORARY.fullmatch(one.name), path.parent.iterdir()):
+            if one.is_symlink() or not one.is_file():
+                continue
+            with one.open("rb") as file:
+                start = file.read(len(head))
+            # Another name's: by its header, and no write that is under way takes a minute.
+            old = head.startswith(start) and time.time() - one.stat().st_mtime > 60
+            if old or one.name.startswith(f".{path.name}."):
+                one.unlink()

@@ -4,7 +4,7 @@ from chexnet.labels import FINDINGS, NOTES, spoken
 from demo import rendering
 from demo.classroom.handlers import Classroom
 from demo.classroom.reading import LIMITS, SURE
-from demo.components import own_html
+from demo.components import ASKED, own_html
 from demo.handlers import guarded
 from demo.style import script
 
@@ -20,16 +20,4 @@ def reading_tab(classroom: Classroom) -> None:
         script("reading_mount.js"),
         elem_id="cx-reading",
     )
-    # Never drawn: its script hands what it is given to the page.
-    answer = own_html(
-        "", script("reading_answer.js"), html_template=" ", elem_id="cx-reading-answer"
-    )
-    page.click(
-        guarded(classroom.act),
-        [],
-        [answer],
-        show_progress="hidden",
-        api_visibility="private",
-        queue=False,  # one request instead of three: a class commits at once
-        trigger_mode="multiple",  # else a step while another is on its way would be lost in silence
-    )
+    page.click(guarded(classroom.act), [], [own_html("", visible=False)], **ASKED)

@@ -16,7 +16,7 @@ from demo.classroom.readers import Readers
 from demo.classroom.results import FEWEST, ClassResults
 from demo.room.addresses import qr_picture
 from demo.room.link import PublicLink
-from demo.room.visitors import Visitors
+from demo.room.visitors import Visitors, login_of
 from demo.security import LECTURER, Logins
 
 PATH = "/lecturer"
@@ -91,10 +91,7 @@ class Panel:
         """An answer for whoever is not the lecturer, else None."""
         if self.logins is None:
             return None
-        app = request.app  # Gradio's, which keeps who has logged in
-        names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-        users = [app.tokens.get(request.cookies.get(name)) for name in names]
-        user = users[0] or users[1]  # as Gradio looks it up
+        _, user = login_of(request) or (None, None)
         if user == LECTURER:
             return None
         return JSONResponse({"problem": "For the lecturer only."}, 403 if user else 401, _FRESH)

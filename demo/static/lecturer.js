@@ -75,7 +75,7 @@
     part("connected").textContent = state.connected;
     part("reading").textContent = state.reading;
     part("few").textContent = state.problem || (rows.length
-      ? `Answers are shown from ${fewest} to a case on, without names` +
+      ? `Answers to a case are shown in steps of ${fewest}, without names` +
         (state.file ? ", and written to the file that was asked for." : ". They are in memory only.")
       : "Nobody has begun to read yet.");
     // Each case for itself: pictures are not fetched again for every answer.

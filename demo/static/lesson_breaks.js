@@ -2,11 +2,9 @@
 (() => {
   "use strict";
   const cx = (window.chexnet ??= {});
-  const { el, share } = cx;
+  const { el, valueOf } = cx;
 
   const NOTHING = { turn: 0, blur: 0, crop: 0, invert: false, marker: false };
-  const PATIENCE = 60_000; // milliseconds to wait for an answer
-  const wait = (time) => new Promise((done) => setTimeout(done, time));
 
   /** Blur along the rows, twice a box: gray Uint8Array (H * W), radius in pixels. */
   function blurRows(gray, width, height, radius) {
@@ -67,6 +65,7 @@
     const find = (selector) => root.querySelector(selector);
     const part = (name) => find(`[data-part="${name}"]`);
     const canvas = find("canvas"), state = { before: null, picture: null, set: { ...NOTHING } };
+    let turn = 0; // what comes of an older choice is not shown
 
     function draw() {
       const { turn, blur, crop } = state.set;
@@ -82,60 +81,56 @@
     }
 
     async function choose(name) {
-      const answer = name === "own" ? cx.teaching.ownAnswer() : await cx.teaching.get("heatmap", name);
+      const mine = ++turn;
       part("moves").replaceChildren();
       part("breaks-says").textContent = "";
-      if (!answer) {
-        part("breaks-says").textContent = "Open a picture on the tab Radiograph first.";
+      let answer, decoded;
+      try {
+        answer = name === "own" ? cx.teaching.ownAnswer() : await cx.teaching.get("heatmap", name);
+        if (!answer) throw new Error("Open a picture on the tab Radiograph first.");
+        decoded = await cx.decodePreview(answer);
+      } catch (error) {
+        if (mine === turn) part("breaks-says").textContent = error.message;
         return;
       }
-      const { width, height } = answer.preview;
-      const { pixels, bits } = await cx.decodePreview(answer);
+      if (mine !== turn) return;
+      const { width, height } = answer.preview, { pixels, bits } = decoded;
       const gray = bits > 8 ? Uint8Array.from(pixels, (value) => value >> 8) : pixels;
       Object.assign(state, { before: answer, picture: { gray, width, height }, set: { ...NOTHING } });
       draw();
     }
 
-    /** The next answer of the tab Radiograph that `fits`, or null. */
-    async function answerThat(fits) {
-      for (const end = Date.now() + PATIENCE; Date.now() < end; await wait(100)) {
-        const answer = cx.page.state.answer;
-        if (answer && fits(answer)) return answer;
-      }
-      return null;
-    }
-
-    async function send() {
-      const input = document.querySelector("#cx-upload input[type=file]");
-      const last = cx.page.state.answer?.id;
-      const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-      const given = new DataTransfer();
-      given.items.add(new File([blob], "changed.png", { type: "image/png" }));
-      input.files = given.files;
-      part("breaks-says").textContent = "Asking the network …";
-      input.dispatchEvent(new Event("change", { bubbles: true }));
-      show(await answerThat((answer) => answer.id !== last));
-    }
-
-    function show(answer) {
-      const place = part("breaks-says");
+    /** Ask with `choice`, which gives the tab Radiograph's answer, and show what became of it. */
+    async function send(choice) {
+      const mine = ++turn, { before } = state, place = part("breaks-says");
+      place.textContent = "Asking the network …";
       part("moves").replaceChildren();
-      if (!answer) {
-        place.textContent = "No answer came. Try again in a minute.";
-        return;
+      let answer = null, why = "Another picture was chosen on the tab Radiograph meanwhile.";
+      try {
+        answer = await choice();
+      } catch (error) {
+        why = error.message;
       }
+      if (mine !== turn) return;
+      if (answer) show(answer, before);
+      else place.textContent = why;
+    }
+
+    async function upload() {
+      const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+      return cx.choices.upload(blob);
+    }
+
+    function show(answer, before) {
+      const place = part("breaks-says");
       if (!answer.gate.open) {
         const button = el("button", { type: "button", text: "Show the result anyway" });
-        button.addEventListener("click", async () => {
-          document.querySelector('#cx-viewer [data-act="anyway"]').click();
-          show(await answerThat((next) => next.gate.open));
-        });
+        button.addEventListener("click", () => send(() => cx.choices.gate("anyway")));
         place.replaceChildren(`The gate noticed: ${answer.gate.message} `, button);
         return;
       }
       place.textContent = answer.gate.fine ? "The gate noticed nothing. The changed picture is on the tab Radiograph too."
         : "Shown although the gate objected.";
-      const { before } = state;
       const moved = before.findings.map((name) => ({ name, was: before.probability[name], is: answer.probability[name] }));
       moved.sort((a, b) => Math.abs(b.is - b.was) - Math.abs(a.is - a.was));
       part("moves").replaceChildren(...moved.map(({ name, was, is }) => {
@@ -149,7 +144,7 @@
         const row = el("tr"), last = el("td");
         last.append(bar);
         row.append(el("th", { scope: "row", text: cx.titleOf(before, name) }),
-          el("td", { text: `${share(was)} → ${share(is)}` }), el("td", { text: crossed ? "crossed" : "" }), last);
+          el("td", { text: `${valueOf(before, was)} → ${valueOf(before, is)}` }), el("td", { text: crossed ? "crossed" : "" }), last);
         return row;
       }));
     }
@@ -161,7 +156,7 @@
       draw();
     });
     find('[data-set="picture"]').addEventListener("change", ({ target }) => choose(target.value));
-    find('[data-act="send"]').addEventListener("click", () => state.picture && send());
+    find('[data-act="send"]').addEventListener("click", () => state.picture && send(upload));
     find('[data-act="undo"]').addEventListener("click", () => { state.set = { ...NOTHING }; draw(); });
     return async () => { if (!state.before) await choose(find('[data-set="picture"]').value); };
   }

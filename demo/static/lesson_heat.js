@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const cx = (window.chexnet ??= {});
-  const { el, hundredths, percent } = cx;
+  const { el, hundredths, valueText } = cx;
 
   /** Each cell as a square: what the network has, before anything is smoothed. */
   function cellSteps({ values, h, w }, box, height, width, top, twoSided) {
@@ -23,7 +23,7 @@
     const find = (selector) => root.querySelector(selector);
     const part = (name) => find(`[data-part="${name}"]`);
     const state = { example: null, answer: null, gray: null, finding: null, top: 8, cells: false };
-    let tables = null;
+    let tables = null, turn = 0;
 
     /** One picture: heat {values, h, w} over the radiograph. */
     function paint(canvas, heat, top, twoSided = false) {
@@ -55,7 +55,7 @@
       part("top").textContent = state.top.toFixed(1);
       part("most").textContent = most > 0 ? `full colour at ${most.toFixed(most < 0.1 ? 3 : 1)}` : "no cell speaks for it";
       const drawn = answer.drawn.includes(finding);
-      part("says").textContent = `${cx.titleOf(answer, finding)} ${percent(answer.probability[finding])}, `
+      part("says").textContent = `${cx.titleOf(answer, finding)} ${valueText(answer, answer.probability[finding])}, `
         + (drawn ? "drawn (white frame)." : "not drawn here.");
       const sum = cx.evidence(values, answer.bias[finding], answer.logit[finding]).shown;
       part("sum").textContent = `${hundredths(sum.bias)} start + ${hundredths(sum.for)} for − ${hundredths(sum.against)} `
@@ -71,8 +71,16 @@
     }
 
     async function chooseExample(name) {
-      const answer = { ...(await cx.teaching.get("heatmap", name)) };
-      const { pixels } = await cx.decodePreview(answer);
+      const mine = ++turn;
+      let answer, pixels;
+      try {
+        answer = { ...(await cx.teaching.get("heatmap", name)) };
+        ({ pixels } = await cx.decodePreview(answer));
+      } catch (error) {
+        if (mine === turn) [part("heat-wait").hidden, part("heat-wait").textContent] = [false, error.message];
+        return;
+      }
+      if (mine !== turn) return; // another example was chosen meanwhile
       answer.maps = cx.floatsOf(answer.contributions);
       Object.assign(state, { example: name, answer, gray: pixels });
       const select = find('[data-set="finding"]');
@@ -99,6 +107,7 @@
           return figure;
         }));
       } catch (error) {
+        if (state.example !== example || state.finding !== finding) return;
         place.textContent = error.message;
         find('[data-act="methods"]').hidden = false;
       }

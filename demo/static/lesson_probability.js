@@ -46,7 +46,7 @@
     };
 
     function drawRooms() {
-      const base = baseOf(), usable = base > 0 && base < 1;
+      const base = baseOf(), usable = base > 0 && base < 1 && state.curves.calibrated !== false;
       part("rooms").hidden = !usable;
       if (!usable) return;
       const to = state.to ?? base;
@@ -79,7 +79,8 @@
       drawBins(part("bins"), bins);
       const count = bins.reduce((all, [, , n]) => all + n, 0);
       part("of").textContent = `${count.toLocaleString("en")} answers for ${group.images.toLocaleString("en")} `
-        + `${group.title}, in ${bins.length} bins of as many each.`;
+        + `${group.title}, in ${bins.length} bins of as many each.`
+        + (state.curves.calibrated === false ? " Nobody calibrated this network: they are scores, not chances." : "");
       drawRooms();
     }
 
@@ -101,16 +102,16 @@
 
     return async () => {
       if (state.groups) return;
-      state.groups = await cx.teaching.get("calibration");
-      if (!state.groups.length) {
+      const groups = await cx.teaching.get("calibration");
+      if (!groups.length) {
         part("probability-wait").textContent = "This weights file keeps no scores of its validation.";
         return;
       }
-      state.curves = await cx.teaching.get("thresholds");
+      Object.assign(state, { curves: await cx.teaching.get("thresholds"), groups });
       part("probability-wait").hidden = true;
       find(".cx-l-play-body").hidden = false;
-      const groups = state.groups.map((one, i) => [String(i), one.title]);
-      cx.teaching.radios(part("kinds"), "cx-l-kinds", groups, "0", (value) => { state.group = Number(value); state.to = null; draw(); });
+      const kinds = groups.map((one, i) => [String(i), one.title]);
+      cx.teaching.radios(part("kinds"), "cx-l-kinds", kinds, "0", (value) => { state.group = Number(value); state.to = null; draw(); });
       const names = Object.keys(state.groups[0].bins).filter((name) => name !== "all");
       find('[data-set="which"]').replaceChildren(el("option", { value: "all", text: "all findings" }),
         ...names.map((name) => el("option", { value: name, text: name.replaceAll("_", " ") })));

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const cx = (window.chexnet ??= {});
-  const { el, svg, share } = cx;
+  const { el, svg, share, valueOf } = cx;
 
   /** Area under the ROC curve of scores with labels 0 or 1, ties counted half; NaN for none. */
   function auroc(scores, truth) {
@@ -51,15 +51,15 @@
     return { values, mean: have.reduce((a, b) => a + b, 0) / have.length, known, held: asked.length };
   }
 
-  /** Probability over the visits of one finding; a full dot was drawn there. */
+  /** Probability, or score, over the visits of one finding; a full dot was drawn there. */
   function drawStory(place, story, finding) {
     const wide = 90, high = 120, count = story.visits.length;
     const x = (i) => 46 + wide * (i + 0.5), y = (p) => 10 + high * (1 - p);
     const image = svg("svg", { viewBox: `0 0 ${46 + wide * count} ${high + 34}`, role: "img",
-      "aria-label": story.visits.map((visit, i) => `visit ${i + 1}: ${share(visit.probability[finding])}`).join(", ") });
+      "aria-label": story.visits.map((visit, i) => `visit ${i + 1}: ${valueOf(story, visit.probability[finding])}`).join(", ") });
     for (const tick of [0, 0.5, 1]) {
       image.append(svg("line", { class: "cx-l-grid-line", x1: 46, x2: 46 + wide * count, y1: y(tick), y2: y(tick) }),
-        svg("text", { x: 40, y: y(tick) + 4, "text-anchor": "end", text: share(tick) }));
+        svg("text", { x: 40, y: y(tick) + 4, "text-anchor": "end", text: story.calibrated === false ? tick : share(tick) }));
     }
     const threshold = story.threshold[finding];
     if (threshold !== null) {
@@ -72,7 +72,7 @@
       image.append(
         svg("circle", { class: drawn ? "cx-l-drawn" : "cx-l-not", cx: x(i), cy: y(visit.probability[finding]), r: 6 }),
         svg("text", { x: x(i), y: high + 30, "text-anchor": "middle",
-          text: `${share(visit.probability[finding])}` }));
+          text: valueOf(story, visit.probability[finding]) }));
     });
     place.replaceChildren(image);
   }
@@ -80,7 +80,7 @@
   function mountSplit(root) {
     const part = (name) => root.querySelector(`[data-part="${name}"]`);
     const slider = root.querySelector('[data-set="both"]');
-    const state = { content: null, story: null };
+    const state = { content: null, story: null, number: null };
 
     function drawMemory() {
       const both = Number(slider.value) / 100;
@@ -101,9 +101,11 @@
     }
 
     async function choosePatient(number) {
+      state.number = number;
       part("story-wait").hidden = false;
       try {
         const story = await cx.teaching.get("patient", number);
+        if (state.number !== number) return; // another patient was chosen meanwhile
         state.story = story;
         part("pictures").replaceChildren(...story.visits.map((visit, i) => {
           const names = visit.drawn.map((name) => story.titles[name] ?? name.replaceAll("_", " "));
@@ -118,7 +120,7 @@
         drawStory(part("line"), story, story.first);
         part("story-wait").hidden = true;
       } catch (error) {
-        part("story-wait").textContent = error.message;
+        if (state.number === number) part("story-wait").textContent = error.message;
       }
     }
 

@@ -1,2 +1,1 @@
-window.chexnet.teaching.connect((asked) => trigger('click', asked));
 window.chexnet.mountLessons(element);

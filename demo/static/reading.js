@@ -7,7 +7,6 @@
   const cx = (window.chexnet ??= {});
 
   const KEY = "cx-reader"; // in this tab's own storage: another tab is another reader
-  const PATIENCE = 20000; // milliseconds until a step without an answer may be tried again
 
   const storage = {
     get() { try { return sessionStorage.getItem(KEY); } catch { return null; } },
@@ -15,14 +14,14 @@
     drop() { try { sessionStorage.removeItem(KEY); } catch { /* a page without storage */ } },
   };
 
-  /** root: holds reading.html.jinja; hooks: {send(step)}. Answers come to `receive`. */
+  /** root: holds reading.html.jinja; hooks: {send(step)}, which gives a promise of the answer. */
   function mountReading(root, hooks) {
     const part = (name) => root.querySelector(`[data-r="${name}"]`);
     const shell = root.querySelector(".cx-reading");
     const show = part("show");
     const go = root.querySelector('[data-do="go"]');
     let reader = storage.get(), now = null, map = null;
-    let asked = 0, waiting = null, timer = 0;
+    let waiting = false, timer = 0;
     let astray = false; // a step was refused, and where the reader is was asked for
 
     const board = cx.makeBoard(root, {
@@ -33,24 +32,20 @@
     const form = cx.makeForm(root, board.boxes, { changed: () => reflect(), map: (name) => choose(name) });
 
     /** Ask the server for a step; one at a time. */
-    function send(action, more = {}) {
+    async function send(action, more = {}) {
       if (waiting) return;
-      waiting = ++asked;
+      waiting = true;
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        waiting = null;
-        problem("No answer came. Please try again.");
-        reflect();
-      }, PATIENCE);
       reflect();
-      hooks.send({ action, ask: waiting, reader, ...more });
+      const message = await hooks.send({ action, reader, ...more }).catch((error) => ({ error }));
+      waiting = false;
+      if (!message.error) return receive(message);
+      problem(message.error.message);
+      return reflect();
     }
 
     /** An answer of the server. */
-    function receive({ ask, content }) {
-      if (ask !== waiting) return; // of a step that was given up
-      waiting = null;
-      clearTimeout(timer);
+    function receive({ content }) {
       if (content.problem) return refused(content.problem);
       if (content.stage === "wait") {
         const { ready, of } = content;
@@ -180,7 +175,8 @@
       const chip = part("chip");
       chip.hidden = !heat;
       part("scale").hidden = !heat;
-      chip.textContent = heat ? `Heatmap: ${form.titleOf(map)} ${cx.percent(network.probability[map])}` : "";
+      chip.textContent = heat
+        ? `Heatmap: ${form.titleOf(map)} ${cx.valueText(network, network.probability[map])}` : "";
       part("trust").textContent = network ? `Heatmaps of ${form.titleOf(map)}: ` +
         (network.trust[map] ?? "how often they hit the right place was never measured.") : "";
     }
@@ -188,14 +184,14 @@
 
     // What the main button does now, and whether it may.
     function reflect() {
-      root.setAttribute("aria-busy", String(Boolean(waiting)));
+      root.setAttribute("aria-busy", String(waiting));
       for (const button of root.querySelectorAll('[data-do="begin"], [data-do="another"]')) {
-        button.disabled = Boolean(waiting);
+        button.disabled = waiting;
       }
       if (!now || now.stage === "done") return;
       const reply = form.reply();
       const complete = (reply.nothing || reply.findings.length > 0) && reply.sure !== null;
-      go.disabled = Boolean(waiting) || (now.stage !== "truth" && !complete);
+      go.disabled = waiting || (now.stage !== "truth" && !complete);
       const last = now.number === now.of;
       go.textContent = {
         read: "Commit my answer",
@@ -219,7 +215,7 @@
 
     stageIs("intro");
     if (reader) send("resume");
-    return { receive, get now() { return now; }, get waiting() { return Boolean(waiting); }, board, form };
+    return { receive, get now() { return now; }, get waiting() { return waiting; }, board, form };
   }
 
   cx.mountReading = mountReading;

@@ -201,5 +201,5 @@
     };
   }
 
-  Object.assign(cx, { makeBoxes, boxBetween: between, boxMoved: movedBy, boxSized: sizedBy });
+  Object.assign(cx, { makeBoxes });
 })();

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const cx = (window.chexnet ??= {});
-  const { el, percent } = cx;
+  const { el, valueText } = cx;
 
   /**
    * The form. root: holds reading.html.jinja; boxes: of makeBoxes; on: {changed(), map(name)}.
@@ -96,14 +96,14 @@
       setActive(findings.at(-1) ?? null);
     }
 
-    /** The network's probabilities beside the ticks; without it they go. */
+    /** The network's probabilities or scores beside the ticks; without it they go. */
     function showNetwork(network) {
       list.classList.toggle("cx-r-beside", Boolean(network));
       const fill = (bar, value, named) => {
         bar.hidden = value === undefined;
         if (bar.hidden) return;
         bar.querySelector(".cx-fill").style.width = `${100 * value}%`;
-        bar.querySelector("b").textContent = `${named ? "▲ " : ""}${percent(value)}`;
+        bar.querySelector("b").textContent = `${named ? "▲ " : ""}${valueText(network, value)}`;
       };
       fill(part("clear"), network?.probability["No Finding"], false);
       for (const row of rows) {
@@ -115,7 +115,7 @@
         bar.classList.toggle("cx-over", named);
         if (bar.hidden) continue;
         const says = named ? "the network names it" : "the network does not name it";
-        bar.setAttribute("aria-label", `${titleOf(name)}: ${percent(value)}, ${says}. Show its heatmap`);
+        bar.setAttribute("aria-label", `${titleOf(name)}: ${valueText(network, value)}, ${says}. Show its heatmap`);
       }
     }
 

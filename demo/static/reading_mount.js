@@ -1,12 +1,5 @@
-// The server is asked by one event; its answer comes to reading_answer.js.
-window.chexnet.reading = window.chexnet.mountReading(element, {
-  send: (step) => trigger('click', step),
+const { ask, fillWindow, mountReading } = window.chexnet;
+window.chexnet.reading = mountReading(element, {
+  send: (step) => ask('cx-reading', step, AbortSignal.timeout(20_000)), // then it may be tried again
 });
-// A case fills what the window leaves below the page's head, however high that is.
-const fill = () => {
-  const above = element.getBoundingClientRect().top + window.scrollY;
-  if (above > 0) element.style.setProperty('--cx-r-above', `${Math.ceil(above) + 12}px`);
-};
-new ResizeObserver(fill).observe(document.body);
-new IntersectionObserver(fill).observe(element);
-fill();
+fillWindow(element);

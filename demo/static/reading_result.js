@@ -117,8 +117,11 @@
       table("All cases", ["Case", "Truth", "You, before", "You, after", "Network"],
         found.table.map((_, k) => row(k))),
       el("p", { class: "cx-small", text: "A case is right when exactly the findings that are there " +
-        "were named. The network names a finding from 50 % on, if it is over the finding's own " +
-        "threshold. Its sureness is the chance that all its answers are right, if they were independent. " +
+        (found.scores
+          ? "were named. The network names a finding whose score reaches its threshold. Nobody calibrated " +
+            "it: its scores are no chances, so how sure it is cannot be said. "
+          : "were named. The network names a finding from 50 % on, if it is over the finding's own " +
+            "threshold. Its sureness is the chance that all its answers are right, if they were independent. ") +
         "Who is well calibrated is right in under half of the guesses and in over 80 % of the very " +
         "sure cases; a dozen is too few to judge by." }),
       el("p", { class: "cx-r-go" },
@@ -127,6 +130,5 @@
     ];
   }
 
-  Object.assign(cx, { readingVerdict: verdict, readingTruth: truthCards, readingFigures: figures,
-    sameFindings: same });
+  Object.assign(cx, { readingVerdict: verdict, readingTruth: truthCards, readingFigures: figures });
 })();

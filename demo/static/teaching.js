@@ -4,38 +4,19 @@
   "use strict";
   const cx = (window.chexnet ??= {});
   const { el } = cx;
-  const PATIENCE = 120_000; // milliseconds: an answer that never comes may not hold up the others
 
   const parts = new Map(); // key to a promise of the content
-  const open = new Map(); // key to its resolve and reject
-  let send = null, last = Promise.resolve();
-
-  /** Tell how the server is asked: connect((question) => ...). */
-  function connect(how) {
-    send = how;
-  }
-
-  /** A message of the server: {key, kind, content}. */
-  function receive({ key, kind, content }) {
-    const { resolve, reject } = open.get(key) ?? {};
-    open.delete(key);
-    if (kind === "content") resolve?.(content);
-    else reject?.(new Error(content));
-  }
 
   /** Content of a part, for example get("patient", "1"): a promise, of the first answer. */
   function get(part, of = "") {
     const key = `${part} ${of}`;
     if (!parts.has(key)) {
-      // One at a time: two answers in one moment would be one change of the page's value.
-      const mine = last.then(() => new Promise((resolve, reject) => {
-        open.set(key, { resolve, reject });
-        setTimeout(() => reject(new Error("No answer came. Open this page again.")), PATIENCE);
-        send({ part, of, key });
-      }));
+      const mine = cx.ask("cx-lessons", { part, of }).then(({ kind, content }) => {
+        if (kind !== "content") throw new Error(content);
+        return content;
+      });
       parts.set(key, mine);
       mine.catch(() => parts.delete(key)); // the next look may try again
-      last = mine.catch(() => {});
     }
     return parts.get(key);
   }
@@ -98,8 +79,11 @@
     return `${shown < 10 || shown > 99 ? shown.toFixed(1) : Math.round(shown)} %`;
   }
 
+  /** A value of the network for people: a score is no share of anything. */
+  const valueOf = (answer, value) => (answer.calibrated === false ? cx.valueText(answer, value) : share(value));
+
   Object.assign(cx, {
-    teaching: { connect, receive, get, whenSeen, whenWide, radios, ownAnswer },
-    svg, logit, expit, share,
+    teaching: { get, whenSeen, whenWide, radios, ownAnswer },
+    svg, logit, expit, share, valueOf,
   });
 })();

@@ -56,6 +56,7 @@
 
     const group = () => state.content.groups[state.group];
     const curve = () => group().curves[state.finding];
+    const value = (given) => cx.valueOf(state.content, given);
     const usable = () => { const one = curve(); return Boolean(one && one.positives && one.negatives); };
     const imagesShare = () => curve().positives / (curve().positives + curve().negatives);
 
@@ -76,12 +77,12 @@
       const one = curve();
       scale = drawing.scaleOf(one, Math.max(200, axis.clientWidth), state.own);
       const cut = one.thresholds[state.place];
-      drawing.drawAxis(part("plot"), one, scale, { cut, own: state.own, stored: one.own });
+      drawing.drawAxis(part("plot"), one, scale, { cut, own: state.own, stored: one.own, value });
       grip.style.left = `${scale.x(cut)}px`;
       grip.setAttribute("aria-valuemin", "0");
       grip.setAttribute("aria-valuemax", String(one.thresholds.length - 1));
       grip.setAttribute("aria-valuenow", String(state.place));
-      grip.setAttribute("aria-valuetext", `called from ${share(cut)}`);
+      grip.setAttribute("aria-valuetext", `called from ${value(cut)}`);
     }
 
     /** What the network says of the visitor's own picture at this threshold. */
@@ -89,7 +90,7 @@
       const title = state.content.titles[state.finding];
       if (state.own === null) return "Open a picture on the tab Radiograph: it then stands on this line.";
       const called = state.own >= cut;
-      return `Your picture, ${share(state.own)}: ${called ? "▲ called" : "not called"} ${title}.`;
+      return `Your picture, ${value(state.own)}: ${called ? "▲ called" : "not called"} ${title}.`;
     }
 
     function drawPeople() {
@@ -121,7 +122,7 @@
       const counts = numbers.countsAt(one, state.place), values = numbers.measuresOf(counts);
       const interval = (name) => numbers.intervalAt(state.content, one, name, state.place);
       drawScores();
-      part("cut").textContent = cut >= 1 ? "Nothing is called." : `Called from ${share(cut)}.`;
+      part("cut").textContent = cut >= 1 ? "Nothing is called." : `Called from ${value(cut)}.`;
       part("verdict").textContent = verdict(cut);
       for (const kind in counts) find(`[data-count="${kind}"]`).textContent = counts[kind].toLocaleString("en");
       const rows = Object.keys(WORDS).map((name) => rowOf(name, values[name], interval(name)));

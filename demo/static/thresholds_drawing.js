@@ -40,7 +40,7 @@
   }
 
   /** The scores: those with the finding above the line, the others below it. */
-  function drawAxis(place, curve, scale, { cut, own, stored }) {
+  function drawAxis(place, curve, scale, { cut, own, stored, value = share }) {
     const bins = binsOf(curve, scale);
     const most = (of) => Math.max(1, ...bins.map((bin) => bin[of]));
     const [ill, well] = [most("ill"), most("well")];
@@ -62,7 +62,7 @@
       if (x <= EDGE + 1 || x >= scale.width - EDGE - 1 || x - free < 44) continue;
       free = x;
       image.append(svg("line", { class: "cx-t-rule", x1: x, x2: x, y1: LINE - 3, y2: LINE + 3 }),
-        svg("text", { x, y: HEIGHT - 3, "text-anchor": "middle", text: share(tick) }));
+        svg("text", { x, y: HEIGHT - 3, "text-anchor": "middle", text: value(tick) }));
     }
     if (stored !== null) {
       const x = scale.x(stored);
@@ -74,7 +74,7 @@
         svg("path", { class: "cx-t-own", d: `M${x - 7} 17h14l-7 11z` }),
         svg("line", { class: "cx-t-own-line", x1: x, x2: x, y1: 28, y2: LINE }),
         svg("text", { class: "cx-t-own-word", x: right ? x - 10 : x + 10, y: 27,
-          "text-anchor": right ? "end" : "start", text: `your picture ${share(own)}` }));
+          "text-anchor": right ? "end" : "start", text: `your picture ${value(own)}` }));
     }
     image.append(
       svg("text", { x: EDGE, y: 11, text: "◄ not called" }),

@@ -159,6 +159,12 @@
       cx.drawDetails(part("details"), answer, finding, sum);
     }
 
+    /** Say why the newest choice is not shown; it stays until another picture is. */
+    function refuse(text) {
+      note = text;
+      problem();
+    }
+
     // A passing message, or without one what holds for this picture as a whole.
     function problem(text = "") {
       part("problem").textContent = text || note;
@@ -267,7 +273,7 @@
       },
       full() {
         if (document.fullscreenElement) document.exitFullscreen();
-        else shell.requestFullscreen?.();
+        else shell.requestFullscreen();
       },
     };
     root.addEventListener("click", (event) => {
@@ -299,9 +305,10 @@
       };
     }
 
+    find('[data-tool="full"]').hidden = !document.fullscreenEnabled;
     reflect();
     describe();
-    return { show, setMap, showMethodError, clear, set, choose, settled, stage, state };
+    return { show, setMap, showMethodError, refuse, clear, set, choose, settled, stage, state };
   }
 
   cx.mount = mount;

@@ -38,6 +38,7 @@ def threshold_content(predictor: Predictor) -> dict[str, Any]:
     groups = _groups(stored, predictor) if stored else _older(predictor)
     return {
         "findings": shown,
+        "calibrated": bool(predictor.calibrations),
         "titles": {name: spoken(name) for name in shown},
         "notes": {name: NOTES[name] for name in shown},
         "measures": list(INTERVALS),

@@ -6,7 +6,6 @@ Nothing here is a visitor's: all of it follows from the weights and from drawn p
 import asyncio
 import json
 import math
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,7 @@ import gradio as gr
 from chexnet.errors import ChexnetError, ConfigError
 from chexnet.explain import CLOSED_FORM
 from demo import answer
-from demo.examples import Example
+from demo.examples import Example, by_name
 from demo.service import Analysis, Service
 from demo.teaching import curves, lessons
 
@@ -31,16 +30,14 @@ class Teaching:
 
     async def ask(self, event: gr.EventData) -> str:
         """A part of a lesson, as a message for the page's script."""
-        key = getattr(event, "key", None)
-        head: dict[str, Any] = {"key": key if isinstance(key, str) else "", "kind": "content"}
+        kind = "content"
         try:
             text = await self._part(getattr(event, "part", None), getattr(event, "of", None))
         except Exception as error:  # the page waits for an answer: it has to get one
             known = isinstance(error, ChexnetError)
             said = str(error) if known else "Something went wrong here. Please try again."
-            head["kind"], text = "problem", json.dumps(said)
-        # The time makes two equal messages two.
-        return f'{json.dumps(head | {"at": time.monotonic_ns()})[:-1]}, "content": {text}}}'
+            kind, text = "problem", json.dumps(said)
+        return f'{{"kind": "{kind}", "content": {text}}}'
 
     async def _part(self, part: Any, of: Any) -> str:
         """The JSON of a part.
@@ -59,11 +56,11 @@ class Teaching:
             number = lessons.patient_number(of)
             return await self._once((part, of), self._thread(lambda: self._patient(number)))
         if part == "heatmap":
-            example = lessons.example_of(of)
+            example = by_name(of)
             return await self._once((part, of), lambda: self._heatmap(example))
         if part == "methods":
             name, _, finding = of.partition(" ")
-            example = lessons.example_of(name)
+            example = by_name(name)
             if finding not in self.service.findings:
                 raise ConfigError("There is no such finding.")
             return await self._once((part, of), lambda: self._methods(example, finding))

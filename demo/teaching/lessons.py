@@ -11,7 +11,7 @@ from chexnet.labels import FINDINGS, spoken
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person, visits
 from demo.examples import SEED as EXAMPLES_SEED
-from demo.examples import Example, by_name
+from demo.examples import Example
 from demo.pictures import data_url, png
 
 SEED = 995
@@ -95,21 +95,10 @@ def patient_content(predictor: Predictor, number: int) -> dict[str, Any]:
         "visits": found,
         "findings": shown,
         "titles": {name: spoken(name) for name in shown},
+        "calibrated": bool(predictor.calibrations),
         "threshold": {name: predictor.thresholds[name] for name in shown},
         "first": first if first in shown else shown[0],
     }
-
-
-def example_of(name: Any) -> Example:
-    """The example that a page names.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    example = by_name(name)
-    if example is None:
-        raise ConfigError("There is no such example.")
-    return example
 
 
 def example_boxes(example: Example) -> list[dict[str, Any]]:

@@ -5,18 +5,23 @@ import struct
 import subprocess
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from chexnet.errors import ConfigError
-from chexnet.inference.predictor import STARTER, Predictor
+from chexnet.inference.predictor import STARTER, Prediction, Predictor
 from chexnet.labels import FINDINGS, NO_FINDING, SIGNS
 from chexnet.phantom.draw import draw_phantom
+from chexnet.transforms import Preprocessing
 from demo.classroom import pool
-from demo.classroom.cases import Truth, make_case, union_iou
+from demo.classroom.cases import Dozen, Truth, make_case, union_iou
+from demo.classroom.content import Content
 from demo.classroom.draw import Drawer, Recipe, draw
-from tests.demo.classroom.made import case
+from demo.classroom.figures import figures_of
+from demo.classroom.reading import new_reader
+from tests.demo.classroom.made import case, reply
 
 SIDE = 400
 
@@ -74,10 +79,23 @@ def test_a_miss_is_a_plain_finding_overlooked_or_called_clear(there, said, misse
 class Fake:
     """A network that says what it is told."""
 
-    def __init__(self, probabilities, thresholds):
+    def __init__(self, probabilities, thresholds, seen=None, calibrations=(0,)):
         self.classes = list(probabilities)
         self.thresholds = dict.fromkeys(self.classes) | thresholds
-        self.metadata = type("M", (), {"preprocessing": type("P", (), {"crop": 80})()})()
+        self.metadata = SimpleNamespace(preprocessing=seen or Preprocessing(80), trust=None)
+        self.calibrations = dict.fromkeys(calibrations)
+
+
+def made_case(said, threshold, width=200, **network):
+    """A picture of 100 pixels height, whose Mass is hottest in the upper right cell of four."""
+    probabilities = dict.fromkeys(FINDINGS, 0.1) | {"Mass": said, NO_FINDING: 0.9}
+    cells = np.zeros((15, 2, 2), np.float32)
+    cells[FINDINGS.index("Mass"), 0, 1] = 1
+    prediction = Prediction(probabilities, probabilities, cells, np.zeros((8, 8), np.uint8))
+    predictor = Fake(probabilities, {"Mass": threshold}, **network)
+    truth = Truth({"Mass": None}, {"Mass": ((0.5, 0.0, 0.75, 0.5),)})
+    pixels = np.zeros((100, width), np.uint8)
+    return make_case("a", pixels, truth, prediction, predictor), predictor
 
 
 @pytest.mark.parametrize(
@@ -85,18 +103,8 @@ class Fake:
     [(0.5, 0.1, True), (0.499, 0.1, False), (0.7, 0.71, False), (0.6, None, True)],
 )
 def test_the_network_names_what_is_at_least_even_and_over_its_threshold(said, threshold, named):
-    from chexnet.inference.predictor import Prediction
-
-    probabilities = dict.fromkeys(FINDINGS, 0.1) | {"Mass": said, NO_FINDING: 0.9}
-    cells = np.zeros((15, 2, 2), np.float32)
-    cells[FINDINGS.index("Mass"), 0, 1] = 1
-    prediction = Prediction(probabilities, probabilities, cells, np.zeros((8, 8), np.uint8))
-    made = make_case(
-        "a", np.zeros((100, 200), np.uint8), Truth({}, {}), prediction,
-        Fake(probabilities, {"Mass": threshold}),
-    )  # fmt: skip
+    made, _ = made_case(said, threshold)
     assert made.network.named == ({"Mass"} if named else set())
-    assert made.false_alarms == made.network.named
     assert made.network.sure == pytest.approx(0.9**13 * max(said, 1 - said))
     # The hottest cell is the upper right one of what was seen: 80 % of each side.
     left, top, right, bottom = made.network.boxes["Mass"]
@@ -104,6 +112,44 @@ def test_the_network_names_what_is_at_least_even_and_over_its_threshold(said, th
     assert 0.45 < left < 0.6
     assert 0.4 < bottom < 0.6
     assert made.network.boxes["Edema"] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "threshold", "named"),
+    [(0.004, 0.003, True), (0.6, 0.7, False), (0.002, 0.003, False), (0.6, None, True)],
+)
+def test_a_score_is_no_chance_and_its_threshold_alone_decides(said, threshold, named):
+    made, predictor = made_case(said, threshold, calibrations=())
+    assert made.network.named == ({"Mass"} if named else set())
+    assert made.misses == (set() if named else {"Mass"}), "whatever No Finding says"
+    assert made.network.sure is None
+    reader = new_reader(Dozen((made,)))
+    for step in (reader.commit, reader.settle):
+        step(reader.turn.id, reply("Mass"))
+    told = Content(predictor).of(reader)["network"]
+    assert (told["calibrated"], told["sure"]) == (False, None)
+    reader.go_on(reader.turn.id)
+    figures = figures_of(reader)
+    assert figures["scores"]
+    assert sum(one["network"]["cases"] for one in figures["sure"]) == 0
+
+
+@pytest.mark.parametrize("width", [100, 200, 300])
+def test_heat_boxes_and_overlap_lie_in_the_square_that_a_network_cut_out(width):
+    seen = Preprocessing(crop=100, size=64, square=True)
+    made, predictor = made_case(0.6, None, width, seen=seen)
+    left, top, right, bottom = made.network.boxes["Mass"]
+    # The centre square of a wide picture; the hottest cell is its upper right one.
+    assert (top, bottom) == pytest.approx((0, 0.5), abs=0.1)
+    assert right == pytest.approx((width / 2 + 50) / width, abs=0.01)
+    assert left == pytest.approx((width / 2) / width, abs=0.1)
+    reader = new_reader(Dozen((made,)))
+    for step in (reader.commit, reader.settle):
+        step(reader.turn.id, reply("Mass"))
+    told = Content(predictor).of(reader)
+    assert told["network"]["crop"]["box"] == [width // 2 - 50, 0, width // 2 + 50, 100]
+    if width == 200:  # the true box is that cell
+        assert told["truth"]["findings"][0]["iou"]["network"] > 0.7
 
 
 def test_a_case_is_encoded_from_pixels_alone():

@@ -1,6 +1,7 @@
 """A lecturer's own cases: what is loaded, and what is refused, line by line."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from demo.classroom.content import Content
 from demo.classroom.folder import FolderCases
 from demo.classroom.reading import new_reader
 from demo.examples import EXAMPLES
-from tests.conftest import needs_links
+from tests.conftest import needs_links, needs_modes
 from tests.demo.classroom.made import reply
 
 HEAD = ["file", "findings", "boxes", "note", "source"]
@@ -156,6 +157,87 @@ def test_every_problem_of_every_line_is_named_at_once(folder, predictor, tmp_pat
     assert list(said) == [f"line {line}" for line in parts]
     for line, text in parts.items():
         assert text in said[f"line {line}"]
+
+
+@needs_modes
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda path, out: os.mkfifo(path), "no regular file"),
+        (lambda path, out: path.symlink_to("/dev/zero"), "leads out of the folder"),
+        (lambda path, out: path.symlink_to(out), "leads out of the folder"),
+        (lambda path, out: path.mkdir(), "no regular file"),
+        (lambda path, out: os.truncate(path.touch() or path, 4 << 30), "has 4,294,967,296 bytes"),
+    ],
+    ids=["pipe", "device", "link out", "folder", "sparse"],
+)
+@pytest.mark.parametrize("of", ["cases.csv", "b.png"])
+def test_what_is_no_file_of_the_folder_is_refused_before_it_is_read(
+    tmp_path, tmp_path_factory, predictor, made, says, of
+):
+    foreign = tmp_path_factory.mktemp("elsewhere") / "foreign"
+    foreign.write_text("root:secret,Mass\n" * 3)
+    if of != "cases.csv":
+        write(tmp_path, ["b.png", "Mass", "", "", ""])
+    made(tmp_path / of, foreign)
+    with pytest.raises(DataError, match=says) as caught:
+        FolderCases(tmp_path, predictor)
+    assert "secret" not in str(caught.value)
+
+
+LONG = "x" * 5000 + "secret"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [LONG, "Mass", "", "", ""],
+        ["../" + LONG, "Mass", "", "", ""],
+        ["b.png", LONG, "", "", ""],
+        ["b.png", "Mass", LONG, "", ""],
+        ["b.png", "Mass|Nodule", "[1, 1, 2, 2]" + " " * 500 + "secret", "", ""],
+        ["b.png", "Mass", f"{LONG} [1, 1, 2, 2]", "", ""],
+        ["\x1b[2Jsecret\x07".ljust(3000), "Mass", "", "", ""],
+    ],
+)
+def test_an_error_repeats_at_most_80_characters_of_a_cell(folder, predictor, row):
+    write(folder, row)
+    [said] = wrong(folder, predictor)
+    assert len(said) < 80 + 400  # the list of findings that it names has 250
+    assert "x" * 81 not in said
+    assert said.isprintable()
+    write(folder, head=[*HEAD, LONG])
+    with pytest.raises(DataError) as caught:
+        FolderCases(folder, predictor)
+    assert "secret" not in str(caught.value)
+
+
+def test_fifty_boxes_a_line_and_no_more(folder, predictor):
+    for count in (50, 51, 2000):
+        boxes = "; ".join(f"[{k % 500}, {k % 499}, 9, 9]" for k in range(count))
+        write(folder, ["b.png", "Mass", boxes, "", ""])
+        if count > 50:
+            assert "has more than 50 boxes" in wrong(folder, predictor)[0]
+        else:
+            assert len(FolderCases(folder, predictor).first().cases[0].truth.boxes["Mass"]) == 50
+
+
+@needs_links
+def test_names_that_are_not_utf8_are_read_and_told_escaped(folder, predictor, tmp_path):
+    odd = os.fsdecode(b"caf\xe9")
+    try:
+        (folder / f"{odd}.png").write_bytes(EXAMPLES[3].path.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    (folder / "link.png").symlink_to(f"{odd}.png")
+    write(folder, ["link.png", "Mass", "", "", ""])
+    [case] = FolderCases(folder, predictor).first().cases
+    assert case.key == "line 2: caf\\udce9.png"
+    (folder / f"{odd}.png").write_text("no picture")
+    assert "caf\\udce9.png" in wrong(folder, predictor)[0]
+    with pytest.raises(DataError, match="Found no folder") as caught:
+        FolderCases(folder / odd, predictor)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

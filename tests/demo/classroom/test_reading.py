@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from chexnet.errors import ConfigError
+from demo import security
 from demo.classroom.cases import Dozen
 from demo.classroom.figures import figures_of
 from demo.classroom.readers import Readers
@@ -161,16 +162,32 @@ def test_a_reader_is_kept_for_some_time_after_the_last_action():
     assert len(readers) == 0
 
 
-def test_whoever_only_begins_pushes_nobody_out_who_reads():
-    readers = Readers(limit=4)
-    reading = [reader_of(case()) for _ in range(3)]
-    names = [readers.add(one) for one in reading]
-    for one in reading:
+@pytest.mark.parametrize("visitors", ["one", "the class's own", "many"])
+def test_a_class_in_progress_survives_ten_thousand_begins(visitors):
+    clock = Clock()
+    readers = Readers(clock=clock)
+    reading = [reader_of(case()) for _ in range(64)]
+    names = [readers.add(one, "class" if visitors[0] == "t" else f"phone {k}")
+             for k, one in enumerate(reading)]  # fmt: skip
+    for one in reading[::2]:  # the others look at their first picture
         one.commit(one.turn.id, reply())
-    for _ in range(50):
-        readers.add(reader_of(case()))
-    assert len(readers) == 4
+    refused = 0
+    for k in range(10_000):
+        who = {"one": "attacker", "many": f"attacker {k}"}.get(visitors, "class")
+        clock.now += 0.01
+        try:
+            readers.add(reader_of(case()), who)
+        except ConfigError:
+            refused += 1
+    kept = {"one": 64 + security.READINGS, "many": security.READERS}
+    assert len(readers) == kept.get(visitors, security.READINGS)
+    assert refused == 10_000 + 64 - len(readers)
     assert [readers.get(name) for name in names] == reading
+    if visitors == "many":  # who is idle makes room, first of those who never answered
+        clock.now += security.IDLE_SECONDS + 1
+        readers.get(names[1])
+        readers.add(reader_of(case()), "newcomer")
+        assert [readers.get(name) for name in names] == reading
 
 
 @pytest.mark.parametrize("name", [None, "", 3, [], {}, "x" * 24])

@@ -3,16 +3,20 @@
 import csv
 import io
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from chexnet.errors import ConfigError
 from chexnet.labels import FINDINGS
+from chexnet.transforms import Preprocessing
 from demo.classroom.cases import Dozen, Words
 from demo.classroom.handlers import Classroom
+from demo.classroom.reading import reply_of
 from demo.classroom.results import ClassResults
 from tests.demo.classroom.made import case, reply
+from tests.demo.room.room import wait_until
 
 
 class Source:
@@ -33,7 +37,7 @@ class Source:
 
 PREDICTOR = SimpleNamespace(
     classes=[*FINDINGS, "No Finding"],
-    metadata=SimpleNamespace(preprocessing=SimpleNamespace(crop=100)),
+    metadata=SimpleNamespace(preprocessing=Preprocessing(crop=100)),
 )
 """Enough for a case's network answer to be put together."""
 
@@ -46,9 +50,9 @@ def classroom(tmp_path, monkeypatch):
     made.close()
 
 
-def read(classroom, before, after, again=None) -> str:
+def read(classroom, before, after, again=None, visitor=None) -> str:
     """One phone reads both cases; returns its name."""
-    content = classroom.step("begin", again, None, None)
+    content = classroom.step("begin", again, None, None, visitor)
     name = content["reader"]
     while content["stage"] != "done":
         turn = content["case"]
@@ -93,6 +97,61 @@ def test_whoever_begins_again_and_another_dozen_are_not_counted(classroom):
     classroom.step("commit", last, content["case"], reply("Mass"))
     assert [one["answers"] for one in rows(classroom)] == ["5"] * 4
     assert "private" not in json.dumps(classroom.results.rows())
+
+
+def test_no_state_differs_from_the_one_before_by_a_single_readers_answer(classroom):
+    told = []
+    for number in range(11):
+        read(classroom, reply("Mass") if number % 2 else reply(), reply("Mass"))
+        told.append(classroom.results.rows()[0]["before"])
+        assert [one["answers"] for one in rows(classroom)] == [str((number + 1) // 5 * 5)] * (
+            4 if number > 3 else 0
+        )
+    assert told[:4] == [None] * 4
+    assert told[4:9] == [{"answers": 5, "right": 2, "named": {"Mass": 2, "No Finding": 3}}] * 5
+    assert told[9] == {"answers": 10, "right": 5, "named": {"Mass": 5, "No Finding": 5}}
+
+
+def test_many_readings_of_one_client_count_once(classroom):
+    for _ in range(6):
+        read(classroom, reply("Mass"), reply("Mass"), visitor="one")
+    # Also where he begins all of them before he answers, and after another dozen.
+    begun = [classroom.step("begin", None, None, None, "two") for _ in range(6)]
+    for one in begun:
+        classroom.step("commit", one["reader"], one["case"], reply("Mass"))
+    last = read(classroom, reply("Mass"), reply("Mass"), visitor="three")
+    classroom.step("another", last, None, None)
+    for _ in range(6):
+        read(classroom, reply("Mass"), reply("Mass"), again=last, visitor="three")
+    assert rows(classroom) == []
+    for visitor in ("four", "five"):
+        read(classroom, reply("Mass"), reply("Mass"), visitor=visitor)
+    assert [(one["case"], one["when"], one["answers"]) for one in rows(classroom)] == [
+        ("1", "before", "5")
+    ]
+
+
+def test_a_picture_whose_name_is_not_utf8_ends_no_writer_and_the_panel_is_told(classroom):
+    odd = case("line 2: caf\udce9.png", {"Mass": 0.5})
+    classroom.results.expect([odd])
+    for _ in range(5):
+        classroom.results.add(odd, "before", reply_of(reply("Mass")))
+    wait_until(lambda: "not written" in classroom.results.problem)
+    classroom.results._cases.clear()  # what comes next is written again
+    read(classroom, reply("Mass"), reply("Mass"))
+    classroom.results._changed.set()
+    wait_until(lambda: not classroom.results.problem)
+
+
+def test_what_a_killed_demo_left_of_a_write_is_removed_and_nothing_else(tmp_path):
+    head = "case,picture,truth"
+    gone = [tmp_path / ".new.csv.17.tmp", tmp_path / ".old.csv.18.tmp"]
+    stay = [tmp_path / name for name in (".other.19.tmp", ".old.csv.20.tmp", "old.csv.21.tmp")]
+    for path in (*gone, *stay):
+        path.write_text("half" if path == stay[0] else head)
+    os.utime(gone[1], (0, 0))
+    ClassResults(tmp_path / "new.csv").close()
+    assert sorted(tmp_path.iterdir()) == sorted([*stay, tmp_path / "new.csv"])
 
 
 def test_a_refused_step_counts_nothing(classroom):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import SIGKILL
 from tests.demo.classroom.made import reply
+from tests.demo.classroom.test_endpoint import Student
 from tests.demo.room.room import LOGINS, NOTE, wait_until
 
 
@@ -105,6 +106,20 @@ def test_the_class_reads_the_lecturers_case_and_five_answers_make_a_row(room):
         ("before", "5", "4"),
         ("after", "5", "4"),
     ]
+
+
+def test_many_readings_of_one_login_count_once(room):
+    phone, before = room.student(), room.state()["rows"][0]["before"]
+    for number in range(6):
+        again = Student(phone.client, f"page{number}")  # a page that was loaded again
+        again.ask("commit", case=again.begin()["case"], answer=reply("Hernia"))
+    assert room.state()["rows"][0]["before"] == before
+    for _ in range(4):
+        other = room.student()
+        other.ask("commit", case=other.begin()["case"], answer=reply("Mass"))
+    row = room.state()["rows"][0]
+    assert row["before"]["answers"] == before["answers"] + 5
+    assert row["before"]["named"]["Hernia"] == 1
 
 
 def link(room) -> str:

@@ -1,3 +1,0 @@
-watch('value', () => {
-  if (props.value) window.chexnet.teaching.receive(JSON.parse(props.value));
-});
