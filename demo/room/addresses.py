@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 import segno
 
 from demo import security
-
-EVERYWHERE = ("0.0.0.0", "::")
+from demo.listener import EVERYWHERE
 
 
 def lan_url(host: str, local_url: str) -> str | None:
