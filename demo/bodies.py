@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from demo import security
+from demo.refusals import Refused
 
 _BOUNDARY = re.compile(
     rb'multipart/form-data; *boundary="?([\w\'()+,./:=?-]{1,70})"?', re.IGNORECASE
@@ -19,15 +20,6 @@ _PART = (
 _SESSION = re.compile(r"[\w.-]{1,64}")
 _DIGITS = 17
 """Of an integer: JavaScript's have at most 16, and an int of 310 has no float."""
-
-
-class Refused(Exception):
-    """A request that does not come through."""
-
-    def __init__(self, status: int, text: str) -> None:
-        """Answer `status` and `text`."""
-        super().__init__(text)
-        self.status, self.text = status, text
 
 
 def nameless(body: bytes, kind: bytes, name: str) -> bytes:

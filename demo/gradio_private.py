@@ -1,9 +1,12 @@
 """Every private name of Gradio's that the server leans on, and why."""
 
+import logging
+import sys
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
-from gradio import route_utils
+from gradio import queueing, route_utils, routes
 from starlette.requests import Request
 
 from demo import security
@@ -19,6 +22,21 @@ def ask_where_the_page_is(root_path: str) -> None:
         root_path: the path under which a proxy serves the page; empty for none.
     """
     route_utils.get_root_url = lambda *_, **__: root_path or "/"
+
+
+def log_in_one_line() -> None:
+    """Log what Gradio did not foresee in one line.
+
+    It prints a traceback of 30 lines for each question that it does not understand: a stranger
+    could fill the log, with values that he sent.
+    """
+    quiet = SimpleNamespace(print_exc=_log_exception, format_exc=lambda: "")
+    queueing.traceback = routes.traceback = quiet
+
+
+def _log_exception() -> None:
+    kind = sys.exc_info()[0]
+    logging.getLogger("demo").error(f"Gradio could not answer: {kind and kind.__name__}")
 
 
 def login_of(app: Any, scope: dict[str, Any]) -> tuple[str, str] | None:
@@ -48,9 +66,17 @@ class Answers:
         waiting = self._queue.pending_event_ids_session
         return event in self._queue.event_ids_to_events or any(event in i for i in waiting.values())
 
-    def has_function(self, number: object) -> bool:
-        """Whether the page has this function."""
-        return number in self._blocks.fns
+    def understands(self, name: str | None, asked: dict[str, Any]) -> bool:
+        """Whether the page has this function, and with so many inputs."""
+        number, data = asked.get("fn_index"), asked.get("data")
+        if number is None:
+            found = [one for one in self._blocks.fns.values() if name and one.api_name == name]
+        else:
+            found = [one for key, one in self._blocks.fns.items() if key == number]
+        if not found or not isinstance(data, list):
+            return bool(found)
+        inputs = found[0].inputs
+        return len(data) in (len(inputs), sum(not one.skip_api for one in inputs))
 
     async def make_room(self, session: str | None, owner: str) -> bool:
         """Whether another answer may be asked for; others that nobody fetched may go for it.

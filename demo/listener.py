@@ -36,12 +36,15 @@ def listen(host: str, port: int | None) -> socket.socket:
     error: Exception | None = None
     for one in PORTS if port is None else (port,):
         try:
+            if not 0 <= one < 2**16:
+                raise OSError("no port")
+            socket.getaddrinfo(host, None)  # else what cannot be a name leaves a socket open
             if ":" not in host:
                 return socket.create_server((host, one))
             dual = host == "::" and socket.has_dualstack_ipv6()
             family = socket.AF_INET6
             return socket.create_server((host, one), family=family, dualstack_ipv6=dual)
-        except (OSError, OverflowError, UnicodeError) as found:
+        except (OSError, UnicodeError) as found:
             error = found
     asked = f"{PORTS[0]} to {PORTS[-1]}" if port is None else port
     raise ConfigError(

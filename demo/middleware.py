@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from demo import security
-from demo.bodies import Refused, nameless, question
+from demo.bodies import nameless, question
+from demo.refusals import HEADERS, Left, Refused, refuse, too_large
 from demo.room.visitors import Visitors
 from demo.uploads import Uploads
 
@@ -59,24 +60,6 @@ _ELSEWHERE = (
     "--public-host NAME; docs/demo.md says how."
 )
 _LENGTHS = (b"content-length", b"transfer-encoding")
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-robots-tag", b"noindex"),
-    # Pictures come as data: URLs; nothing of another host is ever asked for. Gradio's page needs
-    # inline scripts, styles, and eval for its templates.
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-        b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        b"connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; "
-        b"base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
-    ),
-)
-
-
-class Left(Exception):
-    """The visitor left while he was still sending."""
 
 
 class RequestFilter:
@@ -140,7 +123,7 @@ class RequestFilter:
                 scope, receive = await self._read(scope, receive, visitor)
             await self._pass(scope, receive, send)
         except Refused as refused:
-            await _answer(send, refused.status, refused.text)
+            await refuse(send, refused)
         except Left:
             return
         finally:
@@ -150,6 +133,7 @@ class RequestFilter:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Gradio answer; what it did not foresee is one line here and one for the visitor."""
+        asked = _ASKS.fullmatch(scope["path"])
         kept: list[dict[str, Any]] = []  # an error's, until it is known whether Gradio meant it
 
         async def answer(message: dict[str, Any]) -> None:
@@ -171,10 +155,12 @@ class RequestFilter:
             logging.getLogger("demo").error(said)
             if kept:
                 status, text = (507, "The disk is full.") if full else (500, "This went wrong.")
-                raise Refused(status, text) from None
+                raise Refused(422 if asked and not full else status, text) from None
         else:
             for message in kept:
-                await send(message)
+                # A refusal in words: Gradio calls it its own error.
+                refusal = asked and message.get("status") == 500
+                await send({**message, "status": 422} if refusal else message)
         finally:
             if page:
                 self.visitors.leave(page[1])
@@ -232,7 +218,7 @@ class RequestFilter:
         limit = security.MAX_UPLOAD + 2**10 if upload else security.MAX_BODY
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > limit):
-            raise _too_large(limit)
+            raise too_large(limit)
         if upload and self.uploads.full:
             raise Refused(503, "Too many pictures wait to be read. Try again in a few minutes.")
         body = bytearray()
@@ -254,7 +240,8 @@ class RequestFilter:
             whole = nameless(whole, headers.get(b"content-type", b""), name)
             self.uploads.add(name, len(whole))
         elif whole and (asks := _ASKS.fullmatch(scope["path"])):
-            await self._look(whole, visitor, queued="/call/" in scope["path"] or not asks[1])
+            queued = "/call/" in scope["path"] or not asks[1]
+            await self._look(whole, asks[1], visitor, queued)
         given = False
 
         async def again() -> dict[str, Any]:
@@ -268,14 +255,13 @@ class RequestFilter:
         length = (b"content-length", str(len(whole)).encode())
         return {**scope, "headers": [*counted, length]}, again
 
-    async def _look(self, body: bytes, visitor: str, queued: bool) -> None:
+    async def _look(self, body: bytes, name: str | None, visitor: str, queued: bool) -> None:
         """Refuse a question that Gradio would not understand, or whose answer has no room."""
         asked = question(body)
         if self.answers is None:
             return
-        number = asked.get("fn_index")
-        if number is not None and not self.answers.has_function(number):
-            raise Refused(404, "There is no such function.")
+        if not self.answers.understands(name, asked):
+            raise Refused(404, "There is no such function with so many inputs.")
         if queued and not await self.answers.make_room(asked.get("session_hash"), visitor):
             raise Refused(429, "Fetch the answers that wait before you ask for more.")
 
@@ -290,7 +276,7 @@ class RequestFilter:
                 raise Left
             chunk = message.get("body", b"")
             if len(body) + len(chunk) > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             body += chunk
             if visitor is not None:
                 self.held += len(chunk)
@@ -305,19 +291,3 @@ def _name(host: str) -> str | None:
     """The name of a host that may have a port; None where it is none."""
     found = _HOST.fullmatch(host)
     return found[1].strip("[]").lower() if found else None
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(413, f"At most {limit // 2**10:,} KB can be sent.")
-
-
-async def _answer(send: Send, status: int, text: str) -> None:
-    body = text.encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-        *HEADERS,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -19,7 +19,13 @@ from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.handlers import Classroom
 from demo.classroom.pool import POOL, PhantomCases
 from demo.classroom.results import ClassResults
-from demo.gradio_private import Answers, FirstScript, ask_where_the_page_is, login_of
+from demo.gradio_private import (
+    Answers,
+    FirstScript,
+    ask_where_the_page_is,
+    log_in_one_line,
+    login_of,
+)
 from demo.layout import build, page_settings
 from demo.listener import EVERYWHERE, Server, address, listen, most_connections
 from demo.middleware import RequestFilter
@@ -163,6 +169,7 @@ def _start(
     after three seconds on a busy one, and hides the server whose limits have to be set.
     """
     ask_where_the_page_is(root_path)
+    log_in_one_line()
     front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=panel.routes())
     blocks.state_session_capacity = security.SESSIONS
     # Above the number admitted: Gradio's queue makes nobody wait before he was counted.
