@@ -5,9 +5,9 @@ trusted users, so the demo's rule is the other way round: what the page does not
 """
 
 import os
-import re
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -164,6 +164,14 @@ def bypass_proxy() -> None:
     given = ",".join(os.environ.get(name, "") for name in names).split(",")
     hosts = dict.fromkeys(host.strip() for host in (*given, *LOOPBACK) if host.strip())
     os.environ |= dict.fromkeys(names, ",".join(hosts))
+    import httpx
+
+    try:  # Gradio makes a client when it is imported
+        httpx.Client().close()
+    except Exception as error:  # SOCKS without socksio, a port that is none, ...
+        os.environ |= dict.fromkeys(names, "*")
+        reason = str(error).partition(". ")[0]
+        print(f"The demo goes without the proxy of the environment: {reason}.", file=sys.stderr)
 
 
 def remove_leftovers(base: Path) -> None:
@@ -242,34 +250,6 @@ def credentials(auth: str | None, host: str, share: bool) -> Logins | None:
     if share or host not in LOOPBACK:
         return Logins(("class", secrets.token_urlsafe(18)), lecturer)
     return None
-
-
-def public_address(host: str, root_path: str = "") -> str:
-    """The page's address behind a reverse proxy.
-
-    Args:
-        host: `NAME` or `NAME:PORT`; with `http://` before it where the proxy has no TLS.
-        root_path: the path under which it serves the page, as `/path`; empty for none.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    found = re.fullmatch(r"(https?://)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/?", host)
-    if not found:
-        raise ConfigError(f"Found --public-host {host}, expected a name as demo.example.org.")
-    return f"{found[1] or 'https://'}{found[2]}{found[3] or ''}{root_path}/"
-
-
-def checked_root_path(given: str) -> str:
-    """The path of `--root-path` without a slash at its end; empty for none.
-
-    Raises:
-        ConfigError: it is no path.
-    """
-    path = given.rstrip("/")
-    if path and not re.fullmatch(r"(/[\w.~-]+)+", path):
-        raise ConfigError(f"Found --root-path {given}, expected a path as /demo.")
-    return path
 
 
 def page_safety() -> dict[str, Any]:

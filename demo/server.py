@@ -29,7 +29,7 @@ from demo.gradio_private import (
 from demo.layout import build, page_settings
 from demo.listener import EVERYWHERE, Server, address, listen, most_connections
 from demo.middleware import RequestFilter
-from demo.room.addresses import lan_url
+from demo.room.addresses import checked_root_path, lan_url, public_address
 from demo.room.link import PublicLink
 from demo.room.panel import PATH, Panel
 from demo.room.tunnel import open_tunnel, share_server
@@ -108,8 +108,8 @@ def serve(
     """
     if logins is None and (share or public_host or host not in security.LOOPBACK):
         raise ConfigError("A page that others can reach needs a login.")
-    root_path = security.checked_root_path(root_path)
-    public_url = security.public_address(public_host, root_path) if public_host else None
+    root_path = checked_root_path(root_path)
+    public_url = public_address(public_host, root_path) if public_host else None
     if share_server_address:
         share_server(share_server_address)
     service = Service(Predictor(weights, device, on_export=on_export), folder)

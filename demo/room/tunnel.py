@@ -85,7 +85,9 @@ class Tunnel(tunneling.Tunnel):
     def _read(self, pipe: Any) -> None:
         with pipe:
             while raw := pipe.readline(LINE):  # a line need not end
-                line = "".join(filter(str.isprintable, raw.decode("utf-8", "replace"))).strip()
+                line = "".join(
+                    filter(str.isprintable, raw[:512].decode("utf-8", "replace"))
+                ).strip()
                 self._said.append(line[:200])
                 if found := re.search(r"start proxy success: (\S+)", line):
                     if host := public_host(found[1]):

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from collections import defaultdict
 
+import httpx
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from demo.bodies import question
 from demo.gradio_private import Answers
 from demo.middleware import RequestFilter
 from demo.refusals import Refused
+from demo.room.addresses import checked_root_path, public_address
 from demo.service import Analysis, Service
 from demo.uploads import Uploads
 from tests.demo.test_security import JOIN, ask, behind
@@ -352,18 +355,21 @@ def test_a_path_that_a_proxy_leaves_in_place_is_taken_off(tmp_path):
     ],
 )
 def test_the_address_behind_a_proxy(host, root, url):
-    assert security.public_address(host, security.checked_root_path(root)) == url
+    assert public_address(host, checked_root_path(root)) == url
 
 
 @pytest.mark.parametrize("wrong", ["", "a b", "https://a/b", "ftp://a", "a:b", "[", "a?b"])
 def test_what_is_no_public_host_is_refused(wrong):
     with pytest.raises(ConfigError, match="--public-host"):
-        security.public_address(wrong)
+        public_address(wrong)
     with pytest.raises(ConfigError, match="--root-path"):
-        security.checked_root_path("xray" + wrong)
+        checked_root_path("xray" + wrong)
 
 
 def test_this_machine_is_asked_without_a_proxy_and_the_users_list_stays(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "intra.example, .uni.example")
     monkeypatch.setenv("no_proxy", "localhost")
     security.bypass_proxy()
@@ -371,3 +377,15 @@ def test_this_machine_is_asked_without_a_proxy_and_the_users_list_stays(monkeypa
         hosts = os.environ[name].split(",")
         assert {"intra.example", ".uni.example", *security.LOOPBACK} == set(hosts)
         assert len(hosts) == len(set(hosts))
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "what://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_asked_is_left_out_in_one_line(monkeypatch, capsys, proxy):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    security.bypass_proxy()
+    httpx.Client().close()
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("The demo goes without the proxy of the environment: ")
