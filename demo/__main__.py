@@ -34,6 +34,12 @@ def demo(
     share_server: Annotated[
         str | None, typer.Option(help="HOST:PORT of a share server of your own, for --share.")
     ] = None,
+    public_host: Annotated[
+        str | None, typer.Option(help="Name by which a reverse proxy serves the page.")
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(envvar="GRADIO_ROOT_PATH", help="/PATH under which it does.")
+    ] = "",
     auth: Annotated[
         str | None, typer.Option(help="USER:PASSWORD; made up where others can reach the page.")
     ] = None,
@@ -50,7 +56,7 @@ def demo(
 
     Research and education only, not for clinical use.
     """
-    logins = security.credentials(auth, host, share)
+    logins = security.credentials(auth, host, share or public_host is not None)
     from chexnet.inference.predictor import BETTER_THAN_STARTER, default_weights
 
     chosen = _named(weights) if weights else default_weights()
@@ -64,6 +70,7 @@ def demo(
         from demo.server import serve
 
         options = {"host": host, "port": port, "share": share, "logins": logins}
+        options |= {"public_host": public_host, "root_path": root_path}
         options |= {"share_server_address": share_server, "on_link": _say_link}
         options |= {"cases": cases, "class_results": class_results, "on_cases": _say_cases}
         with serve(folder, chosen, on_export=_say_export, **options) as running:
@@ -112,6 +119,7 @@ def _say_addresses(panel: "Panel") -> None:
     from demo.room.addresses import qr_text
 
     found = {"Local network": panel.lan_url, "Public link": panel.link.url if panel.link else None}
+    found["Reverse proxy"] = panel.public_url
     for name, url in found.items():
         if url:
             print(f"{name}: {url}")

@@ -27,9 +27,8 @@ def build(service: Service, weights: str, classroom: Classroom) -> gr.Blocks:
     """
     handlers = Handlers(service)
     predictor = service.predictor
-    with gr.Blocks(
-        title="chexnet", analytics_enabled=False, delete_cache=security.SWEEP, fill_width=True
-    ) as blocks:
+    # Without `delete_cache`, whose sweep ends in silence: see `demo.uploads`.
+    with gr.Blocks(title="chexnet", analytics_enabled=False, fill_width=True) as blocks:
         own_html(rendering.header(weights, predictor.metadata), elem_id="cx-header")
         state = gr.State(None, time_to_live=security.KEPT_SECONDS)
         with gr.Tab("Radiograph"):
@@ -83,5 +82,5 @@ def _named_endpoints(handlers: Handlers, upload: Upload, state: gr.State) -> Non
 
 
 def page_settings() -> dict[str, Any]:
-    """Theme, style and script, for `Blocks.launch`."""
+    """Theme, style and script, for `mount_gradio_app`."""
     return {"theme": theme(), "css": CSS, "head": head()}

@@ -6,15 +6,21 @@ loses its file name here: in a hospital that is often the patient's.
 """
 
 import asyncio
+import errno
+import logging
 import re
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs
 
 from demo import security
+from demo.bodies import nameless, question
+from demo.refusals import HEADERS, Left, Refused, refuse, too_large
 from demo.room.visitors import Visitors
+from demo.uploads import Uploads
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -29,53 +35,31 @@ _OPEN = (
     ("GET", r"/lecturer(/state|/picture/\d{1,3})?"),
     ("GET", r"/(assets|static|svelte)/[\w./@+-]+"),
     ("POST", r"/login/?"),
-    ("GET", r"/gradio_api/(info|user|app_id|login_check|theme\.css|startup-events)/?"),
+    ("GET", r"/gradio_api/(info|user|app_id|login_check|theme\.css)/?"),
+)
+# These are for those who have logged in, where the page has a login.
+_MEMBERS = (
     ("GET", r"/gradio_api/(queue/data|upload_progress)"),
     ("GET", r"/gradio_api/heartbeat/\w+"),
-    ("GET", r"/gradio_api/call/\w+/\w+"),
+    ("GET", r"/gradio_api/call/(v2/)?\w+/\w+"),
     ("POST", r"/gradio_api/(upload|queue/join|cancel|reset)/?"),
     ("POST", r"/gradio_api/(call|run|api)/(v2/)?\w+/?"),
 )
-_PATHS = tuple((method, re.compile(pattern)) for method, pattern in _OPEN)
+_PATHS = tuple(
+    (method, re.compile(pattern), members)
+    for paths, members in ((_OPEN, False), (_MEMBERS, True))
+    for method, pattern in paths
+)
 _HEARTBEAT = re.compile(r"/gradio_api/heartbeat/(\w+)")
-_BOUNDARY = re.compile(
-    rb'multipart/form-data; *boundary="?([\w\'()+,./:=?-]{1,70})"?', re.IGNORECASE
+_ASKS = re.compile(r"/gradio_api/(?:(?:call|run|api)/(?:v2/)?(\w+)|queue/join)/?")
+_FETCHES = re.compile(r"/gradio_api/call/(?:v2/)?\w+/(\w+)")
+# A host as the browsers say it, with its port where it has one.
+_HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?")
+_ELSEWHERE = (
+    "Open the demo by the address that it printed. Behind a reverse proxy start it with "
+    "--public-host NAME; docs/demo.md says how."
 )
-# Gradio keeps an upload under a hash of its bytes and this name: with one name for all, a class
-# that uploads the same picture would share one file, which goes when the first is answered.
-_PART = (
-    b'Content-Disposition: form-data; name="files"; filename="%s"\r\n'
-    b"Content-Type: application/octet-stream"
-)
-
 _LENGTHS = (b"content-length", b"transfer-encoding")
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-robots-tag", b"noindex"),
-    # Pictures come as data: URLs; nothing of another host is ever asked for. Gradio's page needs
-    # inline scripts, styles, and eval for its templates.
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-        b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        b"connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; "
-        b"base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
-    ),
-)
-
-
-class Refused(Exception):
-    """A request that does not come through."""
-
-    def __init__(self, status: int, text: str) -> None:
-        """Answer `status` and `text`."""
-        super().__init__(text)
-        self.status, self.text = status, text
-
-
-class Left(Exception):
-    """The visitor left while he was still sending."""
 
 
 class RequestFilter:
@@ -83,27 +67,43 @@ class RequestFilter:
 
     Args:
         app: Gradio.
-        folder: of the uploads, to see how full it is.
-        local: True where only this machine can reach the demo.
+        folder: of the uploads, or what counts them.
+        local: True where only this machine, and a proxy on it, can reach the demo.
         share_host: tells the host of the public link, None where there is none.
         former_hosts: tells the hosts of public links that are no longer.
         visitors: is told which pages come and leave.
+        public_host: by which a proxy serves the page; None where none does.
+        root_path: the path under which it does, which it may leave out or not; empty for none.
+        login_of: tells who has logged in, as token and name; None where the page has no login.
+        answers: that wait in Gradio's queue; None where they are not counted.
+        requests_each: requests of one visitor at once, of whatever kind.
     """
 
     def __init__(
         self,
         app: Callable[[Scope, Receive, Send], Awaitable[None]],
-        folder: Path,
+        folder: Path | Uploads,
         local: bool,
         share_host: Callable[[], str | None] = lambda: None,
         former_hosts: Callable[[], Collection[str]] = tuple,
         visitors: Visitors | None = None,
+        *,
+        public_host: str | None = None,
+        root_path: str = "",
+        login_of: Callable[[Scope], tuple[str, str] | None] | None = None,
+        answers: Any = None,
+        requests_each: int = security.CONNECTIONS // 2,
     ) -> None:
         """Keep the settings."""
-        self.app, self.folder, self.local = app, folder, local
+        self.app, self.local, self.root_path = app, local, root_path
+        self.uploads = folder if isinstance(folder, Uploads) else Uploads(folder)
         self.share_host, self.former_hosts = share_host, former_hosts
+        self.public_host = public_host and _name(public_host)
         self.visitors = visitors or Visitors()
-        self.held = 0  # bytes of all bodies that are being read
+        self.login_of, self.answers, self.requests_each = login_of, answers, requests_each
+        self.held = 0  # bytes of all uploads that are being received
+        self._held: Counter[str] = Counter()  # the same by visitor
+        self._requests: Counter[str] = Counter()  # of each visitor at the moment
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through or answer it."""
@@ -112,71 +112,136 @@ class RequestFilter:
             return
         if scope["type"] != "http":  # no web sockets
             return
+        login = self.login_of(scope) if self.login_of else None
+        visitor = login[0] if login else str((scope.get("client") or ("",))[0])
+        self._requests[visitor] += 1
+        try:
+            if self._requests[visitor] > self.requests_each:
+                raise Refused(503, "Too many requests at once. Try again in a minute.")
+            scope = self._checked(scope, login is not None)
+            if scope["method"] == "POST":
+                scope, receive = await self._read(scope, receive, visitor)
+            await self._pass(scope, receive, send)
+        except Refused as refused:
+            await refuse(send, refused)
+        except Left:
+            return
+        finally:
+            self._requests[visitor] -= 1
+            if not self._requests[visitor]:
+                del self._requests[visitor]
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let Gradio answer; what it did not foresee is one line here and one for the visitor."""
+        asked = _ASKS.fullmatch(scope["path"])
+        kept: list[dict[str, Any]] = []  # an error's, until it is known whether Gradio meant it
 
         async def answer(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
-            await send(message)
+            if kept or message.get("status", 0) >= 500:
+                kept.append(message)
+            else:
+                await send(message)
 
-        try:
-            self._check(scope)
-            if scope["method"] == "POST":
-                scope, receive = await self._read(scope, receive)
-        except Refused as refused:
-            await _answer(answer, refused.status, refused.text)
-            return
-        except Left:
-            return
         page = _HEARTBEAT.fullmatch(scope["path"])
-        if not page:
-            await self.app(scope, receive, answer)
-            return
-        self.visitors.come(page[1])
+        if page:
+            self.visitors.come(page[1])
         try:
             await self.app(scope, receive, answer)
+        except Exception as error:
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            said = f"{scope['method']} {scope['path'][:80]}: {type(error).__name__}"
+            logging.getLogger("demo").error(said)
+            if kept:
+                status, text = (507, "The disk is full.") if full else (500, "This went wrong.")
+                raise Refused(422 if asked and not full else status, text) from None
+        else:
+            for message in kept:
+                # A refusal in words: Gradio calls it its own error.
+                refusal = asked and message.get("status") == 500
+                await send({**message, "status": 422} if refusal else message)
         finally:
-            self.visitors.leave(page[1])
+            if page:
+                self.visitors.leave(page[1])
 
-    def _check(self, scope: Scope) -> None:
+    def _checked(self, scope: Scope, member: bool) -> Scope:
+        """The request as Gradio gets it, or a refusal."""
         headers = dict(scope["headers"])
         method, path = scope["method"], scope["path"]
+        self._check_host(headers)
+        if self.root_path and path == self.root_path:
+            raise Refused(404, "Open this address with a / at its end.")
+        if self.root_path and path.startswith(self.root_path + "/"):
+            path = path[len(self.root_path) :]
         asked = "GET" if method == "HEAD" else method
-        allowed = any(m == asked and p.fullmatch(path) for m, p in _PATHS)
-        if not allowed or ".." in path:
+        closed = [members for m, p, members in _PATHS if m == asked and p.fullmatch(path)]
+        if not closed or ".." in path:
             raise Refused(404, "Not found.")
+        if closed[0] and self.login_of and not member:
+            raise Refused(401, "Log in first.")
+        query = scope.get("query_string", b"")
+        if not closed[0]:
+            query = b""  # the page reads its own; Gradio knows pages and links by it
+        elif self.answers and path.endswith("/queue/data"):
+            session = parse_qs(query.decode("latin-1")).get("session_hash", [""])[-1]
+            if not self.answers.has_session(session):
+                raise Refused(404, "There is no such session.")
+        elif self.answers and (event := _FETCHES.fullmatch(path)):
+            if method != "POST" and not self.answers.has_event(event[1]):
+                raise Refused(404, "There is no such answer.")
+        return {**scope, "path": path, "raw_path": path.encode(), "query_string": query}
+
+    def _check_host(self, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host", b"").decode("latin-1")
-        name = urlsplit(f"//{host}").hostname
+        name = _name(host)
+        if name is None:
+            raise Refused(400, "The host is not a name.")
         share = self.share_host()
-        shared = share is not None and name == urlsplit(f"//{share}").hostname
+        known = name in (self.public_host, share and _name(share))
         elsewhere = self.local and name not in security.LOOPBACK
-        if not shared and (elsewhere or host in self.former_hosts()):
+        if not known and (elsewhere or host in self.former_hosts()):
             # Another name that leads to this machine: a page elsewhere may pretend to be ours.
-            raise Refused(421, "Open the demo by the address that it printed.")
+            raise Refused(421, _ELSEWHERE)
         origin = headers.get(b"origin")
         if origin is not None:
-            given = urlsplit(origin.decode("latin-1")).netloc
-            if not given or given not in (host, share):
+            given = origin.decode("latin-1").partition("://")[2]
+            # Without its port: cookies do not know it either, and a proxy may have its own.
+            public = self.public_host is not None and _name(given) == self.public_host
+            if not given or not (given in (host, share) or public):
                 raise Refused(403, "Requests from other pages are not answered.")
 
-    async def _read(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+    async def _read(self, scope: Scope, receive: Receive, visitor: str) -> tuple[Scope, Receive]:
         """Read a body; returns the scope and the receiver that Gradio gets."""
         headers = dict(scope["headers"])
         upload = scope["path"].rstrip("/").endswith("/upload")
         limit = security.MAX_UPLOAD + 2**10 if upload else security.MAX_BODY
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > limit):
-            raise _too_large(limit)
-        if upload and _size(self.folder) > security.MAX_FOLDER:
+            raise too_large(limit)
+        if upload and self.uploads.full:
             raise Refused(503, "Too many pictures wait to be read. Try again in a few minutes.")
         body = bytearray()
+        seconds = security.MAX_BODY_SECONDS if upload else security.SMALL_BODY_SECONDS
         try:
-            async with asyncio.timeout(security.MAX_BODY_SECONDS):
-                await self._fill(body, limit, receive)
+            async with asyncio.timeout(seconds):
+                await self._fill(body, limit, receive, visitor if upload else None)
         except TimeoutError:
             raise Refused(408, "The upload took too long.") from None
         finally:
-            self.held -= len(body)
-        whole = _nameless(bytes(body), headers.get(b"content-type", b"")) if upload else bytes(body)
+            if upload:
+                self.held -= len(body)
+                self._held[visitor] -= len(body)
+                if not self._held[visitor]:
+                    del self._held[visitor]
+        whole = bytes(body)
+        if upload:
+            name = secrets.token_hex(16)
+            whole = nameless(whole, headers.get(b"content-type", b""), name)
+            self.uploads.add(name, len(whole))
+        elif whole and (asks := _ASKS.fullmatch(scope["path"])):
+            queued = "/call/" in scope["path"] or not asks[1]
+            await self._look(whole, asks[1], visitor, queued)
         given = False
 
         async def again() -> dict[str, Any]:
@@ -190,7 +255,20 @@ class RequestFilter:
         length = (b"content-length", str(len(whole)).encode())
         return {**scope, "headers": [*counted, length]}, again
 
-    async def _fill(self, body: bytearray, limit: int, receive: Receive) -> None:
+    async def _look(self, body: bytes, name: str | None, visitor: str, queued: bool) -> None:
+        """Refuse a question that Gradio would not understand, or whose answer has no room."""
+        asked = question(body)
+        if self.answers is None:
+            return
+        if not self.answers.understands(name, asked):
+            raise Refused(404, "There is no such function with so many inputs.")
+        if queued and not await self.answers.make_room(asked.get("session_hash"), visitor):
+            raise Refused(429, "Fetch the answers that wait before you ask for more.")
+
+    async def _fill(
+        self, body: bytearray, limit: int, receive: Receive, visitor: str | None
+    ) -> None:
+        """Receive a body; an upload's visitor has a share of all that is held."""
         more = True
         while more:
             message = await receive()
@@ -198,53 +276,18 @@ class RequestFilter:
                 raise Left
             chunk = message.get("body", b"")
             if len(body) + len(chunk) > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             body += chunk
-            self.held += len(chunk)
-            if self.held > security.MAX_HELD:
-                raise Refused(503, "Too many uploads at once. Try again in a minute.")
+            if visitor is not None:
+                self.held += len(chunk)
+                self._held[visitor] += len(chunk)
+                share = self._held[visitor] > security.MAX_HELD_EACH
+                if share or self.held > security.MAX_HELD:
+                    raise Refused(503, "Too many uploads at once. Try again in a minute.")
             more = message.get("more_body", False)
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused(413, f"At most {limit // 2**10:,} KB can be sent.")
-
-
-def _nameless(body: bytes, kind: bytes) -> bytes:
-    """An upload of one file, with a header and a name of our own instead of the visitor's.
-
-    Raises:
-        Refused: it is no upload of one file.
-    """
-    found = _BOUNDARY.match(kind)
-    if not found:
-        raise Refused(400, "Expected one picture as multipart/form-data.")
-    line = b"--" + found[1]
-    head, end, _ = body[: security.MAX_HEADERS].partition(b"\r\n\r\n")
-    if not head.startswith(line + b"\r\n") or not end:
-        raise Refused(400, "The name of the file is too long, or this is no upload.")
-    if b"filename" not in head or body.count(b"\r\n" + line) != 1:
-        raise Refused(400, "Expected one picture, and nothing else.")
-    part = _PART % secrets.token_hex(16).encode()
-    return b"".join((line, b"\r\n", part, b"\r\n\r\n", body[len(head) + 4 :]))
-
-
-async def _answer(send: Send, status: int, text: str) -> None:
-    body = text.encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:  # removed meanwhile
-            continue
-    return total
+def _name(host: str) -> str | None:
+    """The name of a host that may have a port; None where it is none."""
+    found = _HOST.fullmatch(host)
+    return found[1].strip("[]").lower() if found else None

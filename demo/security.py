@@ -7,6 +7,7 @@ trusted users, so the demo's rule is the other way round: what the page does not
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -30,11 +31,28 @@ would be decoded."""
 MAX_HEADERS = 8 * 2**10
 """Bytes of a part's header within an upload: a file name may not be a megabyte."""
 MAX_BODY_SECONDS = 120.0
-"""A body that takes longer is dropped; the slowest honest upload is 25 MB at 2 Mbit/s."""
-MAX_HELD = 512 * 2**20
-"""Bytes of all requests together that are being received; they are held in memory meanwhile."""
-MAX_FOLDER = 2 * 2**30
-"""Bytes of all uploads together that wait to be read; then the demo asks to come back later."""
+"""An upload that takes longer is dropped; the slowest honest one is 25 MB at 2 Mbit/s."""
+SMALL_BODY_SECONDS = 20.0
+"""The same of any other body."""
+MAX_HELD, MAX_HELD_EACH = 512 * 2**20, 64 * 2**20
+"""Bytes of all uploads together that are being received, and of one visitor's; they are held in
+memory meanwhile. Other bodies do not count: all connections together can hold 64 MB of them."""
+MAX_FOLDER, MAX_FILES = 2 * 2**30, 512
+"""Bytes and number of all uploads together that wait to be read; then the demo asks to come back
+later."""
+CONNECTIONS = 1000
+"""At once, fewer where the process may open fewer files; half of them for one visitor. A page holds
+two, and six more while it loads."""
+HEAD_SECONDS = 10.0
+"""A connection that has sent no whole request by then is closed."""
+UNREAD_SECONDS = 120.0
+"""The same of one that does not take its answer: 1.6 MB at 0.1 Mbit/s."""
+ANSWERS, ANSWERS_EACH = 128, 16
+"""Answers of up to 1.6 MB that may wait in Gradio's queue, of all and of a session. Nobody needs
+more than one for each that is admitted."""
+METHODS = 8
+"""Heatmaps of other methods that wait or run, one at a time and about a second each; apart from
+those who look at pictures, because one lesson asks for ten each time."""
 ADMITTED = 64
 """Requests waiting or running. Gradio's own limit counts only waiting events, of all functions
 together, and let 5 of 6 through at 4; so the demo counts by itself."""
@@ -69,9 +87,9 @@ class Busy(ChexnetError):
 class Admission:
     """Counts requests that wait or run, and turns away the next one."""
 
-    def __init__(self, limit: int = ADMITTED) -> None:
+    def __init__(self, limit: int = ADMITTED, what: str = "pictures are being looked at") -> None:
         """Admit at most `limit` at once."""
-        self.limit = limit
+        self.limit, self.what = limit, what
         self._count = 0
         self._left = time.monotonic()
         self._lock = threading.Lock()
@@ -95,7 +113,7 @@ class Admission:
         with self._lock:
             if self._count >= self.limit:
                 raise Busy(
-                    f"The class is full: {self.limit} pictures are being looked at. "
+                    f"The class is full: {self.limit} {self.what}. "
                     "Wait a few seconds and try again."
                 )
             self._count += 1
@@ -131,6 +149,9 @@ def private_folder(base: Path | None = None) -> Iterator[Path]:
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     # An empty list of allowed paths would fall back to this variable.
     os.environ.pop("GRADIO_ALLOWED_PATHS", None)
+    # Else pandas sums up the last 10,000 requests after each one.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**62)
+    bypass_proxy()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
@@ -139,6 +160,22 @@ def private_folder(base: Path | None = None) -> Iterator[Path]:
         tempfile.tempdir = old
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def bypass_proxy() -> None:
+    """Ask this machine itself without the proxy of a hospital or a university."""
+    names = ("no_proxy", "NO_PROXY")
+    given = ",".join(os.environ.get(name, "") for name in names).split(",")
+    hosts = dict.fromkeys(host.strip() for host in (*given, *LOOPBACK) if host.strip())
+    os.environ |= dict.fromkeys(names, ",".join(hosts))
+    import httpx
+
+    try:  # Gradio makes a client when it is imported
+        httpx.Client().close()
+    except Exception as error:  # SOCKS without socksio, a port that is none, ...
+        os.environ |= dict.fromkeys(names, "*")
+        reason = str(error).partition(". ")[0]
+        print(f"The demo goes without the proxy of the environment: {reason}.", file=sys.stderr)
 
 
 def remove_leftovers(base: Path) -> None:
@@ -175,14 +212,6 @@ def upload_inside(path: object, folder: Path) -> Path:
     if not real.is_file() or folder.resolve() not in real.parents:
         raise refusal
     return real
-
-
-def discard(path: Path) -> None:
-    """Remove an upload and the folder that Gradio made for it."""
-    with suppress(OSError):
-        path.unlink()
-    with suppress(OSError):  # not empty: another visitor uploaded the same bytes
-        path.parent.rmdir()
 
 
 @dataclass(frozen=True)
@@ -227,31 +256,23 @@ def credentials(auth: str | None, host: str, share: bool) -> Logins | None:
     return None
 
 
-def launch_settings() -> dict[str, Any]:
-    """What `Blocks.launch` is given, beside address, look and middleware.
+def page_safety() -> dict[str, Any]:
+    """What `gradio.mount_gradio_app` is given, beside the look.
 
     `run_history`: since 6.24 each browser would keep inputs and outputs in its storage.
     `allowed_paths`: no file is served. `show_error`: no traceback reaches a visitor.
-    `strict_cors`: no page of another host may call a demo on this machine.
-    `ssr_mode`, `pwa`, `mcp_server`, `enable_monitoring`, `num_workers`: more doors, not needed.
-    `max_threads` is above the number admitted, so that Gradio's queue never makes anybody wait
-    before he was counted.
+    `ssr_mode`, `pwa`, `mcp_server`, `enable_monitoring`: more doors, not needed.
+    `app_kwargs`: openapi.json would answer without a login.
     """
     return {
-        "quiet": True,
         "show_error": False,
         "run_history": False,
         "allowed_paths": [],
-        "strict_cors": True,
         "mcp_server": False,
         "enable_monitoring": False,
         "footer_links": [],
-        "state_session_capacity": SESSIONS,
         "max_file_size": MAX_UPLOAD,
-        "max_threads": 4 * ADMITTED,
         "ssr_mode": False,
         "pwa": False,
-        "num_workers": 0,
-        "inline": False,
-        "prevent_thread_lock": True,
+        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None},
     }

@@ -1,13 +1,15 @@
 """Starts and stops the page's server."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import StringIO
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
-from fastapi.middleware import Middleware
+from fastapi import FastAPI
 
 from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
@@ -17,14 +19,23 @@ from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.handlers import Classroom
 from demo.classroom.pool import POOL, PhantomCases
 from demo.classroom.results import ClassResults
+from demo.gradio_private import (
+    Answers,
+    FirstScript,
+    ask_where_the_page_is,
+    log_in_one_line,
+    login_of,
+)
 from demo.layout import build, page_settings
+from demo.listener import EVERYWHERE, Server, address, listen, most_connections
 from demo.middleware import RequestFilter
-from demo.room.addresses import EVERYWHERE, lan_url
+from demo.room.addresses import checked_root_path, lan_url, public_address
 from demo.room.link import PublicLink
 from demo.room.panel import PATH, Panel
 from demo.room.tunnel import open_tunnel, share_server
 from demo.room.visitors import Visitors
 from demo.service import Service
+from demo.style import script
 
 PATIENCE = 20.0
 """Seconds that the start waits for the first public link."""
@@ -58,6 +69,8 @@ def serve(
     port: int | None = None,
     share: bool = False,
     share_server_address: str | None = None,
+    public_host: str | None = None,
+    root_path: str = "",
     logins: security.Logins | None = None,
     device: str = "auto",
     pool: int = POOL,
@@ -76,6 +89,8 @@ def serve(
         port: None for the first free one.
         share: also ask for a public link; without one the page is served locally.
         share_server_address: of a share server of one's own, as `HOST:PORT`; else Gradio's.
+        public_host: name by which a reverse proxy on this machine serves the page.
+        root_path: path under which it does; empty for none.
         logins: names and passwords; without them only loopback may be served.
         device: see `chexnet.distributed.pick_device`.
         pool: phantoms that cases to read are taken from, beside the first dozen.
@@ -91,8 +106,10 @@ def serve(
             results is there already.
         DataError: something is wrong with the folder of cases; every line is named.
     """
-    if logins is None and (share or host not in security.LOOPBACK):
+    if logins is None and (share or public_host or host not in security.LOOPBACK):
         raise ConfigError("A page that others can reach needs a login.")
+    root_path = checked_root_path(root_path)
+    public_url = public_address(public_host, root_path) if public_host else None
     if share_server_address:
         share_server(share_server_address)
     service = Service(Predictor(weights, device, on_export=on_export), folder)
@@ -107,49 +124,24 @@ def serve(
     except BaseException:
         service.close()
         raise
-    blocks = build(service, _shown_name(weights), classroom)
-    visitors = Visitors()
-    panel = Panel(logins, visitors, classroom.readers, classroom.results)
-    request_filter = Middleware(
-        RequestFilter,
-        folder=folder,
-        local=host in security.LOOPBACK,
-        share_host=lambda: panel.link.host if panel.link else None,
-        former_hosts=lambda: panel.link.former if panel.link else (),
-        visitors=visitors,
-    )
     try:
-        with redirect_stdout(StringIO()):  # Gradio's own words
-            _, local_url, _ = blocks.launch(
-                server_name=host,
-                server_port=port,
-                share=False,  # see demo.room.tunnel
-                auth=logins.both if logins else None,
-                # openapi.json would answer without a login.
-                app_kwargs={
-                    "openapi_url": None,
-                    "docs_url": None,
-                    "redoc_url": None,
-                    "middleware": [request_filter],
-                    "routes": panel.routes(),
-                },
-                **security.launch_settings(),
-                **page_settings(),
-            )
-    except OSError as error:
+        listening = listen(host, port)
+        blocks = build(service, _shown_name(weights), classroom)
+        url = address(host, listening.getsockname()[1])
+        panel = Panel(logins, Visitors(), classroom.readers, classroom.results, local_url=url)
+        panel.lan_url, panel.public_url = lan_url(host, url), public_url
+        _start(blocks, panel, listening, service, host, root_path)
+    except BaseException:
         classroom.results.close()
         service.close()
-        raise ConfigError(
-            f"Could not listen at {host}, port {port or '7860 to 7959'}. Another program may use "
-            "it: pass another --port."
-        ) from error
-    panel.local_url, panel.lan_url = local_url, lan_url(host, local_url)
-    running = Running(local_url, service, blocks, panel)
+        raise
+    running = Running(url, service, blocks, panel)
     try:
         if share:
             near = "127.0.0.1" if host in EVERYWHERE else host
+            at = listening.getsockname()[1]
             link = PublicLink(
-                lambda: open_tunnel(near, blocks.server_port, share_server_address, folder.parent),
+                lambda: open_tunnel(near, at, share_server_address, folder.parent),
                 on_link,
             )
             panel.link = link
@@ -166,6 +158,42 @@ def serve(
         blocks.close(verbose=False)
         classroom.close()
         service.close()
+
+
+def _start(
+    blocks: gr.Blocks, panel: Panel, listening: Any, service: Service, host: str, root_path: str
+) -> None:
+    """Serve the page and the panel at a socket.
+
+    Not by `Blocks.launch`: it asks its own page through whatever proxy the machine has, gives up
+    after three seconds on a busy one, and hides the server whose limits have to be set.
+    """
+    ask_where_the_page_is(root_path)
+    log_in_one_line()
+    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=panel.routes())
+    blocks.state_session_capacity = security.SESSIONS
+    # Above the number admitted: Gradio's queue makes nobody wait before he was counted.
+    blocks.max_threads = blocks._queue.max_thread_count = 4 * security.ADMITTED
+    both = panel.logins.both if panel.logins else None
+    looks = security.page_safety() | page_settings()
+    gr.mount_gradio_app(front, blocks, "/", auth=both, root_path=root_path, **looks)
+    blocks.app = front.routes[-1].app
+    panel.login_of = partial(login_of, blocks.app)
+    request_filter = RequestFilter(
+        FirstScript(front, script("first.js")),
+        service.uploads,
+        local=host in security.LOOPBACK,
+        share_host=lambda: panel.link.host if panel.link else None,
+        former_hosts=lambda: panel.link.former if panel.link else (),
+        visitors=panel.visitors,
+        public_host=urlsplit(panel.public_url).netloc if panel.public_url else None,
+        root_path=root_path,
+        login_of=panel.login_of if panel.logins else None,
+        answers=Answers(blocks),
+        requests_each=most_connections() // 2,
+    )
+    blocks.server = Server(request_filter, listening, behind_proxy=panel.public_url is not None)
+    service.uploads.start()
 
 
 def _without_link(problem: str) -> str:

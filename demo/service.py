@@ -4,12 +4,14 @@ Shapes: D classes, h w cells of a heatmap, H W pixels.
 """
 
 import asyncio
+import ctypes
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from chexnet.inference.predictor import ModelInput, Prediction, Predictor
 from chexnet.labels import FINDINGS
 from chexnet.overlay import MAX_SIDE
 from demo import security
+from demo.uploads import Uploads
 
 BATCH = 8
 """Radiographs in one batch when many wait; larger batches take no less time each on a CPU."""
@@ -125,13 +128,18 @@ class Service:
         predictor: the network.
         admission: how many are being served.
         folder: the only one from which a picture is read.
+        uploads: counts what lies in it.
     """
 
     def __init__(self, predictor: Predictor, folder: Path) -> None:
         """Start the threads, and run everything once so that the first visitor need not wait."""
         self.predictor, self.folder = predictor, folder
+        self.uploads = Uploads(folder)
         self.admission = security.Admission()
+        self._methods = security.Admission(security.METHODS, "heatmaps are being computed")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        # One thread, as they run one at a time: each more would keep PyTorch's memory for itself.
+        self._slow = ThreadPoolExecutor(1, thread_name_prefix="methods")
         self._batcher = Batcher(predictor.predict)
         self._warm()
 
@@ -142,7 +150,9 @@ class Service:
 
     def close(self) -> None:
         """End the threads."""
+        self.uploads.close()
         self._readers.shutdown()
+        self._slow.shutdown(cancel_futures=True)
         self._batcher.close()
 
     async def analyse(self, path: Path) -> Analysis:
@@ -155,7 +165,7 @@ class Service:
         try:
             return await self.analyse_example(path)
         finally:
-            security.discard(path)  # whatever happened, also for one who is turned away
+            self.uploads.discard(path)  # whatever happened, also for one who is turned away
 
     async def analyse_example(self, path: Path) -> Analysis:
         """The same of a file of ours, which stays."""
@@ -188,15 +198,26 @@ class Service:
             ConfigError: unknown finding or method, or the picture is no longer kept.
             Busy: a method that needs the network again, and too many are waiting.
         """
-        self.check(analysis, finding, method)
-        if method == CLOSED_FORM:
-            return analysis.prediction.heatmap(finding)
-        if (finding, method) not in analysis.maps:
-            with self.admission.one():
-                analysis.maps[finding, method] = await asyncio.to_thread(
-                    self.predictor.heatmap, analysis.prediction, finding, method
-                )
-        return analysis.maps[finding, method]
+        return (await self.heatmaps(analysis, finding, [method]))[method]
+
+    async def heatmaps(
+        self, analysis: Analysis, finding: str, methods: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """The same by several methods, which take one place together; see `heatmap`."""
+        for method in methods:
+            self.check(analysis, finding, method)
+        known = analysis.maps
+        missing = [m for m in methods if m != CLOSED_FORM and (finding, m) not in known]
+        if missing:
+            loop = asyncio.get_running_loop()
+            with self._methods.one():
+                for method in missing:
+                    asked = (self.predictor.heatmap, analysis.prediction, finding, method)
+                    known[finding, method] = await loop.run_in_executor(self._slow, *asked)
+            if not self._methods.count:
+                self._slow.submit(_give_memory_back)
+        closed = analysis.prediction.heatmap(finding)
+        return {m: closed if m == CLOSED_FORM else known[finding, m] for m in methods}
 
     def predict_one(self, radiograph: Radiograph) -> Prediction:
         """The network's answer for a picture of ours; waits in the same line as the visitors."""
@@ -237,3 +258,9 @@ class Service:
         read = self.predictor.read(Radiograph(ramp, 0, 255, Facts("PNG", "L", 8)))
         prediction = self._batcher.submit(read).result()
         self.predictor.overlay(read.radiograph, prediction, self.findings[0])
+
+
+def _give_memory_back() -> None:
+    """Hand freed memory to the system: glibc keeps 0.2 GB of what backward passes leave."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

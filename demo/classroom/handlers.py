@@ -13,7 +13,7 @@ from demo.classroom.content import Content
 from demo.classroom.readers import Readers
 from demo.classroom.reading import Reader, Stage, new_reader
 from demo.classroom.results import ClassResults
-from demo.room.visitors import login_of
+from demo.gradio_private import login_of
 
 STILL_DRAWING = "More cases are being drawn. Try again in a minute."
 
@@ -53,7 +53,10 @@ class Classroom:
         given = {
             name: getattr(event, name, None) for name in ("action", "reader", "case", "answer")
         }
-        token, _ = login_of(request.request) or (request.session_hash or "", None)
+        token, _ = login_of(request.request.app, request.request.scope) or (
+            request.session_hash or "",
+            None,
+        )
         try:
             # In a thread: nobody else waits for the encoding of a picture.
             content = await asyncio.to_thread(self.step, **given, visitor=token)

@@ -1,15 +1,16 @@
 """Where phones reach the page, as addresses and as QR codes."""
 
 import io
+import re
 import socket
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 import segno
 
+from chexnet.errors import ConfigError
 from demo import security
-
-EVERYWHERE = ("0.0.0.0", "::")
+from demo.listener import EVERYWHERE
 
 
 def lan_url(host: str, local_url: str) -> str | None:
@@ -53,3 +54,31 @@ def qr_text(url: str) -> str:
     out = io.StringIO()
     segno.make(url, error="l", micro=False).terminal(out, border=2, compact=True)
     return out.getvalue()
+
+
+def public_address(host: str, root_path: str = "") -> str:
+    """The page's address behind a reverse proxy.
+
+    Args:
+        host: `NAME` or `NAME:PORT`; with `http://` before it where the proxy has no TLS.
+        root_path: the path under which it serves the page, as `/path`; empty for none.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    found = re.fullmatch(r"(https?://)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/?", host)
+    if not found:
+        raise ConfigError(f"Found --public-host {host}, expected a name as demo.example.org.")
+    return f"{found[1] or 'https://'}{found[2]}{found[3] or ''}{root_path}/"
+
+
+def checked_root_path(given: str) -> str:
+    """The path of `--root-path` without a slash at its end; empty for none.
+
+    Raises:
+        ConfigError: it is no path.
+    """
+    path = given.rstrip("/")
+    if path and not re.fullmatch(r"(/[\w.~-]+)+", path):
+        raise ConfigError(f"Found --root-path {given}, expected a path as /demo.")
+    return path

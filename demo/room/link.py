@@ -41,7 +41,7 @@ def answers(link: str) -> bool:
     """Whether this page answers at a link."""
     try:
         return httpx.head(link, timeout=CHECK_TIMEOUT).status_code == 200
-    except (httpx.HTTPError, OSError, ValueError):
+    except Exception:  # also a link that is none, and a SOCKS proxy that httpx cannot speak to
         return False
 
 

@@ -3,6 +3,7 @@
 Routes of its own beside Gradio's: what a class's login may not see is in no part of Gradio's page.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from demo.classroom.readers import Readers
 from demo.classroom.results import FEWEST, ClassResults
 from demo.room.addresses import qr_picture
 from demo.room.link import PublicLink
-from demo.room.visitors import Visitors, login_of
+from demo.room.visitors import Visitors
 from demo.security import LECTURER, Logins
 
 PATH = "/lecturer"
@@ -34,6 +35,8 @@ class Panel:
         link: the public one; None where nobody asked for one.
         local_url: the page on this machine.
         lan_url: the page on the local network.
+        public_url: the page behind a reverse proxy.
+        login_of: tells who has logged in, as token and name.
     """
 
     logins: Logins | None
@@ -43,6 +46,8 @@ class Panel:
     link: PublicLink | None = None
     local_url: str = ""
     lan_url: str | None = None
+    public_url: str | None = None
+    login_of: Callable[[dict[str, Any]], tuple[str, str] | None] = lambda scope: None
 
     def routes(self) -> list[Route]:
         """For the server."""
@@ -73,10 +78,11 @@ class Panel:
         }
 
     def _addresses(self) -> Any:
-        if self.link and self.link.url:
-            yield {"name": "Everywhere", "url": self.link.url, "qr": qr_picture(self.link.url)}
-        if self.lan_url:
-            yield {"name": "Local network", "url": self.lan_url, "qr": qr_picture(self.lan_url)}
+        link = self.link.url if self.link else None
+        found = {"Everywhere": link, "Reverse proxy": self.public_url}
+        for name, url in {**found, "Local network": self.lan_url}.items():
+            if url:
+                yield {"name": name, "url": url, "qr": qr_picture(url)}
         # No code: it would lead a phone to itself.
         yield {"name": "This machine", "url": self.local_url, "qr": None}
 
@@ -91,10 +97,10 @@ class Panel:
         """An answer for whoever is not the lecturer, else None."""
         if self.logins is None:
             return None
-        _, user = login_of(request) or (None, None)
-        if user == LECTURER:
+        login = self.login_of(request.scope)
+        if login and login[1] == LECTURER:
             return None
-        return JSONResponse({"problem": "For the lecturer only."}, 403 if user else 401, _FRESH)
+        return JSONResponse({"problem": "For the lecturer only."}, 403 if login else 401, _FRESH)
 
     async def _page(self, request: Request) -> Response:
         """The panel without a word of its content; its script asks for that."""

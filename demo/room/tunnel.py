@@ -8,13 +8,13 @@ import atexit
 import os
 import re
 import secrets
+import socket
 import threading
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from gradio import networking, tunneling
@@ -25,6 +25,10 @@ OPEN_SECONDS = 15.0
 """Until a helper that has not named a link is given up."""
 ASK_SECONDS = 10.0
 """For asking Gradio which share server to use."""
+LINE = 4096
+"""Bytes of what the helper says that are looked at together; its lines have 200."""
+_LINK = re.compile(r"(?:https?://)?((?:[\w-]{1,63}\.)+[a-z][\w-]{1,62})(:\d{1,5})?/?", re.I)
+_NEAR = (".local", ".localhost", ".localdomain", ".internal", ".lan")
 
 
 class Tunnel(tunneling.Tunnel):
@@ -80,16 +84,32 @@ class Tunnel(tunneling.Tunnel):
 
     def _read(self, pipe: Any) -> None:
         with pipe:
-            for raw in pipe:
-                line = raw.decode("utf-8", "replace").strip()
+            while raw := pipe.readline(LINE):  # a line need not end
+                line = "".join(
+                    filter(str.isprintable, raw[:512].decode("utf-8", "replace"))
+                ).strip()
                 self._said.append(line[:200])
                 if found := re.search(r"start proxy success: (\S+)", line):
-                    given = urlsplit(found[1])
-                    self._link = given._replace(scheme=self.scheme).geturl()
-                    self._named.set()
+                    if host := public_host(found[1]):
+                        self._link = f"{self.scheme}://{host}"
+                        self._named.set()
                 elif "login to server failed" in line:
                     self._named.set()
         self._named.set()  # it has ended
+
+
+def public_host(link: str) -> str | None:
+    """The host of a link that a share server named, with its port; None where it names no other.
+
+    A server that names this machine or its network would have the page's own address refused as
+    soon as it names another link.
+    """
+    found = _LINK.fullmatch(link[:255])
+    name = found[1].lower() if found else ""
+    own = socket.gethostname().lower()
+    if not name or own in (name, name.partition(".")[0]) or name.endswith(_NEAR):
+        return None
+    return name + (found[2] or "")
 
 
 def share_server(given: str) -> tuple[str, int, str]:
@@ -132,13 +152,13 @@ def open_tunnel(local_host: str, local_port: int, server: str | None, folder: Pa
             path = folder / "share-server.pem"
             path.write_text(found["root_ca"], encoding="utf-8")
             certificate = str(path)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (httpx.HTTPError, ImportError, OSError, ValueError, KeyError, TypeError) as error:
             raise FetchError("Gradio's share servers cannot be reached.") from error
     name = secrets.token_urlsafe(32)
     tunnel = Tunnel(host, port, local_host, local_port, name, certificate, scheme=scheme)
     try:
         tunnel.start_tunnel()
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, ImportError, OSError, ValueError) as error:
         tunnel.kill()
         raise FetchError(f"The tunnel's helper is not there: {type(error).__name__}.") from error
     except BaseException:

@@ -1,18 +1,6 @@
-"""How many pages are open, and who has logged in."""
+"""How many pages are open."""
 
 from dataclasses import dataclass, field
-
-from starlette.requests import Request
-
-
-def login_of(request: Request) -> tuple[str, str] | None:
-    """Token and name of a browser that has logged in, as Gradio looks them up; else None."""
-    app = request.app  # Gradio's, which keeps who has logged in
-    for name in (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}"):
-        token = request.cookies.get(name)
-        if token in app.tokens:
-            return token, app.tokens[token]
-    return None
 
 
 @dataclass

@@ -107,8 +107,8 @@ class Teaching:
         """Maps of all methods for an example's finding, each 0 to 1."""
         analysis = await self._analysis(example)
         maps = {}
-        for method in self.predictor.methods:
-            heat = await self.service.heatmap(analysis, finding, method)
+        found = await self.service.heatmaps(analysis, finding, self.predictor.methods)
+        for method, heat in found.items():
             peak = float(heat.max()) if method == CLOSED_FORM else 1.0
             data = answer.floats(heat / (peak or 1.0))
             maps[method] = {"cells": list(heat.shape), "data": data}

@@ -11,7 +11,7 @@ from demo import security
 from demo.room import link as module
 from demo.room.addresses import lan_url, qr_picture, qr_text
 from demo.room.link import PublicLink
-from demo.room.tunnel import open_tunnel, share_server
+from demo.room.tunnel import Tunnel, open_tunnel, share_server
 from demo.server import serve
 from tests.conftest import needs_modes
 from tests.demo.room.room import wait_until
@@ -205,3 +205,51 @@ def test_a_terminals_qr_code_has_the_modules_of_the_address():
     lines = qr_text(url).splitlines()
     assert len(lines) in (size // 2, size // 2 + 1)  # two rows of modules a line
     assert qr_picture(url).startswith("data:image/svg+xml")
+
+
+@needs_modes
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "http://127.0.0.1:7860",
+        "http://localhost:7860",
+        "http://[::1]:7860",
+        "http://2130706433/",
+        "http://laptop.local:7860",
+        "http://" + "a" * 5000 + ".example",
+        "javascript:alert(1)",
+        "\\033[2Jx",
+    ],
+)
+def test_a_share_server_that_lies_is_not_believed(monkeypatch, tmp_path, lie):
+    """Else the page's own address would be refused as soon as the server names another link."""
+    helper = tmp_path / "helper"
+    said = f"start proxy success: {lie}"
+    helper.write_text(f"#!/bin/sh\nprintf '{said}\\n'\nhead -c 9000000 /dev/zero\n")
+    helper.chmod(0o700)
+    monkeypatch.setattr("gradio.tunneling.BINARY_PATH", str(helper))
+    with pytest.raises(FetchError) as found:
+        open_tunnel("127.0.0.1", 7860, "127.0.0.1:7000", tmp_path)
+    assert len(str(found.value)) < 300
+    assert str(found.value).isprintable()
+
+
+@needs_modes
+def test_a_line_that_does_not_end_takes_no_memory(tmp_path):
+    class Endless:
+        left = 2000
+
+        def readline(self, most):
+            assert 0 < most <= 2**16
+            self.left -= 1
+            return b"a" * most if self.left else b""
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    tunnel = Tunnel("a", 1, "b", 2, "c", None, scheme="http")
+    tunnel._read(Endless())
+    assert sum(map(len, tunnel._said)) < 5000

@@ -1,0 +1,65 @@
+"""The page behind a reverse proxy, in Chromium."""
+
+import http.client
+import http.server
+import threading
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from tests.demo.conftest import INPUT
+
+
+@contextmanager
+def reverse_proxy(url: str, prefix: str, keep: bool):
+    """Serves `url` under a path at another port; keeps the host that the browser names or not."""
+    up = urlsplit(url).netloc
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def handle_request(self):
+            size = int(self.headers.get("content-length", 0))
+            headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+            headers["Host"] = "127.0.0.1" if keep else up
+            if keep:  # as one of a name that leads to this machine
+                headers |= {"Origin": "http://127.0.0.1"} if "Origin" in headers else {}
+            client = http.client.HTTPConnection(up, timeout=60)
+            path = self.path.removeprefix(prefix)
+            client.request(self.command, path, self.rfile.read(size) if size else None, headers)
+            answer = client.getresponse()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                    self.send_header(name, value)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            while part := answer.read1(65536):
+                self.wfile.write(part)
+
+        do_GET = do_POST = handle_request
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{prefix}"
+        server.shutdown()
+
+
+def test_a_page_whose_scripts_are_refused_says_why_it_is_empty(browser, served):
+    with reverse_proxy(served.url, "/xray", keep=False) as url, browser.new_page() as page:
+        page.goto(f"{url}/")
+        told = page.wait_for_selector("#cx-empty").inner_text()
+        assert f"--public-host {urlsplit(url).netloc}" in told
+
+
+def test_a_page_under_a_path_asks_its_own_address(browser, served):
+    with reverse_proxy(served.url, "/xray", keep=True) as url, browser.new_page() as page:
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(url)  # without the / at its end, where no script is found
+        page.wait_for_selector(INPUT, state="attached")
+        page.click("#cx-examples button >> nth=1")
+        page.wait_for_selector("#cx-viewer canvas")
+        api = [one for one in asked if "/gradio_api/" in one]
+        assert api
+        assert all(one.startswith(f"{url}/gradio_api/") for one in api)
