@@ -122,7 +122,7 @@ def _is_main(data: bytes, kind: str) -> bool:
             if isinstance(image, TiffImageFile):
                 part = image.tag_v2.get(SUBFILE, 0) & REDUCED_OR_MASK
             else:
-                about = image.mpinfo[MP_ENTRIES][page]["Attribute"]
+                about = (image.mpinfo or {})[MP_ENTRIES][page]["Attribute"]
                 of_one = about["DependentChildImageFlag"] and "Multi-Frame" not in about["MPType"]
                 part = of_one or "Thumbnail" in about["MPType"]
             if not part:

@@ -217,7 +217,7 @@ def read_damaged() -> None:
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGBaseline8Bit])
 def test_a_compressed_frame_larger_than_its_header_says_is_refused_undecoded(syntax, monkeypatch):
-    for decoder in ("openjpeg.decode", "imagecodecs.jpeg8_decode"):
+    for decoder in ("openjpeg.utils.decode", "imagecodecs.jpeg8_decode"):
         monkeypatch.setattr(decoder, lambda *a, **k: pytest.fail("was decoded"))
     buffer = BytesIO()
     kind = "JPEG" if syntax == JPEGBaseline8Bit else "JPEG2000"
