@@ -8,6 +8,7 @@ from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom.data
 from PIL import Image
@@ -63,6 +64,9 @@ def originals() -> dict[str, bytes]:
         "PNG P": encoded(gray.convert("P")),
         "PNG 16": encoded(ramp(4095)),
         "JPEG": encoded(gray, "JPEG", exif=exif),
+        "JPEG MPF": encoded(
+            gray, "MPO", save_all=True, append_images=[Image.fromarray(smooth(48, 40))]
+        ),
         "JPEG CMYK": encoded(gray.convert("RGB").convert("CMYK"), "JPEG"),
         "JPEG progressive": encoded(gray.convert("RGB"), "JPEG", progressive=True),
         "TIFF": encoded(gray, "TIFF"),
@@ -78,11 +82,23 @@ def originals() -> dict[str, bytes]:
 def _packed_dicoms() -> dict[str, bytes]:
     from pydicom import dcmread
     from pydicom.encaps import encapsulate
-    from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
+    from pydicom.uid import (
+        DeflatedExplicitVRLittleEndian,
+        HTJ2KLossless,
+        JPEG2000Lossless,
+        JPEGBaseline8Bit,
+        RLELossless,
+    )
 
-    from tests.imaging.test_dicom import dataset, written
+    from tests.imaging.test_dicom import dataset, dicom, written
 
-    found = {}
+    found = {"DICOM deflated": dicom(ramp(4095), 12, DeflatedExplicitVRLittleEndian)}
+    data = dataset(ramp(4095), 12)
+    data.compress(RLELossless, encoding_plugin="pydicom")
+    found["DICOM run lengths"] = written(data)
+    data = dataset(ramp(4095), 12, HTJ2KLossless)
+    data.PixelData = encapsulate([imagecodecs.htj2k_encode(ramp(4095), reversible=True)])
+    found["DICOM HTJ2K"] = written(data)
     for kind, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)):
         data = dataset(smooth(), 8, syntax)
         options = {"no_jp2": True} if kind == "JPEG2000" else {}

@@ -1,32 +1,23 @@
 """The pixels of a DICOM radiograph, as its window shows them, and nothing that names a patient.
 
-Shapes: H W are the picture's height and width, V the values that occur in it. Only `radiograph.py`
-calls this; it turns whatever is raised here into one `ImageError`.
+Shapes: H W are the picture's height and width. Only `radiograph.py` calls this; it turns whatever
+is raised here into one `ImageError`.
 """
 
 import logging
-import math
 import zlib
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from pydicom import Dataset, uid
 from pydicom.filereader import _read_file_meta_info, read_dataset
-from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.tag import Tag
 
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT, Facts, check_size
-from chexnet.imaging.frames import (
-    COLOURS,
-    DEFLATED,
-    IN_COLOUR,
-    READABLE,
-    decode_frame,
-    stored_numbers,
-)
-from chexnet.imaging.value_range import histogram, value_range
+from chexnet.imaging.frames import COLOURS, DEFLATED, IN_COLOUR, READABLE, Parts, decode_frame
+from chexnet.imaging.presentation import LUTS, PADDING, show
 
 # DR is no term of the standard (it is DX), but of many machines.
 MODALITIES = ("CR", "DX", "DR", "RG")
@@ -35,20 +26,20 @@ RADIOGRAPHS = (
     uid.DigitalXRayImageStorageForPresentation,
     uid.DigitalXRayImageStorageForProcessing,
 )
-PADDING = ("PixelPaddingValue", "PixelPaddingRangeLimit")
 # All that pixels need. A tag that is not named here is skipped while reading.
 TAGS: list[Any] = [
     Tag(name)
     for name in (
         *("BitsAllocated", "BitsStored", "BurnedInAnnotation", "Columns", "HighBit", "Modality"),
-        *("ModalityLUTSequence", "NumberOfFrames", "PhotometricInterpretation", "PixelData"),
+        *("NumberOfFrames", "PhotometricInterpretation", "PixelData"),
         *("PixelRepresentation", "RescaleIntercept", "RescaleSlope", "Rows"),
-        *("SOPClassUID", "SamplesPerPixel", "VOILUTFunction", "VOILUTSequence", "WindowCenter"),
-        *("WindowWidth", *PADDING),
+        *("SOPClassUID", "SamplesPerPixel", "VOILUTFunction", "WindowCenter"),
+        *("WindowWidth", *PADDING, *LUTS),
     )
 ]
-# pydicom needs a microsecond and more for each part; 200 MB can hold 25 million.
-MAX_READS = 100_000
+# The text of a tag that is read here; pydicom would go through millions of values.
+MAX_TEXT = 4096
+LARGE = (*map(Tag, LUTS), Tag("PixelData"))
 # What stands before the pixels of a deflated file, overlays and tables included.
 MAX_HEADER = 2**23
 
@@ -73,8 +64,8 @@ def read_dicom(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int, int, F
     """
     for name in ("pydicom", "openjpeg", "libjpeg", "pylibjpeg"):
         logging.getLogger(name).setLevel(SILENT)
-    parts = _Parts(file)
-    meta = _read_file_meta_info(parts)
+    parts = Parts(file)
+    meta = _read_file_meta_info(cast(BinaryIO, parts))
     syntax, sop_class = meta.get("TransferSyntaxUID"), meta.get("MediaStorageSOPClassUID")
     if sop_class == uid.MediaStorageDirectoryStorage:
         raise ImageError("is a DICOMDIR, a list of pictures. Choose one of the files it lists.")
@@ -91,40 +82,31 @@ def read_dicom(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int, int, F
     words, depth, signed = decode_frame(data, syntax)
     kind = data.PhotometricInterpretation
     facts = Facts("DICOM", kind, data.BitsStored, inverted=kind == "MONOCHROME1")
-    return *_shown(words, data, depth, signed), facts
+    return *show(words, data, depth, signed), facts
 
 
-class _Parts:
-    """A file that can be read from a limited number of times: each part of a DICOM costs one."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.seek, self.tell, self._read, self._left = file.seek, file.tell, file.read, MAX_READS
-
-    def read(self, size: int = -1) -> bytes:
-        self._left -= 1
-        if self._left < 0:
-            raise ImageError(f"is a DICOM of too many parts. {EXPORT}")
-        return self._read(size)
-
-
-def _read(parts: "_Parts", syntax: uid.UID) -> Dataset:
+def _read(parts: Parts, syntax: uid.UID) -> Dataset:
     # `dcmread` would inflate a file of any size.
-    return read_dataset(
-        parts,
+    data = read_dataset(
+        cast(BinaryIO, parts),
         syntax.is_implicit_VR,
         syntax.is_little_endian,
-        specific_tags=TAGS,  # type: ignore
+        specific_tags=TAGS,
     )
+    for part in data.values():  # as they were read, not yet converted
+        if part.tag not in LARGE and isinstance(part.value, bytes) and len(part.value) > MAX_TEXT:
+            raise ValueError("a long value")
+    return data
 
 
-def _inflated(parts: _Parts, sop_class: Any, max_pixels: int) -> _Parts:
+def _inflated(parts: Parts, sop_class: Any, max_pixels: int) -> Parts:
     """Unpack a deflated data set, as far as its own header says that it goes."""
     unpack = zlib.decompressobj(-zlib.MAX_WBITS)
     head = unpack.decompress(parts.read(), MAX_HEADER)
-    data = _read(_Parts(BytesIO(head)), DEFLATED)
+    data = _read(Parts(BytesIO(head)), DEFLATED)
     _check(data, sop_class, max_pixels)
     size = data.Rows * data.Columns * data.SamplesPerPixel * data.BitsAllocated // 8
-    return _Parts(BytesIO(head + unpack.decompress(unpack.unconsumed_tail, size)))
+    return Parts(BytesIO(head + unpack.decompress(unpack.unconsumed_tail, size)))
 
 
 def _check(data: Dataset, sop_class: Any, max_pixels: int) -> None:
@@ -153,137 +135,3 @@ def _check(data: Dataset, sop_class: Any, max_pixels: int) -> None:
     if data.BitsAllocated not in (8, 16) or not 2 <= data.BitsStored <= data.BitsAllocated:
         raise ImageError(f"is a DICOM of neither 8 nor 16 bits a pixel. {EXPORT}")
     check_size(data.Columns, data.Rows, max_pixels)
-
-
-def _shown(
-    words: np.ndarray, data: Dataset, depth: int, signed: bool
-) -> tuple[np.ndarray, int, int]:
-    """Turn stored words into what a viewer shows: modality, then window, then MONOCHROME1.
-
-    Every step is a function of one word, so it is applied to the few that occur, not to the
-    pixels: exact, and a 16-bit picture never becomes floats.
-    """
-    counts = histogram(words)
-    occurring = np.flatnonzero(counts)
-    stored = stored_numbers(occurring, data, depth, signed)
-    padding = _is_padding(occurring, stored, data, signed)
-    if padding.all():
-        raise ImageError(f"is blank: it holds nothing but padding. {EXPORT}")
-    steps, place = np.unique(stored[~padding], return_inverse=True)  # (V,)
-    first, last, bits = int(steps[0]), int(steps[-1]), data.BitsStored
-    if first == last:
-        raise ImageError(f"is blank: every pixel has the same value. {EXPORT}")
-    base, top = -(2 ** (bits - 1)) if signed else 0, 2**bits - 1
-    shown, span = steps, None
-    if data.SamplesPerPixel == 1:  # in colour, neither has a meaning
-        shown, span = _windowed(_modality(steps, data), data)
-    low: float
-    high: float
-    if span is None and bits >= 8 and np.all(np.diff(shown) > 0):
-        table = steps - base  # nothing but an offset and a scale, which brightness does not see
-        low, high = (0, top) if bits == 8 else (first - base, last - base)
-    else:
-        low, high = span or (shown.min(), shown.max())
-        if low == high or shown.min() == shown.max():
-            raise ImageError(f"is blank as its window shows it. {EXPORT}")
-        top = max(top, 255)
-        table = np.rint((shown - low) / (high - low) * top)
-        low, high = 0, top
-    if data.PhotometricInterpretation == "MONOCHROME1":
-        table, low, high = top - table, top - high, top - low
-    whole = np.zeros(len(counts), np.uint8 if bits <= 8 else np.uint16)
-    whole[occurring[~padding]] = table[place]
-    black = occurring[padding]
-    if span is not None or bits <= 8:
-        whole[black] = low
-        return np.take(whole, words), int(low), int(high)
-    own = np.bincount(whole[occurring], np.where(padding, 0, counts[occurring]), 2**16)
-    whole[black] = own.argmax()  # where no outlier is looked for, until the range is known
-    low, high = value_range(np.take(whole, words), own)
-    whole = np.clip(whole, low, high)
-    whole[black] = low
-    return np.take(whole, words), low, high
-
-
-def _is_padding(words: np.ndarray, stored: np.ndarray, data: Dataset, signed: bool) -> np.ndarray:
-    """Which of the words that occur, and the numbers in them, are no picture (C.7.5.1.1.2).
-
-    A padding value of more bits than are stored (65,535 beside 12 bits) is meant as a whole word.
-    """
-    ends = [int(data[n].value) for n in PADDING if data.get(n) not in (None, "")]
-    if data.get(PADDING[0]) in (None, ""):
-        return np.zeros(len(words), bool)
-    # The tags may be written as unsigned where the pixels are signed, and the other way round.
-    ends = [_signed(end, 16) if signed else end % 2**16 for end in ends]
-    least = -(2 ** (data.BitsStored - 1)) if signed else 0
-    if min(ends) < least or max(ends) >= least + 2**data.BitsStored:
-        size = data.BitsAllocated
-        stored = np.array([_signed(word, size) for word in words.tolist()]) if signed else words
-    return (stored >= min(ends)) & (stored <= max(ends))
-
-
-def _signed(number: int, bits: int) -> int:
-    half = 2 ** (bits - 1)
-    return (number % (2 * half) ^ half) - half
-
-
-# Slope and window are pydicom's. Its LUTs are not used (3.0.2): it counts the places of a table in
-# the type of the entries (one of 8 bits for a 12-bit picture comes out wrong without a word), cuts
-# fractions off, and fails on modality LUTs of 10 to 15 bits and on entries of one byte.
-
-
-def _modality(values: np.ndarray, data: Dataset) -> np.ndarray:
-    """Apply the modality LUT or the rescale slope and intercept (PS3.3 C.11.1)."""
-    if data.get("ModalityLUTSequence"):
-        return _look_up(values, data.ModalityLUTSequence[0])[0]
-    if data.get("RescaleSlope") is None or data.get("RescaleIntercept") is None:
-        return values  # pydicom would multiply by a tag that is there and empty
-    return apply_modality_lut(values, data)
-
-
-def _windowed(values: np.ndarray, data: Dataset) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """Apply the first VOI LUT or window (PS3.3 C.11.2); the range is None where there is none."""
-    if data.get("VOILUTSequence"):
-        return _look_up(values, data.VOILUTSequence[0])
-    pairs = zip(_numbers(data, "WindowCenter"), _numbers(data, "WindowWidth"), strict=False)
-    center, width = next((p for p in pairs if np.isfinite(p).all() and p[1] > 0), (0, 0))
-    if not width:
-        return values, None
-    # One unsigned bit makes pydicom's window run from 0 to 1. By the file's own tags it would run
-    # over the rescaled range, and downwards where the slope is negative.
-    window = Dataset()
-    window.PhotometricInterpretation, window.PixelRepresentation = "MONOCHROME2", 0
-    window.BitsStored = 1
-    window.add_new("WindowCenter", "FD", center)
-    window.add_new("WindowWidth", "FD", width)
-    function = data.get("VOILUTFunction") or "LINEAR"
-    # LINEAR has no width below 1; over a range of 0 to 1, LINEAR_EXACT is meant.
-    window.VOILUTFunction = "LINEAR_EXACT" if function == "LINEAR" and width < 1 else function
-    return apply_voi_lut(values, window), (0, 1)
-
-
-def _numbers(data: Dataset, name: str) -> list[float]:
-    """The numbers of a tag, NaN for what is none."""
-    try:
-        found = data.get(name)
-    except ValueError:  # one of them; pydicom then gives none of the others either
-        found = data.get_item(name).value.decode("ascii", "replace").split("\\")
-    numbers = []
-    for part in [found] if isinstance(found, str | float | None) else found:
-        try:
-            numbers.append(float(part))
-        except (TypeError, ValueError):
-            numbers.append(math.nan)
-    return numbers
-
-
-def _look_up(values: np.ndarray, item: Dataset) -> tuple[np.ndarray, tuple[int, int]]:
-    """Map values through a LUT of the file; its range is that of its entries."""
-    count, first, _ = item.LUTDescriptor
-    entries = item.LUTData
-    if isinstance(entries, bytes):
-        order = "<" if item.original_encoding[1] else ">"
-        entries = np.frombuffer(entries, "u1" if len(entries) == count else f"{order}u2")
-    entries = np.asarray(entries, np.int64)[: count or 2**16]
-    shown = entries[np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)]
-    return shown, (int(entries.min()), int(entries.max()))

@@ -3,6 +3,8 @@
 Shapes: H W are the picture's height and width, C its channels. Only `dicom.py` calls this.
 """
 
+from typing import BinaryIO
+
 import numpy as np
 from pydicom import Dataset, uid
 from pydicom.encaps import get_frame
@@ -39,6 +41,29 @@ MAX_TILES = 1024
 MAX_FRAGMENTS = 10_000
 # Frame headers: baseline, extended, progressive, lossless JPEG, and JPEG-LS.
 SOF = (0xC0, 0xC1, 0xC2, 0xC3, 0xF7)
+
+# pydicom needs some microseconds for each part of a file; 200 MB can hold 25 million.
+MAX_READS = 50_000
+
+
+class Parts:
+    """A file that can be read from a limited number of times: each part of a DICOM costs one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Go on where a file stands."""
+        self.seek, self.tell, self._read, self._left = file.seek, file.tell, file.read, MAX_READS
+
+    def read(self, size: int = -1) -> bytes:
+        """As the file's own.
+
+        Raises:
+            ImageError: it was read from `MAX_READS` times already.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise ImageError(f"is a DICOM of too many parts. {EXPORT}")
+        return self._read(size)
+
 
 # Which decoder reads what was chosen by giving each some thousands of damaged frames (measured in
 # processes of their own): GDCM, which pydicom prefers wherever it is installed, ends the process
@@ -80,9 +105,9 @@ def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]
     # Imported only here: they take longer to load than most pictures to read.
     unsigned = depth < data.BitsStored  # has no place for a sign, or JPEG 2000 says so
     if syntax in JPEG_2000:
-        import openjpeg
+        import openjpeg.utils
 
-        planes = openjpeg.decode(frame)
+        planes = openjpeg.utils.decode(frame)
         unsigned = planes.dtype.kind == "u"
         signed |= not unsigned
     elif syntax in JPEG:
@@ -93,10 +118,10 @@ def decode_frame(data: Dataset, syntax: uid.UID) -> tuple[np.ndarray, int, bool]
         planes = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
     else:
         try:
-            import libjpeg
+            import libjpeg.utils
         except ModuleNotFoundError:
             raise ImageError(NEEDS_LIBJPEG) from None
-        planes = libjpeg.decode(frame)
+        planes = libjpeg.utils.decode(frame)
     words = _gray(data.BitsStored, planes.reshape(shape)).astype(word, copy=False)
     return words, depth, signed and not (unsigned and not _is_wrapped(words, data, depth))
 
@@ -129,11 +154,11 @@ def _run_lengths(frame: bytes, shape: tuple[int, int, int], word: np.dtype) -> n
     """Unpack run lengths (PS3.5 G) into (H, W, C), never into more than that."""
     import imagecodecs
 
-    unpacked = np.empty(shape[0] * shape[1] * shape[2] * word.itemsize, np.uint8)
-    read = imagecodecs.dicomrle_decode(frame, word, out=unpacked)
-    if read.size < unpacked.size:
+    size = shape[0] * shape[1] * shape[2] * word.itemsize
+    unpacked = imagecodecs.dicomrle_decode(frame, word, out=bytearray(size))
+    if len(unpacked) < size:
         raise ValueError("cut off")
-    return _by_pixel(unpacked.view(word), shape)
+    return _by_pixel(np.frombuffer(unpacked, word), shape)
 
 
 def _gray(bits: int, *layouts: np.ndarray) -> np.ndarray:

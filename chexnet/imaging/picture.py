@@ -94,8 +94,13 @@ def _read_endless(data: bytes, max_pixels: int) -> tuple[np.ndarray, Facts]:
     Raises:
         ValueError: the picture is cut off.
     """
+    last = data.rfind(b"\xff\xda") + 4  # of the scans: channels, two bytes for each, three
+    if data[last + 2 * data[last] + 3] % 16:
+        raise ValueError("cut off before its last scan, which adds the last bits")
     whole = data.removesuffix(JPEG_END[:1])
-    filled = whole + bytes(range(1, 251))
+    # A decoder that waits for one of eight restart markers would skip anything else.
+    junk = bytes(range(1, 251))
+    filled = whole + junk + b"".join(bytes((0xFF, 0xD0 + restart)) + junk for restart in range(8))
     read = [read_picture(part + JPEG_END, "JPEG", max_pixels, False) for part in (whole, filled)]
     if not np.array_equal(read[0][0], read[1][0]):
         raise ValueError("cut off")
@@ -122,7 +127,7 @@ def _is_main(data: bytes, kind: str) -> bool:
             if isinstance(image, TiffImageFile):
                 part = image.tag_v2.get(SUBFILE, 0) & REDUCED_OR_MASK
             else:
-                about = image.mpinfo[MP_ENTRIES][page]["Attribute"]
+                about = (image.mpinfo or {})[MP_ENTRIES][page]["Attribute"]
                 of_one = about["DependentChildImageFlag"] and "Multi-Frame" not in about["MPType"]
                 part = of_one or "Thumbnail" in about["MPType"]
             if not part:

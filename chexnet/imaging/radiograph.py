@@ -35,10 +35,11 @@ class Radiograph:
     """One picture as a radiograph: a single channel, bone white.
 
     Attributes:
-        pixels: (H, W), uint8 or uint16, in the integers that were stored.
+        pixels: (H, W), uint8 or uint16, in the integers that were stored, from `low` to `high`.
         low: the value that `brightness` maps to 0.
         high: the value that `brightness` maps to 1. 0 and 255 for 8 bits; for 16 bits the range in
-            use, because a 12-bit detector fills a sixteenth of what 16 bits could hold.
+            use, because a 12-bit detector fills a sixteenth of what 16 bits could hold; without
+            outliers (see `value_range.py`), which are drawn black or white.
         facts: what was read beside the pixels.
     """
 
@@ -139,9 +140,9 @@ def read_radiograph(
 def _read(source: Path | bytes, max_pixels: int, own_process: bool) -> Radiograph:
     if not isinstance(source, bytes):
         # Opening a pipe waits for its writer, and a device never ends.
-        kind = stat.S_IFMT(os.stat(source).st_mode)
-        if kind != stat.S_IFREG:
-            named = KINDS.get(kind, "a device")
+        mode = stat.S_IFMT(os.stat(source).st_mode)
+        if mode != stat.S_IFREG:
+            named = KINDS.get(mode, "a device")
             raise ImageError(f"cannot be opened: it is {named}, no regular file.")
     with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         size = file.seek(0, 2)

@@ -44,12 +44,12 @@ def test_the_first_picture_is_read_where_the_others_are_parts_of_it(name):
     assert found.facts.format in ("JPEG", "TIFF")
 
 
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
 @pytest.mark.parametrize("end", [-1, -2])
 def test_a_jpeg_without_its_end_marker_is_read_and_one_that_is_cut_is_not(options, end):
     file = encoded(Image.fromarray(picture()).convert("RGB"), "JPEG", **options)
     assert np.array_equal(read_radiograph(file[:end]).pixels, read_radiograph(file).pixels)
-    for cut in (8, 40, len(file) // 3):
+    for cut in (8, 40, *range(100, 130), len(file) // 3):
         assert "damaged" in refusal(file[: end - cut])
 
 
@@ -66,6 +66,12 @@ REFUSED = {
 def test_pictures_that_may_be_meant_as_well_as_the_first_are_refused(name):
     file, reason = REFUSED[name]
     assert reason in refusal(file)
+
+
+def test_a_progressive_jpeg_that_ends_between_its_scans_is_refused():
+    file = encoded(Image.fromarray(picture()), "JPEG", progressive=True)
+    for scan in [found.start() for found in re.finditer(b"\xff\xda", file)][1:-1]:
+        assert "damaged" in refusal(file[:scan])
 
 
 def test_a_bigtiff_is_read():

@@ -99,6 +99,7 @@ def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
             assert refusal(tmp_path / f"{name}.png") == said
 
 
+@needs_resource
 def test_a_large_file_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / "sparse.png"
     with open(path, "wb") as file:
