@@ -324,7 +324,8 @@ class _Machine:
             raise Refused(
                 "it holds a whole module in the format of before torch 1.6",
                 "If you trust it, write its weights alone, where its code is installed: "
-                "torch.save(torch.load(FILE, weights_only=False).state_dict(), NEW)",
+                "torch.save(M.state_dict(), NEW), of M = torch.load(FILE, weights_only=False) or "
+                "what in it is the module",
             )
         match told:
             case ("storage", _Name(kind), str(key), str(), int(count), *view) if (

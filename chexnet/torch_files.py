@@ -17,8 +17,8 @@ from chexnet.pickles import KNOWN, MAX_BYTES, Refused, Scan, StandIn, measure, s
 
 MAX_FILE = 1 << 29
 """Bytes of a file; the largest known network has 0.1 GB with its optimiser's state."""
-MAX_RECORDS = 20_000
-"""Files in a zip archive: one a tensor."""
+MAX_RECORDS = 10_000
+"""Files in a zip archive: one a tensor; a DenseNet-121 with its optimiser has 2,600."""
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001

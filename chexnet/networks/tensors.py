@@ -16,12 +16,12 @@ from chexnet.pickles import MAX_BYTES, Refused
 from chexnet.torch_files import load_torch, read_bytes
 
 _STRANGERS = (
-    (b"\x89HDF", "an HDF5 file, which Keras writes"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself"),
-    (b"<", "a web page: the download did not give the file"),
-    (b"\x1f\x8b", "compressed with gzip: unpack it first"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"\x08", "an ONNX file by its start, a graph; pass the weights it was made from"),
+    (b"\x89HDF", "it is an HDF5 file, which Keras writes"),
+    (b"version https://git-lfs", "it is a pointer of Git LFS, not the file itself"),
+    (b"<", "it is a web page: the download did not give the file"),
+    (b"\x1f\x8b", "it is compressed with gzip: unpack it first"),
+    (b"\x93NUMPY", "it is a NumPy array"),
+    (b"\x08", "it seems to be an ONNX file, a graph; pass the weights it was made from"),
 )
 
 
@@ -64,7 +64,7 @@ def _reader(data: bytes) -> Callable[[bytes], Any]:
         raise Refused("it is a tar archive; unpack it, or save the network with a newer torch")
     for start, what in _STRANGERS:
         if data[:512].lstrip().startswith(start):
-            raise Refused(f"it is {what}")
+            raise Refused(what)
     raise Refused("it is no file of torch.save and no safetensors file")
 
 
