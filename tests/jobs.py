@@ -1,6 +1,8 @@
 """What the tests run in other processes."""
 
 import os
+import runpy
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +70,17 @@ def train_until_signal(options: dict, there: Path) -> None:
     waiting = Waiting(there, signals.received)
     result = fit(TrainConfig(**options), waiting, stop=signals.received)
     os._exit(signals.exit_code if result.state == "stopped" else 99)
+
+
+def run_command(given: list[str], said: Path) -> None:
+    """Run `scripts.NAME ...`; this rank's output goes into files."""
+    for number, stream in ((1, "stdout"), (2, "stderr")):
+        file = os.open(
+            said / f"{stream}{os.environ['RANK']}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC
+        )
+        os.dup2(file, number)
+    sys.argv = given
+    runpy.run_module(f"scripts.{given[0]}", run_name="__main__", alter_sys=False)
 
 
 def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from scripts.bench.rows import LimitRow
+from dev.bench.rows import LimitRow
 
 
 def good(setting: object) -> Iterator[LimitRow]:

@@ -67,7 +67,7 @@ def test_no_files_import_each_other():
     """Neither directly nor by way of others, imports within functions included."""
     names = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for folder in ("chexnet", "scripts", "demo")
+        for folder in ("chexnet", "scripts", "dev", "demo")
         for path in (ROOT / folder).rglob("*.py")
     }
     needs = {
@@ -86,6 +86,12 @@ def test_no_files_import_each_other():
         visit(name, ())
 
 
+@pytest.mark.parametrize("room", ["scripts", "demo"])
+def test_what_users_run_does_without_what_maintainers_run(room):
+    for path in (ROOT / room).rglob("*.py"):
+        assert "dev" not in {name.split(".")[0] for name in imports(path)}, path
+
+
 def test_no_helper_of_the_scripts_hides_behind_an_underscore():
     assert [p.name for p in (ROOT / "scripts").rglob("_*.py") if not p.name.startswith("__")] == []
 
@@ -98,7 +104,7 @@ def test_the_package_neither_prints_nor_knows_its_callers(path):
     }
     assert "print" not in called
     outside = {name.split(".")[0] for name in imports(path)}
-    assert not outside & {"scripts", "demo", "gradio", "typer", "rich"}
+    assert not outside & {"scripts", "dev", "demo", "gradio", "typer", "rich"}
 
 
 def test_configuration_and_labels_do_not_import_torch():

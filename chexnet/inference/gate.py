@@ -2,7 +2,7 @@
 
 Shapes: V views, C channels, H W pixels, K kinds of picture.
 
-One small network (`gate.npz`, learned by `scripts.gate`) says how much a thumbnail looks like an
+One small network (`gate.npz`, learned by `dev.gate`) says how much a thumbnail looks like an
 upright frontal chest radiograph. A picture that does is let through. Any other is turned and
 inverted, and what the network thinks of it then tells what is wrong: where one of these views
 looks right the picture lies that way; where none does it is no chest radiograph. The gate never
@@ -28,12 +28,12 @@ TAILS = (1.0, 99.0)
 """Percentiles of the thumbnail that become 0 and 1; a letter or a marker counts for nothing."""
 EVEN = 0.0
 """Log-odds from which a view counts as right: more likely than not, as the network was trained.
-No picture chose it. `scripts.gate --check` counts what it flags."""
+No picture chose it. `dev.gate --check` counts what it flags."""
 SURE = 0.75
 """Probability from which the message names what the picture is instead of a radiograph. The rule:
 the smallest of 0.40, 0.45, ... at which under 5 % of photographs that were not learned from are
 named something else. Of 29 photographs of other Python packages and 20 random parts of each
-(n = 609) 5.6 % are at 0.70 and 4.6 % at 0.75; `scripts.gate --check --others` counts them."""
+(n = 609) 5.6 % are at 0.70 and 4.6 % at 0.75; `dev.gate --check --others` counts them."""
 KINDS = ("radiograph", "other view", "photograph", "slice", "text", "side view")
 """What the network tells apart, in the order of its outputs."""
 PARAMETERS = Path(__file__).with_name("gate.npz")

@@ -30,11 +30,11 @@ from chexnet.inference.gate import (
 )
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
-from scripts.gate import making
-from scripts.gate.check import Share, cross_validate
-from scripts.gate.lateral import side_view
-from scripts.gate.learning import Net, on_plates
-from scripts.gate.pictures import MISLAID, Pictures
+from dev.gate import making
+from dev.gate.check import Share, cross_validate
+from dev.gate.lateral import side_view
+from dev.gate.learning import Net, on_plates
+from dev.gate.pictures import MISLAID, Pictures
 from tests.conftest import SHARED
 
 NIH, ODD = SHARED / "nih", SHARED / "odd"
@@ -378,8 +378,8 @@ def test_cross_validation_judges_by_networks_that_have_not_seen_the_patient(tmp_
         judged[-1].add(path.name)
         return read_radiograph(path)
 
-    monkeypatch.setattr("scripts.gate.check.train", train)
-    monkeypatch.setattr("scripts.gate.check.read_radiograph", read)
+    monkeypatch.setattr("dev.gate.check.train", train)
+    monkeypatch.setattr("dev.gate.check.read_radiograph", read)
     shares = dict(cross_validate(pictures, 1, lambda *_: None))
     assert len(learned) == 3
     assert all(not seen & own for seen, own in zip(learned, judged, strict=True))

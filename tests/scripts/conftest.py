@@ -21,8 +21,9 @@ def here(monkeypatch, capfd):
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         capfd.readouterr()
         try:
-            package = (ROOT / "scripts" / name).is_dir()
-            command = importlib.import_module(f"scripts.{name}" + ".__main__" * package)
+            module = name if name.startswith("dev.") else f"scripts.{name}"
+            package = (ROOT / module.replace(".", "/")).is_dir()
+            command = importlib.import_module(module + ".__main__" * package)
             with pytest.raises(SystemExit) as ended:
                 run_app(command.app)
         finally:

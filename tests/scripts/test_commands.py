@@ -21,35 +21,30 @@ from chexnet.data.nih import read_folder
 from scripts import cli
 from scripts.doctor.data import data_folder
 from scripts.train import console
+from tests import jobs
 from tests.conftest import ROOT, needs_signals, rows_of
+from tests.processes import start_ranks, wait
 
-COMMANDS = (
-    "bench",
+SCRIPTS = (
     "claim",
     "compare",
     "doctor",
     "download",
     "eval",
     "export",
-    "gate",
     "leakage",
     "localize",
     "phantom",
     "predict",
     "prepare",
-    "screenshots",
     "starter",
     "train",
     "weights",
 )
+COMMANDS = (*(f"scripts.{name}" for name in SCRIPTS), "dev.bench", "dev.gate", "dev.screenshots")
 
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
-
-
-def run(name: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "tests.tiny", f"scripts.{name}", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def test_help_is_quick_to_have_because_torch_is_not_imported():
@@ -59,7 +54,7 @@ import runpy, sys
 sys.argv = ["x", "--help"]
 for name in {COMMANDS}:
     print("==", name, flush=True)
-    try: runpy.run_module(f"scripts.{{name}}", run_name="__main__")
+    try: runpy.run_module(name, run_name="__main__")
     except SystemExit as end: print("code", end.code, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -71,16 +66,21 @@ for name in {COMMANDS}:
 
 
 def test_every_command_stands_in_this_test():
-    files = {path.stem for path in (ROOT / "scripts").glob("[!_]*.py")} - {"cli"}
-    packages = {path.parent.name for path in (ROOT / "scripts").glob("*/__main__.py")}
-    assert files | packages == set(COMMANDS)
+    found = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+        for room in ("scripts", "dev")
+        for path in [*(ROOT / room).glob("[!_]*.py"), *(ROOT / room).glob("*/__main__.py")]
+    }
+    assert found - {"scripts.cli"} == set(COMMANDS)
 
 
 def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
     """phantom, prepare, train, eval, and eval of the predictions that eval wrote."""
     data, out, packs = tmp_path / "data", tmp_path / "run", tmp_path / "packs"
     common = ("--data", data, "--packs", packs)
-    drawn = run("phantom", data, "--patients", 16, "--size", 96, "--seed", 4, "--workers", 1)
+    command = [sys.executable, "-m", "scripts.phantom", str(data), "--patients", "16"]
+    command += ["--size", "96", "--seed", "4", "--workers", "1"]
+    drawn = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert drawn.returncode == 0, drawn.stderr
     assert "scripts.train --data" in drawn.stdout
     packed = here("prepare", *common, "--size", 64, "--workers", 1)
@@ -249,6 +249,7 @@ def test_unreadable_pictures_are_all_named_then_skipped_when_asked(
         assert "nothing is packed" in told
 
 
+@pytest.mark.usefixtures("real_network")
 def test_no_imagenet_weights_to_be_had_is_told_not_replaced(
     phantoms, tmp_path, monkeypatch, refused
 ):
@@ -279,73 +280,73 @@ def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
     assert "other classes" in refused("eval", *options)
 
 
-def test_options_that_contradict_each_other_are_usage_errors(phantoms, tmp_path):
-    for options in (
-        (),
-        ("--weights", "a", "--predictions", "b"),
-    ):
-        done = run("eval", "--data", phantoms, *options)
-        assert done.returncode == 2
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("options", [(), ("--weights", "a", "--predictions", "b")])
+def test_options_that_contradict_each_other_are_usage_errors(phantoms, here, options):
+    done = here("eval", "--data", phantoms, *options)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
 
 
-def torchrun(*arguments: object) -> subprocess.CompletedProcess:
-    """Run a command in two processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", "-m", "tests.tiny", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def on_two_ranks(tmp_path):
+    """Run a command in two processes, as torchrun starts them; gives their stdout and stderr."""
+
+    def call(name: str, *arguments: object) -> tuple[str, str]:
+        given = [name, *map(str, arguments)]
+        codes = wait(start_ranks(jobs.run_command, given, tmp_path))
+        printed, complained = (
+            "".join((tmp_path / f"{stream}{rank}").read_text() for rank in (0, 1))
+            for stream in ("stdout", "stderr")
+        )
+        assert codes == [0, 0], complained
+        return printed, complained
+
+    return call
 
 
-def test_torchrun_divides_the_pictures_of_a_folder(phantoms, trained_tiny, here):
-    folder = phantoms / "images_001"
-    options = (folder, "--weights", trained_tiny / "best_chexnet_params.pth", "--json")
-    done = torchrun("scripts.predict", *options)
-    assert done.returncode == 0, done.stderr
-    shared = {one["file"]: one for one in map(json.loads, done.stdout.splitlines())}
-    assert sorted(shared) == sorted(map(str, folder.rglob("*.png")))
-    alone = here("predict", *options)
-    for one in map(json.loads, alone.stdout.splitlines()):
-        assert shared[one["file"]]["probabilities"] == pytest.approx(one["probabilities"])
-
-
-def test_many_files_go_into_a_folder_and_a_bad_one_ends_no_process(
-    phantoms, trained_tiny, tmp_path
+def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
+    phantoms, trained_tiny, tmp_path, here, on_two_ranks
 ):
     """Also without --out: torchrun would end the other process for an exit code."""
     pictures = tmp_path / "pictures"
     shutil.copytree(phantoms / "images_001" / "images", pictures)
     good = sorted(map(str, pictures.iterdir()))
+    options = ("--weights", trained_tiny / "best_chexnet_params.pth")
+    alone = map(json.loads, here("predict", pictures, *options, "--json").stdout.splitlines())
     (pictures / "00000000_bad.png").write_bytes(b"no picture")
-    options = ("scripts.predict", pictures, "--weights", trained_tiny / "best_chexnet_params.pth")
-    shown = torchrun(*options, "--json")
-    assert shown.returncode == 0, shown.stderr
-    assert "1 of " in shown.stderr
-    assert sorted(json.loads(line)["file"] for line in shown.stdout.splitlines()) == good
+    printed, complained = on_two_ranks("predict", pictures, *options, "--json")
+    assert "1 of " in complained
+    shared = {one["file"]: one for one in map(json.loads, printed.splitlines())}
+    assert sorted(shared) == good
+    for one in alone:
+        assert shared[one["file"]]["probabilities"] == pytest.approx(one["probabilities"])
     out = tmp_path / "out"
-    done = torchrun(*options, "--out", out)
-    assert done.returncode == 0, done.stderr
+    on_two_ranks("predict", pictures, *options, "--out", out)
     assert pd.read_csv(out / "part-00000.csv")["file"].tolist() == good
     assert pd.read_csv(out / "errors.csv")["file"].tolist() == [str(pictures / "00000000_bad.png")]
-    again = run(*[options[0].removeprefix("scripts."), *options[1:]], "--out", out)
+    again = here("predict", pictures, *options, "--out", out)
     assert again.returncode == 1, "what torchrun may not say without ending the others"
     assert f"{len(good) + 1} of {len(good) + 1} pictures were done before" in again.stdout
 
 
-def test_torchrun_trains_and_scores_with_two_processes(tiny_options, tmp_path, here):
+def test_torchrun_trains_and_two_processes_score_like_one(
+    tiny_options, tmp_path, here, on_two_ranks
+):
     data, out = tiny_options["data"], tmp_path / "run"
-    options = ("--data", data, "--size", 64, "--out", out, "--init", "none", "--epochs", 1)
-    trained = torchrun("scripts.train", *options, "--batch-size", 8)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--nproc-per-node", "2", "-m", "tests.tiny", "scripts.train", "--data", data]
+    torchrun += ["--size", 64, "--out", out, "--init", "none", "--epochs", 1, "--batch-size", 8]
+    command = list(map(str, torchrun))
+    trained = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.count("Validation AUROC per class:") == 1
     assert trained.stdout.count("Best weights:") == 1
-    weights = out / "best_chexnet_params.pth"
-    assert (
-        torchrun("scripts.eval", "--data", data, "--weights", weights, "--out", out).returncode == 0
-    )
+    options = ("--data", data, "--weights", out / "best_chexnet_params.pth", "--out", out)
+    on_two_ranks("eval", *options)
     two = json.loads((out / "eval-test" / "metrics.json").read_text())
     probabilities = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
     shutil.rmtree(out / "eval-test")
-    assert here("eval", "--data", data, "--weights", weights, "--out", out).returncode == 0
+    assert here("eval", *options).returncode == 0
     one = json.loads((out / "eval-test" / "metrics.json").read_text())
     alone = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
     assert np.abs(probabilities - alone).max() < 1e-6

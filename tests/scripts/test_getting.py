@@ -114,8 +114,8 @@ def test_every_command_that_takes_weights_takes_a_name(named, here, tmp_path):
         ("eval", "--data", data, "--weights", "mine.pth", "--weights", "min"),
         ("localize", "--data", data, "--weights", "min"),
         ("export", "min", tmp_path / "out.onnx"),
-        ("bench", "--weights", "min"),
-        ("screenshots", "--weights", "min"),
+        ("dev.bench", "--weights", "min"),
+        ("dev.screenshots", "--weights", "min"),
     ):
         done = here(name, *arguments)
         assert done.returncode == 1

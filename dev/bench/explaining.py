@@ -1,4 +1,4 @@
-"""Rows of scripts.bench: what the heatmaps of all classes cost."""
+"""Rows of dev.bench: what the heatmaps of all classes cost."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,9 +11,9 @@ from chexnet.inference.engine import open_engine
 from chexnet.inference.predictor import Predictor
 from chexnet.model import load_weights
 from chexnet.transforms import item_pixels, normalise
-from scripts.bench.rows import CostRow, Row, Skipped, in_turn, missing
-from scripts.bench.setting import Setting, kind_of
-from scripts.bench.tutorial import Tutorial
+from dev.bench.rows import CostRow, Row, Skipped, in_turn, missing
+from dev.bench.setting import Setting, kind_of
+from dev.bench.tutorial import Tutorial
 
 MORE = 4
 """Calls are short here: so many times the repeats are made, for a median that holds still."""

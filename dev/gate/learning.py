@@ -1,4 +1,4 @@
-"""How scripts.gate learns: augmentation on whole batches, training.
+"""How dev.gate learns: augmentation on whole batches, training.
 
 Shapes: B batch, H W pixels, K kinds.
 """
@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from chexnet.files import replacing
 from chexnet.inference.gate import KINDS, THUMBNAIL
-from scripts.gate import making
-from scripts.gate.pictures import Pictures
+from dev.gate import making
+from dev.gate.pictures import Pictures
 
 BATCH = {"radiograph": 72, "phantom": 14, "turned": 86, "photograph": 54, "slice": 30, "text": 20}
 BATCH |= {"side view": 52, "piece": 22}

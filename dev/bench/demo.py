@@ -1,4 +1,4 @@
-"""Rows of scripts.bench: the demo as its visitors meet it, through gradio_client on loopback.
+"""Rows of dev.bench: the demo as its visitors meet it, through gradio_client on loopback.
 
 The demo runs in a process of its own, as `python -m demo` starts it, on the CPU. Every answer is
 compared with the network asked without a demo: a row that was fast and wrong is not reported.
@@ -16,10 +16,10 @@ import numpy as np
 from chexnet.errors import ChexnetError, DataError
 from chexnet.inference.predictor import Prediction, Predictor
 from chexnet.labels import FINDINGS
-from scripts.bench.rows import CostRow, LimitRow, Row, Skipped, in_turn, missing
-from scripts.bench.served import NO_FIGURE, ask, leave, served, visitors
-from scripts.bench.setting import Setting, kind_of
-from scripts.bench.tutorial import Tutorial
+from dev.bench.rows import CostRow, LimitRow, Row, Skipped, in_turn, missing
+from dev.bench.served import NO_FIGURE, ask, leave, served, visitors
+from dev.bench.setting import Setting, kind_of
+from dev.bench.tutorial import Tutorial
 
 MORE = 4
 """One visitor's calls are short: so many times the repeats are made."""

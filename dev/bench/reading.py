@@ -1,4 +1,4 @@
-"""Rows of scripts.bench: decoding pictures once, and reading them for training."""
+"""Rows of dev.bench: decoding pictures once, and reading them for training."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ from PIL import Image
 from chexnet.data.datasets import PackedDataSet
 from chexnet.data.pack import prepare
 from chexnet.transforms import normalise
-from scripts.bench.rows import Row, Skipped, in_turn, missing
-from scripts.bench.setting import Setting, kind_of
-from scripts.bench.tutorial import item_transform, whole_transform
+from dev.bench.rows import Row, Skipped, in_turn, missing
+from dev.bench.setting import Setting, kind_of
+from dev.bench.tutorial import item_transform, whole_transform
 
 BATCH = 12
 AGAIN = 4

@@ -1,4 +1,4 @@
-"""What scripts.gate learns from and measures on, as thumbnails.
+"""What dev.gate learns from and measures on, as thumbnails.
 
 Shapes: N pictures, SIDE pixels a side.
 """
@@ -16,8 +16,8 @@ from chexnet.inference.gate import thumbnail
 from chexnet.parallel import process_map
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
-from scripts.gate import making
-from scripts.gate.lateral import side_view
+from dev.gate import making
+from dev.gate.lateral import side_view
 
 PHANTOM_SEED, PHANTOMS = 990, 240
 MISLAID = ("00003490_011.png", "00017625_000.png", "00017999_000.png")

@@ -22,7 +22,7 @@ from chexnet.model import build
 from chexnet.training.loop import READ_EVERY
 from chexnet.training.step import TrainStep, set_up_cuda
 from chexnet.transforms import Preprocessing
-from scripts.bench.floors import Floors, floors
+from dev.bench.floors import Floors, floors
 
 NIH_IMAGES, EPOCHS = 86_524, 75
 """Of NIH's official train_val list, and of the strong recipe."""

@@ -1,4 +1,4 @@
-"""Measure speed beside what a user would run instead: python -m scripts.bench."""
+"""Measure speed beside what a user would run instead: python -m dev.bench."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from demo.security import ADMITTED
-from scripts.bench.rows import Group, Row, Skipped, measure, missing, table
+from dev.bench.rows import Group, Row, Skipped, measure, missing, table
 from scripts.cli import Out, named_weights, new_app, run
 
 app = new_app()
@@ -49,11 +49,11 @@ def bench(
 
     Writes bench.json, bench.md and bench.png into --out. Rows whose packages are missing are named.
     """
-    from scripts.bench.setting import Setting
+    from dev.bench.setting import Setting
 
     if gpu:
-        from scripts.bench.gpu import sections
-        from scripts.bench.gpu.steps import GpuSetting
+        from dev.bench.gpu import sections
+        from dev.bench.gpu.steps import GpuSetting
 
         found = sections.measure(GpuSetting(out, device, size or 224), minutes)
     else:
@@ -101,7 +101,7 @@ def report(found: Iterator[Row | Skipped], out: Path) -> None:
     if reason := missing("matplotlib"):
         print(f"\nNo plot ({reason}).")
     else:
-        from scripts.bench.plot import plot
+        from dev.bench.plot import plot
 
         plot(rows, out / "bench.png")
         written.append("bench.png")

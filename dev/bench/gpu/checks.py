@@ -26,7 +26,7 @@ from chexnet.phantom.draw import draw_phantom
 from chexnet.training.loop import fit
 from chexnet.training.state import BEST
 from chexnet.transforms import Preprocessing, item_pixels, normalise
-from scripts.bench.gpu.steps import (
+from dev.bench.gpu.steps import (
     GpuSetting,
     Noise,
     endless,
@@ -36,8 +36,8 @@ from scripts.bench.gpu.steps import (
     resident,
     take_steps,
 )
-from scripts.bench.rows import LimitRow, Row
-from scripts.bench.setting import SEED
+from dev.bench.rows import LimitRow, Row
+from dev.bench.setting import SEED
 
 STARTER = Path(__file__).parents[3] / "weights" / "starter.pth"
 SHOWN, SIDE = 8, 256

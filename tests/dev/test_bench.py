@@ -14,20 +14,20 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-import scripts
+import dev
 from chexnet.errors import ChexnetError, DataError
-from scripts.bench import demo as demo_rows
-from scripts.bench import evaluation as evaluation_rows
-from scripts.bench import explaining as explaining_rows
-from scripts.bench import floors as bench_floors
-from scripts.bench import memory as memory_rows
-from scripts.bench import plot as bench_plot
-from scripts.bench import rows as bench_rows
-from scripts.bench import served as bench_served
-from scripts.bench import training as training_rows
-from scripts.bench.__main__ import app
-from scripts.bench.rows import CostRow, Group, LimitRow, Row, Skipped, in_turn, table
-from scripts.bench.setting import Setting
+from dev.bench import demo as demo_rows
+from dev.bench import evaluation as evaluation_rows
+from dev.bench import explaining as explaining_rows
+from dev.bench import floors as bench_floors
+from dev.bench import memory as memory_rows
+from dev.bench import plot as bench_plot
+from dev.bench import rows as bench_rows
+from dev.bench import served as bench_served
+from dev.bench import training as training_rows
+from dev.bench.__main__ import app
+from dev.bench.rows import CostRow, Group, LimitRow, Row, Skipped, in_turn, table
+from dev.bench.setting import Setting
 from tests.conftest import needs_signals
 from tests.processes import start, wait, wait_for
 
@@ -109,7 +109,7 @@ def test_both_sides_run_in_turn_and_the_first_call_of_each_is_not_counted():
 
 @pytest.mark.parametrize("group", Group)
 def test_each_group_has_its_file(group):
-    assert (Path(scripts.__file__).parent / "bench" / f"{group}.py").is_file()
+    assert (Path(dev.__file__).parent / "bench" / f"{group}.py").is_file()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The ratios of scripts.bench as a picture."""
+"""The ratios of dev.bench as a picture."""
 
 import re
 import textwrap
@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from chexnet.files import replacing
-from scripts.bench.rows import CostRow, LimitRow, Row
+from dev.bench.rows import CostRow, LimitRow, Row
 
 OURS, TARGET, EVEN = "#0f8a7e", "#d9660f", "#888888"
 WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}

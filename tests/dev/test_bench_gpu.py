@@ -11,13 +11,13 @@ import torch
 from typer.testing import CliRunner
 
 from chexnet.errors import ConfigError
-from scripts.bench.__main__ import app
-from scripts.bench.floors import Floors
-from scripts.bench.gpu import checks, plain, speed, steps
-from scripts.bench.gpu.sections import SECTIONS, Section, measure
-from scripts.bench.gpu.speed import StepRow
-from scripts.bench.gpu.steps import EPOCHS, NIH_IMAGES, GpuSetting, steps_in
-from scripts.bench.rows import Skipped
+from dev.bench.__main__ import app
+from dev.bench.floors import Floors
+from dev.bench.gpu import checks, plain, speed, steps
+from dev.bench.gpu.sections import SECTIONS, Section, measure
+from dev.bench.gpu.speed import StepRow
+from dev.bench.gpu.steps import EPOCHS, NIH_IMAGES, GpuSetting, steps_in
+from dev.bench.rows import Skipped
 from tests.conftest import ROOT
 from tests.sections import endless, good, killed, wrong
 
@@ -197,7 +197,7 @@ def test_it_runs_where_only_the_core_is_installed(tmp_path):
         "m.PathFinder.find_spec = staticmethod(lambda name, path=None, target=None: None\n"
         "    if name.split('.')[0] in absent else found(name, path, target))\n"
     )
-    command = [sys.executable, "-m", "scripts.bench", "--gpu", "--device", "cpu"]
+    command = [sys.executable, "-m", "dev.bench", "--gpu", "--device", "cpu"]
     command += ["--minutes", "0.1", "--out", str(tmp_path / "out")]
     done = subprocess.run(
         command,

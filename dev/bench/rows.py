@@ -1,4 +1,4 @@
-"""What every row of scripts.bench is made of: two sides measured in turn, and their ratio.
+"""What every row of dev.bench is made of: two sides measured in turn, and their ratio.
 
 The rows themselves stand in <group>.py, one file a group, each with
 `rows(setting) -> Iterator[Row | Skipped]`. No torch here: --help has to be quick.
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scripts.bench.setting import Setting
+    from dev.bench.setting import Setting
 
 
 class Group(StrEnum):
@@ -121,7 +121,7 @@ class Skipped:
 def measure(setting: "Setting", groups: list[Group]) -> Iterator[Row | Skipped]:
     """Yield each row of the groups when it is measured."""
     for group in groups:
-        yield from import_module(f"scripts.bench.{group}").rows(setting)
+        yield from import_module(f"dev.bench.{group}").rows(setting)
 
 
 def missing(*modules: str) -> str | None:

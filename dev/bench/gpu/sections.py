@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from chexnet.errors import ConfigError
 from chexnet.parallel import end_with_parent
-from scripts.bench.rows import Row, Skipped
+from dev.bench.rows import Row, Skipped
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the parent does without it
-    from scripts.bench.gpu.steps import GpuSetting
+    from dev.bench.gpu.steps import GpuSetting
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,12 @@ class Section:
 
 
 SECTIONS = (
-    Section("the strong recipe's hour", "scripts.bench.gpu.speed.hour", 110, 40),
-    Section("waits and heatmaps", "scripts.bench.gpu.checks.exactness", 60, 20),
-    Section("bfloat16 beside float32 on phantoms", "scripts.bench.gpu.checks.precision", 150, 60),
-    Section(
-        "a training step, resident and from the pack", "scripts.bench.gpu.speed.variants", 150, 40
-    ),
-    Section("the plain loop", "scripts.bench.gpu.plain.plain", 90, 40),
-    Section("the compiled step", "scripts.bench.gpu.speed.compiled", 180, 60),
+    Section("the strong recipe's hour", "dev.bench.gpu.speed.hour", 110, 40),
+    Section("waits and heatmaps", "dev.bench.gpu.checks.exactness", 60, 20),
+    Section("bfloat16 beside float32 on phantoms", "dev.bench.gpu.checks.precision", 150, 60),
+    Section("a training step, resident and from the pack", "dev.bench.gpu.speed.variants", 150, 40),
+    Section("the plain loop", "dev.bench.gpu.plain.plain", 90, 40),
+    Section("the compiled step", "dev.bench.gpu.speed.compiled", 180, 60),
 )
 
 

@@ -1,4 +1,4 @@
-"""The demo in a process of its own, and its visitors, for scripts.bench."""
+"""The demo in a process of its own, and its visitors, for dev.bench."""
 
 import os
 import re

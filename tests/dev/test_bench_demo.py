@@ -10,10 +10,10 @@ from httpx import ReadTimeout
 from chexnet.errors import ChexnetError, DataError
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
-from scripts.bench import demo as demo_rows
-from scripts.bench.tutorial import Tutorial
+from dev.bench import demo as demo_rows
+from dev.bench.tutorial import Tutorial
 from tests.conftest import answers
-from tests.scripts.test_bench import CLIENTS, tiny
+from tests.dev.test_bench import CLIENTS, tiny
 
 pytestmark = pytest.mark.slow
 

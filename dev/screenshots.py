@@ -1,4 +1,4 @@
-"""The README's pictures of the demo, phantoms only: python -m scripts.screenshots --weights W."""
+"""The README's pictures of the demo, phantoms only: python -m dev.screenshots --weights W."""
 
 import shutil
 from pathlib import Path

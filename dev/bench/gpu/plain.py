@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from chexnet.model import build
 from chexnet.phantom.dataset import draw_phantoms
 from chexnet.phantom.patients import person
-from scripts.bench.gpu.steps import (
+from dev.bench.gpu.steps import (
     GpuSetting,
     Noise,
     endless,
@@ -28,9 +28,9 @@ from scripts.bench.gpu.steps import (
     take_steps,
     wait_for,
 )
-from scripts.bench.rows import Row
-from scripts.bench.setting import SEED, kind_of
-from scripts.bench.tutorial import whole_transform
+from dev.bench.rows import Row
+from dev.bench.setting import SEED, kind_of
+from dev.bench.tutorial import whole_transform
 
 CLASSES = 15
 ROUNDS = 2

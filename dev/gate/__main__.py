@@ -1,4 +1,4 @@
-"""Learn the input gate again: python -m scripts.gate --data DIR (needs scikit-image beside)."""
+"""Learn the input gate again: python -m dev.gate --data DIR (needs scikit-image beside)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,9 +29,9 @@ def gate(
 
     Seven in ten of the train_val patients are learned from; the others are only measured on.
     """
-    from scripts.gate import check as checking
-    from scripts.gate import learning
-    from scripts.gate import pictures as collecting
+    from dev.gate import check as checking
+    from dev.gate import learning
+    from dev.gate import pictures as collecting
 
     if check:
         for name, share in checking.others(others) if others else ():

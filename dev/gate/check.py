@@ -1,4 +1,4 @@
-"""What scripts.gate measures: each picture is judged by a network that has not learned from it."""
+"""What dev.gate measures: each picture is judged by a network that has not learned from it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from chexnet.inference.gate import (
 )
 from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
-from scripts.gate import making
-from scripts.gate.lateral import side_view
-from scripts.gate.learning import train
-from scripts.gate.pictures import MISLAID, PHANTOM_SEED, Pictures
+from dev.gate import making
+from dev.gate.lateral import side_view
+from dev.gate.learning import train
+from dev.gate.pictures import MISLAID, PHANTOM_SEED, Pictures
 
 FOLDS = 3
 VIEWS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {

@@ -1,4 +1,4 @@
-"""Rows of scripts.bench: the bootstrap behind the intervals."""
+"""Rows of dev.bench: the bootstrap behind the intervals."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 from chexnet.evaluation.bootstrap import PatientBootstrap, replicate_aurocs
 from chexnet.evaluation.metrics import Scores
 from chexnet.labels import FINDINGS
-from scripts.bench.rows import Row, in_turn
-from scripts.bench.setting import Setting
+from dev.bench.rows import Row, in_turn
+from dev.bench.setting import Setting
 
 IMAGES, PATIENTS = 25_596, 2_797
 """Of NIH's official test list."""

@@ -1,4 +1,4 @@
-"""Rows of scripts.bench: a training step on a CPU, beside one that reads nothing; two ranks."""
+"""Rows of dev.bench: a training step on a CPU, beside one that reads nothing; two ranks."""
 
 import csv
 import itertools
@@ -17,9 +17,9 @@ from chexnet.data.loader import batch_loader
 from chexnet.errors import ChexnetError
 from chexnet.model import build
 from chexnet.training.step import TrainStep
-from scripts.bench.rows import Row, Skipped, in_turn
-from scripts.bench.served import ROOT
-from scripts.bench.setting import Setting
+from dev.bench.rows import Row, Skipped, in_turn
+from dev.bench.served import ROOT
+from dev.bench.setting import Setting
 
 BATCH = 12
 """Images a step: the plain recipe's."""

@@ -1,4 +1,4 @@
-"""Rows of scripts.bench: memory, each measured in a process of its own."""
+"""Rows of dev.bench: memory, each measured in a process of its own."""
 
 import json
 import multiprocessing
@@ -14,8 +14,8 @@ import numpy as np
 
 from chexnet.data.pack import DONE, FORMAT, Pack
 from chexnet.transforms import Preprocessing
-from scripts.bench.rows import LimitRow, Row, Skipped
-from scripts.bench.setting import Setting
+from dev.bench.rows import LimitRow, Row, Skipped
+from dev.bench.setting import Setting
 
 IMAGES = 112_120  # of the whole of NIH
 SIZE = 224

@@ -1,4 +1,4 @@
-"""What the rows of scripts.bench work on: the pictures and the network, made when first asked for.
+"""What the rows of dev.bench work on: the pictures and the network, made when first asked for.
 
 Everything that is made goes under the run's folder, so that a second run finds it.
 """

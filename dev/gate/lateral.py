@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from scripts.gate.making import resized
-from scripts.gate.shapes import spectrum, warp
+from dev.gate.making import resized
+from dev.gate.shapes import spectrum, warp
 
 FINE_SIDE = 128
 """Side of the drawing before it is averaged down, pixels."""

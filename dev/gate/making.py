@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from scripts.gate.shapes import (
+from dev.gate.shapes import (
     SIDE,
     blob,
     ellipse,

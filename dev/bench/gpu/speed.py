@@ -13,7 +13,7 @@ from chexnet.data.datasets import Batch
 from chexnet.data.loader import AnyDataSet
 from chexnet.evaluation.scoring import score
 from chexnet.training.step import TrainStep
-from scripts.bench.gpu.steps import (
+from dev.bench.gpu.steps import (
     EPOCHS,
     NIH_IMAGES,
     GpuSetting,
@@ -31,7 +31,7 @@ from scripts.bench.gpu.steps import (
     take_steps,
     wait_for,
 )
-from scripts.bench.rows import LimitRow, Row, in_turn
+from dev.bench.rows import LimitRow, Row, in_turn
 
 WARM = 5
 """Steps before any is counted; cuDNN tries its algorithms in the first ones."""
