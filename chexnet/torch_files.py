@@ -101,8 +101,9 @@ def _scan_zip(data: bytes, scan: Scan) -> io.BytesIO:
 
 def _scan_stream(data: bytes, scan: Scan) -> io.BytesIO:
     file = io.BytesIO(data)
-    if scan.pickle(file) != LEGACY_MAGIC:
+    if LEGACY_MAGIC.to_bytes(10, "little") not in data[:32]:
         raise Refused("it is a bare pickle, not a file of torch.save")
+    scan.pickle(file)
     version, machine = scan.pickle(file), scan.pickle(file).items
     if version != LEGACY_PROTOCOL or machine[machine.index("little_endian") + 1] is not True:
         raise Refused("it is of a torch, or of a machine, that is not known")

@@ -153,6 +153,11 @@ BOMBS = {
     "a tensor of 4 GB": PROTO + b"ctorch\nFloatTensor\n" + FOUR_GB + b"\x85R.",
     "a tensor built anew": tensor_pickle(0, 0, (0,), (1,))[:-2] + b"(Nb.",
     "a thousand classes": PROTO + b"(" + b"".join(b"ca\nC%d\n" % n for n in range(1000)) + b"t.",
+    "deep lists": PROTO + b"]" * 70 + b"a" * 69 + b".",
+    "a frame of an exabyte": b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"N",
+    "no end": PROTO + b"N",
+    "a line without an end": PROTO + b"S'" + b"a" * 10**6,
+    "attributes of a list": PROTO + b"]}" + text("x") + b"Nsb.",
     "empty dicts": PROTO + b"(" + b"}" * 10**6 + b"t.",
 }  # fmt: skip
 
@@ -342,38 +347,6 @@ def test_storages_that_a_stream_does_not_hold_take_no_memory(tmp_path):
     told = tensor_pickle(10**12, 0, (1,), (1,))
     (tmp_path / "w").write_bytes(stream(told) + pickle.dumps(["0"], 2) + struct.pack("<q", 10**12))
     with pytest.raises(CheckpointError, match="claim more than the file holds"):
-        read_tensors(tmp_path / "w")
-
-
-def nested(count: int) -> bytes:
-    return PROTO + b"]" * count + b"a" * (count - 1) + b"."
-
-
-COSTLY = {
-    "deep": lambda: nested(70),
-    "deep tuples as a key": lambda: PROTO + b"})" + b"\x85" * 100 + b"Ns.",
-    "two of two of two": lambda: PROTO + b"]" + b"2\x86" * 40 + b".",
-    "a key of a million digits": lambda: PROTO + b"}\x8b" + struct.pack("<i", 10**6)
-    + b"\1" * 10**6 + b"Ns.",
-    "many values": lambda: PROTO + b"(" + b"N" * 1_100_000 + b"l.",
-    "a frame of an exabyte": lambda: b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"N",
-    "a string of 2 GB": lambda: b"\x80\x04\x8d" + struct.pack("<Q", 2 << 30) + b"a.",
-    "the last place of the memo": lambda: PROTO + b"Nr\xff\xff\xff\xff" + b"j\xfe\xff\xff\xff.",
-    "nothing on the stack": lambda: PROTO + b"0000.",
-    "no end": lambda: PROTO + b"N",
-    "a line without an end": lambda: PROTO + b"S'" + b"a" * 10**6,
-    "attributes of a list": lambda: PROTO + b"]cos\nsystem\n" + text("x") + b"\x85Rb.",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("make", COSTLY.values(), ids=COSTLY)
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"])
-def test_costly_pickles_are_refused(tmp_path, make, zipped):
-    if zipped:
-        _zip(tmp_path / "w", make())
-    else:
-        (tmp_path / "w").write_bytes(stream(make()))
-    with pytest.raises(CheckpointError, match=r"is refused|cannot be read"):
         read_tensors(tmp_path / "w")
 
 
