@@ -219,7 +219,7 @@ class RequestFilter:
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > limit):
             raise too_large(limit)
-        if upload and self.uploads.full:
+        if upload and self.uploads.full_for(visitor):
             raise Refused(503, "Too many pictures wait to be read. Try again in a few minutes.")
         body = bytearray()
         seconds = security.MAX_BODY_SECONDS if upload else security.SMALL_BODY_SECONDS
@@ -238,7 +238,7 @@ class RequestFilter:
         if upload:
             name = secrets.token_hex(16)
             whole = nameless(whole, headers.get(b"content-type", b""), name)
-            self.uploads.add(name, len(whole))
+            self.uploads.add(name, len(whole), visitor)
         elif whole and (asks := _ASKS.fullmatch(scope["path"])):
             queued = "/call/" in scope["path"] or not asks[1]
             await self._look(whole, asks[1], visitor, queued)

@@ -38,8 +38,8 @@ MAX_HELD, MAX_HELD_EACH = 512 * 2**20, 64 * 2**20
 """Bytes of all uploads together that are being received, and of one visitor's; they are held in
 memory meanwhile. Other bodies do not count: all connections together can hold 64 MB of them."""
 MAX_FOLDER, MAX_FILES = 2 * 2**30, 512
-"""Bytes and number of all uploads together that wait to be read; then the demo asks to come back
-later."""
+"""Bytes and number of all uploads together that wait to be read, a quarter of them one visitor's;
+then the demo asks to come back later."""
 CONNECTIONS = 1000
 """At once, fewer where the process may open fewer files; half of them for one visitor. A page holds
 two, and six more while it loads."""

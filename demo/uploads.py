@@ -20,7 +20,7 @@ class Uploads:
     def __init__(self, folder: Path) -> None:
         """Count what lies in `folder` already."""
         self.folder = folder
-        self._kept: dict[str, tuple[int, float]] = {}  # name of a file: bytes, since when
+        self._kept: dict[str, tuple[int, float, str]] = {}  # file: bytes, since when, whose
         self._bytes = 0
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="sweep", daemon=True)
@@ -33,10 +33,17 @@ class Uploads:
         """Whether there is no room for another upload."""
         return self._bytes > security.MAX_FOLDER or len(self._kept) >= security.MAX_FILES
 
-    def add(self, name: str, size: int) -> None:
+    def full_for(self, visitor: str) -> bool:
+        """The same for one visitor, who has a quarter of it."""
+        with self._lock:
+            mine = [size for size, _, whose in self._kept.values() if whose == visitor]
+        few = len(mine) < security.MAX_FILES / 4 and sum(mine) < security.MAX_FOLDER / 4
+        return self.full or not few
+
+    def add(self, name: str, size: int, visitor: str = "") -> None:
         """Count a file that is about to be written."""
         with self._lock:
-            self._kept[name] = size, time.monotonic()
+            self._kept[name] = size, time.monotonic(), visitor
             self._bytes += size
 
     def discard(self, path: Path) -> None:
@@ -51,7 +58,7 @@ class Uploads:
     def forget(self, name: str) -> None:
         """Count a file no longer."""
         with self._lock:
-            self._bytes -= self._kept.pop(name, (0, 0.0))[0]
+            self._bytes -= self._kept.pop(name, (0,))[0]
 
     def start(self) -> None:
         """Begin to sweep, every `security.SWEEP[0]` seconds."""
@@ -77,7 +84,7 @@ class Uploads:
                     os.rmdir(at)
         with self._lock:
             oldest = time.monotonic() - age
-            lost = [n for n, (_, since) in self._kept.items() if since < oldest]
+            lost = [n for n, (_, since, _) in self._kept.items() if since < oldest]
         for name in set(lost) - present:  # it never came
             self.forget(name)
 

@@ -229,6 +229,15 @@ def test_uploads_are_counted_without_a_look_at_the_disk(tmp_path, monkeypatch):
     assert uploads.full
 
 
+def test_uploads_that_one_visitor_never_reads_leave_room_for_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(security, "MAX_FILES", 8)
+    room = Room(tmp_path)
+    for client, expected in (("10.6.6.6", [200, 200, 503, 503]), ("10.0.0.1", [200])):
+        body = b"picture".join(HEADER)
+        sent = [room.send("/gradio_api/upload", whole(body), client) for _ in expected]
+        assert [asyncio.run(one) for one in sent] == expected
+
+
 def test_a_full_disk_is_one_line_and_no_file(tmp_path, caplog):
     async def full(scope, receive, send):
         await receive()

@@ -3,7 +3,7 @@
 import http.client
 import http.server
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 from tests.demo.conftest import INPUT
@@ -21,18 +21,19 @@ def reverse_proxy(url: str, prefix: str, keep: bool):
             headers["Host"] = "127.0.0.1" if keep else up
             if keep:  # as one of a name that leads to this machine
                 headers |= {"Origin": "http://127.0.0.1"} if "Origin" in headers else {}
-            client = http.client.HTTPConnection(up, timeout=60)
-            path = self.path.removeprefix(prefix)
-            client.request(self.command, path, self.rfile.read(size) if size else None, headers)
-            answer = client.getresponse()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("transfer-encoding", "connection", "content-length"):
-                    self.send_header(name, value)
-            self.send_header("Connection", "close")
-            self.end_headers()
-            while part := answer.read1(65536):
-                self.wfile.write(part)
+            with closing(http.client.HTTPConnection(up, timeout=60)) as client:
+                path = self.path.removeprefix(prefix)
+                body = self.rfile.read(size) if size else None
+                client.request(self.command, path, body, headers)
+                with client.getresponse() as answer, suppress(OSError):  # the browser may leave
+                    self.send_response(answer.status)
+                    for name, value in answer.getheaders():
+                        if name.lower() not in ("transfer-encoding", "connection"):
+                            self.send_header(name, value)
+                    self.send_header("Connection", "close")
+                    self.end_headers()
+                    while part := answer.read1(65536):
+                        self.wfile.write(part)
 
         do_GET = do_POST = handle_request
 
