@@ -6,7 +6,7 @@
   const cx = (window.chexnet ??= {});
   const { el, isLocal, heatOf, legendOf, PERCENT } = cx;
 
-  // Milliseconds of the last drawing, for dev.bench: `steps` to enlarge a heatmap, `draw` for
+  // Milliseconds of the last drawing, for the tests: `steps` to enlarge a heatmap, `draw` for
   // all of a drawing, `frame` from the wish to the end of the drawing.
   cx.timings = { steps: 0, draw: 0, frame: 0 };
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from demo.security import ADMITTED
-from dev.bench.rows import Group, Row, Skipped, measure, missing, table
+from dev.bench.rows import Group, Row, Skipped, measure, table
 from scripts.cli import Out, named_weights, new_app, run
 
 app = new_app()
@@ -33,10 +32,6 @@ def bench(
         int | None, typer.Option(min=64, help="Side of the network's input; 256, of --gpu 224.")
     ] = None,
     repeats: Annotated[int, typer.Option(min=3, help="Runs of each row.")] = 5,
-    steps: Annotated[int, typer.Option(min=2, help="Training steps to time.")] = 6,
-    clients: Annotated[
-        int, typer.Option(min=2, max=ADMITTED, help="Visitors of the demo at once.")
-    ] = ADMITTED,
     gpu: Annotated[
         bool, typer.Option("--gpu", help="Only a CUDA GPU's rows, on noise and phantoms.")
     ] = False,
@@ -47,7 +42,7 @@ def bench(
 ) -> None:
     """Every row measures both sides in turn, in one run, and prints the ratio of the medians.
 
-    Writes bench.json, bench.md and bench.png into --out. Rows whose packages are missing are named.
+    Writes bench.json and bench.md into --out. Rows whose packages are missing are named.
     """
     from dev.bench.setting import Setting
 
@@ -64,8 +59,6 @@ def bench(
             images=images,
             size=size or 256,
             repeats=repeats,
-            steps=steps,
-            clients=clients,
         )
         found = measure(setting, list(dict.fromkeys(only or Group)))
     report(found, out)
@@ -97,15 +90,7 @@ def report(found: Iterator[Row | Skipped], out: Path) -> None:
         write_text(out / "bench.json", json.dumps(content, indent=2))
         write_text(out / "bench.md", text + "\n")
     print(f"\n{text}\n\n{', '.join(f'{k} {v}' for k, v in (made or {}).items() if v)}")
-    written = ["bench.json", "bench.md"]
-    if reason := missing("matplotlib"):
-        print(f"\nNo plot ({reason}).")
-    else:
-        from dev.bench.plot import plot
-
-        plot(rows, out / "bench.png")
-        written.append("bench.png")
-    print(f"\nWritten to {out}: {', '.join(written)}")
+    print(f"\nWritten to {out}: bench.json, bench.md")
 
 
 def gpu_facts() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Rows of dev.bench: decoding pictures once, and reading them for training."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,10 @@ from PIL import Image
 
 from chexnet.data.datasets import PackedDataSet
 from chexnet.data.pack import prepare
-from chexnet.transforms import normalise
-from dev.bench.rows import Row, Skipped, in_turn, missing
+from chexnet.transforms import Preprocessing
+from dev.bench.rows import Row, in_turn
 from dev.bench.setting import Setting, kind_of
-from dev.bench.tutorial import item_transform, whole_transform
+from dev.bench.tutorial import item_transform
 
 BATCH = 12
 AGAIN = 4
@@ -22,19 +22,16 @@ EPOCHS = 20
 """One epoch of few pictures is over too soon to be timed."""
 
 
-def rows(setting: Setting) -> Iterator[Row | Skipped]:
-    """Packing; reading up to the item and up to the batch."""
+def rows(setting: Setting) -> Iterator[Row]:
+    """Packing, and reading up to the item."""
     paths = setting.pictures(setting.images)
     yield _packing(setting, paths)
-    yield from _reading(setting.packed(), list(paths.values()), setting.repeats)
+    yield _reading(setting.packed(), list(paths.values()), setting.repeats)
 
 
-def _packing(setting: Setting, paths: dict[str, Path]) -> Row | Skipped:
+def _packing(setting: Setting, paths: dict[str, Path]) -> Row:
     """Decode, check, crop, resize and write on one core, beside the decoder alone."""
     work = f"decoding and packing a {kind_of(list(paths.values()))}, one core, {setting.size} px"
-    reason = missing("cv2")
-    if reason:
-        return Skipped(work, reason)
     import cv2
 
     pack_dir = setting.out / "packing"
@@ -44,7 +41,7 @@ def _packing(setting: Setting, paths: dict[str, Path]) -> Row | Skipped:
 
     def ours() -> None:
         shutil.rmtree(pack_dir, ignore_errors=True)
-        prepare(named, pack_dir, setting.preprocessing, workers=1)
+        prepare(named, pack_dir, Preprocessing(size=setting.size), workers=1)
 
     def decoder() -> None:
         for data in files:
@@ -67,47 +64,33 @@ def _packing(setting: Setting, paths: dict[str, Path]) -> Row | Skipped:
     )
 
 
-def _reading(data: PackedDataSet, paths: list[Path], repeats: int) -> Iterator[Row]:
+def _reading(data: PackedDataSet, paths: list[Path], repeats: int) -> Row:
     """An epoch's reading on one core: the pack beside the pipeline that everybody writes."""
-    size = data.preprocessing.size
+    size, transform = data.preprocessing.size, item_transform(data.preprocessing.size)
     order = np.random.default_rng(0).permutation(len(data))
     batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
 
-    def packed(finish: Callable[[torch.Tensor], object]) -> Callable[[], None]:
-        def read() -> None:
-            for _ in range(EPOCHS):
-                for batch in batches:
-                    finish(data.batch(batch)[0])
-
-        return read
-
-    def plain(transform: Callable, finish: Callable) -> Callable[[], None]:
-        def read() -> None:
+    def packed() -> None:
+        for _ in range(EPOCHS):
             for batch in batches:
-                finish([transform(Image.open(paths[i]).convert("RGB")) for i in batch])
+                data.batch(batch)
 
-        return read
+    def plain() -> None:
+        for batch in batches:
+            for place in batch:
+                transform(Image.open(paths[place]).convert("RGB"))
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for what, target, ours, other in (
-            ("item", "at least 500x", packed(len), plain(item_transform(size), len)),
-            (
-                "normalised batch",
-                "shown",
-                packed(lambda images: normalise(images, data.preprocessing)),
-                plain(whole_transform(size), torch.stack),
-            ),
-        ):
-            mine, theirs = in_turn(ours, other, repeats)
-            yield Row(
-                work=f"reading an epoch up to the {what}, one core, {size} px",
-                unit="ms an image",
-                ours=[1000 * t / EPOCHS / len(data) for t in mine],
-                other=[1000 * t / len(data) for t in theirs],
-                beside=f"PIL, RGB, crop, resize, tensor of a {kind_of(paths)}",
-                target=target,
-            )
+        mine, theirs = in_turn(packed, plain, repeats)
     finally:
         torch.set_num_threads(threads)
+    return Row(
+        work=f"reading an epoch up to the item, one core, {size} px",
+        unit="ms an image",
+        ours=[1000 * t / EPOCHS / len(data) for t in mine],
+        other=[1000 * t / len(data) for t in theirs],
+        beside=f"PIL, RGB, crop, resize, tensor of a {kind_of(paths)}",
+        target="at least 500x",
+    )

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ class Group(StrEnum):
     """Rows that are measured together."""
 
     READING = "reading"
-    TRAINING = "training"
-    MEMORY = "memory"
     EVALUATION = "evaluation"
     EXPLAINING = "explaining"
     DEMO = "demo"
@@ -121,15 +118,10 @@ class Skipped:
 def measure(setting: "Setting", groups: list[Group]) -> Iterator[Row | Skipped]:
     """Yield each row of the groups when it is measured."""
     for group in groups:
-        yield from import_module(f"dev.bench.{group}").rows(setting)
-
-
-def missing(*modules: str) -> str | None:
-    """The sentence that says which of the modules are not installed, None where all are."""
-    absent = [name for name in modules if find_spec(name) is None]
-    if not absent:
-        return None
-    return f"not installed: {', '.join(absent)}; pip install -r requirements.txt"
+        try:
+            yield from import_module(f"dev.bench.{group}").rows(setting)
+        except ModuleNotFoundError as error:
+            yield Skipped(group, f"{error}; pip install -r requirements.txt")
 
 
 def in_turn(

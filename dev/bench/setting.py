@@ -37,8 +37,6 @@ class Setting:
         images: pictures that are read.
         size: side of the network's input, in pixels.
         repeats: counted calls of each side.
-        steps: training steps to time.
-        clients: visitors of the demo at once.
     """
 
     out: Path
@@ -47,25 +45,13 @@ class Setting:
     images: int = 64
     size: int = 256
     repeats: int = 5
-    steps: int = 6
-    clients: int = 64
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        return Preprocessing(size=self.size)
 
     @cached_property
     def folder(self) -> DataFolder:
         """The pictures' data set; drawn first where none was given."""
         if self.data is not None:
             return read_folder(self.data)
-        patients = drawn = 0
-        while drawn < max(self.images, self.clients):
-            drawn += person(SEED, patients).visits
-            patients += 1
-        root = self.out / f"phantoms-{patients}-{SIDE}"
-        draw_phantoms(root, patients=patients, size=SIDE, seed=SEED)
-        return read_folder(root)
+        return read_folder(phantoms(self.out, self.images, SIDE))
 
     def pictures(self, count: int) -> dict[str, Path]:
         """The first pictures by name.
@@ -77,13 +63,13 @@ class Setting:
         if len(paths) < count:
             raise DataError(
                 f"{self.data} has {len(paths)} pictures, expected at least {count}. Pass a larger "
-                "folder, or smaller --images and --clients."
+                "folder, or smaller --images."
             )
         return dict(list(paths.items())[:count])
 
     def packed(self) -> PackedDataSet:
         """The first pictures as a data set that is read from a pack, made when first asked for."""
-        preprocessing, paths = self.preprocessing, self.pictures(self.images)
+        preprocessing, paths = Preprocessing(size=self.size), self.pictures(self.images)
         pack_dir = pack_folder(self.out / "packs", self.folder.root, preprocessing)
         prepare(paths, pack_dir, preprocessing)
         chosen = np.flatnonzero(self.folder.table["image"].isin(paths))
@@ -98,10 +84,20 @@ class Setting:
         path = self.out / f"random-{self.size}.pth"
         classes = {name: index for index, name in enumerate(FINDINGS)}
         start = build(classes, "none", seed=0)
-        save_weights(
-            path, start.model, Metadata(classes, self.preprocessing, {"origin": start.origin})
-        )
+        about = Metadata(classes, Preprocessing(size=self.size), {"origin": start.origin})
+        save_weights(path, start.model, about)
         return path
+
+
+def phantoms(out: Path, images: int, side: int) -> Path:
+    """The folder of at least so many phantoms; drawn when it is first asked for."""
+    patients = drawn = 0
+    while drawn < images:
+        drawn += person(SEED, patients).visits
+        patients += 1
+    root = out / f"phantoms-{patients}-{side}"
+    draw_phantoms(root, patients=patients, size=side, seed=SEED)
+    return root
 
 
 def kind_of(paths: list[Path]) -> str:

@@ -541,7 +541,7 @@ def test_on_a_phone_the_picture_stays_while_findings_are_chosen(visit):
 
 
 def test_drawing_another_finding_takes_a_few_milliseconds(visit):
-    """A bound for a busy machine; dev.bench measures it."""
+    """A bound for a busy machine."""
     page = visit(harness.answer(phantom(1, 768)))
     times = page.evaluate(
         """async () => {

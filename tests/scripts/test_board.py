@@ -7,6 +7,8 @@ from scripts.train import board
 from scripts.train.board import Board
 from tests.runs import Recorder, rows
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
 

@@ -21,6 +21,13 @@ from chexnet.training.loop import fit
 from tests.conftest import rows_of
 from tests.standins import as_imported, seen_of
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
+
+@pytest.fixture(scope="module")
+def trained(trained_tiny):
+    return trained_tiny
+
 
 @pytest.fixture
 def weights(trained):

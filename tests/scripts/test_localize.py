@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -16,6 +17,13 @@ from chexnet.inference.onnx_runtime import OnnxEngine
 from chexnet.model import load_weights
 from chexnet.transforms import normalise
 from tests.conftest import rows_of
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
+
+@pytest.fixture(scope="module")
+def trained(trained_tiny):
+    return trained_tiny
 
 
 def test_boxes_are_scored_and_drawn(phantoms, trained, tmp_path, shown):

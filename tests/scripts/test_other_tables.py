@@ -14,6 +14,14 @@ from chexnet.evaluation.summary import summarise
 from chexnet.model import load_weights
 from tests.data.other_tables import CHEXPERT_COLUMNS
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
+
+@pytest.fixture(scope="module")
+def trained(trained_tiny):
+    return trained_tiny
+
+
 SAME = {
     "No Finding": "No Finding",
     "Cardiomegaly": "Cardiomegaly",

@@ -12,9 +12,8 @@ from PIL import Image
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from chexnet.data.resident import ResidentDataSet
 from chexnet.model import build
-from chexnet.phantom.dataset import draw_phantoms
-from chexnet.phantom.patients import person
 from dev.bench.gpu.steps import (
     GpuSetting,
     Noise,
@@ -23,13 +22,12 @@ from dev.bench.gpu.steps import (
     make_step,
     name_of,
     open_device,
-    resident,
     steps_in,
     take_steps,
     wait_for,
 )
 from dev.bench.rows import Row
-from dev.bench.setting import SEED, kind_of
+from dev.bench.setting import kind_of, phantoms
 from dev.bench.tutorial import whole_transform
 
 CLASSES = 15
@@ -42,12 +40,13 @@ ROUND_SECONDS = 5.0
 def plain(setting: GpuSetting) -> Iterator[Row]:
     """Pillow, torchvision, float32, the loss read in each step; ours resident, in bfloat16."""
     device = open_device(setting)
-    paths = pictures(setting)
+    drawn = phantoms(setting.out, setting.pictures, setting.side)
+    paths = sorted(drawn.rglob("*.png"))[: setting.pictures]
     noise = Noise(setting.images, setting.size)
     for batch in setting.batches:
         theirs = _plain_loop(setting, paths, device, batch)
         forget_peak(device)
-        data = resident(noise, device)
+        data = ResidentDataSet(noise, device)
         step = make_step(setting, data, device, batch)
         batches = endless(data, batch, device)
         count = steps_in(setting.seconds, take_steps(step, batches, 4) / 4)
@@ -62,17 +61,6 @@ def plain(setting: GpuSetting) -> Iterator[Row]:
             f"{setting.workers} PIL workers, a {kind_of(paths)}, neither augmentation nor average",
             target="at least 10x",
         )
-
-
-def pictures(setting: GpuSetting) -> list[Path]:
-    """Phantoms as files, drawn when first asked for."""
-    patients = drawn = 0
-    while drawn < setting.pictures:
-        drawn += person(SEED, patients).visits
-        patients += 1
-    root = setting.out / f"phantoms-{patients}-{setting.side}"
-    draw_phantoms(root, patients=patients, size=setting.side, seed=SEED)
-    return sorted(root.rglob("*.png"))[: setting.pictures]
 
 
 class Files(Dataset):

@@ -16,13 +16,11 @@ from chexnet import distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, PackedDataSet
 from chexnet.data.loader import AnyDataSet, batch_loader
-from chexnet.data.resident import ResidentDataSet
 from chexnet.labels import FINDINGS, NO_FINDING
 from chexnet.model import build
 from chexnet.training.loop import READ_EVERY
 from chexnet.training.step import TrainStep, set_up_cuda
 from chexnet.transforms import Preprocessing
-from dev.bench.floors import Floors, floors
 
 NIH_IMAGES, EPOCHS = 86_524, 75
 """Of NIH's official train_val list, and of the strong recipe."""
@@ -43,7 +41,6 @@ class GpuSetting:
         seconds: that one such call shall take.
         pictures, side: phantoms that the plain loop reads, and their side as files.
         workers: processes of the plain loop.
-        patients, epochs, phantom_size: of the comparison of bfloat16 with float32.
     """
 
     out: Path
@@ -57,9 +54,6 @@ class GpuSetting:
     pictures: int = 64
     side: int = 1024
     workers: int = 8
-    patients: int = 1200
-    epochs: int = 8
-    phantom_size: int = 128
 
 
 class Noise(PackedDataSet):
@@ -88,10 +82,6 @@ def open_device(setting: GpuSetting) -> torch.device:
 
 def name_of(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def floors_of(setting: GpuSetting, device: torch.device) -> Floors:
-    return floors(setting.size, name_of(device))
 
 
 def wait_for(device: torch.device) -> None:
@@ -133,12 +123,6 @@ def endless(data: AnyDataSet, batch: int, device: torch.device) -> Iterator[Batc
         )
 
 
-def held_batch(data: PackedDataSet, batch: int, device: torch.device) -> Batch:
-    """One batch on the device, for steps that read nothing."""
-    images, targets, indices = next(endless(data, batch, torch.device("cpu")))
-    return images.to(device), targets.to(device), indices.to(device)
-
-
 def take_steps(step: TrainStep, batches: Iterator[Batch], count: int) -> float:
     """Seconds of so many steps, with the loss read as the training loop reads it."""
     losses: list[torch.Tensor] = []
@@ -157,7 +141,3 @@ def take_steps(step: TrainStep, batches: Iterator[Batch], count: int) -> float:
 def steps_in(seconds: float, one: float) -> int:
     """How many steps take about so long, when one takes `one` seconds; at least 2."""
     return max(2, min(200, round(seconds / one)))
-
-
-def resident(data: PackedDataSet, device: torch.device) -> ResidentDataSet:
-    return ResidentDataSet(data, device)
