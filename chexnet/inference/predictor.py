@@ -20,6 +20,7 @@ from chexnet.errors import CheckpointError, ConfigError, ImageError
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import CLOSED_FORM, METHODS
+from chexnet.files import WHOLE_LIST, installed
 from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph
 from chexnet.inference.engine import TorchEngine, file_digest, open_engine
 from chexnet.inference.gate import Verdict, judge
@@ -37,6 +38,12 @@ AHEAD = 3
 STARTER = Path(__file__).parents[2] / "weights" / "starter.pth"
 
 
+def starter_export() -> Path | None:
+    """The starter weights as ONNX, which come with the project; None where they are not there."""
+    path = STARTER.with_suffix(".onnx")
+    return path if path.is_file() else None
+
+
 def default_weights(root: Path = Path()) -> Path:
     """The newest run's weights under `root`, else the starter weights that come with the project.
 
@@ -46,8 +53,8 @@ def default_weights(root: Path = Path()) -> Path:
     runs = sorted(root.glob(f"runs/**/{BEST}"), key=lambda path: path.stat().st_mtime)
     if runs:
         return runs[-1]
-    if STARTER.is_file():
-        return STARTER
+    if starter := STARTER if STARTER.is_file() else starter_export():
+        return starter
     raise CheckpointError(
         f"Found no {BEST} under runs/ and no {STARTER}. Fetch the project again, or pass "
         "--weights FILE."
@@ -132,6 +139,7 @@ class Predictor:
         metadata: what the weights file says of itself.
         engine: what computes, for a reader.
         methods: heatmap methods that it has.
+        more_methods: what those of the `grad-cam` package need, empty where it has them.
         classes: labels in the network's order.
         bias: label to the classifier's bias, in logits. It is no base rate.
         is_starter: whether these are the weights that come with the project.
@@ -155,12 +163,18 @@ class Predictor:
             CheckpointError: see `load_weights`.
         """
         self._weights = weights
-        self._engine = open_engine(weights, device, engine, on_export)
+        self.is_starter = weights.resolve().with_suffix(".pth") == STARTER.resolve()
+        shipped = starter_export() if self.is_starter else None
+        self._engine = open_engine(weights, device, engine, on_export, shipped)
         self._mark = file_digest(weights)
-        self.is_starter = STARTER.exists() and weights.samefile(STARTER)
         self._second: TorchEngine | None = None
         self._loading = threading.Lock()
-        self.methods = (CLOSED_FORM,) if weights.suffix == ".onnx" else METHODS
+        self.more_methods = ""
+        if weights.suffix == ".onnx":
+            self.more_methods = "need the weights file (.pth)"
+        elif not installed("torch", "pytorch_grad_cam"):
+            self.more_methods = f"need PyTorch and grad-cam: {WHOLE_LIST}"
+        self.methods = (CLOSED_FORM,) if self.more_methods else METHODS
         self.metadata, self.engine = self._engine.metadata, self._engine.name
         self.classes = list(self.metadata.classes)
         self.bias = self._named(self._engine.bias)

@@ -17,7 +17,14 @@ from filelock import FileLock
 
 from chexnet.data.download import Progress, file_sha256
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import CACHE_VARIABLE, check_room, move_over, replacing, write_text
+from chexnet.files import (
+    CACHE_VARIABLE,
+    check_room,
+    move_over,
+    replacing,
+    require_torch,
+    write_text,
+)
 from chexnet.networks.sources import transfer
 
 if TYPE_CHECKING:
@@ -112,7 +119,9 @@ def fetch(
 
     Raises:
         FetchError: no network, no such file, no room, or another file than was published.
+        ConfigError: PyTorch, without which nobody can open it, is not installed.
     """
+    require_torch(network.name)
     folder = cache_folder(network)
     place = folder / _file_name(network)
     try:
