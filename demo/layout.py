@@ -58,6 +58,7 @@ def build(service: Service, weights: str, classroom: Classroom) -> gr.Blocks:
 
         # No limit of Gradio's: all who are let in are waited for by the service, which counts them.
         waits: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private"}
+        blocks.load(guarded(handlers.opening), [], [state, answer], show_progress="hidden", **waits)
         upload.upload(guarded(handlers.upload), [upload], [state, answer, upload], **waits)
         examples.click(guarded(handlers.example), [], [state, answer], **waits)
         viewer.click(

@@ -24,6 +24,7 @@ from chexnet.inference.predictor import ModelInput, Prediction, Predictor
 from chexnet.labels import FINDINGS
 from chexnet.overlay import MAX_SIDE
 from demo import security
+from demo.examples import OPENING, Example
 
 BATCH = 8
 """Radiographs in one batch when many wait; larger batches take no less time each on a CPU."""
@@ -46,6 +47,7 @@ class Analysis:
         id: unguessable; tells an answer to this picture from one to another.
         since: when it was read, in seconds of `time.monotonic`.
         maps: heatmaps by other methods that were asked for already.
+        example: what was drawn, of one of our examples; empty for a visitor's picture.
     """
 
     prediction: Prediction
@@ -56,6 +58,7 @@ class Analysis:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     since: float = field(default_factory=time.monotonic)
     maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    example: str = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Analysis":
         """Itself: Gradio copies states, and nothing in it is changed."""
@@ -125,6 +128,7 @@ class Service:
         predictor: the network.
         admission: how many are being served.
         folder: the only one from which a picture is read.
+        opening: the answered example that a page opens on.
     """
 
     def __init__(self, predictor: Predictor, folder: Path) -> None:
@@ -133,7 +137,7 @@ class Service:
         self.admission = security.Admission()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._batcher = Batcher(predictor.predict)
-        self._warm()
+        self.opening = self._answered(OPENING)
 
     @property
     def findings(self) -> list[str]:
@@ -153,12 +157,15 @@ class Service:
             ImageError: it cannot be read as a radiograph.
         """
         try:
-            return await self.analyse_example(path)
+            return await self._analyse(path)
         finally:
             security.discard(path)  # whatever happened, also for one who is turned away
 
-    async def analyse_example(self, path: Path) -> Analysis:
+    async def analyse_example(self, example: Example) -> Analysis:
         """The same of a file of ours, which stays."""
+        return replace(await self._analyse(example.path), example=example.title)
+
+    async def _analyse(self, path: Path) -> Analysis:
         with self.admission.one():
             loop = asyncio.get_running_loop()
             read, shape = await loop.run_in_executor(self._readers, self._read, path)
@@ -232,8 +239,12 @@ class Service:
         radiograph = read.radiograph
         return Analysis(prediction, read.verdict, radiograph.facts, shape, radiograph)
 
-    def _warm(self) -> None:
-        ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-        read = self.predictor.read(Radiograph(ramp, 0, 255, Facts("PNG", "L", 8)))
+    def _answered(self, example: Example) -> Analysis:
+        """An example's answer. Everything runs once, so that the first visitor need not wait."""
+        read, shape = self._read(example.path)
         prediction = self._batcher.submit(read).result()
         self.predictor.overlay(read.radiograph, prediction, self.findings[0])
+        radiograph = read.radiograph
+        return Analysis(
+            prediction, read.verdict, radiograph.facts, shape, radiograph, example=example.title
+        )
