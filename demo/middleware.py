@@ -64,6 +64,9 @@ HEADERS = (
     ),
 )
 
+HUB = b" https://huggingface.co"
+"""May show a Space in its page; stands after the last word of the policy."""
+
 
 class Refused(Exception):
     """A request that does not come through."""
@@ -88,6 +91,7 @@ class RequestFilter:
         share_host: tells the host of the public link, None where there is none.
         former_hosts: tells the hosts of public links that are no longer.
         visitors: is told which pages come and leave.
+        public: True where the Hub may show the page in its own.
     """
 
     def __init__(
@@ -98,11 +102,14 @@ class RequestFilter:
         share_host: Callable[[], str | None] = lambda: None,
         former_hosts: Callable[[], Collection[str]] = tuple,
         visitors: Visitors | None = None,
+        public: bool = False,
     ) -> None:
         """Keep the settings."""
         self.app, self.folder, self.local = app, folder, local
         self.share_host, self.former_hosts = share_host, former_hosts
         self.visitors = visitors or Visitors()
+        *others, (policy, words) = HEADERS
+        self.headers = [*others, (policy, words + public * HUB)]
         self.held = 0  # bytes of all bodies that are being read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +122,7 @@ class RequestFilter:
 
         async def answer(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+                message = {**message, "headers": [*message.get("headers", []), *self.headers]}
             await send(message)
 
         try:

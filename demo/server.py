@@ -59,6 +59,7 @@ def serve(
     share: bool = False,
     share_server_address: str | None = None,
     logins: security.Logins | None = None,
+    public: bool = False,
     device: str = "auto",
     pool: int = POOL,
     cases: Path | None = None,
@@ -77,6 +78,8 @@ def serve(
         share: also ask for a public link; without one the page is served locally.
         share_server_address: of a share server of one's own, as `HOST:PORT`; else Gradio's.
         logins: names and passwords; without them only loopback may be served.
+        public: whoever comes may use it without a login, as in a Space, in whose page it may be
+            shown. There is no lecturer's panel then.
         device: see `chexnet.distributed.pick_device`.
         pool: phantoms that cases to read are taken from, beside the first dozen.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
@@ -91,7 +94,7 @@ def serve(
             results is there already.
         DataError: something is wrong with the folder of cases; every line is named.
     """
-    if logins is None and (share or host not in security.LOOPBACK):
+    if logins is None and not public and (share or host not in security.LOOPBACK):
         raise ConfigError("A page that others can reach needs a login.")
     if share_server_address:
         share_server(share_server_address)
@@ -117,6 +120,7 @@ def serve(
         share_host=lambda: panel.link.host if panel.link else None,
         former_hosts=lambda: panel.link.former if panel.link else (),
         visitors=visitors,
+        public=public,
     )
     try:
         with redirect_stdout(StringIO()):  # Gradio's own words
@@ -131,7 +135,7 @@ def serve(
                     "docs_url": None,
                     "redoc_url": None,
                     "middleware": [request_filter],
-                    "routes": panel.routes(),
+                    "routes": [] if public else panel.routes(),
                 },
                 **security.launch_settings(),
                 **page_settings(),

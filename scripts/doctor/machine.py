@@ -52,7 +52,8 @@ def packages(root: Path = ROOT) -> Iterator[Finding]:
     named = [one.name for one in _requirements(small + rest)]
     here = sorted(set(named) - set(not_installed(small + rest)))
     name = "Packages"
-    lost = [one for one in not_installed(small) if one != OPTIONAL]
+    missing = not_installed(small)
+    lost = [one for one in missing if one != OPTIONAL]
     if lost:
         yield wrong(name, f"missing: {', '.join(lost)}", SMALL_LIST)
     other = [
@@ -65,7 +66,7 @@ def packages(root: Path = ROOT) -> Iterator[Finding]:
         yield wrong(name, f"other versions: {', '.join(other)}", WHOLE_LIST)
     if not lost and not other:
         yield Finding(name, f"{len(here)} as pinned in constraints.txt")
-    if not_installed(OPTIONAL):
+    if OPTIONAL in missing:
         yield note(name, f"without {OPTIONAL} JPEG-LS in DICOM is refused", SMALL_LIST)
     if missing := not_installed(rest):
         yield note(name, f"the demo needs none of: {', '.join(missing)}", WHOLE_LIST)
