@@ -110,10 +110,13 @@ def thresholds_tab() -> str:
     return _render("thresholds.html.jinja")
 
 
-def lessons_tab() -> str:
-    """The fixed part of the tab "Lessons": its text."""
+def lessons_tab(more_methods: str) -> str:
+    """The fixed part of the tab "Lessons": its text; see `Predictor.more_methods`."""
     return _render(
-        "lessons.html.jinja", examples=EXAMPLES, tables=COLORMAPS.read_text(encoding="utf-8")
+        "lessons.html.jinja",
+        examples=EXAMPLES,
+        tables=COLORMAPS.read_text(encoding="utf-8"),
+        more_methods=more_methods,
     )
 
 

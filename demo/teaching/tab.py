@@ -18,7 +18,10 @@ def teaching_tabs(service: Service) -> None:
     # "once" would drop a question that an answer leads to while that answer is handed over.
     waits: dict[str, Any] = {"trigger_mode": "multiple", "show_progress": "hidden"}
     waits |= {"concurrency_limit": None, "api_visibility": "private"}
-    for name, html in (("thresholds", thresholds_tab()), ("lessons", lessons_tab())):
+    for name, html in (
+        ("thresholds", thresholds_tab()),
+        ("lessons", lessons_tab(service.predictor.more_methods)),
+    ):
         with gr.Tab(name.capitalize()):
             tab = own_html(html, script(f"{name}_mount.js"), elem_id=f"cx-{name}")
             # Never drawn: its script hands what it is given to the tab that asked.

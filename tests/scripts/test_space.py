@@ -1,4 +1,4 @@
-"""The folder of a Space runs as it stands, with the small list alone, and is open to whoever comes."""
+"""The folder of a Space runs as it stands, with the small list alone, open to whoever comes."""
 
 import os
 import socket
