@@ -49,19 +49,19 @@ def serving(base: Path, weights: Path, *more: str) -> Iterator[Served]:
     """A demo in a process of its own; see `tests.demo.serving`."""
     command = [sys.executable, "-m", "tests.demo.serving", base, weights, *more]
     process = subprocess.Popen(list(map(str, command)), cwd=ROOT)
-    deadline = time.monotonic() + 240
-    while not (base / "ready").exists():
-        said = (base / "log").read_text() if (base / "log").exists() else ""
-        assert process.poll() is None, said
-        assert time.monotonic() < deadline, said
-        time.sleep(0.02)
-    url, folder = (base / "ready").read_text().split("\n")
-    yield Served(url, Path(folder), base / "log", base / "hold", process.pid)
-    process.terminate()
     try:
-        assert process.wait(30) == 0 or needs_signals.args[0]
+        deadline = time.monotonic() + 240
+        while not (base / "ready").exists():
+            said = (base / "log").read_text() if (base / "log").exists() else ""
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+        url, folder = (base / "ready").read_text().split("\n")
+        yield Served(url, Path(folder), base / "log", base / "hold", process.pid)
     finally:
-        process.kill()
+        process.terminate()
+        ended = process.wait(60)
+    assert ended == 0 or needs_signals.args[0]
     if not needs_signals.args[0]:  # where there are none it is killed, and cleans up nothing
         assert not list(base.glob("chexnet-demo-*")), "the folder of uploads was left"
 
@@ -76,8 +76,8 @@ def served(exported, tmp_path_factory):
 @pytest.fixture(scope="module")
 def served_with_torch(trained, tmp_path_factory):
     """A demo on the weights file, as after `make test`: with all heatmap methods."""
-    base, weights = tmp_path_factory.mktemp("whole"), trained / "best_chexnet_params.pth"
-    with serving(base, weights, "whole") as running:
+    base, weights = tmp_path_factory.mktemp("torch"), trained / "best_chexnet_params.pth"
+    with serving(base, weights, "torch") as running:
         yield running
 
 

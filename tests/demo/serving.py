@@ -1,6 +1,7 @@
-"""Serves the demo until a signal: python -m tests.demo.serving BASE WEIGHTS [whole].
+"""Serves the demo until a signal: python -m tests.demo.serving BASE WEIGHTS [torch].
 
-Without `whole` nothing outside of the small list can be imported, as after `make demo`.
+Without `torch` nothing outside of the small list can be imported, as after `make demo`; with it
+PyTorch answers, because its exporter is hidden, which takes a minute.
 """
 
 import importlib.abc
@@ -37,20 +38,25 @@ def small_list() -> set[str]:
     return found
 
 
-class SmallListAlone(importlib.abc.MetaPathFinder):
-    """Finds no module of a package outside of the small list."""
+class Hiding(importlib.abc.MetaPathFinder):
+    """Finds no module of some packages."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: set[str]) -> None:
+        self.hidden = hidden
+
+    @classmethod
+    def all_but_the_small_list(cls) -> "Hiding":
         allowed = small_list()
-        self.hidden = {
+        hidden = {
             module
             for module, owners in packages_distributions().items()
             if not allowed & set(map(canonicalize_name, owners)) and module not in OWN
         }
+        return cls(hidden)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name.partition(".")[0] in self.hidden:
-            raise ModuleNotFoundError(f"{name} is not in the small list", name=name)
+            raise ModuleNotFoundError(f"{name} is hidden", name=name)
 
 
 def run_demo(base: Path, weights: Path) -> None:
@@ -81,6 +87,7 @@ def run_demo(base: Path, weights: Path) -> None:
 
 
 if __name__ == "__main__":
-    if "whole" not in sys.argv[3:]:
-        sys.meta_path.insert(0, SmallListAlone())
+    torch = "torch" in sys.argv[3:]
+    hide = Hiding({"onnxscript"}) if torch else Hiding.all_but_the_small_list()
+    sys.meta_path.insert(0, hide)
     run_demo(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -18,9 +18,10 @@ from scripts.space import app
 from tests.conftest import ROOT, answers, needs_signals
 
 RUN = (
-    "import runpy, sys; from tests.demo.serving import SmallListAlone; sys.path.remove({root!r}); "
+    "import runpy, sys; from tests.demo.serving import Hiding; sys.path.remove({root!r}); "
     "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith('tests')]; "
-    "sys.meta_path.insert(0, SmallListAlone()); runpy.run_path('app.py', run_name='__main__')"
+    "sys.meta_path.insert(0, Hiding.all_but_the_small_list()); "
+    "runpy.run_path('app.py', run_name='__main__')"
 )
 
 
