@@ -1,6 +1,8 @@
 """The two lists, the versions that were run together, and the bounds of the package."""
 
 import platform
+import shutil
+import subprocess
 import tomllib
 from importlib.metadata import requires, version
 
@@ -8,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_modes
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FIRST, *PINS = (ROOT / "constraints.txt").read_text().splitlines()
@@ -72,3 +74,40 @@ def test_what_is_installed_is_what_is_pinned_and_nothing_that_it_needs_is_left_o
         here = [one.name for one in needs if not one.marker or one.marker.evaluate({"extra": ""})]
         needed |= set(map(canonicalize_name, here))
     assert needed - PINNED.keys() == set()
+
+
+STUB = """#!/bin/sh
+# A Python that makes environments and installs nothing; it writes down what it is asked.
+if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && exit; fi
+case "$*" in "-m pip --version" | *supported.py) exit;; esac
+echo "$*" >> asked
+"""
+
+
+@needs_modes
+@pytest.mark.parametrize(
+    ("goals", "installed"),
+    [
+        (["demo", "demo"], ["requirements-demo.txt"]),
+        (["demo", "venv", "demo"], ["requirements-demo.txt", "requirements.txt"]),
+        (["venv", "demo", "venv"], ["requirements.txt"]),
+        (["venv demo", "venv"], ["requirements.txt"]),
+        (["demo", "new", "demo"], ["requirements-demo.txt", "requirements-demo.txt"]),
+    ],
+)
+def test_make_installs_each_list_once_in_either_order(tmp_path, goals, installed):
+    for name in ("Makefile", "constraints.txt", "requirements.txt", "requirements-demo.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    stub = tmp_path / "python"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    for goal in goals:
+        if goal == "new":
+            (tmp_path / "constraints.txt").write_text("numpy==3\n")
+        else:
+            make = ["make", f"PYTHON={stub}", *goal.split()]
+            subprocess.run(make, cwd=tmp_path, check=True, capture_output=True)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [line.split()[-1] for line in asked if "install" in line] == installed
+    runs = sum("demo" in goal.split() for goal in goals)
+    assert asked.count("-m demo") == runs
