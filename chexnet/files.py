@@ -1,4 +1,4 @@
-"""Files: those under a folder, written so that a crash never leaves half of one; room on a disk."""
+"""Files under a folder, written so that a crash never leaves half of one; optional packages."""
 
 import errno
 import os
@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
-from chexnet.errors import ChexnetError, DataError, FetchError
+from chexnet.errors import ChexnetError, ConfigError, DataError, FetchError
 
 ROOM = 256 << 20
 """Bytes of a disk that a download leaves free."""
@@ -22,6 +24,8 @@ PATIENCE = 2.0
 """Seconds that a rename waits for a virus scanner or an indexer to let go of a file (Windows)."""
 FLUSHES_NO_FOLDER = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 """What file systems answer that flush files only (network shares, FAT)."""
+WHOLE_LIST = "python -m pip install -r requirements.txt"
+"""The one command that installs what is left out of requirements-demo.txt, PyTorch above all."""
 
 PICTURE_ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"),
@@ -223,3 +227,34 @@ def _flush_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno not in FLUSHES_NO_FOLDER:
             raise
+
+
+def installed(*modules: str) -> bool:
+    """Whether these can be imported; none of them is."""
+    try:
+        return all(find_spec(name) is not None for name in modules)
+    except (ImportError, ValueError):  # a finder that refuses, a module half loaded
+        return False
+
+
+def not_installed(requirements: str) -> list[str]:
+    """Packages that a list names, one a line and without versions, and that are not here."""
+    lines = [line.partition("#")[0].strip() for line in requirements.splitlines()]
+    missing = []
+    for name in lines:
+        if name and not name.startswith("-"):
+            try:
+                version(name)
+            except PackageNotFoundError:
+                missing.append(name)
+    return missing
+
+
+def require_torch(what: str, otherwise: str = "") -> None:
+    """Refuse early what needs PyTorch where it is not installed.
+
+    Raises:
+        ConfigError: names the command that installs it.
+    """
+    if not installed("torch", "torchvision"):
+        raise ConfigError(f"{what} needs PyTorch, which is not installed: {WHOLE_LIST}{otherwise}")

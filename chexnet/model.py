@@ -3,6 +3,7 @@
 Shapes: B batch, C = 1024 channels, D classes, H W pixels, h w = H/32 W/32 cells.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +176,14 @@ def load_weights(path: Path) -> tuple[DenseNet121, Metadata]:
     return model.eval(), Metadata(
         classes, preprocessing, content["provenance"], content["validation"], **optional
     )
+
+
+def parameters_sha256(model: DenseNet121) -> str:
+    """SHA-256 of the network's tensors alone: what is said of them changes with every figure."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Start:

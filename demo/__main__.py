@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chexnet.errors import ChexnetError
+from chexnet.files import installed
 from chexnet.parallel import break_as_interrupt
 from demo import security
 
@@ -66,7 +67,7 @@ def demo(
     break_as_interrupt()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with security.private_folder() as folder:
-        from demo.rendering import PUBLISHED
+        from demo.rendering import PUBLISHED, WITHOUT_TORCH
         from demo.server import serve
 
         options = {"host": host, "port": port, "share": share, "logins": logins}
@@ -77,6 +78,8 @@ def demo(
             print(f"Open {running.url}")
             if running.service.predictor.is_starter:
                 print(f"{BETTER_THAN_STARTER}{PUBLISHED}")
+            if not installed("torch", "torchvision"):
+                print(WITHOUT_TORCH)
             for line in running.notes:
                 print(line)
             _say_addresses(running.panel)

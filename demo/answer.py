@@ -41,6 +41,7 @@ def page_answer(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> di
         "id": analysis.id,
         "notice": NOT_FOR_DIAGNOSIS,
         "facts": facts_text(analysis),
+        "example": bool(analysis.example),
         "trained_on": predictor.metadata.trained_on,
         "gate": {
             "fine": verdict.fine,
@@ -66,6 +67,7 @@ def page_answer(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> di
         "no_finding": NO_FINDING if NO_FINDING in classes else None,
         "first": max(shown, key=analysis.prediction.probabilities.__getitem__),
         "methods": list(predictor.methods),
+        "more_methods": predictor.more_methods,
         "top": TOP,
     }
 
@@ -150,7 +152,8 @@ def facts_text(analysis: Analysis) -> str:
     """What was read of the picture, in a line."""
     height, width = analysis.shape
     facts = analysis.facts
-    parts = [f"{facts.format}, {width} x {height}, {facts.bits} bit"]
+    parts = [f"Drawn example: {analysis.example}"] if analysis.example else []
+    parts += [f"{facts.format}, {width} x {height}, {facts.bits} bit"]
     if facts.bits > 8:
         parts.append("scaled by the range it uses")
     if facts.turned:

@@ -50,6 +50,9 @@ EXAMPLES = (
     Example("hernia_and_edema", 6, {"Edema": 0.8, "Hernia": 0.9}),
 )
 
+OPENING = EXAMPLES[1]
+"""Which one a page opens on: its heatmap lies on what everybody knows, the heart."""
+
 
 @cache
 def thumbnails(side: int = 192) -> tuple[tuple[Example, np.ndarray], ...]:

@@ -3,9 +3,10 @@
 import asyncio
 import functools
 import json
+import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -81,10 +82,15 @@ class Handlers:
         """A new picture."""
         return (*await self._show(await self.service.analyse(path)), None)
 
+    async def opening(self) -> tuple[PageState, str]:
+        """The example that every page opens on, answered at the start."""
+        fresh = {"id": secrets.token_hex(8), "since": time.monotonic(), "maps": {}}
+        return await self._show(replace(self.service.opening, **fresh))
+
     async def example(self, event: gr.EventData) -> tuple[PageState, str]:
         """One of the examples."""
         example = by_name(getattr(event, "example", None))
-        return await self._show(await self.service.analyse_example(example.path))
+        return await self._show(await self.service.analyse_example(example))
 
     async def act(self, event: gr.EventData, state: PageState | None) -> tuple[Any, str]:
         """A picture, a button of the gate, or another heatmap method of the viewer."""
@@ -92,6 +98,8 @@ class Handlers:
         if action == "upload":
             path = upload_inside(getattr(event, "path", None), self.service.folder)
             return (await self.upload(path))[:2]
+        if action == "opening":
+            return await self.opening()
         if action == "example":
             return await self.example(event)
         if action == "method":

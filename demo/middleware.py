@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 
 from demo import security
 from demo.bodies import nameless, question
-from demo.refusals import HEADERS, Left, Refused, refuse, too_large
+from demo.refusals import HEADERS, HUB, Left, Refused, refuse, too_large
 from demo.room.visitors import Visitors
 from demo.uploads import Uploads
 
@@ -77,6 +77,7 @@ class RequestFilter:
         login_of: tells who has logged in, as token and name; None where the page has no login.
         answers: that wait in Gradio's queue; None where they are not counted.
         requests_each: requests of one visitor at once, of whatever kind.
+        public: True where the Hub may show the page in its own.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class RequestFilter:
         login_of: Callable[[Scope], tuple[str, str] | None] | None = None,
         answers: Any = None,
         requests_each: int = security.CONNECTIONS // 2,
+        public: bool = False,
     ) -> None:
         """Keep the settings."""
         self.app, self.local, self.root_path = app, local, root_path
@@ -101,6 +103,8 @@ class RequestFilter:
         self.public_host = public_host and _name(public_host)
         self.visitors = visitors or Visitors()
         self.login_of, self.answers, self.requests_each = login_of, answers, requests_each
+        *others, (policy, words) = HEADERS
+        self.headers = [*others, (policy, words + public * HUB)]
         self.held = 0  # bytes of all uploads that are being received
         self._held: Counter[str] = Counter()  # the same by visitor
         self._requests: Counter[str] = Counter()  # of each visitor at the moment
@@ -138,7 +142,7 @@ class RequestFilter:
 
         async def answer(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+                message = {**message, "headers": [*message.get("headers", []), *self.headers]}
             if kept or message.get("status", 0) >= 500:
                 kept.append(message)
             else:

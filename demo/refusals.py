@@ -18,6 +18,8 @@ HEADERS = (
         b"base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
     ),
 )
+HUB = b" https://huggingface.co"
+"""May show a Space in its page; stands after the last word of the policy."""
 
 
 class Refused(Exception):

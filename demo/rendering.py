@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from chexnet.evaluation.report.tables import above_chance
+from chexnet.files import WHOLE_LIST, installed
 from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
 from chexnet.labels import FINDINGS, LABELS, spoken
 from chexnet.metadata import Metadata
@@ -16,8 +17,12 @@ from demo.answer import NOT_FOR_DIAGNOSIS
 from demo.examples import EXAMPLES, thumbnails
 from demo.pictures import data_url, png
 
-PUBLISHED = "make demo WEIGHTS=medmae-mae"
-"""What opens the page on a published network."""
+PUBLISHED = "make venv demo WEIGHTS=medmae-mae"
+"""What opens the page on a published network; `venv` installs PyTorch where it is not yet."""
+WITHOUT_TORCH = (
+    "PyTorch is not installed. Other heatmap methods, .pth weights and published networks need it: "
+    f"{WHOLE_LIST}"
+)
 _FOLDER = Path(__file__).parent
 _ROC_SIDE = 100.0  # of a ROC curve, in its own units
 
@@ -106,10 +111,13 @@ def thresholds_tab() -> str:
     return _render("thresholds.html.jinja")
 
 
-def lessons_tab() -> str:
-    """The fixed part of the tab "Lessons": its text."""
+def lessons_tab(more_methods: str) -> str:
+    """The fixed part of the tab "Lessons": its text; see `Predictor.more_methods`."""
     return _render(
-        "lessons.html.jinja", examples=EXAMPLES, tables=COLORMAPS.read_text(encoding="utf-8")
+        "lessons.html.jinja",
+        examples=EXAMPLES,
+        tables=COLORMAPS.read_text(encoding="utf-8"),
+        more_methods=more_methods,
     )
 
 
@@ -141,6 +149,7 @@ def model_tab(predictor: Predictor) -> str:
         side=_ROC_SIDE,
         better=BETTER_THAN_STARTER if predictor.is_starter else "",
         published=PUBLISHED,
+        without_torch="" if installed("torch", "torchvision") else WITHOUT_TORCH,
     )
 
 

@@ -72,6 +72,7 @@ def serve(
     public_host: str | None = None,
     root_path: str = "",
     logins: security.Logins | None = None,
+    public: bool = False,
     device: str = "auto",
     pool: int = POOL,
     cases: Path | None = None,
@@ -92,6 +93,8 @@ def serve(
         public_host: name by which a reverse proxy on this machine serves the page.
         root_path: path under which it does; empty for none.
         logins: names and passwords; without them only loopback may be served.
+        public: whoever comes may use it without a login, as in a Space, in whose page it may be
+            shown. There is no lecturer's panel then.
         device: see `chexnet.distributed.pick_device`.
         pool: phantoms that cases to read are taken from, beside the first dozen.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
@@ -106,7 +109,8 @@ def serve(
             results is there already.
         DataError: something is wrong with the folder of cases; every line is named.
     """
-    if logins is None and (share or public_host or host not in security.LOOPBACK):
+    reachable = share or public_host or host not in security.LOOPBACK
+    if logins is None and not public and reachable:
         raise ConfigError("A page that others can reach needs a login.")
     root_path = checked_root_path(root_path)
     public_url = public_address(public_host, root_path) if public_host else None
@@ -130,7 +134,7 @@ def serve(
         url = address(host, listening.getsockname()[1])
         panel = Panel(logins, Visitors(), classroom.readers, classroom.results, local_url=url)
         panel.lan_url, panel.public_url = lan_url(host, url), public_url
-        _start(blocks, panel, listening, service, host, root_path)
+        _start(blocks, panel, listening, service, host, root_path, public)
     except BaseException:
         classroom.results.close()
         service.close()
@@ -161,7 +165,13 @@ def serve(
 
 
 def _start(
-    blocks: gr.Blocks, panel: Panel, listening: Any, service: Service, host: str, root_path: str
+    blocks: gr.Blocks,
+    panel: Panel,
+    listening: Any,
+    service: Service,
+    host: str,
+    root_path: str,
+    public: bool,
 ) -> None:
     """Serve the page and the panel at a socket.
 
@@ -170,7 +180,8 @@ def _start(
     """
     ask_where_the_page_is(root_path)
     log_in_one_line()
-    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=panel.routes())
+    routes = [] if public else panel.routes()
+    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=routes)
     blocks.state_session_capacity = security.SESSIONS
     # Above the number admitted: Gradio's queue makes nobody wait before he was counted.
     blocks.max_threads = blocks._queue.max_thread_count = 4 * security.ADMITTED
@@ -191,6 +202,7 @@ def _start(
         login_of=panel.login_of if panel.logins else None,
         answers=Answers(blocks),
         requests_each=most_connections() // 2,
+        public=public,
     )
     blocks.server = Server(request_filter, listening, behind_proxy=panel.public_url is not None)
     service.uploads.start()

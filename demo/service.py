@@ -26,6 +26,7 @@ from chexnet.inference.predictor import ModelInput, Prediction, Predictor
 from chexnet.labels import FINDINGS
 from chexnet.overlay import MAX_SIDE
 from demo import security
+from demo.examples import OPENING, Example
 from demo.uploads import Uploads
 
 BATCH = 8
@@ -49,6 +50,7 @@ class Analysis:
         id: unguessable; tells an answer to this picture from one to another.
         since: when it was read, in seconds of `time.monotonic`.
         maps: heatmaps by other methods that were asked for already.
+        example: what was drawn, of one of our examples; empty for a visitor's picture.
     """
 
     prediction: Prediction
@@ -59,6 +61,7 @@ class Analysis:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     since: float = field(default_factory=time.monotonic)
     maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    example: str = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Analysis":
         """Itself: Gradio copies states, and nothing in it is changed."""
@@ -129,6 +132,7 @@ class Service:
         admission: how many are being served.
         folder: the only one from which a picture is read.
         uploads: counts what lies in it.
+        opening: the answered example that a page opens on.
     """
 
     def __init__(self, predictor: Predictor, folder: Path) -> None:
@@ -141,7 +145,7 @@ class Service:
         # One thread, as they run one at a time: each more would keep PyTorch's memory for itself.
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="methods")
         self._batcher = Batcher(predictor.predict)
-        self._warm()
+        self.opening = self._answered(OPENING)
 
     @property
     def findings(self) -> list[str]:
@@ -163,12 +167,15 @@ class Service:
             ImageError: it cannot be read as a radiograph.
         """
         try:
-            return await self.analyse_example(path)
+            return await self._analyse(path)
         finally:
             self.uploads.discard(path)  # whatever happened, also for one who is turned away
 
-    async def analyse_example(self, path: Path) -> Analysis:
+    async def analyse_example(self, example: Example) -> Analysis:
         """The same of a file of ours, which stays."""
+        return replace(await self._analyse(example.path), example=example.title)
+
+    async def _analyse(self, path: Path) -> Analysis:
         with self.admission.one():
             loop = asyncio.get_running_loop()
             read, shape = await loop.run_in_executor(self._readers, self._read, path)
@@ -253,11 +260,15 @@ class Service:
         radiograph = read.radiograph
         return Analysis(prediction, read.verdict, radiograph.facts, shape, radiograph)
 
-    def _warm(self) -> None:
-        ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-        read = self.predictor.read(Radiograph(ramp, 0, 255, Facts("PNG", "L", 8)))
+    def _answered(self, example: Example) -> Analysis:
+        """An example's answer. Everything runs once, so that the first visitor need not wait."""
+        read, shape = self._read(example.path)
         prediction = self._batcher.submit(read).result()
         self.predictor.overlay(read.radiograph, prediction, self.findings[0])
+        radiograph = read.radiograph
+        return Analysis(
+            prediction, read.verdict, radiograph.facts, shape, radiograph, example=example.title
+        )
 
 
 def _give_memory_back() -> None:

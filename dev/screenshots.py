@@ -42,6 +42,8 @@ def screenshots(
             for name, options in SIZES.items():
                 page = browser.new_context(**options).new_page()
                 page.goto(running.url)
+                page.wait_for_selector("#cx-findings [data-finding]")
+                page.evaluate("chexnet.page.clear()")  # of the example that it opens on
                 page.click(f"[data-example={example}]")
                 page.wait_for_selector("#cx-findings [data-finding]")
                 page.evaluate("chexnet.page.settled()")

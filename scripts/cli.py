@@ -19,7 +19,11 @@ import typer
 
 from chexnet.config import DEVICE_HELP, TrainConfig
 from chexnet.errors import ChexnetError
+from chexnet.files import WHOLE_LIST
 from chexnet.parallel import break_as_interrupt
+
+OPTIONAL = ("torch", "torchvision", "torchmetrics", "matplotlib")
+"""Modules that commands import and that requirements-demo.txt leaves out."""
 
 
 def named_weights(given: Any) -> Any:
@@ -157,6 +161,9 @@ def run(app: typer.Typer) -> None:
             rank = os.environ.get("RANK", "0")
             where = f"[process {rank}] " if rank != "0" else ""
             print(f"{where}Error: {error}", file=sys.stderr)
+        elif isinstance(error, ModuleNotFoundError) and error.name in OPTIONAL:
+            text = f"{error.name} is not installed, and this command needs it: {WHOLE_LIST}"
+            print(f"Error: {text}", file=sys.stderr)
         elif several:
             traceback.print_exc()
         else:

@@ -185,6 +185,23 @@ def real_network(monkeypatch):
     monkeypatch.setattr("chexnet.model.densenet121", densenet121)
 
 
+@pytest.fixture(scope="session")
+def exported(trained, of_all_workers) -> Path:
+    """Its network as ONNX, as the command writes it: once for all workers, it takes 20 s."""
+    from typer.testing import CliRunner
+
+    from scripts.export import app
+
+    out = of_all_workers / "tiny.onnx"
+    with FileLock(of_all_workers / "tiny.lock"):
+        if not out.exists():
+            weights = trained / "best_chexnet_params.pth"
+            done = CliRunner().invoke(app, [str(weights), str(out)])
+            assert done.exit_code == 0, done.output
+            assert "clinical" in done.output
+    return out
+
+
 @pytest.fixture
 def make_folder(tmp_path):
     """Write a folder in NIH's layout from rows of (image, labels, patient)."""

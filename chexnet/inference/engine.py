@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +21,7 @@ from chexnet.config import CHOICES
 from chexnet.devices import memory_format, moved
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
 from chexnet.explain import explain
-from chexnet.files import sweep, write_text
+from chexnet.files import installed, require_torch, sweep, write_text
 from chexnet.inference.onnx_runtime import VERSION, OnnxEngine
 from chexnet.metadata import Metadata
 from chexnet.transforms import normalise
@@ -70,7 +69,10 @@ class TorchEngine:
 
         Raises:
             CheckpointError: see `load_weights`.
+            ConfigError: PyTorch is not installed.
         """
+        export = "python -m scripts.export W OUT.onnx"
+        require_torch(str(weights), f". Or export it elsewhere ({export}) and pass OUT.onnx.")
         import torch
 
         from chexnet.distributed import pick_device
@@ -112,6 +114,7 @@ def open_engine(
     device: str = "auto",
     engine: str = "auto",
     on_export: Callable[[], None] | None = None,
+    shipped: Path | None = None,
 ) -> Engine:
     """Open a weights file, or an exported one.
 
@@ -121,6 +124,7 @@ def open_engine(
         engine: `auto` is PyTorch on a GPU and ONNX Runtime elsewhere, where it is installed and
             the export succeeds, else PyTorch.
         on_export: called before weights are exported, once for each file: it takes about 20 s.
+        shipped: an export that comes with the weights, so that none is made.
 
     Raises:
         CheckpointError: no weights, or damaged ones.
@@ -139,11 +143,15 @@ def open_engine(
         )
     if exported:
         return OnnxEngine(weights)
-    if engine == "onnx":
-        return _exported(weights, device, on_export)
-    if engine == "torch" or device in GPUS or (device == "auto" and _has_gpu()):
+    if engine == "onnx" and device in GPUS:
+        raise ConfigError(f"--engine onnx runs on a CPU only. Leave out --device {device}.")
+    if engine == "torch" or device in GPUS or (engine == device == "auto" and _has_gpu()):
         return TorchEngine(weights, device)
-    if not all(map(find_spec, EXPORTERS)):
+    if shipped and (engine == "onnx" or installed("onnxruntime")):
+        return OnnxEngine(shipped)
+    if engine == "onnx":
+        return _exported(weights, on_export)
+    if not installed("torch", *EXPORTERS):
         return TorchEngine(weights, device)
     try:
         return cached(weights, on_export)
@@ -153,9 +161,7 @@ def open_engine(
         return TorchEngine(weights, device)
 
 
-def _exported(weights: Path, device: str, on_export: Callable[[], None] | None) -> Engine:
-    if device in GPUS:
-        raise ConfigError(f"--engine onnx runs on a CPU only. Leave out --device {device}.")
+def _exported(weights: Path, on_export: Callable[[], None] | None) -> Engine:
     try:
         return cached(weights, on_export)
     except OSError as error:
@@ -168,6 +174,8 @@ def _exported(weights: Path, device: str, on_export: Callable[[], None] | None) 
 def _has_gpu() -> bool:
     # Asking torch means importing it, for seconds: only where there are signs of a GPU.
     if shutil.which("nvidia-smi") is None and not any(Path(p).exists() for p in GPU_FILES):
+        return False
+    if not installed("torch"):
         return False
     import torch
 

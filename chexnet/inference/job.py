@@ -25,7 +25,8 @@ from filelock import FileLock, Timeout
 
 from chexnet.errors import ConfigError
 from chexnet.files import replacing, write_text, writing
-from chexnet.inference.predictor import FileResult, Predictor
+from chexnet.inference.prediction import FileResult
+from chexnet.inference.predictor import Predictor
 
 FORMAT = 1
 SHARD = 500

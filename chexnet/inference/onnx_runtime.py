@@ -3,7 +3,9 @@
 Shapes: B batch, D classes, h w cells.
 """
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ FORMATS = (f"chexnet onnx {VERSION}", f"chexnet onnx {VERSION + 1}")
 """The second where the preprocessing has a filter or a square that an older release passes over."""
 CARRIED = ("trust", "mean_contributions", "validation_scores")
 """Further fields of `Metadata` that a page needs: of heatmaps, and of its curves."""
+BLANK = "0" * 64
+"""What stands in the seal's place while the seal is computed."""
+_SEAL = re.compile(rb'\n\x04seal\x12B"([0-9a-f]{64})"')
+"""A metadata entry as protobuf writes it: a key of 4 bytes, a value of 66 (JSON, with quotes)."""
 
 
 class OnnxEngine:
@@ -29,10 +35,12 @@ class OnnxEngine:
         name: of the engine, for a reader.
         metadata: what the file says of itself.
         bias: float32 (D,), of the classifier.
+        parameters_sha256: of the tensors that a compact export was made from, see
+            `model.parameters_sha256`; None for another.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open an exported file.
+        """Open an exported file. A sealed one was compared with its seal before anything reads it.
 
         Raises:
             CheckpointError: missing, damaged, or not written by this project.
@@ -47,16 +55,28 @@ class OnnxEngine:
             ) from error
         if not path.is_file():
             raise CheckpointError(f"Found no file {path}. Make one with python -m scripts.export.")
+        content = path.read_bytes()
+        sealed = _matches_seal(content)
+        damaged = CheckpointError(
+            f"{path} is damaged: its bytes do not match its seal. Fetch the project again, or "
+            "export the weights again: python -m scripts.export WEIGHTS.pth OUT.onnx"
+        )
+        if sealed is False:
+            raise damaged
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores()
         options.log_severity_level = 3  # its warnings are about graphs, not about users' files
         try:
             self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
+                content, options, providers=["CPUExecutionProvider"]
             )
+            about = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # its errors have no class in common
             raise CheckpointError(f"{path} is damaged or no ONNX file. Export it again.") from error
-        about = self._session.get_modelmeta().custom_metadata_map
+        made_from = about.pop("parameters_sha256", None)
+        if about.pop("seal", made_from) is not None and not sealed:
+            raise damaged  # within the seal's own entry
+        self.parameters_sha256 = made_from and json.loads(made_from)
         self.metadata, self.bias = read_metadata(about, path)
         self.name = f"ONNX Runtime {onnxruntime.__version__}"
 
@@ -65,6 +85,29 @@ class OnnxEngine:
         names = ["logits", "contributions"]
         logits, contributions = self._session.run(names, {"pixels": items[:, None]})
         return logits, contributions
+
+
+def seal(content: bytes) -> bytes:
+    """The bytes of an ONNX file, whose metadata hold `seal` = `BLANK`, with their seal.
+
+    ONNX has no checksum: a changed byte gives other numbers without a word. The seal is the SHA-256
+    of the file's own bytes with the seal's 64 digits as `BLANK`.
+    """
+    match = _SEAL.search(content)
+    if match is None:
+        raise ValueError("found no blank seal in the metadata")
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content[: match.start(1)] + digest + content[match.end(1) :]
+
+
+def _matches_seal(content: bytes) -> bool | None:
+    """Whether the seal is that of these bytes; None where there is no seal."""
+    match = _SEAL.search(content)
+    if match is None:
+        return None
+    digest = hashlib.sha256(content[: match.start(1)])
+    digest.update(BLANK.encode() + content[match.end(1) :])
+    return digest.hexdigest().encode() == match[1]
 
 
 def as_metadata(metadata: Metadata, bias: np.ndarray) -> dict[str, str]:

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from chexnet.errors import CheckpointError, ConfigError, ImageError
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import CLOSED_FORM, METHODS
+from chexnet.files import WHOLE_LIST, installed
 from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph
 from chexnet.inference.engine import TorchEngine, file_digest, open_engine
-from chexnet.inference.gate import Verdict, judge
+from chexnet.inference.gate import judge
+from chexnet.inference.prediction import FileResult, ModelInput, Prediction, index_of
 from chexnet.labels import FINDINGS
 from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels
@@ -37,6 +39,12 @@ AHEAD = 3
 STARTER = Path(__file__).parents[2] / "weights" / "starter.pth"
 
 
+def starter_export() -> Path | None:
+    """The starter weights as ONNX, which come with the project; None where they are not there."""
+    path = STARTER.with_suffix(".onnx")
+    return path if path.is_file() else None
+
+
 def default_weights(root: Path = Path()) -> Path:
     """The newest run's weights under `root`, else the starter weights that come with the project.
 
@@ -46,80 +54,12 @@ def default_weights(root: Path = Path()) -> Path:
     runs = sorted(root.glob(f"runs/**/{BEST}"), key=lambda path: path.stat().st_mtime)
     if runs:
         return runs[-1]
-    if STARTER.is_file():
-        return STARTER
+    if starter := STARTER if STARTER.is_file() else starter_export():
+        return starter
     raise CheckpointError(
         f"Found no {BEST} under runs/ and no {STARTER}. Fetch the project again, or pass "
         "--weights FILE."
     )
-
-
-@dataclass(frozen=True)
-class ModelInput:
-    """One radiograph, ready for the network.
-
-    Attributes:
-        radiograph: what was read.
-        verdict: whether the gate takes it for an upright frontal chest radiograph.
-        pixels: uint8 (size, size), cropped and resized: what the network sees.
-    """
-
-    radiograph: Radiograph
-    verdict: Verdict
-    pixels: np.ndarray
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The network's answer for one radiograph.
-
-    Attributes:
-        probabilities: label to calibrated probability in [0, 1], in the network's order; to the
-            sigmoid of the logit, a score, where the weights file has no calibration.
-        logits: label to logit, before calibration.
-        contributions: float32 (D, h, w), signed: what each cell adds to each logit. Their sum over
-            the cells and the class's bias (`Predictor.bias`) are the logit.
-        pixels: uint8 (size, size), what the network saw.
-    """
-
-    probabilities: dict[str, float]
-    logits: dict[str, float]
-    contributions: np.ndarray
-    pixels: np.ndarray
-
-    @property
-    def heatmaps(self) -> np.ndarray:
-        """Grad-CAM of every class, float32 (D, h, w), at least 0; see `Explanation.heatmaps`."""
-        cells = self.contributions.shape[-2] * self.contributions.shape[-1]
-        heatmaps: np.ndarray = np.maximum(self.contributions, 0) * cells
-        return heatmaps
-
-    def heatmap(self, label: str) -> np.ndarray:
-        """The heatmap of one class, float32 (h, w).
-
-        Raises:
-            ConfigError: the network has no such class.
-        """
-        cells = self.contributions[_index(list(self.probabilities), label)]
-        heat: np.ndarray = np.maximum(cells, 0) * cells.size
-        return heat
-
-
-@dataclass(frozen=True)
-class FileResult:
-    """The result for one file of many.
-
-    Attributes:
-        path: the file.
-        input: what was read, None where the file cannot be read.
-        prediction: the network's answer, None where there is none.
-        error: why the file could not be read, empty where it could.
-    """
-
-    path: Path
-    input: ModelInput | None = None
-    prediction: Prediction | None = None
-    error: str = ""
 
 
 class Predictor:
@@ -132,6 +72,7 @@ class Predictor:
         metadata: what the weights file says of itself.
         engine: what computes, for a reader.
         methods: heatmap methods that it has.
+        more_methods: what those of the `grad-cam` package need, empty where it has them.
         classes: labels in the network's order.
         bias: label to the classifier's bias, in logits. It is no base rate.
         is_starter: whether these are the weights that come with the project.
@@ -155,12 +96,18 @@ class Predictor:
             CheckpointError: see `load_weights`.
         """
         self._weights = weights
-        self._engine = open_engine(weights, device, engine, on_export)
+        self.is_starter = weights.resolve().with_suffix(".pth") == STARTER.resolve()
+        shipped = starter_export() if self.is_starter else None
+        self._engine = open_engine(weights, device, engine, on_export, shipped)
         self._mark = file_digest(weights)
-        self.is_starter = STARTER.exists() and weights.samefile(STARTER)
         self._second: TorchEngine | None = None
         self._loading = threading.Lock()
-        self.methods = (CLOSED_FORM,) if weights.suffix == ".onnx" else METHODS
+        self.more_methods = ""
+        if weights.suffix == ".onnx":
+            self.more_methods = "need the weights file (.pth)"
+        elif not installed("torch", "pytorch_grad_cam"):
+            self.more_methods = f"need PyTorch and grad-cam: {WHOLE_LIST}"
+        self.methods = (CLOSED_FORM,) if self.more_methods else METHODS
         self.metadata, self.engine = self._engine.metadata, self._engine.name
         self.classes = list(self.metadata.classes)
         self.bias = self._named(self._engine.bias)
@@ -216,6 +163,14 @@ class Predictor:
             )
         ]
 
+    def show(self, source: Path | bytes) -> Prediction:
+        """Read one radiograph and predict: as the last line of a notebook's cell, a picture.
+
+        Raises:
+            ImageError: see `read`.
+        """
+        return self.predict([self.read(source)])[0]
+
     def stream(self, paths: Iterable[Path], batch_size: int = 16) -> Iterator[FileResult]:
         """Yield the result of every file, in order; further batches are read while one is computed.
 
@@ -262,7 +217,7 @@ class Predictor:
             return prediction.heatmap(label)
         from chexnet.grad_cam import package_heatmap
 
-        index, network = _index(self.classes, label), self._torch()
+        index, network = index_of(self.classes, label), self._torch()
         inputs = network.inputs(np.stack([prediction.pixels]))
         return package_heatmap(network.model, inputs, index, method).numpy()
 
@@ -310,9 +265,3 @@ class Predictor:
                     )
                 self._second = second
         return self._second
-
-
-def _index(classes: list[str], label: str) -> int:
-    if label not in classes:
-        raise ConfigError(f"Found finding {label!r}, expected one of {', '.join(classes)}.")
-    return classes.index(label)

@@ -20,7 +20,14 @@ from filelock import FileLock
 
 from chexnet.data.download import Progress, file_sha256, optional
 from chexnet.errors import ConfigError, FetchError
-from chexnet.files import CACHE_VARIABLE, check_room, is_name, replacing, write_text
+from chexnet.files import (
+    CACHE_VARIABLE,
+    check_room,
+    is_name,
+    replacing,
+    require_torch,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from chexnet.networks.registry import PublishedNetwork
@@ -109,8 +116,10 @@ def fetch(
 
     Raises:
         FetchError: no network, no such file, no room, or another file than was published.
-        ConfigError: the registry names a source of another kind.
+        ConfigError: the registry names a source of another kind, or PyTorch, without which nobody
+            can open the file, is not installed.
     """
+    require_torch(network.name)
     folder, note = cache_folder(network), stored(network)
     try:
         folder.mkdir(parents=True, exist_ok=True)

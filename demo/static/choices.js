@@ -150,5 +150,6 @@
   }
 
   Object.assign(cx, { ask, fillWindow });
-  cx.choices = { upload, example, gate: (action) => quietly(gate(action)), method };
+  const opening = () => quietly(choose(() => ({ action: "opening" })));
+  cx.choices = { upload, example, opening, gate: (action) => quietly(gate(action)), method };
 })();

@@ -55,7 +55,7 @@
   // Name, probability and method on the picture, and the same for who cannot see it.
   function captionOf({ answer, finding, method, view }, drawn) {
     const title = cx.titleOf(answer, finding);
-    const start = `${title} ${cx.valueText(answer, answer.probability[finding])}`;
+    const start = `${answer.example ? "Drawn example · " : ""}${title} ${cx.valueText(answer, answer.probability[finding])}`;
     if (!drawn) return { chip: `${start} · ${method} …`, alt: "The radiograph" };
     const empty = !drawn.twoSided && !drawn.heat.values.some((value) => value > 0);
     const chip = empty ? `${start} · no cell speaks for it` : `${start} · ${method}`;

@@ -206,7 +206,11 @@
       if (open) {
         cx.placeFrame(find(".cx-seen"), answer);
         prepare(mine);
-        find('[data-set="method"]').replaceChildren(...answer.methods.map(optionOf));
+        const methods = answer.methods.map(optionOf);
+        if (answer.more_methods) {
+          methods.push(el("option", { disabled: true, text: `Others ${answer.more_methods}` }));
+        }
+        find('[data-set="method"]').replaceChildren(...methods);
         cx.drawList(list, answer, answer.first);
         choose(answer.first);
       } else {

@@ -91,7 +91,7 @@ class Teaching:
 
     async def _analysis(self, example: Example) -> Analysis:
         async def made() -> Analysis:
-            found = await self.service.analyse_example(example.path)
+            found = await self.service.analyse_example(example)
             return replace(found, since=math.inf)  # it is no visitor's: it does not expire
 
         found: Analysis = await self._once(("analysis", example.name), made)

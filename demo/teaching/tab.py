@@ -16,5 +16,6 @@ def teaching_tabs(service: Service) -> None:
     with gr.Tab("Thresholds"):
         own_html(thresholds_tab(), script("thresholds_mount.js"), elem_id="cx-thresholds")
     with gr.Tab("Lessons"):
-        lessons = own_html(lessons_tab(), script("lessons_mount.js"), elem_id="cx-lessons")
+        html, mount = lessons_tab(service.predictor.more_methods), script("lessons_mount.js")
+        lessons = own_html(html, mount, elem_id="cx-lessons")
         lessons.click(guarded(teaching.ask), [], [own_html("", visible=False)], **ASKED)

@@ -7,30 +7,23 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import platformdirs
 from packaging.requirements import Requirement
 
-from chexnet.files import CACHE_VARIABLE
+from chexnet.files import CACHE_VARIABLE, WHOLE_LIST, installed, not_installed
 from scripts.doctor.finding import Finding, note, wrong
 from scripts.doctor.supported import refusal
 
 ROOT = Path(__file__).parents[2]
+SMALL_LIST = "python -m pip install -r requirements-demo.txt"
+OPTIONAL = "pylibjpeg-libjpeg"
+"""Under GPL-3.0, and left out by whoever does not want that."""
+LISTS = ("requirements-demo", "requirements", "constraints")
 TESTS = "# What the tests need"
 """The line of requirements.txt from which on packages are for the tests alone."""
-OPTIONAL = (
-    "grad-cam",
-    "pylibjpeg-libjpeg",
-    "onnx",
-    "onnxruntime",
-    "onnxscript",
-    "httpx",
-)
-OPTIONAL += ("huggingface_hub", "pooch", "gdown", "safetensors", "kornia-rs")
-"""Without which everything works but what they are for."""
-INSTALL = "python -m pip install -r requirements.txt"
 PORTS = range(7860, 7960)
 """Of which the demo takes the first that is free."""
 ENOUGH_MEMORY = 2 << 30
@@ -49,25 +42,36 @@ def python() -> Iterator[Finding]:
         yield Finding("Python", found)
 
 
-def packages(pins: Path = ROOT / "requirements.txt") -> Iterator[Finding]:
-    """What is installed, against the pins."""
-    needed, _, for_tests = pins.read_text(encoding="utf-8").partition(TESTS)
+def packages(root: Path = ROOT) -> Iterator[Finding]:
+    """What is installed, against the lists and the versions in `root`."""
+    text = {name: (root / f"{name}.txt").read_text("utf-8") for name in LISTS}
+    small = text["requirements-demo"]
+    rest, _, for_tests = text["requirements"].partition(TESTS)
     for_tests = for_tests.partition("\n")[2]  # the rest of that line
-    missing, other, count = _differences(needed)
+    pins = {one.name.lower(): one for one in _requirements(text["constraints"])}
+    named = [one.name for one in _requirements(small + rest)]
+    here = sorted(set(named) - set(not_installed(small + rest)))
     name = "Packages"
-    lost = [one for one in missing if one.name not in OPTIONAL]
+    missing = not_installed(small)
+    lost = [one for one in missing if one != OPTIONAL]
     if lost:
-        yield wrong(name, f"missing: {_names(lost)}", INSTALL)
+        yield wrong(name, f"missing: {', '.join(lost)}", SMALL_LIST)
+    other = [
+        f"{one} {version(one)} (pinned: {_pin(pins[one])})"
+        for one in here
+        # A build's own mark, as in 2.15.0+cpu, is no other version.
+        if not pins[one].specifier.contains(version(one), prereleases=True)
+    ]
     if other:
-        found = ", ".join(f"{one.name} {version(one.name)} (pinned: {_pin(one)})" for one in other)
-        yield wrong(name, f"other versions: {found}", INSTALL)
-    if optional := [one for one in missing if one.name in OPTIONAL]:
-        yield note(name, f"optional ones are missing: {_names(optional)}", INSTALL)
+        yield wrong(name, f"other versions: {', '.join(other)}", WHOLE_LIST)
     if not lost and not other:
-        yield Finding(name, f"{count - len(missing)} as pinned in {pins.name}")
-    missing, other, _ = _differences(for_tests)
-    if missing or other:
-        yield note(name, f"for the tests alone, missing or other: {_names(missing + other)}")
+        yield Finding(name, f"{len(here)} as pinned in constraints.txt")
+    if OPTIONAL in missing:
+        yield note(name, f"without {OPTIONAL} JPEG-LS in DICOM is refused", SMALL_LIST)
+    if missing := not_installed(rest):
+        yield note(name, f"the demo needs none of: {', '.join(missing)}", WHOLE_LIST)
+    if missing := not_installed(for_tests):
+        yield note(name, f"for the tests alone, missing: {', '.join(missing)}")
 
 
 def processors() -> Iterator[Finding]:
@@ -75,6 +79,9 @@ def processors() -> Iterator[Finding]:
     from chexnet.inference.onnx_runtime import cores
 
     yield Finding("Cores", f"{cores()} of {os.cpu_count()}")
+    if not installed("torch"):
+        yield note("GPU", "PyTorch is not installed: ONNX Runtime answers on the CPU", WHOLE_LIST)
+        return
     import torch
 
     if torch.cuda.is_available():
@@ -184,25 +191,10 @@ def port() -> Iterator[Finding]:
     )
 
 
-def _differences(text: str) -> tuple[list[Requirement], list[Requirement], int]:
-    """What a list of pins misses, what is there in another version, and how many it names."""
-    missing, other, count = [], [], 0
-    for line in text.splitlines():
-        line = line.partition("#")[0].strip()
-        if not line:
-            continue
-        one, count = Requirement(line), count + 1
-        try:
-            # A build's own mark, as in 2.15.0+cpu, is no other version.
-            if not one.specifier.contains(version(one.name), prereleases=True):
-                other.append(one)
-        except PackageNotFoundError:
-            missing.append(one)
-    return missing, other, count
-
-
-def _names(found: list[Requirement]) -> str:
-    return ", ".join(one.name for one in found)
+def _requirements(text: str) -> list[Requirement]:
+    """Those that a list names, without its remarks and options."""
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
 
 def _pin(one: Requirement) -> str:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chexnet.files import WHOLE_LIST, installed
 from scripts.doctor.finding import Finding, State, note, wrong
 
 if TYPE_CHECKING:
     from chexnet.inference.engine import TorchEngine
+    from chexnet.inference.onnx_runtime import OnnxEngine
     from chexnet.transforms import Preprocessing
 
 PICTURE = Path(__file__).parents[2] / "demo" / "examples" / "cardiomegaly.png"
@@ -34,6 +36,7 @@ def expected_values(weights: Path) -> dict[str, Any]:
     """What each stage gives for the phantom, computed here and now with PyTorch on the CPU."""
     from chexnet.inference.engine import TorchEngine
     from chexnet.inference.predictor import Predictor
+    from chexnet.model import parameters_sha256
 
     predictor, engine = Predictor(weights, "cpu", "torch"), TorchEngine(weights, "cpu")
     read = predictor.read(PICTURE)
@@ -42,7 +45,7 @@ def expected_values(weights: Path) -> dict[str, Any]:
     return {
         "picture": PICTURE.name,
         "weights": weights.name,
-        "parameters_sha256": _parameters(engine),
+        "parameters_sha256": parameters_sha256(engine.model),
         "read_sha256": _digest(read.radiograph.as_uint8().tobytes()),
         "input_every_97th_pixel": read.pixels.ravel()[::SAMPLED].tobytes().hex(),
         "logits_of_a_pattern": _named(predictor.classes, logits),
@@ -53,37 +56,48 @@ def expected_values(weights: Path) -> dict[str, Any]:
 def starter(expected: Path = EXPECTED) -> Iterator[Finding]:
     """The starter weights, stage by stage."""
     from chexnet.imaging.radiograph import read_radiograph
-    from chexnet.inference.engine import TorchEngine
-    from chexnet.inference.predictor import STARTER, Predictor
+    from chexnet.inference.onnx_runtime import OnnxEngine
+    from chexnet.inference.predictor import STARTER, Predictor, starter_export
     from chexnet.transforms import item_pixels
 
     known = json.loads(expected.read_text(encoding="utf-8"))
-    if not STARTER.is_file():
+    shipped, torch = starter_export(), installed("torch")
+    files = [path for path in (STARTER if torch else None, shipped) if path]
+    if not STARTER.is_file() or not files:
         yield wrong("Starter weights", f"there is no {STARTER}", "Fetch the project again.")
         return
-    engine = TorchEngine(STARTER, "cpu")  # refuses damaged ones
-    if _parameters(engine) != known["parameters_sha256"]:
-        yield wrong(
-            "Starter weights",
-            f"{STARTER.name} is another network than {expected.name} is of",
-            "Fetch the project again. After scripts.starter: python -m scripts.doctor --record",
-        )
-        return
-    yield Finding("Starter weights", f"{STARTER.name}, whole")
-    again = "Fetch the project again and install the pinned packages: " + _INSTALL
+    for path in files:
+        found, seen = _parameters(path)  # refuses damaged ones
+        if found != known["parameters_sha256"]:
+            yield wrong(
+                "Starter weights",
+                f"{path.name} is another network than {expected.name} is of",
+                "Fetch the project again. After scripts.starter: python -m scripts.doctor --record",
+            )
+            return
+    yield Finding("Starter weights", f"{', '.join(path.name for path in files)}, whole")
+    again = "Fetch the project again and install the pinned packages: " + WHOLE_LIST
     picture = read_radiograph(PICTURE).as_uint8()
     if _digest(picture.tobytes()) == known["read_sha256"]:
         yield Finding("Reading", f"{PICTURE.name}, every pixel")
-        item = item_pixels(picture, engine.metadata.preprocessing)
+        item = item_pixels(picture, seen)
         yield _resized(item, bytes.fromhex(known["input_every_97th_pixel"]), again)
     else:
         yield wrong("Reading", f"{PICTURE.name} gives other pixels", again)
-    yield _normalised(engine, again)
-    plain = _pattern(engine.metadata.preprocessing.size)
-    answers = _named(list(engine.metadata.classes), _logits(engine, plain))
-    yield _compared("PyTorch", "logits", answers, known["logits_of_a_pattern"], again)
-    yield from onnx("ONNX Runtime", STARTER, plain, known["logits_of_a_pattern"])
-    predictor = Predictor(STARTER, "cpu", "torch")
+    plain, right = _pattern(seen.size), known["logits_of_a_pattern"]
+    if torch:
+        from chexnet.inference.engine import TorchEngine
+
+        engine = TorchEngine(STARTER, "cpu")
+        yield _normalised(engine, again)
+        answers = _named(list(engine.metadata.classes), _logits(engine, plain))
+        yield _compared("PyTorch", "logits", answers, right, again)
+    if shipped:
+        answers = _answers(OnnxEngine(shipped), plain)
+        yield _compared("ONNX Runtime", "logits", answers, right, again)
+    else:
+        yield from onnx("ONNX Runtime", STARTER, plain, right)
+    predictor = Predictor(STARTER, "cpu", "torch" if torch else "onnx")
     [prediction] = predictor.predict([predictor.read(PICTURE)])
     yield _compared(
         "Answer",
@@ -121,21 +135,16 @@ def onnx(
     name: str, weights: Path, item: np.ndarray, expected: dict[str, float]
 ) -> Iterator[Finding]:
     """The export in the cache answers as PyTorch does; if it does not, is it the file?"""
-    from importlib.util import find_spec
-
     from chexnet.errors import ChexnetError
     from chexnet.inference.engine import cached, export_place, file_digest
     from chexnet.inference.onnx_export import export
     from chexnet.inference.onnx_runtime import OnnxEngine
 
-    if not all(map(find_spec, ("onnxruntime", "onnx", "onnxscript"))):
-        yield note(name, "not installed; PyTorch answers, in twice the time", _INSTALL)
+    if not installed("onnxruntime", "onnx", "onnxscript"):
+        yield note(name, "not installed; PyTorch answers, in twice the time", WHOLE_LIST)
         return
 
-    def answers(engine: OnnxEngine) -> dict[str, float]:
-        return _named(list(engine.metadata.classes), engine(item[None])[0][0])
-
-    other = "Pass --engine torch, and install the pinned packages: " + _INSTALL
+    other = "Pass --engine torch, and install the pinned packages: " + WHOLE_LIST
     try:
         found = cached(weights)
     except ChexnetError as error:
@@ -145,7 +154,7 @@ def onnx(
         text = f"the export cannot be kept: {error.strerror or error}"
         yield wrong(name, text, "Make the cache folder writable, see above; PyTorch answers now.")
         return
-    finding = _compared(name, "logits", answers(found), expected, other)
+    finding = _compared(name, "logits", _answers(found, item), expected, other)
     if finding.state is State.fine:
         yield finding
         return
@@ -153,7 +162,7 @@ def onnx(
         fresh = Path(folder) / "fresh.onnx"
         try:
             export(weights, fresh)
-            again = _compared(name, "logits", answers(OnnxEngine(fresh)), expected, other)
+            again = _compared(name, "logits", _answers(OnnxEngine(fresh), item), expected, other)
             works = again.state is State.fine
         except ChexnetError:
             works = False
@@ -165,9 +174,6 @@ def onnx(
         )
     else:
         yield wrong(name, f"the export is broken: {finding.text}", other)
-
-
-_INSTALL = "python -m pip install -r requirements.txt"
 
 
 def _pattern(size: int) -> np.ndarray:
@@ -236,12 +242,21 @@ def _named(classes: list[str], values: np.ndarray) -> dict[str, float]:
     return {name: round(float(value), 6) for name, value in zip(classes, values, strict=True)}
 
 
-def _parameters(engine: "TorchEngine") -> str:
+def _answers(engine: "OnnxEngine", item: np.ndarray) -> dict[str, float]:
+    return _named(list(engine.metadata.classes), engine(item[None])[0][0])
+
+
+def _parameters(weights: Path) -> "tuple[str | None, Preprocessing]":
     """Of the tensors alone: what is stored beside them changes with every figure."""
-    found = hashlib.sha256()
-    for name, tensor in engine.model.state_dict().items():
-        found.update(name.encode() + tensor.numpy().tobytes())
-    return found.hexdigest()
+    if weights.suffix == ".onnx":
+        from chexnet.inference.onnx_runtime import OnnxEngine
+
+        exported = OnnxEngine(weights)
+        return exported.parameters_sha256, exported.metadata.preprocessing
+    from chexnet.model import load_weights, parameters_sha256
+
+    model, about = load_weights(weights)
+    return parameters_sha256(model), about.preprocessing
 
 
 def _digest(content: bytes) -> str:

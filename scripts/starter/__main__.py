@@ -52,9 +52,10 @@ def starter(
 
     Every step is a command that is shown before it runs; killed, it goes on where it was. Scored on
     phantoms of other patients and on those images of NIH's test list that are there. Writes the
-    weights in half precision and their model card, README.md, beside them.
+    weights in half precision, and beside them the same as ONNX and their model card, README.md.
     """
     from chexnet.files import write_text
+    from chexnet.inference.onnx_export import export
     from scripts.starter.data import mix
     from scripts.starter.model_card import card
     from scripts.starter.store import report, store
@@ -94,6 +95,7 @@ def starter(
                 *(("--store",) if command == "localize" else ()),
             )
     report(weights, {kind: out / kind / f"eval-{part}" for kind, (_, part) in scored.items()})
+    export(weights, weights.with_suffix(".onnx"), compact=True)
     made_by = (
         f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
         f"{unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "

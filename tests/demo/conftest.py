@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,8 @@ import httpx
 import numpy as np
 import pytest
 
-from demo import security
-from tests.conftest import needs_signals
+from tests.conftest import ROOT, needs_signals
 from tests.malformed import encoded
-from tests.processes import start, wait_for
 
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -47,45 +44,41 @@ class Served:
         return int(told.stdout) // 1024
 
 
-def run_demo(base: Path, weights: Path) -> None:
-    """Serve until a signal; the network waits while `base/hold` exists."""
-    log = os.open(base / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with security.private_folder(base) as folder:
-        from chexnet.inference.predictor import Predictor
-        from demo.server import serve
-
-        predict = Predictor.predict
-
-        def held(self, *arguments):
-            while (base / "hold").exists():
-                time.sleep(0.01)
-            return predict(self, *arguments)
-
-        Predictor.predict = held
-        with serve(folder, weights, device="cpu", pool=0) as running:
-            ready = base / "ready.tmp"
-            ready.write_text(f"{running.url}\n{folder}")
-            ready.rename(base / "ready")
-            threading.Event().wait()
+@contextmanager
+def serving(base: Path, weights: Path, *more: str) -> Iterator[Served]:
+    """A demo in a process of its own; see `tests.demo.serving`."""
+    command = [sys.executable, "-m", "tests.demo.serving", base, weights, *more]
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 240
+        while not (base / "ready").exists():
+            said = (base / "log").read_text() if (base / "log").exists() else ""
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+        url, folder = (base / "ready").read_text().split("\n")
+        yield Served(url, Path(folder), base / "log", base / "hold", process.pid)
+    finally:
+        process.terminate()
+        ended = process.wait(60)
+    assert ended == 0 or needs_signals.args[0]
+    if not needs_signals.args[0]:  # where there are none it is killed, and cleans up nothing
+        assert not list(base.glob("chexnet-demo-*")), "the folder of uploads was left"
 
 
 @pytest.fixture(scope="session")
-def served(trained, tmp_path_factory):
-    """A demo in a process of its own, on tiny weights."""
-    base = tmp_path_factory.mktemp("served")
-    process = start(run_demo, base, trained / "best_chexnet_params.pth")
-    wait_for(base / "ready", [process])
-    url, folder = (base / "ready").read_text().split("\n")
-    yield Served(url, Path(folder), base / "log", base / "hold", process.pid)
-    process.terminate()
-    process.join(30)
-    process.kill()
-    if not needs_signals.args[0]:  # where there are none it is killed, and cleans up nothing
-        assert process.exitcode == 0
-        assert not list(base.glob("chexnet-demo-*")), "the folder of uploads was left"
+def served(exported, tmp_path_factory):
+    """A demo on tiny weights, with nothing but what `make demo` installs."""
+    with serving(tmp_path_factory.mktemp("served"), exported) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served_with_torch(trained, tmp_path_factory):
+    """A demo on the weights file, as after `make test`: with all heatmap methods."""
+    base, weights = tmp_path_factory.mktemp("torch"), trained / "best_chexnet_params.pth"
+    with serving(base, weights, "torch") as running:
+        yield running
 
 
 @pytest.fixture
@@ -139,13 +132,13 @@ def page_of(browser):
     return lent
 
 
-@pytest.fixture
-def visit(page_of, served):
-    """Open the page as a new visitor; afterwards no other host may have been asked."""
+@contextmanager
+def visiting(page_of, served: Served) -> Iterator[Callable]:
+    """Open pages as new visitors; afterwards no other host may have been asked."""
     asked, wrong = [], []
     with ExitStack() as pages:
 
-        def opened(**look):
+        def opened(*, empty: bool = True, **look):
             given = {"viewport": {"width": 1360, "height": 1000}} | look
             page = pages.enter_context(page_of(**given))
             for event, told in (
@@ -156,11 +149,28 @@ def visit(page_of, served):
                 pages.callback(page.remove_listener, event, told)
             page.goto(served.url)
             page.wait_for_selector(INPUT, state="attached")
+            page.wait_for_selector("#cx-findings [data-finding]")  # of the example it opens on
+            if empty:
+                page.evaluate("chexnet.page.clear()")
             return page
 
         yield opened
     assert [url for url in asked if not url.startswith((served.url, "data:", "blob:"))] == []
     assert wrong == []
+
+
+@pytest.fixture
+def visit(page_of, served):
+    """Open the page, without the example that it opens on unless `empty=False`."""
+    with visiting(page_of, served) as opened:
+        yield opened
+
+
+@pytest.fixture
+def visit_with_torch(page_of, served_with_torch):
+    """The same page where PyTorch is installed."""
+    with visiting(page_of, served_with_torch) as opened:
+        yield opened
 
 
 class Web:

@@ -11,7 +11,7 @@ from PIL import Image
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
-from demo.examples import EXAMPLES
+from demo.examples import EXAMPLES, OPENING
 from tests.demo.conftest import INPUT
 from tests.malformed import encoded
 
@@ -107,8 +107,8 @@ def test_after_an_answer_nothing_that_a_visitor_does_to_a_picture_sends_a_reques
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == []
 
 
-def test_another_method_asks_the_server_and_shows_its_map(visit, phantom):
-    page = visit()
+def test_another_method_asks_the_server_and_shows_its_map(visit_with_torch, phantom):
+    page = visit_with_torch()
     drop(page, encoded(phantom), "a.png")
     page.wait_for_selector(ROW)
     before = drawn(page)
@@ -119,6 +119,29 @@ def test_another_method_asks_the_server_and_shows_its_map(visit, phantom):
     )
     page.wait_for_timeout(1500)
     assert not np.array_equal(drawn(page), before)
+
+
+def test_the_page_opens_on_an_answered_example_which_is_marked_until_a_picture_comes(
+    visit, phantom, trained
+):
+    page = visit(empty=False)
+    assert page.inner_text("[data-part=chip]").startswith("Drawn example · ")
+    assert "Drawn example: Cardiomegaly" in page.inner_text("[data-part=facts]")
+    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
+    [expected] = predictor.predict([predictor.read(OPENING.path)])
+    shown = page.evaluate("chexnet.page.state.answer.probability")
+    assert shown == pytest.approx(expected.probabilities, abs=1e-4)
+    drop(page, encoded(phantom), "a.png")
+    page.wait_for_function("!chexnet.page.state.answer.example")
+    page.evaluate("chexnet.page.settled()")
+    assert "example" not in page.inner_text(".cx-stage").lower()
+
+
+def test_the_methods_that_are_missing_are_named_with_what_they_need(visit):
+    page = visit(empty=False)
+    options = page.locator("[data-set=method] option")
+    assert [one.is_disabled() for one in options.all()] == [False, True]
+    assert "need the weights file" in options.nth(1).inner_text()
 
 
 def test_the_picture_and_all_findings_are_on_one_screen(visit, phantom):

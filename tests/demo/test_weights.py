@@ -74,7 +74,7 @@ def test_the_banner_says_what_a_real_radiograph_may_expect():
 
 
 def test_beside_the_starter_weights_stands_what_opens_a_published_network(trained, tmp_path):
-    line = "With a network connection: <code>make demo WEIGHTS=medmae-mae</code>"
+    line = "With a network connection: <code>make venv demo WEIGHTS=medmae-mae</code>"
     copied = tmp_path / "starter.pth"
     copied.write_bytes((trained / command.BEST).read_bytes())
     with pytest.MonkeyPatch.context() as patch:

@@ -1,7 +1,10 @@
 import json
 import os
+import re
 import subprocess
 import sys
+from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -17,8 +20,10 @@ from chexnet.evaluation.scoring import score_weights
 from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import explain
 from chexnet.inference.predictor import Predictor
+from chexnet.labels import FINDINGS, spoken
 from chexnet.model import load_weights
-from chexnet.transforms import normalise
+from chexnet.overlay import overlay
+from chexnet.transforms import Preprocessing, normalise
 from tests.conftest import ROOT, answers
 from tests.scripts.test_commands import run
 
@@ -206,3 +211,20 @@ def test_bias_and_contributions_add_up_to_the_logit(trained, pictures, engine):
             logit_of_answer = logit(prediction.probabilities[name])
             expected = calibration.slope * prediction.logits[name] + calibration.bias
             assert logit_of_answer == pytest.approx(expected, abs=1e-4)
+
+
+def test_in_a_notebook_input_and_answer_show_themselves(predictor, pictures):
+    read = predictor.read(pictures[0])
+    shown = np.asarray(Image.open(BytesIO(read._repr_png_())))
+    np.testing.assert_array_equal(shown, read.pixels)
+    answer = predictor.show(pictures[0])
+    assert answer.probabilities == answers(predictor, pictures[:1])[0].probabilities
+    html = answer._repr_html_()
+    values = {name: p for name, p in answer.probabilities.items() if name in FINDINGS}
+    first = max(values, key=values.get)
+    assert f"Grad-CAM of {spoken(first)}" in html
+    assert html.count("<tr>") == len(values)
+    picture = np.asarray(Image.open(BytesIO(b64decode(re.search("base64,([^']+)", html)[1]))))
+    expected = overlay(read.pixels, answer.heatmap(first), Preprocessing(crop=100))
+    np.testing.assert_array_equal(picture, expected)
+    assert "not for clinical use" in html

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from chexnet.errors import CheckpointError, ExportError
 from chexnet.files import CACHE_VARIABLE
 from chexnet.inference import engine, onnx_export, predictor
 from chexnet.inference.engine import export_place, file_digest
-from chexnet.inference.onnx_runtime import as_metadata
+from chexnet.inference.onnx_runtime import BLANK, as_metadata, seal
 from chexnet.labels import FINDINGS
 from chexnet.metadata import Metadata
 from chexnet.model import build, load_weights, save_weights
@@ -44,9 +45,10 @@ STAGES = (
 )
 
 
-def write_export(place: Path, model, logits: dict[str, float]) -> None:
+def write_export(
+    place: Path, model, logits: dict[str, float], parameters: str | None = None
+) -> None:
     """A graph that knows one answer: exporting takes 20 s, and tests/inference does it."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     metadata = Metadata({name: n for n, name in enumerate(logits)}, Preprocessing(size=64))
@@ -66,9 +68,13 @@ def write_export(place: Path, model, logits: dict[str, float]) -> None:
         [answer, cells],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(made, as_metadata(metadata, model.classifier.bias.detach().numpy()))
+    about = as_metadata(metadata, model.classifier.bias.detach().numpy())
+    if parameters:
+        about |= {"seal": json.dumps(BLANK), "parameters_sha256": json.dumps(parameters)}
+    helper.set_model_props(made, about)
     place.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(made, place)
+    content = made.SerializeToString()
+    place.write_bytes(seal(content) if parameters else content)
     place.with_suffix(".sha256").write_text(file_digest(place))
 
 
@@ -108,6 +114,22 @@ def test_a_healthy_network_is_fine_at_every_stage(examine):
     found = examine()
     assert tuple(found) == STAGES
     assert {one.state for one in found.values()} == {State.fine}
+
+
+def test_without_pytorch_the_export_that_is_shipped_is_examined(examine, recorded, monkeypatch):
+    weights, expected = recorded
+    shipped = weights.with_suffix(".onnx")
+    known = json.loads(expected.read_text())
+    model, _ = load_weights(weights)
+    write_export(shipped, model, known["logits_of_a_pattern"], known["parameters_sha256"])
+    monkeypatch.setattr(network, "installed", lambda *_: False)
+    found = examine()
+    assert [name for name in STAGES if name not in found] == ["Normalisation", "PyTorch"]
+    assert set(ill(found)) <= {"Answer"}  # it knows one answer, to another picture
+    write_export(shipped, model, known["logits_of_a_pattern"], "0" * 64)
+    assert ill(examine()) == ["Starter weights"]
+    shipped.unlink()
+    assert ill(examine()) == ["Starter weights"]
 
 
 def test_what_is_shipped_is_what_the_starter_weights_answer():
@@ -271,49 +293,56 @@ def test_weights_that_are_given_are_opened_and_both_engines_compared(
 # The machine.
 
 
-def pins(place: Path, text: str) -> list[Finding]:
-    place.write_text(text)
-    return list(machine.packages(place))
+@pytest.fixture
+def looked(tmp_path):
+    """What the doctor says of lists of our own."""
+
+    def look(small: str, whole: str = "", pins: str = "") -> list[tuple[State, str]]:
+        for name, text in zip(machine.LISTS, (small, whole, pins), strict=True):
+            (tmp_path / f"{name}.txt").write_text(text)
+        return [(one.state, one.text + one.advice) for one in machine.packages(tmp_path)]
+
+    return look
 
 
-def test_packages_are_compared_with_the_pins(tmp_path):
+def test_packages_are_compared_with_the_pins(looked):
     from importlib.metadata import version
 
-    numpy, place = version("numpy"), tmp_path / "requirements.txt"
-    [found] = pins(place, f"numpy=={numpy}  # a comment\n\n# What the tests need (all)\n")
-    assert found.state is State.fine
-    [found] = pins(place, "numpy==0.0.1\n")
-    assert found.state is State.wrong
-    assert f"numpy {numpy} (pinned: 0.0.1)" in found.text
-    [found] = pins(place, "no-such-package==1\n")
-    assert "missing: no-such-package" in found.text
-    assert "pip install -r" in found.advice
-    [fine, found] = pins(place, f"numpy=={numpy}\n# What the tests need\nno-such-package==1\n")
-    assert [fine.state, found.state] == [State.fine, State.note]
+    numpy = f"numpy=={version('numpy')}\n"
+    [(state, told)] = looked("-c constraints.txt\nnumpy  # a remark\n", pins=f"# of\n{numpy}")
+    assert (state, told) == (State.fine, "1 as pinned in constraints.txt")
+    [(state, told)] = looked("numpy\n", pins="numpy==0.0.1\n")
+    assert state is State.wrong
+    assert f"numpy {version('numpy')} (pinned: 0.0.1)" in told
 
 
-def test_an_optional_package_is_missed_without_alarm(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "OPTIONAL", ("no-such-package",))
-    found = pins(tmp_path / "requirements.txt", "no-such-package==1\n")
-    assert State.wrong not in [one.state for one in found]
-    assert found[0].state is State.note
+@pytest.mark.parametrize(
+    ("small", "whole", "state", "said"),
+    [
+        ("no-such-package", "", State.wrong, "missing: no-such-package.*-r requirements-demo.txt"),
+        ("", "no-such-package", State.note, "demo needs none of: no-such.*-r requirements.txt"),
+        (
+            "",
+            f"{machine.TESTS} (all)\nno-such-package",
+            State.note,
+            "tests alone, missing: no",
+        ),
+        (machine.OPTIONAL, "", State.note, "JPEG-LS in DICOM is refused"),
+    ],
+)
+def test_a_missing_package_is_named_with_what_needs_it(
+    looked, monkeypatch, small, whole, state, said
+):
+    monkeypatch.setattr(machine, "not_installed", str.split)
+    found = [(how, told) for how, told in looked(small, whole) if how is not State.fine]
+    assert [how for how, _ in found] == [state]
+    assert re.search(said, found[0][1])
 
 
-def test_the_optional_packages_are_those_of_the_package():
-    """What pyproject.toml leaves to choice, and what must be there is not called optional."""
-    import tomllib
-
-    from packaging.requirements import Requirement
-
-    project = tomllib.loads((machine.ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"].values()
-    assert {Requirement(one).name for group in extras for one in group} == set(machine.OPTIONAL)
-
-
-def test_a_build_of_a_pinned_version_is_that_version(tmp_path, monkeypatch):
+def test_a_build_of_a_pinned_version_is_that_version(looked, monkeypatch):
     monkeypatch.setattr(machine, "version", lambda _: "2.15.0+cpu")
-    [found] = pins(tmp_path / "requirements.txt", "torch==2.15.0\n")
-    assert found.state is State.fine
+    [(state, _)] = looked("torch\n", pins="torch==2.15.0\n")
+    assert state is State.fine
 
 
 def test_a_gpu_that_torch_does_not_find_is_named(monkeypatch):

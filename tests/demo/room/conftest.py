@@ -1,16 +1,17 @@
 """A class's demo, served."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
-from tests.conftest import needs_modes, skip_unless
-from tests.demo.room.room import Room, alive, prepare, run_room
-from tests.processes import start, wait_for
+from tests.conftest import ROOT, needs_modes, skip_unless
+from tests.demo.room.room import Room, alive, prepare, wait_until
 
 
 @pytest.fixture(scope="module")
-def opened(trained, tmp_path_factory):
+def opened(exported, tmp_path_factory):
     """Opens such demos; ends them, and looks for what they left."""
     skip_unless(needs_modes)  # the stand-in of the tunnel's helper is a script
     running, rooms = [], []
@@ -18,9 +19,10 @@ def opened(trained, tmp_path_factory):
     def made(quick: bool = True) -> Room:
         base = tmp_path_factory.mktemp("room")
         prepare(base)
-        process = start(run_room, base, trained / "best_chexnet_params.pth", quick)
+        command = [sys.executable, "-m", "tests.demo.room.room", base, exported, quick]
+        process = subprocess.Popen(list(map(str, command)), cwd=ROOT)
         running.append((base, process))
-        wait_for(base / "ready", [process])
+        wait_until(lambda: process.poll() is not None or (base / "ready").exists(), 240)
         url, public, notes = json.loads((base / "ready").read_text())
         assert public.endswith(".links.example")
         assert notes == []
@@ -33,9 +35,7 @@ def opened(trained, tmp_path_factory):
             client.close()
     for base, process in running:
         process.terminate()
-        process.join(30)
-        process.kill()
-        assert process.exitcode == 0
+        assert process.wait(30) == 0
         assert not list(base.glob("chexnet-demo-*")), "the private folder was left"
         pids = [int(path.name.split("-")[1]) for path in base.glob("helper-*")]
         assert not [pid for pid in pids if alive(pid)], "a helper was left"
