@@ -55,6 +55,17 @@ class Server(ThreadingHTTPServer):
         """A client that hangs up is what these tests are about."""
 
 
+def without_length(handler: BaseHTTPRequestHandler) -> bool:
+    """Answer 4 MiB whose length nobody is told; for `Server.respond`."""
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.close_connection = True
+    for _ in range(64):
+        handler.wfile.write(bytes(65536))
+    return True
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server

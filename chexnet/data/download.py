@@ -179,8 +179,22 @@ def _attempt(
                 file.write(chunk)
                 done += len(chunk)
                 on_progress("fetching", done, total)
+                if total is None:  # it may have no end, and must not take the whole disk
+                    _check_growing(part)
     if total is not None and done != total:
         raise _Again(f"the server sent {done:,} of {total:,} bytes")
+
+
+def _check_growing(part: Path) -> None:
+    """Refuse to go on, and remove what came, where a body of unknown length leaves no room."""
+    try:
+        check_room(part.parent, 0, part.name)
+    except FetchError as error:
+        os.truncate(part, 0)
+        raise FetchError(
+            f"{part.name}: the server did not say how large it is, and the disk is full. What came "
+            "was removed. Free some space, or fetch this file by hand."
+        ) from error
 
 
 def _refuse(url: str, response: "httpx.Response") -> None:

@@ -39,6 +39,9 @@ IMPORT = 1
 """Raised when `import_network` makes something else of the same file: it is then made anew."""
 ROOM_FOR_ONE = 64 << 20
 """Bytes for a network and what is made of it, where its own length is not known."""
+PIECE = 1 << 16
+LARGEST = 512 << 20
+"""Bytes of a file whose size nobody has published; a larger one is not read anyway."""
 
 
 def weights_path(
@@ -258,7 +261,7 @@ def _by_pooch(
     check_room(place.parent, 2 * (network.bytes or ROOM_FOR_ONE), network.name)
     pooch = optional("pooch", "networks")
     pooch.get_logger().setLevel("WARNING")
-    show = _bar(network, on_progress)(total=network.bytes or 1)  # of 0 it would be False
+    show = _bar(network, on_progress)()
     kind, _, identity = network.source.partition(":")
     if kind == "drive":
         gdown = optional("gdown", "networks")
@@ -280,7 +283,7 @@ def _by_pooch(
         address = urlsplit(network.source)
         if kind != "https" and address.hostname not in ("127.0.0.1", "localhost"):
             raise ConfigError(f"Found source {network.source}, expected an address with https.")
-        downloader = pooch.HTTPDownloader(progressbar=show, chunk_size=1 << 16, timeout=30)
+        downloader = pooch.HTTPDownloader(progressbar=show, chunk_size=PIECE, timeout=30)
     known = network.sha256 or note.get("sha256")
     return Path(pooch.retrieve(network.source, known, place.name, place.parent, None, downloader))
 
@@ -293,6 +296,18 @@ def _bar(network: "PublishedNetwork", on_progress: Progress | None) -> type:
         def __init__(self, *given: Any, **options: Any) -> None:
             quiet = {"file": io.StringIO(), "disable": False, "mininterval": 0}
             super().__init__(*given, **options | quiet)
+
+        def __bool__(self) -> bool:
+            return True  # pooch tells a bar only where it is true; tqdm's of no length is false
+
+        def update(self, n: float | None = 1) -> None:
+            super().update(n)
+            # A body without a length may have no end; the last piece counts whole.
+            if self.n - PIECE > (network.bytes or LARGEST):
+                raise FetchError(
+                    f"{network.name}: the server sends more than {network.bytes or LARGEST:,} "
+                    "bytes. It was stopped, and what came was removed."
+                )
 
         def display(self, *_: Any, **__: Any) -> None:
             if on_progress:

@@ -16,7 +16,7 @@ from chexnet.data import download as module
 from chexnet.data.download import Stopped, download
 from chexnet.errors import FetchError
 from tests.conftest import ROOT, needs_resource
-from tests.loopback import Answer, serving
+from tests.loopback import Answer, serving, without_length
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 OTHER = np.random.default_rng(1).bytes(300_000)
@@ -240,6 +240,22 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
     assert not (tmp_path / ".file.part").exists()
     monkeypatch.undo()
     assert fetch() == CONTENT
+
+
+def test_a_body_without_a_length_never_fills_the_disk(server, fetch, tmp_path, monkeypatch):
+    server.respond = without_length
+    usage = namedtuple("usage", "total used free")
+    part = tmp_path / ".file.part"
+
+    def left(_: object):
+        taken = part.stat().st_size if part.exists() else 0
+        return usage(10**12, 10**12, files.ROOM + 1_000_000 - taken)
+
+    monkeypatch.setattr(files.shutil, "disk_usage", left)
+    with pytest.raises(FetchError, match="the disk is full"):
+        fetch()
+    assert part.stat().st_size == 0
+    assert not (tmp_path / "file").exists()
 
 
 @needs_resource

@@ -57,6 +57,7 @@ def taped(mode: str) -> bytes:
         taped("w"),
         taped("w:gz"),
     ],
+    ids=lambda content: "table",  # packed ones hold the time
 )
 def test_a_table_is_read_however_it_was_saved(tmp_path, content):
     (tmp_path / "table").write_bytes(content)
@@ -86,6 +87,7 @@ def test_a_table_is_read_however_it_was_saved(tmp_path, content):
         (b"secret," * 20_000 + b"\n1\n", "over 10,000 columns"),
         (b"secret" * 200 + b"\n1\n", r"found (secret)+\w*\.\.\."),
     ],
+    ids=lambda value: value if isinstance(value, str) else "content",
 )
 def test_what_is_no_table_is_refused_in_one_line(tmp_path, content, told):
     (tmp_path / "table.csv").write_bytes(content)

@@ -9,9 +9,9 @@ from itertools import islice
 
 import pytest
 
+from chexnet.files import PICTURE_ENDINGS
 from chexnet.inference.predictor import Predictor
 from demo import security
-from demo.components import ENDINGS
 from tests.conftest import answers
 from tests.demo.conftest import Served, Web, file_data, files, png
 from tests.malformed import malformed, originals
@@ -49,7 +49,7 @@ def send(web: Web, given: Iterator[tuple[str, bytes]]) -> Counter:
     def one(numbered: tuple[int, tuple[str, bytes]]) -> str:
         number, (name, file) = numbered
         try:
-            return answered(web, file, ENDINGS[number % len(ENDINGS)])
+            return answered(web, file, PICTURE_ENDINGS[number % len(PICTURE_ENDINGS)])
         except AssertionError as error:
             raise AssertionError(f"file {number}, made of {name}: {error}") from error
 

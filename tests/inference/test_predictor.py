@@ -25,7 +25,6 @@ from chexnet.model import load_weights
 from chexnet.overlay import overlay
 from chexnet.transforms import Preprocessing, normalise
 from tests.conftest import ROOT, answers
-from tests.scripts.test_commands import run
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +123,15 @@ def test_a_picture_that_cannot_be_read_says_why(predictor):
 
 
 def test_the_command_shows_a_table_json_and_overlays(trained, pictures, tmp_path):
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "scripts.predict", *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
     weights = trained / "best_chexnet_params.pth"
     broken = tmp_path / "broken.png"
     broken.write_bytes(pictures[0].read_bytes()[:90])
     options = (*pictures[:2], broken, "--weights", weights, "--device", "cpu")
-    done = run("predict", *options, "--json", "--heatmaps", tmp_path / "heat")
+    done = run(*options, "--json", "--heatmaps", tmp_path / "heat")
     assert done.returncode == 1
     assert "1 of 3 pictures could not be read" in done.stderr
     assert "Traceback" not in done.stderr
@@ -140,7 +143,7 @@ def test_the_command_shows_a_table_json_and_overlays(trained, pictures, tmp_path
     with Image.open(drawn[0]) as overlay:
         assert overlay.mode == "RGB"
 
-    shown = run("predict", pictures[0].parent, "--weights", weights, "--device", "cpu")
+    shown = run(pictures[0].parent, "--weights", weights, "--device", "cpu")
     assert shown.returncode == 0, shown.stderr
     assert "not for clinical use" in shown.stdout
     assert shown.stdout.count("Pleural Thickening") == len(list(pictures[0].parent.iterdir()))

@@ -17,7 +17,7 @@ from chexnet.networks import fetch as module
 from chexnet.networks.fetch import fetch, weights_path
 from chexnet.networks.registry import PublishedNetwork, find_network
 from chexnet.transforms import Preprocessing
-from tests.loopback import Answer, serving
+from tests.loopback import Answer, serving, without_length
 
 CONTENT = np.random.default_rng(0).bytes(200_000)
 OTHER = np.random.default_rng(1).bytes(200_000)
@@ -172,6 +172,14 @@ def test_a_cut_connection_never_leaves_a_file_under_its_name(server, source, mon
     assert kept(one) == []
     server.usual = usual
     assert fetch(one).read_bytes() == CONTENT
+
+
+def test_a_body_without_a_length_is_stopped_where_the_published_file_ends(server):
+    server.respond = without_length
+    one = network(f"{server.url}/one.pt", bytes=100_000)
+    with pytest.raises(FetchError, match="more than 100,000 bytes"):
+        fetch(one)
+    assert kept(one) == []
 
 
 @pytest.mark.parametrize("source", ["hub:me/net", "hub:me/none", "URL"])
