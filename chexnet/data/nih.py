@@ -16,6 +16,8 @@ from chexnet.labels import BOX_SPELLING, LABELS, parse
 
 TABLES = {"2017": "Data_Entry_2017.csv", "v2020": "Data_Entry_2017_v2020.csv"}
 LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
+VAL_LIST = "val_list.txt"
+"""Optional, not NIH's: which images of the train_val list validate."""
 BOXES = "BBox_List_2017.csv"
 FRAME = 1024
 """NIH's boxes are given in a frame of 1024 x 1024 pixels, whatever the size of the file."""
@@ -145,13 +147,14 @@ def read_lists(root: Path) -> dict[str, frozenset[str]] | None:
     if not all(there.values()):
         found, lost = sorted(LISTS.values(), key=lambda name: not (root / name).is_file())
         raise DataError(f"{root} has {found} but no {lost}. Fetch both from NIH, or remove both.")
+    wanted = LISTS | ({"val": VAL_LIST} if (root / VAL_LIST).is_file() else {})
     lists = {
         part: frozenset((root / name).read_text(encoding="utf-8-sig").split())
-        for part, name in LISTS.items()
+        for part, name in wanted.items()
     }
     for part, names in lists.items():
         if not names:
-            raise DataError(f"{root / LISTS[part]} is empty. Fetch it again from NIH.")
+            raise DataError(f"{root / wanted[part]} is empty. Fetch it again from NIH.")
     return lists
 
 

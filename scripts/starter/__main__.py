@@ -32,6 +32,9 @@ def starter(
     images: Annotated[
         Path, typer.Option(help="List of the radiographs to train on, one name a line.")
     ] = Path("weights/real_images.txt"),
+    validation: Annotated[
+        Path, typer.Option(help="List of those of them that validate, by patient.")
+    ] = Path("weights/real_validation.txt"),
     out: Out = Path("runs/starter"),
     weights: Annotated[Path, typer.Option(help="File of the starter weights.")] = Path(
         "weights/starter.pth"
@@ -64,8 +67,8 @@ def starter(
     drawn = {name: out / f"phantoms-{name}" for name in SEEDS}
     for (name, seed), count in zip(SEEDS.items(), (patients, mixed, unseen), strict=True):
         _step("phantom", drawn[name], "--patients", count, "--size", size, "--seed", seed)
-    names = images.read_text(encoding="utf-8").split()
-    mix(drawn["mixed"], nih, names, mixture)
+    lists = (path.read_text(encoding="utf-8").split() for path in (images, validation))
+    mix(drawn["mixed"], nih, *lists, mixture)
     for data, side in ((drawn["first"], half), (mixture, half), (mixture, size)):
         _step("prepare", "--data", data, "--size", side, "--packs", packs)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from chexnet.data.folder import DataFolder
-from chexnet.data.nih import LISTS, TABLES, read_folder
+from chexnet.data.nih import LISTS, TABLES, VAL_LIST, read_folder
 from chexnet.errors import DataError
 from chexnet.files import replacing, write_text
 
@@ -22,15 +22,17 @@ COLUMNS = (
 )
 
 
-def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
+def mix(phantoms: Path, nih: Path, names: list[str], validation: list[str], out: Path) -> None:
     """Put drawn radiographs and the named real ones into one folder.
 
-    All real ones stand on the train_val list; the drawn ones keep their lists.
+    All real ones stand on the train_val list; the drawn ones keep their lists. Real radiographs
+    alone validate, because they are what people upload.
 
     Args:
         phantoms: folder of `scripts.phantom`.
         nih: folder of NIH's download, or of a part of it.
         names: of NIH's images, all from its official train_val list.
+        validation: those of `names` that validate; no other image of their patients is in `names`.
         out: folder to make; pictures are linked, or copied where links cannot be made.
 
     Raises:
@@ -50,6 +52,7 @@ def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
     test, learned = ((drawn.lists or {})[part] for part in ("test", "train_val"))
     write_text(out / LISTS["test"], "\n".join(sorted(test)))
     write_text(out / LISTS["train_val"], "\n".join([*sorted(learned), *names]))
+    write_text(out / VAL_LIST, "\n".join(validation))
 
 
 def _refuse_others(real: DataFolder, names: list[str]) -> None:
