@@ -28,6 +28,8 @@ TABLES = {"2017": "Data_Entry_2017.csv", "v2020": "Data_Entry_2017_v2020.csv"}
 SAMPLE = "sample_labels.csv"
 """The table of Kaggle's sample of 5,606 of NIH's images."""
 LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
+VAL_LIST = "val_list.txt"
+"""Optional, not NIH's: which images of the train_val list validate."""
 BOXES = "BBox_List_2017.csv"
 FRAME = 1024
 """NIH's boxes are given in a frame of 1024 x 1024 pixels, whatever the size of the file."""
@@ -141,13 +143,14 @@ def read_lists(root: Path) -> dict[str, frozenset[str]] | None:
     if not all(there.values()):
         found, lost = sorted(LISTS.values(), key=lambda name: not os.path.lexists(root / name))
         raise DataError(f"{root} has {found} but no {lost}. Fetch both from NIH, or remove both.")
+    wanted = LISTS | ({"val": VAL_LIST} if os.path.lexists(root / VAL_LIST) else {})
     lists = {
         part: frozenset(read_text(root / name).replace(",", " ").split())
-        for part, name in LISTS.items()
+        for part, name in wanted.items()
     }
     for part, names in lists.items():
         if not names:
-            raise DataError(f"{root / LISTS[part]} is empty. Fetch it again from NIH.")
+            raise DataError(f"{root / wanted[part]} is empty. Fetch it again from NIH.")
     return lists
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from chexnet.data.folder import DataFolder
-from chexnet.data.nih import LISTS
+from chexnet.data.nih import LISTS, VAL_LIST
 from chexnet.errors import DataError, LeakError
 from chexnet.rng import keyed_generator
 
@@ -59,9 +59,9 @@ def make_split(
 
     Args:
         folder: what `read_folder` gives.
-        scheme: `official` (NIH's lists; validation is 10 % of the train_val patients), `patient`
-            (70/10/20 by patient), `image` (70/10/20 by image, leaks), or `auto`: official where
-            the lists are there, else patient.
+        scheme: `official` (NIH's lists; validation is 10 % of the train_val patients, or
+            what `val_list.txt` names of them), `patient` (70/10/20 by patient), `image` (70/10/20
+            by image, leaks), or `auto`: official where the lists are there, else patient.
         seed: of the random draw.
         fold: validate on this part of what is not test, for cross-validation; the test part is the
             same in all folds.
@@ -207,7 +207,16 @@ def _official(folder: DataFolder, seed: int) -> np.ndarray:
         )
     parts = np.full(len(table), "none", dtype=object)
     parts[train_val] = "train"
-    val = _drawn(table["patient"], table["patient"][train_val], VAL_SHARE, seed, stream="held out")
+    if "val" in folder.lists:
+        val = table["image"].isin(folder.lists["val"])
+        if not val.any() or (val & ~train_val).any():
+            raise DataError(
+                f"{VAL_LIST} in {folder.root} names {int((val & ~train_val).sum())} images outside "
+                f"{LISTS['train_val']}, expected some of that list and no others."
+            )
+    else:
+        patients = table["patient"]
+        val = _drawn(patients, patients[train_val], VAL_SHARE, seed, stream="held out")
     parts[train_val & val] = "val"
     parts[test] = "test"
     return parts

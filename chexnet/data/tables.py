@@ -132,7 +132,10 @@ def read_csv(
     Raises:
         DataError: no CSV, a needed column is missing, or no rows.
     """
-    text = read_text(source)
+    try:
+        text = read_text(source)
+    except DataError as error:  # the message also says where the file comes from
+        raise DataError(f"{error} {expected}".rstrip()) from error
     fault = f"{source} could not be read as a CSV table"
     if "\n" not in text[:MAX_HEADER] and "\r" not in text[:MAX_HEADER] and len(text) > MAX_HEADER:
         raise DataError(f"{fault}: its first line has over {MAX_HEADER:,} letters. {expected}")

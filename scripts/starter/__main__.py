@@ -32,6 +32,10 @@ def starter(
     images: Annotated[
         Path, typer.Option(help="List of the radiographs to train on, one name a line.")
     ] = Path("weights/real_images.txt"),
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="List of those of them that validate; else a tenth of all patients."),
+    ] = None,
     out: Out = Path("runs/starter"),
     weights: Annotated[Path, typer.Option(help="File of the starter weights.")] = Path(
         "weights/starter.pth"
@@ -66,7 +70,8 @@ def starter(
     for (name, seed), count in zip(SEEDS.items(), (patients, mixed, unseen), strict=True):
         _step("phantom", drawn[name], "--patients", count, "--size", size, "--seed", seed)
     names = images.read_text(encoding="utf-8").split()
-    mix(drawn["mixed"], nih, names, mixture)
+    chosen = validation and validation.read_text(encoding="utf-8").split()
+    mix(drawn["mixed"], nih, names, mixture, chosen)
     for data, side in ((drawn["first"], half), (mixture, half), (mixture, size)):
         _step("prepare", "--data", data, "--size", side, "--packs", packs)
 
@@ -100,6 +105,7 @@ def starter(
         f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
         f"{unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "
         f"--processes {processes}"
+        + (f" --validation {validation.name}" if validation else "")
     )
     write_text(weights.parent / "README.md", card(weights, out, runs, made_by))
     print(f"\nWritten: {weights} and {weights.parent / 'README.md'}")

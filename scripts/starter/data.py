@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from chexnet.data.folder import DataFolder
-from chexnet.data.nih import LISTS, TABLES, read_folder
+from chexnet.data.nih import LISTS, TABLES, VAL_LIST, read_folder
 from chexnet.errors import DataError
 from chexnet.files import replacing, write_text
 
@@ -22,7 +22,9 @@ COLUMNS = (
 )
 
 
-def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
+def mix(
+    phantoms: Path, nih: Path, names: list[str], out: Path, validation: list[str] | None = None
+) -> None:
     """Put drawn radiographs and the named real ones into one folder.
 
     All real ones stand on the train_val list; the drawn ones keep their lists.
@@ -32,6 +34,8 @@ def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
         nih: folder of NIH's download, or of a part of it.
         names: of NIH's images, all from its official train_val list.
         out: folder to make; pictures are linked, or copied where links cannot be made.
+        validation: those of `names` that validate, and no drawn one; no other image of their
+            patients is in `names`. None: a tenth of all patients validates.
 
     Raises:
         DataError: a named image is not in `nih`, or is not on its train_val list.
@@ -50,6 +54,10 @@ def mix(phantoms: Path, nih: Path, names: list[str], out: Path) -> None:
     test, learned = ((drawn.lists or {})[part] for part in ("test", "train_val"))
     write_text(out / LISTS["test"], "\n".join(sorted(test)))
     write_text(out / LISTS["train_val"], "\n".join([*sorted(learned), *names]))
+    if validation is None:
+        (out / VAL_LIST).unlink(missing_ok=True)
+    else:
+        write_text(out / VAL_LIST, "\n".join(validation))
 
 
 def _refuse_others(real: DataFolder, names: list[str]) -> None:

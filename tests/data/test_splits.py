@@ -43,6 +43,25 @@ def test_the_split_is_a_function_of_its_seed(folder):
     assert not np.array_equal(first.rows["test"], other.rows["test"])
 
 
+def test_a_third_list_names_the_images_that_validate_and_no_others(make_folder):
+    rows = rows_of(50, 2)
+    names = [row[0] for row in rows]
+    root = make_folder(rows, lists={"train_val": names[:80], "test": names[80:]}, images=names[:1])
+    (root / "val_list.txt").write_text("\n".join(names[10:16]))
+    split = make_split(read_folder(root))
+    images = read_folder(root).table["image"].to_numpy()
+    assert list(images[split.rows["val"]]) == names[10:16]
+    assert set(images[split.rows["train"]]) == set(names[:10] + names[16:80])
+    for wrong, error, told in (
+        (names[10:11], LeakError, "1 patients in training and in another part"),
+        (names[79:81], DataError, "names 1 images outside train_val_list.txt"),
+        (["else.png"], DataError, "expected some of that list"),
+    ):
+        (root / "val_list.txt").write_text("\n".join(wrong))
+        with pytest.raises(error, match=told):
+            make_split(read_folder(root))
+
+
 def test_lists_beside_the_table_are_used_and_validation_comes_from_train_val(make_folder):
     rows = rows_of(50, 2)
     names = [row[0] for row in rows]

@@ -125,6 +125,8 @@ def page_of(browser):
             if other is not page:
                 other.close()
         page.evaluate("() => { try { localStorage.clear(); sessionStorage.clear(); } catch {} }")
+        page.unroute_all(behavior="ignoreErrors")
+        page.emulate_media(media="null")
         page.goto("about:blank")
         page.context.clear_cookies()
         pages.append(page)

@@ -95,8 +95,10 @@ def test_an_upload_that_does_not_come_through_is_explained(visit, phantom, statu
     page.wait_for_selector(ROW)
 
 
-def test_the_picture_that_was_chosen_last_is_shown_and_kept(visit, phantom, served):
-    page = visit()
+def test_the_picture_that_was_chosen_last_is_shown_and_kept(
+    visit_with_torch, phantom, served_with_torch
+):
+    served, page = served_with_torch, visit_with_torch()
     facts = "document.querySelector('[data-part=facts]').textContent"
     for first, last, size in (
         (lambda: page.click("[data-example=mass]"), "effusion", "512"),
@@ -138,8 +140,8 @@ def test_a_late_upload_does_not_replace_what_was_chosen_meanwhile(visit, phantom
     assert not page.is_visible(".cx-alert")
 
 
-def test_no_wish_for_another_methods_map_is_dropped(visit, phantom):
-    page = visit()
+def test_no_wish_for_another_methods_map_is_dropped(visit_with_torch, phantom):
+    page = visit_with_torch()
     browse(page, phantom)
     page.wait_for_selector(ROW)
     page.select_option("[data-set=method]", "EigenCAM")

@@ -265,7 +265,7 @@ class Slow:
 
 
 def test_a_lesson_of_heatmaps_closes_no_other_tab(tmp_path, monkeypatch):
-    monkeypatch.setattr(Service, "_warm", lambda self: None)
+    monkeypatch.setattr(Service, "_answered", lambda self, example: None)
     monkeypatch.setattr(Slow, "predict", None, raising=False)
     service = Service(Slow(), tmp_path)
 

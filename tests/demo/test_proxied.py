@@ -59,7 +59,7 @@ def test_a_page_under_a_path_asks_its_own_address(browser, served):
         page.on("request", lambda request: asked.append(request.url))
         page.goto(url)  # without the / at its end, where no script is found
         page.wait_for_selector(INPUT, state="attached")
-        page.click("#cx-examples button >> nth=1")
+        page.click("[data-example=effusion]")
         page.wait_for_selector("#cx-viewer canvas")
         api = [one for one in asked if "/gradio_api/" in one]
         assert api

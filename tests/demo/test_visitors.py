@@ -88,10 +88,10 @@ def test_the_readmes_example_names_three_findings_and_saves_a_heatmap(served, pr
     assert other["finding"] == three[1]
 
 
-def test_another_method_has_no_unit_and_its_greatest_cell_is_one(served, tmp_path):
+def test_another_method_has_no_unit_and_its_greatest_cell_is_one(served_with_torch, tmp_path):
     path = tmp_path / "one.png"
     path.write_bytes(png(5))
-    client = Client(served.url, verbose=False)
+    client = Client(served_with_torch.url, verbose=False)
     name = client.predict(handle_file(path), api_name="/predict")["finding"]
     other = client.predict(finding=name, method="Grad-CAM++", api_name="/heatmap")
     assert other["unit"] == "none"

@@ -118,7 +118,7 @@ def without(monkeypatch, *blocked: str) -> None:
 def test_what_needs_pytorch_says_so_before_anything_is_done(trained, tmp_path, monkeypatch):
     without(monkeypatch, "torch", "torchvision", "pytorch_grad_cam")
     monkeypatch.setattr(engine.shutil, "which", lambda _: "/usr/bin/nvidia-smi")  # a GPU's driver
-    monkeypatch.setattr(fetch, "transfer", None)
+    monkeypatch.setattr(fetch, "_transfer", None)
     [network] = list(load_registry().values())[:1]
     for call in (
         lambda: Predictor(trained / BEST),

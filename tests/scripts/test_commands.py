@@ -37,6 +37,7 @@ SCRIPTS = (
     "phantom",
     "predict",
     "prepare",
+    "space",
     "starter",
     "train",
     "weights",
@@ -177,9 +178,7 @@ def test_commands_are_quoted_as_each_shell_does_and_leave_out_what_is_usual(monk
 def test_a_folder_without_images(make_folder, refused):
     root = make_folder(rows_of(3, 2), images=[])
     for name in ("prepare", "train"):
-        assert "Pass the folder that holds images_001" in refused(name, "--data", root).replace(
-            "--data the", "the"
-        )
+        assert "Pass --data the folder that holds the pictures." in refused(name, "--data", root)
 
 
 @pytest.mark.parametrize("below", ["file", "file/below", "name" * 70])
@@ -269,11 +268,9 @@ def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
     options = ("--data", phantoms, "--weights", path, "--out", tmp_path)
     assert "Found no file" in refused("eval", *options)
     path.write_bytes(whole[: len(whole) // 2])
-    assert "cannot be read" in refused("eval", *options) or "no weights file" in refused(
-        "eval", *options
-    )
+    assert "is refused" in refused("eval", *options)
     path.write_text("these are no weights")
-    assert "no weights file" in refused("eval", *options)
+    assert "found no zip archive of torch.save" in refused("eval", *options)
     content = load_sealed(trained_tiny / "best_chexnet_params.pth")
     content["classes"] = {f"Cat {number}": number for number in content["classes"].values()}
     save_sealed(path, content)

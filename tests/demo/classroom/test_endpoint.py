@@ -195,6 +195,6 @@ def test_a_reader_survives_the_end_of_gradios_session(student):
     one = student("first")
     content = one.begin()
     one.ask("commit", case=content["case"], answer=reply())
-    after = student("after a reload")
+    after = student("reloaded")
     after.reader = one.reader
     assert after.ask("resume")["stage"] == "revise"
