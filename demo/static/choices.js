@@ -7,10 +7,12 @@
   const NO_ANSWER = "The demo does not answer. Please try again.";
   const PAGE = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16)).join("");
 
-  async function post(address, options) {
+  /** path: below the page, whose own address may lack the / at its end behind a reverse proxy. */
+  async function post(path, options) {
+    const root = window.gradio_config.root.replace(/\/$/, "");
     let answer;
     try {
-      answer = await fetch(address, { method: "POST", ...options });
+      answer = await fetch(`${root}/${path}`, { method: "POST", ...options });
     } catch (error) {
       throw error.name === "AbortError" ? error : new Error(NO_ANSWER);
     }

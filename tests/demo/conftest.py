@@ -127,6 +127,8 @@ def page_of(browser):
         page.evaluate("() => { try { localStorage.clear(); sessionStorage.clear(); } catch {} }")
         page.unroute_all(behavior="ignoreErrors")
         page.emulate_media(media="null")
+        if "viewport" in look:
+            page.set_viewport_size(look["viewport"])
         page.goto("about:blank")
         page.context.clear_cookies()
         pages.append(page)

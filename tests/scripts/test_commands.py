@@ -268,7 +268,7 @@ def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
     options = ("--data", phantoms, "--weights", path, "--out", tmp_path)
     assert "Found no file" in refused("eval", *options)
     path.write_bytes(whole[: len(whole) // 2])
-    assert "is refused" in refused("eval", *options)
+    assert "cannot be read: it is cut short" in refused("eval", *options)
     path.write_text("these are no weights")
     assert "found no zip archive of torch.save" in refused("eval", *options)
     content = load_sealed(trained_tiny / "best_chexnet_params.pth")
