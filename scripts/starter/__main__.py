@@ -104,8 +104,7 @@ def starter(
     made_by = (
         f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
         f"{unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "
-        f"--processes {processes}"
-        + (f" --validation {validation.name}" if validation else "")
+        f"--processes {processes}" + (f" --validation {validation.name}" if validation else "")
     )
     write_text(weights.parent / "README.md", card(weights, out, runs, made_by))
     print(f"\nWritten: {weights} and {weights.parent / 'README.md'}")
