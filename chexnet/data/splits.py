@@ -208,7 +208,7 @@ def _official(folder: DataFolder, seed: int) -> np.ndarray:
     parts = np.full(len(table), "none", dtype=object)
     parts[train_val] = "train"
     if "val" in folder.lists:
-        val = table["image"].isin(folder.lists["val"])
+        val = table["image"].isin(folder.lists["val"]).to_numpy()
         if not val.any() or (val & ~train_val).any():
             raise DataError(
                 f"{VAL_LIST} in {folder.root} names {int((val & ~train_val).sum())} images outside "
