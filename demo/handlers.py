@@ -78,9 +78,9 @@ class Handlers:
         """Answer through `service`."""
         self.service, self.predictor = service, service.predictor
 
-    async def upload(self, path: Any) -> tuple[PageState, str, None]:
+    async def upload(self, path: Any) -> tuple[PageState, str]:
         """A new picture."""
-        return (*await self._show(await self.service.analyse(path)), None)
+        return await self._show(await self.service.analyse(path))
 
     async def opening(self) -> tuple[PageState, str]:
         """The example that every page opens on, answered at the start."""
@@ -97,7 +97,7 @@ class Handlers:
         action = getattr(event, "action", None)
         if action == "upload":
             path = upload_inside(getattr(event, "path", None), self.service.folder)
-            return (await self.upload(path))[:2]
+            return await self.upload(path)
         if action == "opening":
             return await self.opening()
         if action == "example":

@@ -211,8 +211,9 @@ def _official(folder: DataFolder, seed: int) -> np.ndarray:
         val = table["image"].isin(folder.lists["val"]).to_numpy()
         if not val.any() or (val & ~train_val).any():
             raise DataError(
-                f"{VAL_LIST} in {folder.root} names {int((val & ~train_val).sum())} images outside "
-                f"{LISTS['train_val']}, expected some of that list and no others."
+                f"{VAL_LIST} in {folder.root} names {int((val & train_val).sum())} images of "
+                f"{LISTS['train_val']} and {int((val & ~train_val).sum())} others of the table, "
+                "expected some of that list and no others. Correct it, or move it away."
             )
     else:
         patients = table["patient"]

@@ -40,6 +40,7 @@ IMPORT = 1
 ROOM_FOR_ONE = 64 << 20
 """Bytes for a network and what is made of it, where its own length is not known."""
 PIECE = 1 << 16
+"""Bytes that pooch takes from the server, and tells its bar, at once."""
 LARGEST = 512 << 20
 """Bytes of a file whose size nobody has published; a larger one is not read anyway."""
 
@@ -133,7 +134,9 @@ def fetch(
             if found != expected or network.bytes not in (None, size):
                 told = "the registry" if network.sha256 else "the first fetch"
                 wrong = (
-                    f"SHA-256 {expected} ({told})" if found != expected else f"{network.bytes:,}"
+                    f"SHA-256 {expected} ({told})"
+                    if found != expected
+                    else f"{network.bytes:,} bytes"
                 )
                 raise FetchError(
                     f"{network.name}: the file {network.file} has {size:,} bytes and SHA-256 "

@@ -54,7 +54,7 @@ def test_a_third_list_names_the_images_that_validate_and_no_others(make_folder):
     assert set(images[split.rows["train"]]) == set(names[:10] + names[16:80])
     for wrong, error, told in (
         (names[10:11], LeakError, "1 patients in training and in another part"),
-        (names[79:81], DataError, "names 1 images outside train_val_list.txt"),
+        (names[79:81], DataError, "names 1 images of train_val_list.txt and 1 others"),
         (["else.png"], DataError, "expected some of that list"),
     ):
         (root / "val_list.txt").write_text("\n".join(wrong))

@@ -43,7 +43,7 @@ def uploaded(service, data: bytes):
 def sent(handlers, data: bytes):
     """State and message of an upload to the page."""
     path = uploaded(handlers.service, data)
-    state, message, _ = asyncio.run(handlers.upload(path))
+    state, message = asyncio.run(handlers.upload(path))
     return state, json.loads(message)["content"]
 
 

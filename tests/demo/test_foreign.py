@@ -44,7 +44,7 @@ def content(predictor, tmp_path_factory) -> dict:
     path.parent.mkdir(parents=True)
     path.write_bytes(encoded(wide()))
     handlers = Handlers(service)
-    state, message, _ = asyncio.run(handlers.upload(path))
+    state, message = asyncio.run(handlers.upload(path))
     found = json.loads(message)["content"]
     if not found["gate"]["open"]:
         from demo.answer import page_answer
