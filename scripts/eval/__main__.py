@@ -28,7 +28,6 @@ from scripts.cli import (
     progress_bar,
     run,
 )
-from scripts.compare import compare_files
 from scripts.eval.finish import finish, text_labels
 
 if TYPE_CHECKING:
@@ -57,9 +56,6 @@ def evaluate(
     validation: Annotated[
         Path | None,
         typer.Option(help="With --predictions: CSV of the val part, to choose thresholds on."),
-    ] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Moved: python -m scripts.compare A.csv B.csv.")
     ] = None,
     split: Annotated[
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
@@ -107,10 +103,8 @@ def evaluate(
     Calibration, operating points and subgroups stand beside it. Writes predictions.csv,
     metrics.json, auroc.png and roc.png into --out/eval-<part>.
     """
-    if sum(map(bool, (weights, predictions, compare))) != 1 and not experts:
-        raise typer.BadParameter("pass one of --weights, --predictions and --compare")
-    if (weights and predictions) or (compare and experts):
-        raise typer.BadParameter("--weights, --predictions and --compare go one by one")
+    if bool(weights and predictions) or not (weights or predictions or experts):
+        raise typer.BadParameter("pass one of --weights and --predictions")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
     if clean and not weights:
@@ -134,13 +128,6 @@ def evaluate(
         "allow_leak": allow_leak,
         "partial": partial,
     }
-    if compare:
-        typer.echo(
-            "--compare is now python -m scripts.compare A.csv B.csv --data DIR; it works here too.",
-            err=True,
-        )
-        compare_files(data, compare, split.value, results, replicates or 1000, seed, of_csv)
-        return
     if not (weights or predictions):
         of_table = {key: of_csv[key] for key in ("labels", "split", "seed")}
         text_labels(data, said, split.value, results, {**of_table, "replicates": replicates})

@@ -200,7 +200,7 @@ def test_thresholds_are_not_chosen_on_the_patients_they_are_scored_on(
     assert not (tmp_path / "eval-test").exists()
 
 
-def test_two_files_are_compared_and_the_old_option_says_where_it_went(folder, tmp_path, here):
+def test_two_files_are_compared(folder, tmp_path, here):
     files = (folder / "test-a.csv", folder / "test-b.csv")
     options = ("--data", folder, "--replicates", 200)
     done = here("compare", *files, *options, "--out", tmp_path)
@@ -214,14 +214,6 @@ def test_two_files_are_compared_and_the_old_option_says_where_it_went(folder, tm
     assert mass["difference"] > 0.1
     assert mass["p"] < 0.01
     assert set(mass["interval"]) == {"low", "high", "draws_left_out"}
-
-    old = here("eval", *options, "--compare", *files, "--out", tmp_path)
-    assert old.returncode == 0, old.stderr
-    [line] = old.stderr.splitlines()
-    assert "python -m scripts.compare A.csv B.csv" in line
-    again = json.loads((tmp_path / "eval-test" / "comparison.json").read_text())
-    assert again["differences"] == found["differences"]
-    assert again["facts"] == found["facts"]
 
 
 def test_images_outside_the_part_are_compared_only_when_asked(folder, tmp_path, refused, shown):
