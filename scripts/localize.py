@@ -64,6 +64,7 @@ def localize(
     """
     import json
 
+    from chexnet.data.formats import DataRequest
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
     from chexnet.devices import moved
@@ -83,7 +84,7 @@ def localize(
 
     said = _experts(boxes, keep)
     holdout = open_holdout(
-        data, weights, split.value, labels=labels, packs=packs, allow_leak=allow_leak
+        DataRequest(data, labels=labels, packs=packs), weights, split.value, allow_leak=allow_leak
     )
     boxed = holdout_boxes(holdout, said.boxes if said else None)
     untrained = build(holdout.metadata.classes, "none", seed).model.eval()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chexnet.data.folder import DataFolder
-from chexnet.data.formats import NIH_TABLE, TableSource, open_folder
+from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.splits import LEAKY, make_split
 from chexnet.errors import ConfigError, DataError, LeakError
 from chexnet.evaluation.facts import ScoringFacts
@@ -18,27 +18,19 @@ from chexnet.evaluation.thresholds import fit_on
 
 
 def score_predictions(
-    data: Path,
+    request: DataRequest,
     predictions: Path,
     part: str,
     *,
-    labels: str = "auto",
-    source: TableSource = NIH_TABLE,
-    split: str = "auto",
-    seed: int = 0,
     allow_leak: bool = False,
     partial: bool = False,
 ) -> Scored:
     """Score a file of predictions; no picture is needed, labels come from the table.
 
     Args:
-        data: folder that holds the label table (and the official lists).
+        request: which label table, and the division that the part is of.
         predictions: CSV, see `read_predictions`.
         part: `val` or `test`, whose images the file may hold; or `all` for any image.
-        labels: `auto`, `2017` or `v2020`.
-        source: another label table than NIH's, see `open_folder`.
-        split: the division that the part is of, see `make_split`.
-        seed: of that division.
         allow_leak: score images outside the part as well; stamped.
         partial: score a file that has only some images of the part; noted.
 
@@ -46,7 +38,7 @@ def score_predictions(
         ChexnetError: a file that is no predictions, or with images outside the part, or without
             some of it.
     """
-    folder = open_folder(data, labels, source, need_images=False)
+    folder = open_folder(request, need_images=False)
     scores = read_predictions(predictions, folder.table)
     unknown = "Nobody can tell from a file of predictions what its network was trained on."
     notes = [*folder.notes, unknown]
@@ -66,7 +58,7 @@ def score_predictions(
             "Scored without a split (--split all): the figures may include training images."
         )
         return Scored(scores, facts, notes, folder.table)
-    divided = make_split(folder, split, seed, allow_leak=allow_leak)
+    divided = make_split(folder, request.split, request.seed, allow_leak=allow_leak)
     in_part, outside = _place(folder, divided.rows[part], scores)
     if outside and not allow_leak:
         raise LeakError(
@@ -88,7 +80,7 @@ def score_predictions(
     facts = replace(
         facts,
         split=divided.scheme,
-        split_seed=seed,
+        split_seed=request.seed,
         leaky=bool(divided.leaky or outside),
         images_of_part=in_part,
         images_in_part=of_part,
@@ -103,12 +95,12 @@ def _place(folder: DataFolder, rows: np.ndarray, scores: Scores) -> tuple[int, i
 
 
 def score_predictions_with_validation(
-    data: Path, predictions: Path, validation: Path | None, part: str, **options: Any
+    request: DataRequest, predictions: Path, validation: Path | None, part: str, **options: Any
 ) -> Scored:
     """Score a CSV; calibration and thresholds come from another one, of validation images.
 
     Args:
-        data: see `score_predictions`; so are predictions, part and the options.
+        request: see `score_predictions`; so are predictions, part and the options.
         predictions: CSV of the part.
         validation: CSV of validation images, None for no thresholds.
         part: `val`, `test` or `all`.
@@ -117,10 +109,10 @@ def score_predictions_with_validation(
     Raises:
         ChexnetError: see `score_predictions`; or the files share patients.
     """
-    scored = score_predictions(data, predictions, part, **options)
+    scored = score_predictions(request, predictions, part, **options)
     if not validation:
         return scored
-    val = score_predictions(data, validation, "val", **options).scores
+    val = score_predictions(request, validation, "val", **options).scores
     shared = set(val.patients) & set(scored.scores.patients)
     if shared and part != "val":
         raise ConfigError(

@@ -4,11 +4,11 @@ Shapes: N images that have both a score and a radiologist's answer, R replicates
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split
 from chexnet.errors import DataError
@@ -95,34 +95,29 @@ def score_text_labels(
 
 
 def score_part_text_labels(
-    data: Path,
+    request: DataRequest,
     experts: Sequence[ExpertLabels],
     part: str,
     *,
-    labels: str = "auto",
-    split: str = "auto",
-    seed: int = 0,
     replicates: int = REPLICATES,
 ) -> tuple[ScoringFacts, list[ExpertFigures]]:
     """Score NIH's text labels of one part of a data folder; no picture is read.
 
     Args:
-        data: folder that holds the label table (and the official lists).
+        request: which label table, and the division that the part is of. Its seed is also the
+            bootstrap's.
         experts: see `read_experts`.
         part: `val`, `test` or `all`.
-        labels: `auto`, `2017` or `v2020`.
-        split: the division that the part is of, see `make_split`.
-        seed: of that division and of the bootstrap.
         replicates: bootstrap draws.
 
     Raises:
         DataError: no table, or none of the part's images has an answer.
     """
-    folder = read_folder(data, labels, need_images=False)
-    table, scheme = folder.table, "none"
+    folder = read_folder(request.root, request.labels, need_images=False)
+    table, scheme, seed = folder.table, "none", request.seed
     if part != "all":
         # No network, so nothing can leak: any division names its part.
-        divided = make_split(folder, split, seed, allow_leak=True)
+        divided = make_split(folder, request.split, seed, allow_leak=True)
         table, scheme = table.iloc[divided.rows[part]], divided.scheme
     facts = ScoringFacts(
         table=folder.table_name,

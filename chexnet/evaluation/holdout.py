@@ -9,7 +9,7 @@ import numpy as np
 from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import StoredDataSet
 from chexnet.data.folder import DataFolder
-from chexnet.data.formats import NIH_TABLE, TableSource, open_folder
+from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.splits import LEAKY, name_hashes, refuse_trained, unseen
 from chexnet.errors import CheckpointError, LeakError
 from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
@@ -67,13 +67,10 @@ class Holdout:
 
 
 def open_holdout(
-    data: Path,
+    request: DataRequest,
     weights: Path,
     part: str,
     *,
-    labels: str = "auto",
-    source: TableSource = NIH_TABLE,
-    packs: Path | None = None,
     allow_leak: bool = False,
     clean: bool = False,
 ) -> Holdout:
@@ -83,12 +80,9 @@ def open_holdout(
     every network from elsewhere, it is the official one where there are lists, else patient-wise.
 
     Args:
-        data: folder that holds `images_001` and the table.
+        request: which data; its split, seed and fold do not count, see above.
         weights: a weights file.
         part: `val`, `test`, or `all` images of the folder (data that it was not trained on).
-        labels: `auto`, `2017` or `v2020`.
-        source: another label table than NIH's, see `open_folder`.
-        packs: folder of packs.
         allow_leak: score images or patients of the training all the same; stamped.
         clean: leave out the images of which it has seen the image or the patient.
 
@@ -103,18 +97,18 @@ def open_holdout(
             f"{weights} does not say what it was trained on, so it cannot be scored honestly."
         )
     trained_data = metadata.provenance.get("data", {})
-    folder = open_folder(data, labels, source)
+    folder = open_folder(request)
     fold = trained_data.get("fold")
     hidden = refuse_other_names(folder, metadata, allow_leak=allow_leak and not clean)
     same_data = bool(trained_data) and np.isin(name_hashes(folder.table["image"]), hashes[0]).any()
-    datamodule = open_datamodule(
-        folder,
-        metadata.preprocessing,
+    divided = replace(
+        request,
         split=trained_data["split"] if same_data else "auto",
         seed=trained_data.get("split_seed", 0),
         fold=tuple(fold) if fold and same_data else None,
-        allow_leak=allow_leak,
-        packs=packs,
+    )
+    datamodule = open_datamodule(
+        divided, metadata.preprocessing, folder=folder, allow_leak=allow_leak
     )
     rows = datamodule.rows(part)
     kept = None

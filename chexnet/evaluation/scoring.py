@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from chexnet import devices, distributed
-from chexnet.data.formats import NIH_TABLE, TableSource
+from chexnet.data.formats import DataRequest
 from chexnet.data.loader import AnyDataSet, batch_loader, default_workers
 from chexnet.errors import ChexnetError, ConfigError, LeakError
 from chexnet.evaluation.facts import ScoringFacts
@@ -120,13 +120,10 @@ class Scored:
 
 
 def score_weights(
-    data: Path,
+    request: DataRequest,
     weights: Path,
     part: str,
     *,
-    labels: str = "auto",
-    source: TableSource = NIH_TABLE,
-    packs: Path | None = None,
     device: str = "auto",
     batch_size: int | None = None,
     workers: int = -1,
@@ -138,12 +135,9 @@ def score_weights(
     """Run a network over one part of a data folder.
 
     Args:
-        data: see `open_holdout`; so are weights, part, labels and packs.
+        request: see `open_holdout`.
         weights: a weights file.
         part: `val`, `test` or `all`.
-        labels: `auto`, `2017` or `v2020`.
-        source: another label table than NIH's, see `open_folder`.
-        packs: folder of packs.
         device: see `distributed.pick_device`.
         batch_size: images at once on each process; see `score`.
         workers: processes that read; -1 chooses.
@@ -155,16 +149,7 @@ def score_weights(
     Raises:
         ChexnetError: no weights, no data, or the network was trained on these images or patients.
     """
-    holdout = open_holdout(
-        data,
-        weights,
-        part,
-        labels=labels,
-        source=source,
-        packs=packs,
-        allow_leak=allow_leak,
-        clean=clean,
-    )
+    holdout = open_holdout(request, weights, part, allow_leak=allow_leak, clean=clean)
     scores = score_holdout(
         holdout,
         device=device,
@@ -211,7 +196,7 @@ def score_holdout(
 
 
 def score_networks(
-    data: Path, weights: Sequence[Path], part: str, *, flip: bool = False, **options: Any
+    request: DataRequest, weights: Sequence[Path], part: str, *, flip: bool = False, **options: Any
 ) -> Scored:
     """Run one network, or average the probabilities of several.
 
@@ -219,7 +204,7 @@ def score_networks(
     validation part scored in the same way; one network alone keeps what its file has.
 
     Args:
-        data: see `score_weights`; so are part, flip and the options.
+        request: see `score_weights`; so are part, flip and the options.
         weights: at least one weights file.
         part: `val`, `test` or `all`.
         flip: average over the picture and its mirror image.
@@ -228,7 +213,7 @@ def score_networks(
     Raises:
         ChexnetError: see `score_weights`; or the networks have other classes or other splits.
     """
-    scored = [score_weights(data, w, part, flip=flip, **options) for w in weights]
+    scored = [score_weights(request, w, part, flip=flip, **options) for w in weights]
     found = _average(scored)
     if found.chosen or part == "all" or (len(scored) == 1 and not flip):
         return found
@@ -245,7 +230,9 @@ def score_networks(
         val = found
     else:
         try:
-            val = _average([score_weights(data, w, "val", flip=flip, **options) for w in weights])
+            val = _average(
+                [score_weights(request, w, "val", flip=flip, **options) for w in weights]
+            )
         except LeakError:  # a network from elsewhere, trained on this validation part
             note = "The networks have seen the validation part: nothing is calibrated."
             return replace(found, notes=[*found.notes, note])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.data.formats import DataRequest
 from chexnet.data.splits import LEAKY
 from chexnet.errors import ConfigError, LeakError
 from chexnet.evaluation.bootstrap import REPLICATES
@@ -109,13 +110,11 @@ class SideBySide:
 
 
 def score_side_by_side(
-    data: Path,
+    request: DataRequest,
     weights: Sequence[Path],
     part: str,
     *,
     names: Sequence[str] | None = None,
-    labels: str = "auto",
-    packs: Path | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
     on_network: Callable[[int, str], None] = lambda number, name: None,
@@ -125,12 +124,10 @@ def score_side_by_side(
     """Score each network on the images of the part that none of them has seen.
 
     Args:
-        data: folder that holds `images_001` and the table.
+        request: see `open_holdout`.
         weights: two weights files or more.
         part: `val`, `test` or `all`.
         names: what to call them; else their name in the registry, or their file's.
-        labels: `auto`, `2017` or `v2020`.
-        packs: folder of packs.
         replicates: bootstrap draws of all intervals.
         seed: of the bootstrap.
         on_network: called with number and name before each network is scored.
@@ -143,7 +140,7 @@ def score_side_by_side(
     """
     if len(weights) < 2:
         raise ConfigError(f"--weights: found {len(weights)}, expected two networks or more.")
-    opened = [_open(data, path, part, labels, packs) for path in weights]
+    opened = [_open(request, path, part) for path in weights]
     known = [one.metadata.classes for one in opened]
     classes = [name for name in known[0] if all(name in other for other in known)]
     if not set(classes) & set(FINDINGS):
@@ -189,9 +186,9 @@ def score_side_by_side(
     )
 
 
-def _open(data: Path, path: Path, part: str, labels: str, packs: Path | None) -> Holdout:
+def _open(request: DataRequest, path: Path, part: str) -> Holdout:
     try:
-        return open_holdout(data, path, part, labels=labels, packs=packs, clean=True)
+        return open_holdout(request, path, part, clean=True)
     except LeakError as error:
         raise LeakError(f"{path.name}: {error} Leave this network out.") from error
 

@@ -112,44 +112,43 @@ def evaluate(
     if format != "nih" and (labels != "auto" or experts):
         raise typer.BadParameter("--labels and --experts are of NIH's own tables")
     from chexnet import distributed
-    from chexnet.data.formats import TableSource
+    from chexnet.data.formats import DataRequest
     from chexnet.evaluation.experts import read_experts
 
-    source = TableSource(table, format, mapping, uncertain)
+    both = labels.lower() == "both"
+    request = DataRequest(
+        data,
+        table,
+        format,
+        mapping,
+        uncertain,
+        labels="auto" if both else labels,
+        split=scheme,
+        seed=seed,
+        packs=packs,
+    )
     weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
     said = read_experts(experts or [])  # before hours of scoring, not after
     results = out / f"eval-{split.value}"
-    both = labels.lower() == "both"
-    of_csv = {
-        "labels": "auto" if both else labels,
-        "source": source,
-        "split": scheme,
-        "seed": seed,
-        "allow_leak": allow_leak,
-        "partial": partial,
-    }
+    of_csv = {"allow_leak": allow_leak, "partial": partial}
     if not (weights or predictions):
-        of_table = {key: of_csv[key] for key in ("labels", "split", "seed")}
-        text_labels(data, said, split.value, results, {**of_table, "replicates": replicates})
+        text_labels(request, said, split.value, results, replicates)
         return
     if predictions:
         from chexnet.evaluation.csv_scoring import score_predictions_with_validation
 
         scored = score_predictions_with_validation(
-            data, predictions, validation, split.value, **of_csv
+            request, predictions, validation, split.value, **of_csv
         )
     else:
         from chexnet.evaluation.scoring import score_networks
 
         with progress_bar(f"Scoring {split.value}") as on_progress:
             scored = score_networks(
-                data,
+                request,
                 weights,
                 split.value,
                 flip=tta is Averaging.flip,
-                labels=of_csv["labels"],
-                source=source,
-                packs=packs,
                 device=device,
                 batch_size=batch_size,
                 workers=workers,
@@ -164,16 +163,7 @@ def evaluate(
 
         if predictions:
             return ReportImages()
-        holdout = open_holdout(
-            data,
-            weights[0],
-            split.value,
-            labels=of_csv["labels"],
-            source=source,
-            packs=packs,
-            allow_leak=allow_leak,
-            clean=clean,
-        )
+        holdout = open_holdout(request, weights[0], split.value, allow_leak=allow_leak, clean=clean)
         with progress_bar("Heatmaps") as on_progress:
             return report_images(holdout, device, on_progress)
 

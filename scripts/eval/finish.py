@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chexnet.data.formats import DataRequest
     from chexnet.evaluation.assessment import Assessment
     from chexnet.evaluation.expert_results import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
@@ -163,11 +164,11 @@ def _experts(
 
 
 def text_labels(
-    data: Path,
+    request: "DataRequest",
     experts: "Sequence[ExpertLabels]",
     part: str,
     results: Path,
-    options: dict[str, Any],
+    replicates: int,
 ) -> None:
     """Score NIH's text labels, show them and write text_labels.json."""
     import json
@@ -179,7 +180,7 @@ def text_labels(
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
-    facts, found = score_part_text_labels(data, experts, part, **options)
+    facts, found = score_part_text_labels(request, experts, part, replicates=replicates)
     print(f"{facts_text(facts)}\n\n{experts_text(found)}")
     content = {"experts": experts_as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
     write_text(results / "text_labels.json", json.dumps(content, indent=2))

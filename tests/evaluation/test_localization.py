@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.data.formats import DataRequest
 from chexnet.evaluation.heat_regions import SIDE, component_box, peak
 from chexnet.evaluation.localization import (
     BoxedFinding,
@@ -174,7 +175,7 @@ def test_phantoms_are_located_as_by_hand(phantoms, trained):
     from chexnet.evaluation.localization import holdout_boxes, maps_of
 
     weights = trained / "best_chexnet_params.pth"
-    holdout = open_holdout(phantoms, weights, "test")
+    holdout = open_holdout(DataRequest(phantoms), weights, "test")
     boxed = holdout_boxes(holdout)
     [maps] = maps_of(holdout, [holdout.model], boxed)
     hits, _ = pointing(boxed, lambda t: maps[t.image, t.label])

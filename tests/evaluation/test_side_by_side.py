@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import false_discovery_control
 
+from chexnet.data.formats import DataRequest
 from chexnet.errors import ConfigError, LeakError
 from chexnet.evaluation.comparison import MEAN, compare
 from chexnet.evaluation.facts import NOT_CALIBRATED, TEST_CHOSEN
@@ -36,7 +37,7 @@ def networks(phantoms, trained, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("networks")
     ours = trained / "best_chexnet_params.pth"
-    opened = open_holdout(phantoms, ours, "test").datamodule
+    opened = open_holdout(DataRequest(phantoms), ours, "test").datamodule
     table = opened.folder.table.iloc[opened.rows("test")]
     patients = sorted(set(table["patient"]))
     seen = [seen_of(table[table["patient"] == patient]) for patient in patients[:2]]
@@ -65,7 +66,7 @@ def networks(phantoms, trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(phantoms, networks):
-    return score_side_by_side(phantoms, networks[0], "test", **OPTIONS)
+    return score_side_by_side(DataRequest(phantoms), networks[0], "test", **OPTIONS)
 
 
 def test_only_images_that_none_has_seen_are_scored(found, networks):
@@ -79,7 +80,9 @@ def test_only_images_that_none_has_seen_are_scored(found, networks):
 
 def test_each_networks_answers_are_those_that_it_gives_alone(found, phantoms, networks):
     for path, one in zip(networks[0], found.contenders, strict=True):
-        alone = score_weights(phantoms, path, "test", clean=True, device="cpu", workers=0).scores
+        alone = score_weights(
+            DataRequest(phantoms), path, "test", clean=True, device="cpu", workers=0
+        ).scores
         rows = np.array([alone.images.index(name) for name in one.scores.images])
         expected = alone.take(rows, one.scores.classes)
         np.testing.assert_allclose(one.scores.probabilities, expected.probabilities, atol=1e-6)
@@ -127,15 +130,15 @@ def test_a_network_that_has_seen_all_of_it_is_named(phantoms, networks, tmp_path
     seen = rows_seen(phantoms, "test")
     path = as_imported(paths[0], tmp_path / "greedy.pth", seen)
     with pytest.raises(LeakError, match=r"greedy\.pth: .* Leave this network out"):
-        score_side_by_side(phantoms, [paths[0], path], "test", **OPTIONS)
+        score_side_by_side(DataRequest(phantoms), [paths[0], path], "test", **OPTIONS)
     with pytest.raises(ConfigError, match="found 1, expected two"):
-        score_side_by_side(phantoms, paths[:1], "test", **OPTIONS)
+        score_side_by_side(DataRequest(phantoms), paths[:1], "test", **OPTIONS)
 
 
 def test_networks_that_leave_no_image_to_each_other_are_refused(phantoms, networks, tmp_path):
     """One has seen one half of the test patients, the other the other half."""
     ours = networks[0][0]
-    opened = open_holdout(phantoms, ours, "test").datamodule
+    opened = open_holdout(DataRequest(phantoms), ours, "test").datamodule
     table = opened.folder.table.iloc[opened.rows("test")]
     first = table["patient"].isin(sorted(set(table["patient"]))[:2])
     paths = [
@@ -143,7 +146,7 @@ def test_networks_that_leave_no_image_to_each_other_are_refused(phantoms, networ
         for name, rows in (("a", table[first]), ("b", table[~first]))
     ]
     with pytest.raises(LeakError, match=r"No image .* was left unseen by all networks"):
-        score_side_by_side(phantoms, paths, "test", **OPTIONS)
+        score_side_by_side(DataRequest(phantoms), paths, "test", **OPTIONS)
 
 
 def test_holms_correction():

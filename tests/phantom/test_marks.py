@@ -11,6 +11,7 @@ from PIL import Image
 
 from chexnet.data import pack as packing
 from chexnet.data.datamodule import open_datamodule
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.metrics import Scores
@@ -57,9 +58,9 @@ def test_phantoms_without_their_text_or_their_files_are_known_by_the_folder(phan
     for number, path in enumerate(sorted(root.rglob("images/*.png"))):
         Image.open(path).save(path) if number else path.unlink()
     table = read_folder(root).table
-    assert open_datamodule(root, SMALL).drawn == set(table["image"])
+    assert open_datamodule(DataRequest(root), SMALL).drawn == set(table["image"])
     (root / MARK).unlink()
-    assert not open_datamodule(root, SMALL).drawn
+    assert not open_datamodule(DataRequest(root), SMALL).drawn
 
 
 def test_a_pack_keeps_what_is_drawn_and_an_older_one_lets_the_folder_say(
@@ -72,19 +73,19 @@ def test_a_pack_keeps_what_is_drawn_and_an_older_one_lets_the_folder_say(
     opened: list[object] = []
     whether = marks._has_text
     monkeypatch.setattr(marks, "_has_text", lambda path: opened.append(path) or whether(path))
-    assert open_datamodule(mixture, SMALL, packs=tmp_path).drawn == phantom
+    assert open_datamodule(DataRequest(mixture, packs=tmp_path), SMALL).drawn == phantom
     assert opened == []
     header = json.loads((place / "pack.json").read_text())
     del header["drawn"]
     (place / "pack.json").write_text(json.dumps(header))
-    assert open_datamodule(mixture, SMALL, packs=tmp_path).drawn == phantom
+    assert open_datamodule(DataRequest(mixture, packs=tmp_path), SMALL).drawn == phantom
     assert len(opened) == 4
     packing.prepare(folder.paths, place, SMALL, workers=1, drawn=drawn)
     assert packing.Pack(place, SMALL).drawn == drawn
 
 
 def test_only_what_is_scored_can_be_drawn(mixture, undrawn_assessment):
-    module = open_datamodule(mixture, SMALL)
+    module = open_datamodule(DataRequest(mixture), SMALL)
     data = module.facts
     parts = {part: data.drawn[part] for part in ("train", "val", "test")}
     assert sorted(parts.values()) == [0, 0, 1]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from chexnet.data.datasets import PackedDataSet
+from chexnet.data.formats import DataRequest
 from chexnet.evaluation.comparison import MEAN
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.model import load_weights, save_weights
@@ -94,7 +95,8 @@ def test_a_pack_is_made_as_a_network_sees_the_pictures_and_scoring_finds_it(
     assert "packed at 64x64" in printed
     assert f"Next: python -m scripts.eval --data {phantoms} --weights {weights}" in printed
     packed, files = (
-        open_holdout(phantoms, weights, "test", packs=folder).data_set for folder in (packs, None)
+        open_holdout(DataRequest(phantoms, packs=folder), weights, "test").data_set
+        for folder in (packs, None)
     )
     assert isinstance(packed, PackedDataSet)
     assert torch.equal(packed.batch(np.arange(3))[0], files.batch(np.arange(3))[0])
