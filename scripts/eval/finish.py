@@ -58,7 +58,6 @@ def finish(
     from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
-    from chexnet.model import load_weights
 
     stamp = LEAKY if scored.facts.leaky else ""
     prevalence = _prevalence(shares)
@@ -114,8 +113,12 @@ def finish(
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        beside = {"experts": by_experts, "protocols": protocols, "both": by_both}
-        beside |= {"content": content, "metadata": load_weights(weights[0])[1] if weights else None}
+        beside = {
+            "experts": by_experts,
+            "protocols": protocols,
+            "both": by_both,
+            "content": content,
+        }
         noted = record if weights else None
         written += f", {write_report(scored, found, results, noted, report(), **beside)}"
     print(f"\nWritten to {results}: {written}")

@@ -22,15 +22,12 @@ from chexnet.evaluation.report.cases import (
     Pictures,
     wrong_places,
 )
-from chexnet.evaluation.report.checklists import filled
 from chexnet.evaluation.report.page import model_card, report_html
 from chexnet.evaluation.report.paper import paper_tables
 from chexnet.evaluation.report.published import comparisons, with_reasons
-from chexnet.evaluation.report.run_facts import Run, run_facts
 from chexnet.evaluation.report.table_files import write_tables
 from chexnet.evaluation.scoring import Scored
 from chexnet.files import write_text
-from chexnet.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,6 @@ def write_report(
     looks: ReportImages,
     *,
     content: Mapping[str, Any],
-    metadata: Metadata | None = None,
     experts: Sequence[ExpertFigures] = (),
     protocols: Sequence[ProtocolFigures] = (),
     both: BothTables | None = None,
@@ -96,7 +92,6 @@ def write_report(
         record: see `report_html`.
         looks: see `report_images`.
         content: what `metrics.json` holds.
-        metadata: of the network's weights file; None for a file of predictions.
         experts: see `report_html`.
         protocols: see `report_html`.
         both: see `report_html`.
@@ -116,17 +111,6 @@ def write_report(
         )
     made, leaky = content["made"], scored.facts.leaky
     compared = [] if scored.facts.phantoms else comparisons(protocols, leaky)
-    about = Run(
-        assessment=found,
-        facts=scored.facts,
-        made=made,
-        metadata=metadata,
-        experts=experts,
-        both=both,
-        compared=bool(compared),
-        boxes=places is not None,
-    )
-    checklists = filled(run_facts(about))
     page = report_html(
         found,
         scored.scores,
@@ -139,11 +123,10 @@ def write_report(
         experts=experts,
         protocols=protocols,
         both=both,
-        checklists=checklists,
     )
     card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
     apart = with_reasons(protocols, leaky) if compared else []
-    tables = paper_tables(content, compared, apart, checklists)
+    tables = paper_tables(content, compared, apart)
     stamp = LEAKY if leaky else ""
     written = write_tables(tables, folder, scored=_scored(scored, found), stamp=stamp)
     write_text(folder / "report.html", page)

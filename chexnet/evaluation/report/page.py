@@ -31,7 +31,6 @@ from chexnet.evaluation.report.cases import (
     WrongPlaces,
     confident_errors,
 )
-from chexnet.evaluation.report.checklists import Filled
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.published import comparisons, with_reasons
@@ -58,7 +57,6 @@ def report_html(
     experts: Sequence[ExpertFigures] = (),
     protocols: Sequence[ProtocolFigures] = (),
     both: BothTables | None = None,
-    checklists: Sequence[Filled] = (),
 ) -> str:
     """Write the page.
 
@@ -74,7 +72,6 @@ def report_html(
         experts: see `score_experts`.
         protocols: see `protocol_figures`; published values stand beside these figures.
         both: see `both_tables`; None where figures by one table were asked for.
-        checklists: see `checklists.filled`.
 
     Returns:
         HTML, of some MB with pictures.
@@ -101,7 +98,6 @@ def report_html(
             protocols=protocols,
             both=both,
             both_told=told(both) if both else [],
-            checklists=checklists,
             comparisons=comparisons(protocols, facts.leaky),
             tables=with_reasons(protocols, facts.leaky),
             place_pictures=[

@@ -6,7 +6,6 @@ They come from what `metrics.json` holds, so that no two files can differ.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chexnet.evaluation.report.checklists import Filled
 from chexnet.evaluation.report.published import Comparison, Published
 from chexnet.evaluation.report.table_files import Column, Table
 from chexnet.evaluation.summary import number
@@ -32,7 +31,6 @@ def paper_tables(
     content: Mapping[str, Any],
     compared: Sequence[Comparison] = (),
     apart: Sequence[tuple[Published, str]] = (),
-    checklists: Sequence[Filled] = (),
 ) -> list[Table]:
     """Every table of a report that has rows.
 
@@ -40,7 +38,6 @@ def paper_tables(
         content: what `metrics.json` holds.
         compared: see `published.comparisons`.
         apart: see `published.with_reasons`.
-        checklists: see `checklists.filled`.
     """
     tables = [
         _findings(content),
@@ -51,7 +48,6 @@ def paper_tables(
         _published(compared),
         _apart(apart),
         _mapping(content.get("facts", {}).get("label_mapping")),
-        *map(_checklist, checklists),
     ]
     return [one for one in tables if one.rows]
 
@@ -284,18 +280,3 @@ def _apart(tables: Sequence[tuple[Published, str]]) -> Table:
         for rest in [(reason, one.source)]
     ]
     return Table("published_tables", "Published tables, and why one is not compared", columns, rows)
-
-
-def _checklist(one: Filled) -> Table:
-    columns = (
-        Column("item", "Item", "text"),
-        Column("section", "Section", "long"),
-        Column("title", "Title", "long"),
-        Column("answer", "Answer", "long"),
-    )
-    rows = [(a.item.number, a.item.section, a.item.title, a.text) for a in one.answers]
-    caption = (
-        f"{one.checklist.name} ({one.checklist.source}), item titles in this project's words, "
-        "filled in as far as the run knows"
-    )
-    return Table(f"checklist_{one.checklist.key}", caption, columns, rows)
