@@ -129,7 +129,7 @@ def _name_list(source: Path, out: Path) -> None:
 
 
 def _auroc(memory: "Summary") -> str:
-    from chexnet.evaluation.report.tables import format_interval, format_value
+    from chexnet.evaluation.report.render import format_interval, format_value
 
     value = format_value(memory.findings.value)
     if not memory.intervals or not memory.intervals.findings.known:

@@ -76,7 +76,8 @@ def localize(
         summarise_maps,
         trust_of,
     )
-    from chexnet.evaluation.report.tables import facts_text, localization_text
+    from chexnet.evaluation.report.sentences import facts_text
+    from chexnet.evaluation.report.terminal import localization_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
     from chexnet.model import build
@@ -102,7 +103,8 @@ def localize(
     if said:
         print(f"Boxes: {said.told} An image's boxes are scored together, as Pneumonia.")
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
-    print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
+    figures = as_dict(tables)
+    print((f"{stamp} figures\n" if stamp else "") + localization_text(figures))
     folder = out / f"localize-{split.value}{f'-{said.key}' if said else ''}"
     path = folder / "localization.json"
     content = {
@@ -110,7 +112,7 @@ def localize(
         "method": method,
         "boxes_of": list(said.files) if said else [BOXES],
         "cells": _cells(ours),
-        "boxes": as_dict(tables),
+        "boxes": figures,
         "facts": holdout.facts.as_dict(),
         "made": surroundings(),
     }

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chexnet.evaluation.assessment import Assessment
-    from chexnet.evaluation.expert_results import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
     from chexnet.evaluation.protocols import ProtocolFigures
     from chexnet.evaluation.report.files import ReportImages
@@ -45,17 +44,23 @@ def finish(
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import as_dict, assess
+    from chexnet.evaluation.expert_figures import score_experts
     from chexnet.evaluation.expert_results import experts_as_dict
     from chexnet.evaluation.label_tables import as_dict as both_dict
-    from chexnet.evaluation.label_tables import both_tables
+    from chexnet.evaluation.label_tables import both_tables, told
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.protocols import as_dict as protocols_dict
     from chexnet.evaluation.protocols import told as protocols_text
     from chexnet.evaluation.report.files import write_report
     from chexnet.evaluation.report.history import record_scoring
-    from chexnet.evaluation.report.mapping_text import mapping_text
+    from chexnet.evaluation.report.page import Report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
+    from chexnet.evaluation.report.terminal import (
+        about_text,
+        assessment_text,
+        both_text,
+        experts_text,
+    )
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
@@ -69,31 +74,29 @@ def finish(
         replicates=replicates,
         seed=seed,
     )
-    print(facts_text(scored.facts))
-    if scored.facts.label_mapping:
-        print(mapping_text(scored.facts))
-    for note in scored.notes:
-        print(note)
-    if scored.stamps:
-        print(stamps_text(scored.stamps))
-    print(f"\n{assessment_text(found, stamp)}")
+    print(about_text(scored.facts, scored.notes, scored.stamps))
     facts = scored.facts.as_dict()
     content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
+    print(f"\n{assessment_text(content, replicates)}")
     if scored.stamps:
         content["stamps"] = scored.stamps
     by_both = None
     if both_labels:
         options = {"known": found.summary, "replicates": replicates, "seed": seed}
         by_both = both_tables(scored.scores, data, **options)
-        print(f"\n{both_text(by_both)}")
         content["labels"] = both_dict(by_both)
+        print(f"\n{both_text(content['labels'], told(by_both), replicates)}")
     protocols = _protocols(scored, found, data, weights, replicates, seed)
     if protocols:
         print(f"\n{protocols_text(protocols)}")
         content["protocols"] = protocols_dict(protocols)
-    by_experts = _experts(scored, found, experts, replicates, seed)
+    by_experts = [
+        score_experts(found.calibrated, one, scored.table, scored.facts.table, replicates, seed)
+        for one in experts
+    ]
     if by_experts:
         content["experts"] = experts_as_dict(by_experts)
+        print(f"\n{experts_text(by_experts)}")
     record = []
     if weights:
         try:
@@ -113,14 +116,15 @@ def finish(
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        beside = {
-            "experts": by_experts,
-            "protocols": protocols,
-            "both": by_both,
-            "content": content,
-        }
-        noted = record if weights else None
-        written += f", {write_report(scored, found, results, noted, report(), **beside)}"
+        about = Report(
+            scored=scored,
+            assessment=found,
+            content=content,
+            record=record if weights else None,
+            experts=by_experts,
+            both=by_both,
+        )
+        written += f", {write_report(about, results, report())}"
     print(f"\nWritten to {results}: {written}")
 
 
@@ -145,26 +149,6 @@ def _protocols(
     return protocol_figures(scored.scores, scored.table, lists, seen_by(weights), **options)
 
 
-def _experts(
-    scored: "Scored",
-    found: "Assessment",
-    experts: "Sequence[ExpertLabels]",
-    replicates: int,
-    seed: int,
-) -> "list[ExpertFigures]":
-    """Each group of radiologists, scored with calibrated probabilities and shown."""
-    from chexnet.evaluation.expert_figures import score_experts
-    from chexnet.evaluation.report.expert_tables import experts_text
-
-    table, name = scored.table, scored.facts.table
-    figures = [
-        score_experts(found.calibrated, one, table, name, replicates, seed) for one in experts
-    ]
-    if figures:
-        print(f"\n{experts_text(figures)}")
-    return figures
-
-
 def text_labels(
     data: Path,
     experts: "Sequence[ExpertLabels]",
@@ -177,8 +161,8 @@ def text_labels(
 
     from chexnet.evaluation.expert_figures import score_part_text_labels
     from chexnet.evaluation.expert_results import experts_as_dict
-    from chexnet.evaluation.report.expert_tables import experts_text
-    from chexnet.evaluation.report.tables import facts_text
+    from chexnet.evaluation.report.sentences import facts_text
+    from chexnet.evaluation.report.terminal import experts_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 

@@ -7,7 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from chexnet.evaluation.report.tables import above_chance, format_interval, format_value
+from chexnet.evaluation.report.render import format_interval, format_value
+from chexnet.evaluation.report.sentences import above_chance
 from chexnet.labels import FINDINGS, spoken
 from chexnet.model import load_weights
 

@@ -17,7 +17,7 @@ from chexnet.evaluation.expert_figures import (
 )
 from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.report.expert_tables import experts_text
+from chexnet.evaluation.report.terminal import experts_text
 from chexnet.labels import FINDINGS
 from tests.conftest import NIH, SHARED
 

@@ -3,7 +3,7 @@ import json
 from chexnet.evaluation.csv_scoring import score_predictions
 from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.evaluation.holdout import open_holdout
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.sentences import facts_text
 from tests.conftest import rows_of
 
 DATA_KEYS = (

@@ -17,8 +17,7 @@ from chexnet.evaluation.facts import (
     WeightsFacts,
 )
 from chexnet.evaluation.holdout import open_holdout
-from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.sentences import facts_text, limits
 from chexnet.evaluation.scoring import score_networks
 from chexnet.metadata import Metadata
 from chexnet.networks.training_lists import seen_by
@@ -194,11 +193,11 @@ def test_one_network_without_calibration_stays_so_and_several_say_why(
 
 
 def test_limits_name_the_clean_rest(phantoms, contaminated):
-    from chexnet.evaluation.assessment import assess
+    from chexnet.evaluation.assessment import as_dict, assess
 
     path, whole, dirty = contaminated
     scored = score_networks(phantoms, [path], "test", clean=True, **QUICK)
     found = assess(scored.scores, scored.table, scored.chosen, replicates=0)
-    said = " ".join(limits(found, scored.facts))
+    said = " ".join(limits(as_dict(found), scored.facts))
     assert f"{whole - dirty:,} of {whole:,} images of the test part" in said
     assert scored.stamps == [TEST_CHOSEN, NOT_CALIBRATED]

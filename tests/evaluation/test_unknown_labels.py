@@ -16,7 +16,7 @@ from chexnet.evaluation.curves import threshold_curve
 from chexnet.evaluation.metrics import UNKNOWN, Scores
 from chexnet.evaluation.predictions import write_predictions
 from chexnet.evaluation.report.cases import confident_errors
-from chexnet.evaluation.report.tables import assessment_text
+from chexnet.evaluation.report.terminal import assessment_text
 from chexnet.evaluation.summary import summarise
 from chexnet.evaluation.thresholds import choose_thresholds, fit_on, operating_points
 from chexnet.evaluation.validation_scores import read_validation_scores, validation_scores
@@ -105,7 +105,7 @@ def test_calibration_is_fitted_and_measured_on_labelled_images(scores):
         assert np.isnan(found.reliability[name].error).all()
     assert json.loads(json.dumps(as_dict(found)))["calibration"]["Hernia"]["ece_after"] is None
     assert as_dict(found)["classes"]["Mass"]["labelled"] == len(known(scores, 2)[0])
-    assert "labelled" in assessment_text(found)
+    assert "labelled" in assessment_text(as_dict(found), 20)
 
 
 def test_operating_points_count_labelled_images_alone(scores):

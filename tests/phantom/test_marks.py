@@ -14,7 +14,7 @@ from chexnet.data.datamodule import open_datamodule
 from chexnet.data.nih import read_folder
 from chexnet.evaluation.facts import ScoringFacts
 from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.report.limits import limits
+from chexnet.evaluation.report.sentences import limits
 from chexnet.evaluation.validation_scores import validation_scores
 from chexnet.phantom import marks
 from chexnet.phantom.marks import MARK, drawn_images
@@ -123,7 +123,7 @@ def test_validation_scores_mark_the_images_that_are_drawn():
 
 @pytest.fixture(scope="module")
 def undrawn_assessment():
-    from chexnet.evaluation.assessment import assess
+    from chexnet.evaluation.assessment import as_dict, assess
 
     names = [row[0] for row in rows_of(12, 1)]
     scores = Scores(
@@ -134,4 +134,5 @@ def undrawn_assessment():
         targets=(np.arange(12) % 2)[:, None].astype(np.int8),
     )
     table = pd.DataFrame({"image": names, "patient": scores.patients})
-    return assess(scores, table.assign(age=50.0, sex="F", view="PA"), None, replicates=0)
+    table = table.assign(age=50.0, sex="F", view="PA")
+    return as_dict(assess(scores, table, None, replicates=0))

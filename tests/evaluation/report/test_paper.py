@@ -18,10 +18,17 @@ from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.protocols import as_dict as protocols_dict
 from chexnet.evaluation.report import files, page
 from chexnet.evaluation.report.files import ReportImages, write_report
-from chexnet.evaluation.report.paper import paper_tables
-from chexnet.evaluation.report.published import comparisons, published, with_reasons
-from chexnet.evaluation.report.table_files import Column, Table, to_csv, to_latex, write_tables
-from chexnet.evaluation.report.tables import format_interval, format_value
+from chexnet.evaluation.report.page import Report
+from chexnet.evaluation.report.published import published, published_tables
+from chexnet.evaluation.report.render import (
+    Column,
+    Table,
+    format_interval,
+    format_value,
+    to_csv,
+    to_latex,
+)
+from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.thresholds import fit_on
 from chexnet.labels import FINDINGS, spoken
@@ -49,16 +56,16 @@ def run():
         **as_dict(found),
         "experts": experts_as_dict(experts),
         "protocols": protocols_dict(protocols),
+        "facts": FACTS.as_dict(),
         "made": MADE,
     }
-    return Scored(scores, FACTS, [], table, found.chosen), found, experts, protocols, content
+    scored = Scored(scores, FACTS, [], table, found.chosen)
+    return Report(scored=scored, assessment=found, content=content, experts=experts)
 
 
 @pytest.fixture(scope="module")
 def tables(run):
-    *_, protocols, content = run
-    compared, apart = comparisons(protocols, False), with_reasons(protocols, False)
-    made = paper_tables(content, compared, apart)
+    made = paper_tables(run.content) + published_tables(run.content["protocols"], False)
     return {table.name: table for table in made}
 
 
@@ -76,7 +83,7 @@ def ends_same(row: dict[str, str], key: str, interval: dict) -> bool:
 
 
 def test_the_csv_files_hold_the_figures_of_metrics_json_in_every_digit(run, tables):
-    content = json.loads(json.dumps(run[-1]))
+    content = json.loads(json.dumps(run.content))
     rows = records(tables["findings"])
     assert [row["finding"] for row in rows] == [*sorted(FINDINGS), "No Finding"]
     for row in rows:
@@ -117,7 +124,7 @@ def test_the_csv_files_hold_the_figures_of_metrics_json_in_every_digit(run, tabl
 
 
 def test_radiologists_and_published_values_have_tables_of_their_own(run, tables):
-    content = json.loads(json.dumps(run[-1]))
+    content = json.loads(json.dumps(run.content))
     first = content["experts"]["rsna"]["rows"][0]
     for row, truth in zip(records(tables["experts"])[:2], ("experts", "text_label"), strict=True):
         assert (row["readers"], row["asked"], row["findings"]) == (
@@ -160,7 +167,7 @@ def latex_rows(text: str) -> list[list[str]]:
     [form] = re.findall(r"\\begin\{(?:tabular|longtable)\}\{((?:[lr]|p\{[^}]*\})+)\}", text)
     columns = len(re.sub(r"p\{[^}]*\}", "p", form))
     body = text.split("\\midrule\n")[-1]
-    body = body.split("\\endfoot\n")[-1].split("\\bottomrule")[0].split("\\end{longtable}")[0]
+    body = body.split("\\endlastfoot\n")[-1].split("\\bottomrule")[0].split("\\end{longtable}")[0]
     rows = [line.removesuffix(" \\\\") for line in body.strip().splitlines()]
     cells = [re.split(r"(?<!\\) & ", row) for row in rows]
     assert {len(row) for row in cells} == {columns}
@@ -172,7 +179,7 @@ def latex_rows(text: str) -> list[list[str]]:
 
 
 def test_the_latex_files_show_the_figures_as_the_page_does(run, tables):
-    content = run[-1]
+    content = run.content
     for table in tables.values():
         assert len(latex_rows(to_latex(table, scored=HOSTILE))) == len(table.rows)
     text = to_latex(tables["findings"], scored="Scored: 240 images")
@@ -208,35 +215,26 @@ def test_names_from_files_stay_text_in_latex_and_negative_numbers_have_a_minus()
     assert "100 \\% of\\_it" in text
 
 
-def test_a_leak_stands_in_every_file_and_name_and_nothing_is_written_where_one_fails(
-    tables, tmp_path, monkeypatch
-):
-    chosen = [tables["findings"], tables["overall"]]
-    told = write_tables(chosen, tmp_path, scored="x", stamp="LEAKY")
-    assert told == "2 tables as CSV and LaTeX in tables"
-    files = sorted((tmp_path / "tables").iterdir())
-    assert [file.name for file in files] == [
-        *("findings.LEAKY.csv", "findings.LEAKY.tex"),
-        *("overall.LEAKY.csv", "overall.LEAKY.tex"),
-    ]
-    assert all("\\caption{LEAKY. " in f.read_text() for f in files if f.suffix == ".tex")
-    broken = replace(tables["overall"], rows=[("too", "few")])
-    with pytest.raises(ValueError, match="zip"):
-        write_tables([tables["findings"], broken], tmp_path / "none", scored="x")
-    assert not (tmp_path / "none").exists()
+def test_a_leak_stands_in_every_file_and_name(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "_plot", lambda *about, stamp: "data:image/png,")
+    facts = replace(FACTS, leaky=True)
+    leaky = replace(run, scored=replace(run.scored, facts=facts))
+    write_report(leaky, tmp_path, ReportImages())
+    made = sorted((tmp_path / "tables").iterdir())
+    assert {"findings.LEAKY.csv", "overall.LEAKY.tex"} <= {file.name for file in made}
+    assert all(file.stem.endswith(".LEAKY") for file in made)
+    assert all("\\caption{LEAKY. " in f.read_text() for f in made if f.suffix == ".tex")
 
 
 def test_a_report_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
-    scored, found, experts, protocols, content = run
     monkeypatch.setattr(page, "_plot", lambda *about, stamp: "data:image/png,")
-    beside = {"content": content, "experts": experts, "protocols": protocols}
     with monkeypatch.context() as patch:
-        patch.setattr(files, "paper_tables", lambda *about: 1 / 0)
+        patch.setattr(files, "to_latex", lambda *about, **more: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            write_report(scored, found, tmp_path, None, ReportImages(), **beside)
+            write_report(run, tmp_path, ReportImages())
     assert not list(tmp_path.iterdir())
-    told = write_report(scored, found, tmp_path, None, ReportImages(), **beside)
-    assert told.startswith("report.html, model_card.md, 9 tables as CSV and LaTeX")
+    told = write_report(run, tmp_path, ReportImages())
+    assert told == "report.html, model_card.md, 9 tables as CSV and LaTeX in tables"
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "model_card.md", "tables"}
     names = {path.stem for path in (tmp_path / "tables").iterdir()}
     assert {"findings", "experts", "published"} <= names

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from chexnet.evaluation.bootstrap import NO_INTERVAL, Interval, read_interval
-from chexnet.evaluation.comparison import Difference
-from chexnet.evaluation.report.tables import comparison_text, format_interval, format_value
+from chexnet.evaluation.comparison import Difference, as_dict
+from chexnet.evaluation.report.render import format_interval, format_value
+from chexnet.evaluation.report.terminal import comparison_text
 from tests.conftest import ROOT
 
 
@@ -53,10 +54,10 @@ def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
         "Hernia": Difference(nan, nan, NO_INTERVAL, nan),
         "Edema": Difference(0.5, 0.625, NO_INTERVAL, nan),
     }
-    text = comparison_text(found)
-    rows = [line.split() for line in text.splitlines()[1:-2]]
+    text = comparison_text(as_dict(found))
+    rows = [line.split() for line in text.splitlines()[1:-3]]
     assert rows == [
-        ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "+0.3750", "0.013", "0.1786"],
+        ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "to", "+0.3750", "0.013", "0.1786"],
         ["Hernia", "n/a", "n/a", "n/a", "n/a", "n/a", "n/a"],
         ["Edema", "0.5000", "0.6250", "-0.1250", "n/a", "n/a", "n/a"],
     ]
@@ -64,7 +65,10 @@ def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
 
 
 def test_numbers_are_formatted_without_torch():
-    code = "import sys, chexnet.evaluation.report.tables; print('torch' in sys.modules)"
+    code = (
+        "import sys\nfrom chexnet.evaluation.report import sentences, tables\n"
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
 
