@@ -107,8 +107,8 @@ def evaluate(
         raise typer.BadParameter("pass one of --weights and --predictions")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
-    if clean and not weights:
-        raise typer.BadParameter("--clean goes with --weights")
+    if clean and (allow_leak or not weights):
+        raise typer.BadParameter("--clean goes with --weights, and not with --allow-leak")
     if format != "nih" and (labels != "auto" or experts):
         raise typer.BadParameter("--labels and --experts are of NIH's own tables")
     from chexnet import distributed
@@ -135,7 +135,7 @@ def evaluate(
         text_labels(request, said, split.value, results, replicates)
         return
     if predictions:
-        from chexnet.evaluation.csv_scoring import score_predictions_with_validation
+        from chexnet.evaluation.predictions import score_predictions_with_validation
 
         scored = score_predictions_with_validation(
             request, predictions, validation, split.value, **of_csv
@@ -143,6 +143,7 @@ def evaluate(
     else:
         from chexnet.evaluation.scoring import score_networks
 
+        seen = "skip" if clean else "stamp" if allow_leak else "refuse"
         with progress_bar(f"Scoring {split.value}") as on_progress:
             scored = score_networks(
                 request,
@@ -152,20 +153,17 @@ def evaluate(
                 device=device,
                 batch_size=batch_size,
                 workers=workers,
-                allow_leak=allow_leak,
-                clean=clean,
+                seen=seen,
                 on_progress=on_progress if distributed.is_main() else None,
             )
 
     def looks() -> "ReportImages":
-        from chexnet.evaluation.holdout import open_holdout
         from chexnet.evaluation.report.files import ReportImages, report_images
 
-        if predictions:
+        if not scored.networks:
             return ReportImages()
-        holdout = open_holdout(request, weights[0], split.value, allow_leak=allow_leak, clean=clean)
         with progress_bar("Heatmaps") as on_progress:
-            return report_images(holdout, device, on_progress)
+            return report_images(scored.networks[0], device, on_progress)
 
     if distributed.is_main():
         finish(

@@ -12,8 +12,8 @@ from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split
 from chexnet.errors import ConfigError
-from chexnet.evaluation.facts import NOT_CALIBRATED, RECONSTRUCTED, TEST_CHOSEN
 from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.info import NOT_CALIBRATED, RECONSTRUCTED, TEST_CHOSEN
 from chexnet.evaluation.report.history import COLUMNS, NAME, note_scoring, read_record
 from chexnet.evaluation.scoring import score_networks, score_weights
 from chexnet.model import build, load_weights, save_weights
@@ -78,7 +78,7 @@ def test_networks_of_other_splits_are_not_averaged(phantoms, weights, tmp_path):
             "test",
             device="cpu",
             workers=0,
-            allow_leak=True,
+            seen="stamp",
         )
 
 

@@ -8,7 +8,7 @@ import torch
 
 from chexnet.data.datasets import PackedDataSet
 from chexnet.data.formats import DataRequest
-from chexnet.evaluation.comparison import MEAN
+from chexnet.evaluation.compare import MEAN
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.model import load_weights, save_weights
 from chexnet.transforms import Preprocessing
