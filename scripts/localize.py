@@ -64,6 +64,7 @@ def localize(
     """
     import json
 
+    from chexnet.data.formats import DataRequest
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
     from chexnet.devices import moved
@@ -84,7 +85,10 @@ def localize(
 
     said = _experts(boxes, keep)
     holdout = open_holdout(
-        data, weights, split.value, labels=labels, packs=packs, allow_leak=allow_leak
+        DataRequest(data, labels=labels, packs=packs),
+        weights,
+        split.value,
+        seen="stamp" if allow_leak else "refuse",
     )
     boxed = holdout_boxes(holdout, said.boxes if said else None)
     untrained = build(holdout.metadata.classes, "none", seed).model.eval()

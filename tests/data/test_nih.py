@@ -3,10 +3,11 @@ import pandas as pd
 import pytest
 
 from chexnet.data.datamodule import open_datamodule
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists, read_table
 from chexnet.data.splits import make_split
 from chexnet.errors import DataError
-from chexnet.evaluation.csv_scoring import score_predictions
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.transforms import Preprocessing
 from scripts.doctor.data import data_folder
 from tests.conftest import NIH, SHARED, needs_nih, rows_of
@@ -90,10 +91,10 @@ def test_what_counts_as_other_is_said_to_whoever_trains_scores_or_asks(make_fold
     root = make_folder([*rows_of(20, 2), ("x.png", "Mass|Scoliosis", "99")])
     said = "1 labels of Data_Entry_2017.csv are none of NIH's and count as Other: 'Scoliosis' 1."
     assert read_folder(root).all_notes == (said,)
-    assert open_datamodule(root, Preprocessing(size=64)).notes == [said]
+    assert open_datamodule(DataRequest(root), Preprocessing(size=64)).notes == [said]
     assert said in [one.text for one in data_folder(root, tmp_path) if one.name == "Labels"]
     (tmp_path / "p.csv").write_text("Image Index,prob_Mass\nx.png,0.5\n")
-    assert said in score_predictions(root, tmp_path / "p.csv", "all").notes
+    assert said in score_predictions(DataRequest(root), tmp_path / "p.csv", "all").notes
 
 
 def test_files_that_the_table_does_not_name_are_ignored(make_folder):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from chexnet.errors import DataError
-from chexnet.evaluation.comparison import MEAN, compare
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.compare import MEAN, compare
+from chexnet.evaluation.scores import Scores
 
 
 def pair(seed: int, patients: int = 60, gain: float = 0.0) -> tuple[Scores, Scores]:

@@ -13,11 +13,11 @@ from PIL import Image
 from scipy.special import logit
 
 from chexnet.checkpoint import load_sealed, save_sealed
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import ConfigError, ImageError
-from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.calibration import calibrate, validation_choices
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import explain
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, spoken
@@ -39,7 +39,7 @@ def pictures(phantoms) -> list:
 
 def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
     scored = score_weights(
-        phantoms, trained / "best_chexnet_params.pth", "test", device="cpu", workers=0
+        DataRequest(phantoms), trained / "best_chexnet_params.pth", "test", device="cpu", workers=0
     )
     paths = read_folder(phantoms).paths
     found = answers(predictor, [paths[name] for name in scored.scores.images[:4]])

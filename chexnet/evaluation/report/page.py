@@ -20,9 +20,9 @@ from PIL import Image
 
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.expert_results import ExpertFigures
-from chexnet.evaluation.facts import ScoringFacts
-from chexnet.evaluation.label_tables import BothTables, told
+from chexnet.evaluation.calibration import RULES
+from chexnet.evaluation.expert_figures import ExpertFigures
+from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report import published, tables
 from chexnet.evaluation.report.cases import Errors, Pictures, WrongPlaces, confident_errors
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
@@ -52,7 +52,7 @@ from chexnet.evaluation.report.sentences import (
     side_by_side_scored,
 )
 from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.thresholds import RULES
+from chexnet.evaluation.truths import BothTables, tables_told
 from chexnet.labels import spoken
 
 RULE = "youden"
@@ -119,7 +119,7 @@ def report_html(report: Report) -> str:
             ],
             experts=about_experts(report.experts),
             published=published.page_tables(protocols, facts.leaky) if protocols else [],
-            both=told(report.both) if report.both else [],
+            both=tables_told(report.both) if report.both else [],
             detectable=DETECTABLE,
             pooled=[spoken(name) for name, one in content["calibration"].items() if one["pooled"]],
         )
@@ -135,7 +135,7 @@ def model_card(report: Report) -> str:
 
 
 def side_by_side_html(
-    content: Mapping[str, Any], facts: Sequence[ScoringFacts], made: Mapping[str, Any]
+    content: Mapping[str, Any], facts: Sequence[ScoringInfo], made: Mapping[str, Any]
 ) -> str:
     """A page of several networks on the images that none of them has seen.
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Interval, read_interval, smallest_shown
-from chexnet.evaluation.protocols import TITLES
+from chexnet.evaluation.intervals import Interval, minimum_detectable, read_interval
 from chexnet.evaluation.report.render import Column, Table
 from chexnet.evaluation.report.tables import MEAN
+from chexnet.evaluation.truths import LIST_TITLES
 from chexnet.labels import FINDINGS
 
 FILE = Path(__file__).with_name("published.toml")
@@ -142,7 +142,7 @@ def beside(found: Mapping[str, Any]) -> Table:
     rows = []
     for name, figures, values in _values(found):
         interval = read_interval(figures.get("interval"))
-        begin = (name, figures["auroc"], interval, smallest_shown(interval))
+        begin = (name, figures["auroc"], interval, minimum_detectable(interval))
         others = ("n/a" if v is None else f"{v:.3f} {relation(v, interval)}" for v in values)
         rows.append((*begin, *others))
     scored, size = found["images_scored"], found["images_of_list"]
@@ -201,7 +201,7 @@ def with_reasons(protocols: Mapping[str, Any], leaky: bool) -> Table:
         own = protocols.get(one.protocol)
         if own is None or not own["figures"]:
             why = own["reason"] if own else "not scored"
-            return f"no: of the {TITLES[one.protocol]}; {why}"
+            return f"no: of the {LIST_TITLES[one.protocol]}; {why}"
         return ""
 
     columns = (

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Interval, read_interval
+from chexnet.evaluation.intervals import Interval, read_interval
 from chexnet.labels import spoken
 
 NOT_CLINICAL = "Research and education only, never for clinical use."

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.bootstrap import read_interval, smallest_shown
-from chexnet.evaluation.facts import STAMPS, Facts, ScoringFacts
+from chexnet.evaluation.info import STAMPS, ScoringInfo
+from chexnet.evaluation.intervals import minimum_detectable, read_interval
 from chexnet.evaluation.report.render import format_interval, format_value
 from chexnet.labels import FINDINGS, spoken
+from chexnet.metadata import DataFacts
 
 if TYPE_CHECKING:  # it imports torch, which a page that only formats does without
-    from chexnet.evaluation.expert_results import ExpertFigures
+    from chexnet.evaluation.expert_figures import ExpertFigures
 
 CLUSTERED = (
     "Clustered: Obuchowski's interval by patient, for findings with under ten positive patients, "
@@ -50,9 +51,9 @@ _ALWAYS = (
 )
 
 
-def facts_text(facts: Facts | Mapping[str, Any]) -> str:
+def facts_text(facts: DataFacts | ScoringInfo | Mapping[str, Any]) -> str:
     """What was scored or trained on, in a few sentences; of `Scored` or of `DataModule`."""
-    about = facts if isinstance(facts, ScoringFacts) else ScoringFacts.of_data(facts)
+    about = facts if isinstance(facts, ScoringInfo) else ScoringInfo.of_data(facts)
     sentences = []
     if about.leaky:
         sentences.append(f"{LEAKY}: trained and scored on the same patients; too good to be true.")
@@ -192,7 +193,7 @@ def largest_gap(gap: Mapping[str, Any] | None, digits: int = 3) -> str:
 
 def detectable(interval: Mapping[str, Any] | None, digits: int = 3) -> str:
     """The minimum detectable difference of data that gave such an interval."""
-    return format_value(smallest_shown(read_interval(interval)), digits)
+    return format_value(minimum_detectable(read_interval(interval)), digits)
 
 
 def about_experts(groups: "Sequence[ExpertFigures]") -> list[str]:
@@ -237,7 +238,7 @@ def side_by_side_notes(content: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def limits(figures: Mapping[str, Any], facts: ScoringFacts) -> list[str]:
+def limits(figures: Mapping[str, Any], facts: ScoringInfo) -> list[str]:
     """What the figures of a scoring cannot say, the most particular first.
 
     Args:
@@ -292,7 +293,7 @@ def limits(figures: Mapping[str, Any], facts: ScoringFacts) -> list[str]:
     return [*said, *_ALWAYS]
 
 
-def selected(facts: ScoringFacts) -> list[str]:
+def selected(facts: ScoringInfo) -> list[str]:
     """A sample that somebody selected is not the data set, and neither is a part of a part."""
     pairs = (
         (facts.images_present, facts.images_in_table, "the label table"),

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chexnet.evaluation.calibration import RULES
+from chexnet.evaluation.operating import MEASURES
 from chexnet.evaluation.report.render import Column, Table
-from chexnet.evaluation.thresholds import MEASURES, RULES
 from chexnet.labels import FINDINGS, spoken
 
 Figures = Mapping[str, Any]

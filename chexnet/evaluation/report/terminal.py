@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from chexnet.evaluation.facts import ScoringFacts
+from chexnet.evaluation.calibration import RULES
+from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report import tables
 from chexnet.evaluation.report.render import format_interval, format_value, to_text
 from chexnet.evaluation.report.sentences import (
@@ -21,10 +22,9 @@ from chexnet.evaluation.report.sentences import (
     side_by_side_notes,
     side_by_side_scored,
 )
-from chexnet.evaluation.thresholds import RULES
 
 if TYPE_CHECKING:  # it imports torch, which a page that only formats does without
-    from chexnet.evaluation.expert_results import ExpertFigures
+    from chexnet.evaluation.expert_figures import ExpertFigures
     from chexnet.evaluation.summary import Summary
 
 Figures = Mapping[str, Any]
@@ -43,13 +43,13 @@ def validation_text(summary: "Summary") -> str:
     return "\n".join(lines)
 
 
-def about_text(facts: ScoringFacts, notes: Sequence[str], stamps: Sequence[str]) -> str:
+def about_text(facts: ScoringInfo, notes: Sequence[str], stamps: Sequence[str]) -> str:
     """What was scored: data and network, another data set's labels, notes and stamps."""
     parts = [facts_text(facts), mapping_text(facts), *notes]
     return "\n".join([*filter(None, parts), *(f"[{one}] {meaning(one)}" for one in stamps)])
 
 
-def mapping_text(facts: ScoringFacts) -> str:
+def mapping_text(facts: ScoringInfo) -> str:
     """How another data set's labels became ours; empty for NIH's own."""
     mapping = facts.label_mapping
     if not mapping:
@@ -195,7 +195,7 @@ def experts_text(found: "Sequence[ExpertFigures]") -> str:
     return "\n\n".join(parts)
 
 
-def side_by_side_text(content: Figures, facts: Sequence[ScoringFacts]) -> str:
+def side_by_side_text(content: Figures, facts: Sequence[ScoringInfo]) -> str:
     """Several networks beside each other.
 
     Args:

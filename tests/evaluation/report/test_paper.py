@@ -10,12 +10,10 @@ import pandas as pd
 import pytest
 
 from chexnet.evaluation.assessment import as_dict, assess
-from chexnet.evaluation.bootstrap import Interval
-from chexnet.evaluation.expert_figures import score_experts
-from chexnet.evaluation.expert_results import experts_as_dict
+from chexnet.evaluation.calibration import fit_on
+from chexnet.evaluation.expert_figures import experts_as_dict, score_experts
 from chexnet.evaluation.experts import ExpertLabels
-from chexnet.evaluation.protocols import ProtocolFigures
-from chexnet.evaluation.protocols import as_dict as protocols_dict
+from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.report import files, page
 from chexnet.evaluation.report.files import ReportImages, write_report
 from chexnet.evaluation.report.page import Report
@@ -30,7 +28,8 @@ from chexnet.evaluation.report.render import (
 )
 from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.thresholds import fit_on
+from chexnet.evaluation.truths import ProtocolFigures
+from chexnet.evaluation.truths import lists_as_dict as protocols_dict
 from chexnet.labels import FINDINGS, spoken
 from tests.evaluation.report.test_page import FACTS, simulated
 

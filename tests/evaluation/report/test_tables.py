@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from chexnet.evaluation.bootstrap import NO_INTERVAL, Interval, read_interval
-from chexnet.evaluation.comparison import Difference, as_dict
+from chexnet.evaluation.compare import Difference, as_dict
+from chexnet.evaluation.intervals import NO_INTERVAL, Interval, read_interval
 from chexnet.evaluation.report.render import format_interval, format_value
 from chexnet.evaluation.report.terminal import comparison_text
 from tests.conftest import ROOT
