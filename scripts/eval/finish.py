@@ -40,12 +40,10 @@ def finish(
         report: gives the pictures of a report; None where none is wanted.
         experts: what radiologists said of some of the images.
     """
-    import json
-
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
-    from chexnet.evaluation.assessment import as_dict, assess
-    from chexnet.evaluation.expert_figures import experts_as_dict, score_experts
+    from chexnet.evaluation.assessment import assess
+    from chexnet.evaluation.expert_figures import score_experts
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.report.files import write_report
     from chexnet.evaluation.report.history import record_scoring
@@ -58,10 +56,8 @@ def finish(
         experts_text,
     )
     from chexnet.evaluation.truths import both_tables, tables_told
-    from chexnet.evaluation.truths import lists_as_dict as protocols_dict
     from chexnet.evaluation.truths import lists_told as protocols_text
-    from chexnet.evaluation.truths import tables_as_dict as both_dict
-    from chexnet.files import write_text
+    from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
 
     stamp = LEAKY if scored.facts.leaky else ""
@@ -75,8 +71,8 @@ def finish(
         seed=seed,
     )
     print(about_text(scored.facts, scored.notes, scored.stamps))
-    facts = scored.facts.as_dict()
-    content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
+    content = plain({"stamp": stamp, **found.as_dict(), "facts": scored.facts})
+    content["made"] = surroundings()
     print(f"\n{assessment_text(content, replicates)}")
     if scored.stamps:
         content["stamps"] = scored.stamps
@@ -84,18 +80,18 @@ def finish(
     if both_labels:
         options = {"known": found.summary, "replicates": replicates, "seed": seed}
         by_both = both_tables(scored.scores, data, **options)
-        content["labels"] = both_dict(by_both)
+        content["labels"] = plain(by_both)
         print(f"\n{both_text(content['labels'], tables_told(by_both), replicates)}")
     protocols = _protocols(scored, found, data, replicates, seed)
     if protocols:
         print(f"\n{protocols_text(protocols)}")
-        content["protocols"] = protocols_dict(protocols)
+        content["protocols"] = plain({one.key: one for one in protocols})
     by_experts = [
         score_experts(found.calibrated, one, scored.table, scored.facts.table, replicates, seed)
         for one in experts
     ]
     if by_experts:
-        content["experts"] = experts_as_dict(by_experts)
+        content["experts"] = plain({one.labels.key: one for one in by_experts})
         print(f"\n{experts_text(by_experts)}")
     record = []
     if weights:
@@ -111,7 +107,7 @@ def finish(
         content["test_scorings"] = record
     stamped = f".{stamp}" if stamp else ""
     write_predictions(results / f"predictions{stamped}.csv", scored.scores)
-    write_text(results / "metrics.json", json.dumps(content, indent=2))
+    write_json(results / "metrics.json", content)
     plot_auroc(found.summary, results / "auroc.png", stamp)
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
@@ -157,18 +153,17 @@ def text_labels(
     replicates: int,
 ) -> None:
     """Score NIH's text labels, show them and write text_labels.json."""
-    import json
-
-    from chexnet.evaluation.expert_figures import experts_as_dict, score_part_text_labels
+    from chexnet.evaluation.expert_figures import score_part_text_labels
     from chexnet.evaluation.report.sentences import facts_text
     from chexnet.evaluation.report.terminal import experts_text
-    from chexnet.files import write_text
+    from chexnet.files import write_json
     from chexnet.metadata import surroundings
 
     facts, found = score_part_text_labels(request, experts, part, replicates=replicates)
     print(f"{facts_text(facts)}\n\n{experts_text(found)}")
-    content = {"experts": experts_as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
-    write_text(results / "text_labels.json", json.dumps(content, indent=2))
+    groups = {one.labels.key: one for one in found}
+    content = {"experts": groups, "facts": facts, "made": surroundings()}
+    write_json(results / "text_labels.json", content)
     print(f"\nWritten to {results}: text_labels.json")
 
 

@@ -18,6 +18,7 @@ from chexnet.evaluation.report.render import to_csv
 from chexnet.evaluation.report.tables import side_by_side
 from chexnet.evaluation.report.terminal import side_by_side_text
 from chexnet.evaluation.scoring import score_weights
+from chexnet.files import plain
 from chexnet.metadata import surroundings
 from chexnet.model import load_weights, save_weights
 from tests.standins import as_imported, rows_seen, seen_of
@@ -98,7 +99,7 @@ def test_differences_are_to_the_first_network(found):
 def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
     assert found.contenders[0].stamps == []
     assert found.contenders[1].stamps == [TEST_CHOSEN, NOT_CALIBRATED]
-    content, facts = found.as_dict(), [one.facts for one in found.contenders]
+    content, facts = plain(found), [one.facts for one in found.contenders]
     text = side_by_side_text(content, facts)
     page = side_by_side_html(content, facts, surroundings())
     HTMLParser().feed(page)
@@ -112,7 +113,7 @@ def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
 
 
 def test_the_csv_has_a_row_for_each_network_and_class(found):
-    text = to_csv(side_by_side(found.as_dict()))
+    text = to_csv(side_by_side(plain(found)))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert list(rows[0]) == [
         *("network", "label", "positives", "auroc", "low", "high"),

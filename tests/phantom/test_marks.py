@@ -17,6 +17,7 @@ from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report.sentences import limits
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.validation import validation_scores
+from chexnet.files import plain
 from chexnet.phantom import marks
 from chexnet.phantom.marks import MARK, drawn_images
 from chexnet.transforms import Preprocessing
@@ -124,7 +125,7 @@ def test_validation_scores_mark_the_images_that_are_drawn():
 
 @pytest.fixture(scope="module")
 def undrawn_assessment():
-    from chexnet.evaluation.assessment import as_dict, assess
+    from chexnet.evaluation.assessment import assess
 
     names = [row[0] for row in rows_of(12, 1)]
     scores = Scores(
@@ -136,4 +137,4 @@ def undrawn_assessment():
     )
     table = pd.DataFrame({"image": names, "patient": scores.patients})
     table = table.assign(age=50.0, sex="F", view="PA")
-    return as_dict(assess(scores, table, None, replicates=0))
+    return plain(assess(scores, table, None, replicates=0))

@@ -140,7 +140,7 @@ def side_by_side_html(
     """A page of several networks on the images that none of them has seen.
 
     Args:
-        content: what `SideBySide.as_dict` gives.
+        content: a `SideBySide` as plain values.
         facts: of each network's scoring.
         made: see `surroundings`.
     """

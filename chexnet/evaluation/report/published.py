@@ -83,7 +83,7 @@ def _values(
     """Each finding, then the mean: name, this run's figures, and a value of each table.
 
     Args:
-        found: `key` of a list of images, and `figures` of this run, see `protocols.as_dict`.
+        found: `key` of a list of images, and `figures` of this run, see `ProtocolFigures`.
     """
     figures, tables = found["figures"], _same_list(found["key"])
     for name in FINDINGS:
@@ -99,7 +99,7 @@ def compared(protocols: Mapping[str, Any], leaky: bool) -> list[Mapping[str, Any
     """The lists, each with its `key`, that this run has figures of; none where these leak.
 
     Args:
-        protocols: what `protocols.as_dict` gives.
+        protocols: key to `ProtocolFigures`, as plain values.
         leaky: the figures leak.
     """
     return [one | {"key": key} for key, one in protocols.items() if one["figures"] and not leaky]

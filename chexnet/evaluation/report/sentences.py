@@ -104,7 +104,7 @@ def above_chance(figures: Mapping[str, Any]) -> str:
     """Which findings are better than chance, in a sentence that holds for all of them at once.
 
     Args:
-        figures: of one scoring, as `summary.as_dict` gives them.
+        figures: of one scoring, as `plain` of a `Summary` gives them.
 
     Returns:
         Empty for figures without intervals, and for those of before there was such a test.
@@ -136,7 +136,7 @@ def differing(found: Mapping[str, Any]) -> str:
     """Which findings two networks differ in, in a sentence that holds for all at once.
 
     Args:
-        found: what `comparison.as_dict` gives.
+        found: what `compare.as_dict` gives.
     """
     tested = {name: one["p_holm"] for name, one in found.items() if one["p_holm"] is not None}
     names = ", ".join(sorted(spoken(name) for name, p in tested.items() if p < 0.05)) or "none"
@@ -212,7 +212,7 @@ def about_experts(groups: "Sequence[ExpertFigures]") -> list[str]:
 
 
 def side_by_side_scored(content: Mapping[str, Any]) -> str:
-    """Which images several networks were scored on; of what `SideBySide.as_dict` gives."""
+    """Which images several networks were scored on; of a `SideBySide` as plain values."""
     return (
         f"{content['images']:,} of {content['images_of_part']:,} images of the {content['part']} "
         f"part, of {content['networks'][0]['patients']:,} patients: those of which none of the "
@@ -242,7 +242,7 @@ def limits(figures: Mapping[str, Any], facts: ScoringInfo) -> list[str]:
     """What the figures of a scoring cannot say, the most particular first.
 
     Args:
-        figures: as `summary.as_dict` gives them.
+        figures: as `plain` of a `Summary` gives them.
         facts: see `Scored.facts`.
     """
     said = []

@@ -1,7 +1,7 @@
 """The tables of a scoring, for the terminal, the page, the card and the files for a paper.
 
 Each is made of what `metrics.json` (or the JSON file of another command) holds, so that no two of
-them can differ. Where these functions speak of figures, they mean what `summary.as_dict` gives.
+them can differ. Figures are a `Summary` as plain values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -245,7 +245,7 @@ def beside(name: str, caption: str, sets: Mapping[str, Figures]) -> Table:
 
 
 def label_tables(labels: Figures) -> dict[str, Figures]:
-    """Version of NIH's label table to figures, of what `label_tables.as_dict` gives."""
+    """Version of NIH's label table to figures, of `BothTables` as plain values."""
     return {key: one for key, one in labels.items() if isinstance(one, Mapping) and "loss" in one}
 
 
@@ -259,7 +259,7 @@ def experts(groups: Figures) -> list[Table]:
     """Three tables over all groups of radiologists: the scores, their differences, the text label.
 
     Args:
-        groups: what `experts_as_dict` gives.
+        groups: key of a group to its `ExpertFigures`, as plain values.
     """
     asked = (
         Column("readers", "Readers", "text"),
@@ -338,7 +338,7 @@ def differences(found: Figures) -> Table:
     """A less B of each class, the mean last.
 
     Args:
-        found: what `comparison.as_dict` gives.
+        found: what `compare.as_dict` gives.
     """
     columns = (
         replace(_FINDING, title="A less B"),
@@ -358,7 +358,7 @@ def boxes(size: str, rows: Figures) -> Table:
 
     Args:
         size: of the boxes.
-        rows: label to figures, see `localization_summary.as_dict`.
+        rows: label to figures, see `summarise_maps`.
     """
     hits = ("average box", "most boxed point", "random point", "untrained")
     columns = (
@@ -378,7 +378,7 @@ def side_by_side(content: Figures) -> Table:
     """A row a network and class, and one for the mean: the command's CSV.
 
     Args:
-        content: what `SideBySide.as_dict` gives.
+        content: a `SideBySide` as plain values.
     """
     columns = (
         Column("network", "Network", "text"),

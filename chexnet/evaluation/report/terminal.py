@@ -22,6 +22,7 @@ from chexnet.evaluation.report.sentences import (
     side_by_side_notes,
     side_by_side_scored,
 )
+from chexnet.files import plain
 
 if TYPE_CHECKING:  # it imports torch, which a page that only formats does without
     from chexnet.evaluation.expert_figures import ExpertFigures
@@ -65,7 +66,7 @@ def evaluation_text(figures: Figures, replicates: int, stamp: str = "") -> str:
     """Positives, AUROC with interval and average precision of each class.
 
     Args:
-        figures: of one scoring, as `summary.as_dict` gives them.
+        figures: of one scoring, as `plain` of a `Summary` gives them.
         replicates: bootstrap draws behind the intervals.
         stamp: see `LEAKY`; empty for none.
     """
@@ -149,7 +150,7 @@ def comparison_text(differences: Figures) -> str:
 
 
 def localization_text(content: Figures) -> str:
-    """The figures of boxes of each size; see `localization_summary.as_dict`."""
+    """The figures of boxes of each size; see `summarise_maps`."""
     parts = []
     for size, rows in content.items():
         if not rows:
@@ -182,7 +183,7 @@ def localization_text(content: Figures) -> str:
 def experts_text(found: "Sequence[ExpertFigures]") -> str:
     """The scores against radiologists, and the text label against them."""
     parts = ["\n".join(about_experts(found))]
-    for table in tables.experts({one.labels.key: one.as_dict() for one in found}):
+    for table in tables.experts(plain({one.labels.key: one for one in found})):
         if table.rows:
             wide = ("average_precision_interval", "ece_interval")
             keys = (column.key for column in table.columns if column.key not in wide)
@@ -199,7 +200,7 @@ def side_by_side_text(content: Figures, facts: Sequence[ScoringInfo]) -> str:
     """Several networks beside each other.
 
     Args:
-        content: what `SideBySide.as_dict` gives.
+        content: a `SideBySide` as plain values.
         facts: of each network's scoring.
     """
     lines = [side_by_side_scored(content), *content["notes"], ""]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from chexnet.evaluation.assessment import Assessment, as_dict, assess
+from chexnet.evaluation.assessment import Assessment, assess
 from chexnet.evaluation.calibration import RULES, fit_on
 from chexnet.evaluation.info import ScoringInfo, WeightsInfo
 from chexnet.evaluation.intervals import Interval
@@ -25,7 +25,7 @@ from chexnet.evaluation.report.sentences import limits
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.truths import ProtocolFigures
-from chexnet.evaluation.truths import lists_as_dict as protocols_dict
+from chexnet.files import plain
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
 
 CLASSES = [*FINDINGS, NO_FINDING]
@@ -94,9 +94,9 @@ def report_of(
     **parts,
 ) -> Report:
     """A report of what the command would have at hand."""
-    content = {**as_dict(assessment), "facts": facts.as_dict(), **parts.pop("content", {})}
+    content = {**plain(assessment), "facts": plain(facts), **parts.pop("content", {})}
     if protocols:
-        content["protocols"] = protocols_dict(protocols)
+        content["protocols"] = plain({one.key: one for one in protocols})
     scored = Scored(scores, facts, list(notes), pd.DataFrame(), assessment.chosen)
     return Report(scored=scored, assessment=assessment, content=content, **parts)
 
@@ -383,7 +383,7 @@ def test_a_file_with_some_images_of_the_part_is_said_to_be_a_selection(undrawn):
         images_in_part=25_596,
     )
     selected = "Only 500 of the 25,596 images of the test part were at hand"
-    figures = as_dict(undrawn[1])
+    figures = plain(undrawn[1])
     assert any(selected in sentence for sentence in limits(figures, facts))
     whole = replace(facts, images_of_part=25_596)
     assert not any("at hand" in sentence for sentence in limits(figures, whole))

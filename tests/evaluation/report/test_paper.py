@@ -9,9 +9,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from chexnet.evaluation.assessment import as_dict, assess
+from chexnet.evaluation.assessment import assess
 from chexnet.evaluation.calibration import fit_on
-from chexnet.evaluation.expert_figures import experts_as_dict, score_experts
+from chexnet.evaluation.expert_figures import score_experts
 from chexnet.evaluation.experts import ExpertLabels
 from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.report import files, page
@@ -29,7 +29,7 @@ from chexnet.evaluation.report.render import (
 from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.truths import ProtocolFigures
-from chexnet.evaluation.truths import lists_as_dict as protocols_dict
+from chexnet.files import plain
 from chexnet.labels import FINDINGS, spoken
 from tests.evaluation.report.test_page import FACTS, simulated
 
@@ -52,10 +52,10 @@ def run():
     experts = [score_experts(found.calibrated, labels, table, "table.csv", 20)]
     protocols = [ProtocolFigures("official", 25596, 240, "", found.summary)]
     content = {
-        **as_dict(found),
-        "experts": experts_as_dict(experts),
-        "protocols": protocols_dict(protocols),
-        "facts": FACTS.as_dict(),
+        **plain(found),
+        "experts": plain({one.labels.key: one for one in experts}),
+        "protocols": plain({one.key: one for one in protocols}),
+        "facts": plain(FACTS),
         "made": MADE,
     }
     scored = Scored(scores, FACTS, [], table, found.chosen)
@@ -202,7 +202,7 @@ def test_names_from_files_stay_text_in_latex_and_negative_numbers_have_a_minus()
     columns.append(Column("gain", "Gain", signed=True))
     columns.append(Column("span", "Span", "interval", signed=True))
     columns += [Column("p", "p", "p"), Column("q", "q", "p")]
-    span = Interval(-0.25, 0.5).as_dict()
+    span = plain(Interval(-0.25, 0.5))
     text = to_latex(Table("a_b", HOSTILE, columns, [(HOSTILE, -0.125, span, 4e-9, 0.012)]))
     [row] = latex_rows(text)
     assert row[0] == (
