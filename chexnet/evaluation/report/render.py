@@ -200,15 +200,15 @@ def to_text(table: Table, digits: int | None = None) -> str:
     )
 
 
-def grid(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[tuple[str, list[str]]]]:
-    """Rows as pages show them: for each cell its text, and the small texts beneath it."""
+def grid(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[tuple[str, list[str], str]]]:
+    """Rows as pages show them: of each cell its text, small texts beneath it, and `text` or not."""
     found = []
     for row in rows:
-        cells: list[tuple[str, list[str]]] = []
+        cells: list[tuple[str, list[str], str]] = []
         for column, value in zip(table.columns, row, strict=True):
             text = cell(column, value)
             if column.small is None:
-                cells.append((text, []))
+                cells.append((text, [], "text" if column.kind in _FORMS else ""))
             elif isinstance(value, str):
                 cells[-1][1].extend([text] if text else [])
             elif not column.small or text != "n/a":
@@ -217,22 +217,26 @@ def grid(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[tuple[str, li
     return found
 
 
-def heads(table: Table) -> list[str]:
-    """The heads of `grid`'s columns."""
-    return [column.title for column in table.columns if column.small is None]
+def heads(table: Table) -> list[tuple[str, str]]:
+    """The heads of `grid`'s columns, and `text` or not."""
+    return [
+        (column.title, "text" if column.kind in _FORMS else "")
+        for column in table.columns
+        if column.small is None
+    ]
 
 
 def to_markdown(table: Table) -> str:
     """A table of GitHub's Markdown; what is small on the page stands in brackets, the foot bold."""
 
     def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cells)} |".replace("|  |", "| |")
+        return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
 
-    def joined(text: str, small: list[str]) -> str:
+    def joined(text: str, small: list[str], _: str) -> str:
         return markdown(text) + "".join(f" ({markdown(one)})" for one in small)
 
-    titles = heads(table)
-    lines = [line(list(map(markdown, titles))), "|" + "---|" * len(titles)]
+    titles = [markdown(title) for title, _ in heads(table)]
+    lines = [line(titles), "|" + "---|" * len(titles)]
     lines += [line([joined(*one) for one in row]) for row in grid(table, table.rows)]
     for row in grid(table, table.foot):
         lines.append(line([f"**{joined(*one)}**" if one[0] else "" for one in row]))

@@ -201,7 +201,9 @@ def about_experts(groups: "Sequence[ExpertFigures]") -> list[str]:
     said = []
     for one in groups:
         outside = f" {one.outside:,} of them are not among the images scored here."
-        said.append(one.labels.told + (outside if one.outside else ""))
+        said.append(
+            f"{one.labels.told}{outside if one.outside else ''} NIH's text label: {one.table}."
+        )
         said += [
             f"{spoken(row.question.name)}: n/a ({row.images:,} images, {row.positives:,} "
             f"positive): {row.reason}."

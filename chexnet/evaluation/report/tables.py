@@ -271,6 +271,7 @@ def experts(groups: Figures) -> list[Table]:
         *asked,
         Column("truth", "Truth", "text"),
         _POSITIVES,
+        Column("positive_patients", "of patients", "count", small="patients", in_files=False),
         _AUROC,
         _INTERVAL,
         replace(_CLUSTERED, in_files=False),

@@ -185,7 +185,7 @@ def experts_text(found: "Sequence[ExpertFigures]") -> str:
     parts = ["\n".join(about_experts(found))]
     for table in tables.experts(plain({one.labels.key: one for one in found})):
         if table.rows:
-            wide = ("average_precision_interval", "ece_interval")
+            wide = ("positive_patients", "average_precision_interval", "ece_interval")
             keys = (column.key for column in table.columns if column.key not in wide)
             parts.append(f"{table.caption}:\n{to_text(table.only(*keys))}")
     parts.append(
