@@ -36,7 +36,7 @@ constraints: $(WHOLE)
 $(SMALL): LIST = requirements-demo.txt
 $(WHOLE): LIST = requirements.txt
 $(SMALL) $(WHOLE):
-	@$(PYTHON) scripts/doctor/supported.py
+	@$(PYTHON) scripts/supported.py
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what $(LIST) names into $(VENV) (once)."
 	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check -r $(LIST)
