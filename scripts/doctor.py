@@ -167,7 +167,7 @@ def gpu() -> Iterator[Finding]:
         return
     import torch
 
-    from chexnet.devices import network_fault
+    from chexnet.devices import compare_devices
     from chexnet.inference.predictor import STARTER
     from chexnet.model import load_weights
 
@@ -185,7 +185,7 @@ def gpu() -> Iterator[Finding]:
         return
     model, metadata = load_weights(STARTER)
     devices, size = (torch.device("cpu"), torch.device(kind)), metadata.preprocessing.size
-    if fault := network_fault(model, *devices, size):
+    if fault := compare_devices(model, *devices, size):
         yield wrong("GPU", f"{text}: {fault}", advice)
     elif kind == "mps":
         yield note("GPU", f"{text}: answers as the CPU does. Nobody has trained on one yet")
