@@ -31,7 +31,7 @@ from scripts.cli import (
 
 if TYPE_CHECKING:
     from chexnet.data.formats import DataRequest
-    from chexnet.evaluation.side_by_side import SideBySide
+    from chexnet.evaluation.compare import SideBySide
 
 app = new_app()
 
@@ -84,10 +84,10 @@ def compare(
         return
     if allow_leak or partial:
         raise typer.BadParameter("--allow-leak and --partial go with two CSVs")
-    from chexnet.evaluation.side_by_side import score_side_by_side
+    from chexnet.evaluation.compare import compare_networks
 
     with progress_bar("Scoring") as on_progress:
-        found = score_side_by_side(
+        found = compare_networks(
             request,
             weights or [],
             split.value,
@@ -153,9 +153,9 @@ def compare_files(
     """
     import json
 
-    from chexnet.evaluation.comparison import as_dict
-    from chexnet.evaluation.comparison import compare as compare_scores
-    from chexnet.evaluation.csv_scoring import score_predictions
+    from chexnet.evaluation.compare import as_dict
+    from chexnet.evaluation.compare import compare as compare_scores
+    from chexnet.evaluation.predictions import score_predictions
     from chexnet.evaluation.report.tables import comparison_text, facts_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings

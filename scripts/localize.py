@@ -84,7 +84,10 @@ def localize(
 
     said = _experts(boxes, keep)
     holdout = open_holdout(
-        DataRequest(data, labels=labels, packs=packs), weights, split.value, allow_leak=allow_leak
+        DataRequest(data, labels=labels, packs=packs),
+        weights,
+        split.value,
+        seen="stamp" if allow_leak else "refuse",
     )
     boxed = holdout_boxes(holdout, said.boxes if said else None)
     untrained = build(holdout.metadata.classes, "none", seed).model.eval()

@@ -9,13 +9,12 @@ import numpy as np
 
 from chexnet.data.datasets import open_data_set
 from chexnet.data.formats import DataRequest
-from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.calibration import calibrate, choose_thresholds, validation_choices
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.localization import mean_contributions
-from chexnet.evaluation.metrics import joined
+from chexnet.evaluation.scores import joined
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import choose_thresholds, validation_choices
-from chexnet.evaluation.validation_scores import validation_scores
+from chexnet.evaluation.validation import validation_scores
 from chexnet.model import load_weights, save_weights, update_metadata
 from chexnet.training.describe import describe
 

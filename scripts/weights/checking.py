@@ -72,7 +72,7 @@ def check(
             with progress_bar("Drawing phantoms") as on_progress:
                 draw_phantoms(data, patients=60, size=256, seed=seed, on_progress=on_progress)
         holdout = open_holdout(
-            DataRequest(data, labels=labels, packs=packs), weights, "all", allow_leak=True
+            DataRequest(data, labels=labels, packs=packs), weights, "all", seen="stamp"
         )
         chosen = choose_images(holdout, images, seed)
         holdout = holdout.only(chosen.rows)
@@ -154,7 +154,8 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
     seen = (
         "The network has seen none of them, nor of their patients."
         if chosen.unseen
-        else "The network has seen some of them or of their patients: figures are too hopeful."
+        else "The network has seen some of them or of their patients: figures are optimistically "
+        "biased."
     )
     return f"{count:,} of {chosen.nih:,} NIH images. {seen}"
 

@@ -7,7 +7,7 @@ from chexnet.data.formats import DataRequest
 from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists, read_table
 from chexnet.data.splits import make_split
 from chexnet.errors import DataError
-from chexnet.evaluation.csv_scoring import score_predictions
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.transforms import Preprocessing
 from scripts.doctor import data_folder
 from tests.conftest import NIH, SHARED, needs_nih, rows_of

@@ -17,8 +17,8 @@ from chexnet.evaluation.expert_figures import (
     score_text_labels,
 )
 from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
-from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.report.expert_tables import experts_text
+from chexnet.evaluation.scores import Scores
 from chexnet.labels import FINDINGS
 from tests.conftest import NIH, SHARED
 

@@ -16,9 +16,8 @@ from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import ConfigError, ImageError
-from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.calibration import calibrate, validation_choices
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import explain
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, spoken

@@ -26,7 +26,6 @@ from tests.conftest import ROOT, needs_signals, rows_of
 from tests.processes import start_ranks, wait
 
 SCRIPTS = (
-    "claim",
     "compare",
     "doctor",
     "download",

@@ -9,7 +9,7 @@ from PIL import Image
 
 from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
-from chexnet.evaluation.csv_scoring import score_predictions
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.evaluation.summary import summarise
 from chexnet.model import load_weights
 from tests.data.other_tables import CHEXPERT_COLUMNS

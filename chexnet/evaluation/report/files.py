@@ -13,11 +13,9 @@ from chexnet.devices import to_device
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.expert_results import ExpertFigures
+from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.holdout import Holdout
-from chexnet.evaluation.label_tables import BothTables
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
-from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.report.cases import (
     Pictures,
     wrong_places,
@@ -29,6 +27,7 @@ from chexnet.evaluation.report.published import comparisons, with_reasons
 from chexnet.evaluation.report.run_facts import Run, run_facts
 from chexnet.evaluation.report.table_files import write_tables
 from chexnet.evaluation.scoring import Scored
+from chexnet.evaluation.truths import BothTables, ProtocolFigures
 from chexnet.files import write_text
 from chexnet.metadata import Metadata
 

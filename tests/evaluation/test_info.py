@@ -1,9 +1,9 @@
 import json
 
 from chexnet.data.formats import DataRequest
-from chexnet.evaluation.csv_scoring import score_predictions
-from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
 from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.info import ScoringInfo, WeightsInfo
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.evaluation.report.tables import facts_text
 from tests.conftest import rows_of
 
@@ -51,10 +51,10 @@ def test_the_facts_of_a_file_of_predictions_have_the_keys_of_files_that_exist_al
 
 def test_facts_of_data_are_read_as_an_object_or_as_plain_values(phantoms, trained):
     holdout = open_holdout(DataRequest(phantoms), trained / "best_chexnet_params.pth", "test")
-    facts = ScoringFacts.of_data(holdout.datamodule.facts)
+    facts = ScoringInfo.of_data(holdout.datamodule.facts)
     assert facts_text(facts) == facts_text(holdout.datamodule.facts)
     assert "Scored" not in facts_text(facts)
     assert "Scored: test." in facts_text(holdout.facts)
-    again = ScoringFacts.of_data(facts, part="val", weights=holdout.facts.weights)
-    assert isinstance(again.weights, WeightsFacts)
+    again = ScoringInfo.of_data(facts, part="val", weights=holdout.facts.weights)
+    assert isinstance(again.weights, WeightsInfo)
     assert (again.table, again.part) == (facts.table, "val")
