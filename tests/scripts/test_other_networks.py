@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from chexnet.data.datasets import PackedDataSet
@@ -13,6 +14,8 @@ from chexnet.model import load_weights, save_weights
 from chexnet.networks.training_lists import image_names, members
 from chexnet.transforms import Preprocessing
 from tests.standins import as_imported, rows_seen
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def test_the_command_needs_no_data_and_says_what_a_file_is(tmp_path, shown):
