@@ -1,6 +1,7 @@
 """The demo's place in the house: it meets the network through one door."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,14 @@ def test_pictures_from_visitors_are_opened_by_one_file_alone():
 
 
 def test_nothing_of_the_page_names_another_host():
-    for path in [*FOLDER.glob("static/*"), FOLDER / "style.py"]:
-        assert "//" not in path.read_text().replace("// ", ""), path
+    for path in [*FOLDER.glob("page/**/*.*"), *FOLDER.glob("templates/*")]:
+        assert "//" not in re.sub("// |http:/[^/]", "", path.read_text()), path
+
+
+def test_no_script_of_the_page_has_a_global():
+    for path in FOLDER.glob("page/**/*.js"):
+        text = path.read_text()
+        assert not re.search(r"(?:window|globalThis|self)\.\w+ \??\??=[^=]", text), path
 
 
 def test_the_examples_folder_holds_pictures_alone():

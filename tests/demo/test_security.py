@@ -14,7 +14,7 @@ from demo import security
 from demo.middleware import RequestFilter
 from tests.conftest import needs_links, needs_modes
 
-JOIN = "/gradio_api/queue/join"
+JOIN = "/api/step"
 ARGUMENTS = {"method": "POST", "path": "/gradio_api/upload", "type": "http"}
 
 
