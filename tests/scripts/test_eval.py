@@ -25,11 +25,6 @@ from tests.standins import as_imported, seen_of
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
-@pytest.fixture(scope="module")
-def trained(trained_tiny):
-    return trained_tiny
-
-
 @pytest.fixture
 def weights(trained):
     return trained / "best_chexnet_params.pth"

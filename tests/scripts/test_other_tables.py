@@ -17,11 +17,6 @@ from tests.data.other_tables import CHEXPERT_COLUMNS
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
-@pytest.fixture(scope="module")
-def trained(trained_tiny):
-    return trained_tiny
-
-
 SAME = {
     "No Finding": "No Finding",
     "Cardiomegaly": "Cardiomegaly",

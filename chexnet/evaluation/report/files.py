@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from chexnet.data.nih import BOXES
-from chexnet.devices import moved
+from chexnet.devices import to_device
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
@@ -48,7 +48,7 @@ def report_images(
     except DataError:  # the list has boxes, none of them in this part
         return ReportImages(holdout.picture)
     size = holdout.metadata.preprocessing.size
-    models = [moved(holdout.model, pick_device(device), size)]
+    models = [to_device(holdout.model, pick_device(device), size)]
     [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
     return ReportImages(holdout.picture, (boxed, maps))
 
