@@ -13,6 +13,7 @@ from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Split, fingerprint, make_split
 from chexnet.errors import DataError
+from chexnet.files import plain
 from chexnet.metadata import DataFacts
 from chexnet.phantom.marks import drawn_images
 from chexnet.transforms import Preprocessing
@@ -81,7 +82,7 @@ class DataModule:
             images={part: len(rows) for part, rows in parts.items()},
             drawn={p: int(names.iloc[rows].isin(self.drawn).sum()) for p, rows in parts.items()},
             dataset=self.folder.dataset,
-            label_mapping=self.folder.mapping.as_dict() if self.folder.mapping else None,
+            label_mapping=plain(self.folder.mapping),
             images_of=self.folder.images_of,
         )
 

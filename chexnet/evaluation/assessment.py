@@ -15,8 +15,7 @@ from chexnet.evaluation.metrics import brier, expected_calibration_error
 from chexnet.evaluation.operating import OperatingPoint, operating_points
 from chexnet.evaluation.scores import UNKNOWN, Scores
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
-from chexnet.evaluation.summary import Summary, number, summarise
-from chexnet.evaluation.summary import as_dict as figures
+from chexnet.evaluation.summary import Summary, summarise
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,18 @@ class CalibrationFigures:
     pooled: bool
     error_interval: Interval
     brier_interval: Interval
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under the keys of `metrics.json`."""
+        return {
+            "ece_before": self.error[0],
+            "ece_after": self.error[1],
+            "brier_before": self.brier[0],
+            "brier_after": self.brier[1],
+            "pooled": self.pooled,
+            "ece_after_interval": self.error_interval,
+            "brier_after_interval": self.brier_interval,
+        }
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,24 @@ class Assessment:
     operating: dict[str, dict[str, OperatingPoint]]
     subgroups: Subgroups
     prevalence: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures of `metrics.json`."""
+        return {
+            **self.summary.as_dict(),
+            "chosen_on": self.chosen.source if self.chosen else None,
+            "calibration": self.reliability,
+            "prevalence": self.prevalence,
+            "operating_points": {
+                rule: {
+                    name: {"threshold": point.threshold, **point.by_measure}
+                    for name, point in points.items()
+                }
+                for rule, points in self.operating.items()
+            },
+            "subgroups": self.subgroups.groups,
+            "largest_gap": self.subgroups.gap,
+        }
 
 
 def assess(
@@ -140,57 +169,3 @@ def reliability_of(
             brier_interval=score,
         )
     return found
-
-
-def as_dict(found: Assessment) -> dict[str, Any]:
-    """What is added to the summary's figures in `metrics.json`; NaN becomes None."""
-    gap = found.subgroups.gap
-    return {
-        **figures(found.summary),
-        "chosen_on": found.chosen.source if found.chosen else None,
-        "calibration": {
-            name: {
-                "ece_before": number(one.error[0]),
-                "ece_after": number(one.error[1]),
-                "brier_before": number(one.brier[0]),
-                "brier_after": number(one.brier[1]),
-                "pooled": one.pooled,
-                "ece_after_interval": one.error_interval.as_dict(),
-                "brier_after_interval": one.brier_interval.as_dict(),
-            }
-            for name, one in found.reliability.items()
-        },
-        "prevalence": found.prevalence,
-        "operating_points": {
-            rule: {
-                name: {
-                    "threshold": point.threshold,
-                    **{
-                        measure: {"value": number(value)}
-                        | (
-                            {"interval": point.intervals[measure].as_dict()}
-                            if point.intervals
-                            else {}
-                        )
-                        for measure, value in point.values.items()
-                    },
-                }
-                for name, point in points.items()
-            }
-            for rule, points in found.operating.items()
-        },
-        "subgroups": {
-            attribute: {name: figures(summary) for name, summary in groups.items()}
-            for attribute, groups in found.subgroups.groups.items()
-        },
-        "largest_gap": None
-        if gap is None
-        else {
-            "attribute": gap.attribute,
-            "better": gap.better,
-            "worse": gap.worse,
-            "mean_auroc_difference": gap.value,
-            "findings": gap.n_findings,
-            "interval": gap.interval.as_dict(),
-        },
-    }

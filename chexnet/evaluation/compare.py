@@ -43,8 +43,8 @@ from chexnet.evaluation.intervals import (
 from chexnet.evaluation.metrics import auroc
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score_holdout
-from chexnet.evaluation.summary import Summary, number, summarise
-from chexnet.evaluation.summary import as_dict as figures
+from chexnet.evaluation.summary import Summary, summarise
+from chexnet.files import plain
 from chexnet.labels import FINDINGS
 
 MEAN = "Mean of the findings"
@@ -169,21 +169,23 @@ def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
 
 
 def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
-    """The differences for JSON; NaN becomes None."""
+    """The differences for JSON."""
     adjusted = holm_of_findings(found)
-    return {
-        name: {
-            "a": number(one.first),
-            "b": number(one.second),
-            "difference": number(one.value),
-            "interval": one.interval.as_dict(),
-            "p": number(one.p),
-            "p_holm": adjusted.get(name),
-            "smallest_shown_at_80_percent_power": number(minimum_detectable(one.interval)),
-            "classes": one.n_classes,
+    return plain(
+        {
+            name: {
+                "a": one.first,
+                "b": one.second,
+                "difference": one.value,
+                "interval": one.interval,
+                "p": one.p,
+                "p_holm": adjusted.get(name),
+                "smallest_shown_at_80_percent_power": minimum_detectable(one.interval),
+                "classes": one.n_classes,
+            }
+            for name, one in found.items()
         }
-        for name, one in found.items()
-    }
+    )
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ class NetworkScore:
     holm: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; NaN becomes None."""
+        """The figures under the keys of `comparison.json`."""
         weights = self.facts.weights
         return {
             "name": self.name,
@@ -219,8 +221,8 @@ class NetworkScore:
             "published_source": weights.published_source if weights else None,
             "chosen_on": self.chosen_on,
             "stamps": self.stamps,
-            "facts": self.facts.as_dict(),
-            **figures(self.summary),
+            "facts": self.facts,
+            **self.summary.as_dict(),
             "against_first": as_dict(self.against_first) if self.against_first else None,
             "p_holm": self.holm,
         }
@@ -251,7 +253,7 @@ class SideBySide:
     replicates: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The figures under the keys of `comparison.json`."""
         return {
             "part": self.part,
             "images": self.images,
@@ -260,7 +262,7 @@ class SideBySide:
             "classes_left_out": self.left_out,
             "notes": self.notes,
             "replicates": self.replicates,
-            "networks": [one.as_dict() for one in self.contenders],
+            "networks": self.contenders,
         }
 
 

@@ -1,7 +1,7 @@
 """What a scoring is of: data, part and network, for every report and JSON file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chexnet.data.folder import NIH
@@ -77,8 +77,8 @@ class WeightsInfo:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without what is not known."""
-        found = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        """What is known, for JSON."""
+        found = {name: value for name, value in vars(self).items() if value not in (None, ())}
         return found if self.imported else {k: v for k, v in found.items() if k != "imported"}
 
 
@@ -223,17 +223,13 @@ class ScoringInfo:
         return (self.fingerprints or {}).get(self.part, "")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without what is not known.
+        """What is known, for JSON.
 
         `fold` is written wherever a data folder was opened, also as None.
         """
         opened = self.images_present is not None
-        networks = {
-            "weights": self.weights.as_dict() if self.weights else None,
-            "ensemble": [one.as_dict() for one in self.ensemble] if self.ensemble else None,
-        }
         return {
             name: value
-            for name, value in (asdict(self) | networks).items()
+            for name, value in vars(self).items()
             if value is not None or (name == "fold" and opened)
         }

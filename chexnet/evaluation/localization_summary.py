@@ -18,6 +18,7 @@ from chexnet.evaluation.localization import (
     most_boxed_points,
     pointing,
 )
+from chexnet.files import plain
 
 CONTROLS = ("average box", "most boxed point", "random point", "untrained")
 MIN_BOXES = 5
@@ -119,6 +120,30 @@ class BoxFigures:
     size_iobb: dict[float, float]
     boxes: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under the keys of `localization.json`."""
+        return {
+            "targets": self.count,
+            "boxes": self.boxes,
+            "patients": self.patients,
+            "peak_in_box": self.hits,
+            "interval": self.interval,
+            "gain_over_average_box": self.gain,
+            "gain_interval": self.gain_interval,
+            "gain_over_most_boxed_point": self.gain_most,
+            "gain_over_most_boxed_point_interval": self.gain_most_interval,
+            "iou": _with_interval(self.iou),
+            "iobb": _with_interval(self.iobb),
+            "iou_of_average_box": self.size_iou,
+            "iobb_of_average_box": self.size_iobb,
+        }
+
+
+def _with_interval(shares: dict[float, tuple[float, Interval]]) -> dict[float, dict[str, Any]]:
+    return {
+        least: {"share": share, "interval": interval} for least, (share, interval) in shares.items()
+    }
+
 
 def group(scored: ScoredMaps, chosen: np.ndarray, replicates: int, seed: int) -> BoxFigures | None:
     """The figures of the targets of a mask (T,); None where it is empty."""
@@ -173,38 +198,6 @@ def summarise_maps(
     return tables
 
 
-def as_dict(tables: dict[str, dict[str, BoxFigures]]) -> dict[str, Any]:
-    """The same for JSON, with every threshold."""
-    return {
-        size: {
-            name: {
-                "targets": row.count,
-                "boxes": row.boxes,
-                "patients": row.patients,
-                "peak_in_box": row.hits,
-                "interval": row.interval.as_dict(),
-                "gain_over_average_box": row.gain,
-                "gain_interval": row.gain_interval.as_dict(),
-                "gain_over_most_boxed_point": row.gain_most,
-                "gain_over_most_boxed_point_interval": row.gain_most_interval.as_dict(),
-                **{
-                    kind: {
-                        str(least): {"share": share, "interval": interval.as_dict()}
-                        for least, (share, interval) in shares.items()
-                    }
-                    for kind, shares in (("iou", row.iou), ("iobb", row.iobb))
-                },
-                **{
-                    f"{kind}_of_average_box": {str(least): share for least, share in shares.items()}
-                    for kind, shares in (("iou", row.size_iou), ("iobb", row.size_iobb))
-                },
-            }
-            for name, row in rows.items()
-        }
-        for size, rows in tables.items()
-    }
-
-
 def trust_of(tables: dict[str, dict[str, BoxFigures]], source: str) -> dict[str, Any]:
     """What a weights file keeps of these figures, for whoever sees one of its heatmaps.
 
@@ -222,7 +215,7 @@ def trust_of(tables: dict[str, dict[str, BoxFigures]], source: str) -> dict[str,
             "patients": row.patients,
             "peak_in_box": row.hits["heatmap"],
             "average_box": row.hits["average box"],
-            "interval": row.interval.as_dict(),
+            "interval": plain(row.interval),
         }
         for name, row in tables[ALL].items()
     }

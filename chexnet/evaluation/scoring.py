@@ -179,7 +179,7 @@ def score_holdout(
     data_set = holdout.data_set
     with distributed.process_group(chosen):
         scores = score(
-            devices.moved(holdout.model, chosen, data_set.preprocessing.size),
+            devices.to_device(holdout.model, chosen, data_set.preprocessing.size),
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),

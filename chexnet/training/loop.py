@@ -82,8 +82,7 @@ def fit(
         progress, train_step, steps = state.progress, state.train_step, state.steps
         if progress.epoch >= config.epochs:
             return _result(state, "was finished")
-        for text in (*train_step.notes, _starting_note(state)):
-            callbacks.note(text)
+        callbacks.note(_starting_note(state))
 
         while progress.epoch < config.epochs:
             callbacks.epoch_started(progress.epoch + 1, config.epochs, progress.step, steps)

@@ -17,8 +17,8 @@ from rich.progress import (
 
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.info import ScoringInfo
-from chexnet.evaluation.report.mapping_text import mapping_text
-from chexnet.evaluation.report.tables import facts_text, validation_text
+from chexnet.evaluation.report.sentences import facts_text
+from chexnet.evaluation.report.terminal import mapping_text, validation_text
 from chexnet.evaluation.summary import Summary
 from chexnet.metadata import DataFacts
 from chexnet.parallel import INTERRUPTS

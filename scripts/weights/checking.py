@@ -161,7 +161,7 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
 
 
 def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
-    from chexnet.evaluation.report.tables import format_interval, format_value
+    from chexnet.evaluation.report.render import format_interval, format_value
 
     made = holdout.metadata.provenance
     means = summary.intervals.findings if summary.intervals else None

@@ -172,12 +172,6 @@ def test_rsnas_images_are_called_by_nihs_names(opened, tmp_path):
     assert "1 images without a known NIH image" in " ".join(folder.mapping.notes)
 
 
-def test_siim_is_nihs_as_a_whole(opened):
-    folder = opened(other_tables.SIIM, "siim", need_images=False)
-    as_expected(folder, other_tables.SIIM_EXPECTED, other_tables.all_but("Pneumothorax"))
-    assert folder.images_of == "nih"
-
-
 @pytest.mark.parametrize(
     ("name", "of"), [("ChestX-Det", "nih"), ("chestx_det10", "nih"), ("SIIM-ACR", "nih"), ("x", "")]
 )
@@ -392,11 +386,6 @@ CHEXPERT_ROWS = other_tables.CHEXPERT.splitlines()
             "line 13: .*a class that VinBigData does not have",
         ),
         (other_tables.PADCHEST.replace("['normal']", "normal"), "padchest", "line 4: .*no list"),
-        (
-            other_tables.SIIM.replace("407576 2 1021 7", "-1"),
-            "siim",
-            "line 3: .*a mask and no",
-        ),
         (other_tables.RSNA, "rsna", "which say which NIH image each"),
         (CHEXPERT_ROWS[0] + "\n" + CHEXPERT_ROWS[4], "chexpert", "None of the 1 rows is a fron"),
         (

@@ -17,8 +17,9 @@ from chexnet.evaluation.expert_figures import (
     score_text_labels,
 )
 from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
-from chexnet.evaluation.report.expert_tables import experts_text
+from chexnet.evaluation.report.terminal import experts_text
 from chexnet.evaluation.scores import Scores
+from chexnet.files import plain
 from chexnet.labels import FINDINGS
 from tests.conftest import NIH, SHARED
 
@@ -224,7 +225,7 @@ def test_few_positive_patients_have_a_clustered_interval_and_under_five_no_figur
     row = score_experts(scores.take(np.arange(12)), rsna, table, "t.csv", 50).rows[0]
     assert row.reason == "3 positive and 6 negative patients; five of each are needed"
     assert row.experts is row.text is None
-    assert score_experts(fewer, rsna, table, "t.csv", 0).as_dict()["rows"][0]["experts"]
+    assert plain(score_experts(fewer, rsna, table, "t.csv", 0))["rows"][0]["experts"]
 
 
 def test_a_column_that_scores_lack_is_named(table, tmp_path):

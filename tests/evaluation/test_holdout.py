@@ -17,9 +17,9 @@ from chexnet.evaluation.info import (
     UNKNOWN_LIST,
     WeightsInfo,
 )
-from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.sentences import facts_text, limits
 from chexnet.evaluation.scoring import score_networks
+from chexnet.files import plain
 from chexnet.metadata import Metadata
 from chexnet.networks.training_lists import seen_by
 from chexnet.transforms import Preprocessing
@@ -54,7 +54,7 @@ def test_a_network_from_elsewhere_is_scored_on_the_official_lists(phantoms, weig
     assert np.array_equal(holdout.datamodule.rows("test"), own.datamodule.rows("test"))
     assert not holdout.facts.leaky
     assert "trained on: somebody's list, confirmed" in facts_text(holdout.facts)
-    assert "epoch" not in holdout.facts.as_dict()["weights"]
+    assert "epoch" not in plain(holdout.facts)["weights"]
 
 
 def test_without_lists_it_is_scored_on_a_split_by_patient(make_folder, weights, tmp_path):
@@ -119,13 +119,13 @@ def test_an_unknown_list_says_that_rsna_and_siim_count_as_seen_too(make_folder, 
 def scored_on(tmp_path, weights):
     """Open another data set's table for a network that saw NIH's official train_val list."""
 
-    def make(text, format, pictures, path=None, **options):
+    def make(text, format, pictures, path=None, mapping=None, **options):
         path = path or as_imported(weights, tmp_path / "w.pth", seen_by("official-train-val"))
         (tmp_path / "table.csv").write_text(text)
         (tmp_path / "rsna_to_nih.csv").write_text(other_tables.RSNA_MAPPING)
         for name in pictures:
             Image.fromarray(np.eye(64, dtype=np.uint8)).save(tmp_path / name)
-        request = DataRequest(tmp_path, tmp_path / "table.csv", format)
+        request = DataRequest(tmp_path, tmp_path / "table.csv", format, mapping)
         return open_holdout(request, path, "all", **options)
 
     return make
@@ -141,15 +141,16 @@ def test_rsnas_pictures_are_known_as_nihs_by_name(scored_on):
     assert np.isnan(holdout.data_set.targets).sum() == 2 * (len(holdout.data_set.classes) - 1)
 
 
-def test_siims_pictures_are_nihs_as_a_whole(scored_on, weights):
-    message = (
-        "trained on images of NIH, and so are those of SIIM-ACR .* names that nobody can match"
-    )
-    for options in ({}, {"clean": True}, {"clean": True, "allow_leak": True}):
+def test_siims_pictures_are_nihs_as_a_whole(scored_on, weights, tmp_path):
+    message = "trained on images of NIH, and so are those of SIIM, under names that nobody"
+    mapping = tmp_path / "siim.toml"
+    mapping.write_text('name = "SIIM"\nimage = "id"\n[labels]\nair = "Pneumothorax"\n')
+    siim = {"text": "id,air\n1.2.3.1,0\n1.2.3.2,1\n", "format": "csv", "mapping": mapping}
+    for options in ({}, {"seen": "skip"}):
         with pytest.raises(LeakError, match=message):
-            scored_on(other_tables.SIIM, "siim", ["1.2.3.1.png"], **options)
-    assert scored_on(other_tables.SIIM, "siim", [], seen="stamp").facts.leaky
-    of_phantoms = scored_on(other_tables.SIIM, "siim", [], path=weights)
+            scored_on(**siim, pictures=["1.2.3.1.png"], **options)
+    assert scored_on(**siim, pictures=[], seen="stamp").facts.leaky
+    of_phantoms = scored_on(**siim, pictures=[], path=weights)
     assert not of_phantoms.facts.leaky
 
 
@@ -204,6 +205,6 @@ def test_limits_name_the_clean_rest(phantoms, contaminated):
     path, whole, dirty = contaminated
     scored = score_networks(DataRequest(phantoms), [path], "test", seen="skip", **QUICK)
     found = assess(scored.scores, scored.table, scored.chosen, replicates=0)
-    said = " ".join(limits(found, scored.facts))
+    said = " ".join(limits(plain(found), scored.facts))
     assert f"{whole - dirty:,} of {whole:,} images of the test part" in said
     assert scored.stamps == [TEST_CHOSEN, NOT_CALIBRATED]

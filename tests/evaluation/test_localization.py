@@ -17,11 +17,11 @@ from chexnet.evaluation.localization import (
 from chexnet.evaluation.localization_summary import (
     LARGE,
     SMALL,
-    as_dict,
     score_maps,
     summarise_maps,
 )
-from chexnet.evaluation.report.tables import localization_text
+from chexnet.evaluation.report.terminal import localization_text
+from chexnet.files import plain
 from chexnet.transforms import Preprocessing
 
 
@@ -136,10 +136,10 @@ def test_maps_that_point_right_are_told_from_controls_that_do_not():
     assert whole.gain == pytest.approx(whole.hits["heatmap"] - whole.hits["average box"])
     assert whole.gain_interval.low <= whole.gain <= whole.gain_interval.high
     assert tables[SMALL]["Mass"].count == 20
-    assert "smaller than a cell" in localization_text(tables)
-    stored = json.loads(json.dumps(as_dict(tables), allow_nan=False))[LARGE]["All"]
+    assert "smaller than a cell" in localization_text(plain(tables))
+    stored = json.loads(json.dumps(plain(tables), allow_nan=False))[LARGE]["All"]
     assert set(stored["interval"]) == {"low", "high", "draws_left_out"}
-    assert stored["iou"]["0.1"]["interval"] == whole.iou[0.1][1].as_dict()
+    assert stored["iou"]["0.1"]["interval"] == plain(whole.iou[0.1][1])
 
 
 def random_place(image: str) -> np.ndarray:

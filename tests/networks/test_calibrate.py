@@ -17,6 +17,7 @@ from chexnet.networks import calibrate
 from chexnet.networks.calibrate import calibrate_weights
 from tests.standins import as_imported, rows_seen
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
 QUICK = {"device": "cpu", "workers": 0}
 
 

@@ -15,6 +15,8 @@ from chexnet.networks.check import choose_images, verdict
 from chexnet.networks.training_lists import image_names, seen_by
 from tests.standins import as_imported, seen_of
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
 
 def simulated(strength: float) -> Scores:
     """A network whose column of each finding is so much higher where the finding is."""

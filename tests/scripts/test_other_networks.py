@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from chexnet.data.datasets import PackedDataSet
@@ -13,6 +14,8 @@ from chexnet.evaluation.holdout import open_holdout
 from chexnet.model import load_weights, save_weights
 from chexnet.transforms import Preprocessing
 from tests.standins import as_imported, rows_seen
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def test_networks_are_compared_by_their_weights(phantoms, trained, tmp_path, here, refused):

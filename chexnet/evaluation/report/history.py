@@ -12,8 +12,8 @@ from typing import Any
 from chexnet.errors import DataError
 from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.summary import Summary, number
-from chexnet.files import write_text
+from chexnet.evaluation.summary import Summary
+from chexnet.files import plain, write_text
 from chexnet.metadata import surroundings
 
 NAME = "test_scores.csv"
@@ -95,7 +95,7 @@ def record_network(facts: ScoringInfo, summary: Summary, folder: Path) -> list[d
         "part": facts.part,
         "fingerprint": facts.fingerprint,
         "images": summary.images,
-        "mean_auroc_findings": number(summary.findings.value),
+        "mean_auroc_findings": plain(summary.findings.value),
         "leaky": facts.leaky,
     }
     return note_scoring(folder, row)
