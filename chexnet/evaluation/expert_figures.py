@@ -183,41 +183,13 @@ def score_experts(
 
 
 def score_text_labels(
-    labels: ExpertLabels,
-    table: pd.DataFrame,
-    table_name: str,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> ExpertFigures:
-    """Score NIH's text label itself; no network and no picture is needed.
-
-    Args:
-        labels: see `read_experts`.
-        table: rows of `DataFolder.table`, of the images that are asked for.
-        table_name: its file name.
-        replicates: bootstrap draws.
-        seed: of the bootstrap.
-
-    Raises:
-        DataError: none of the images has an answer.
-    """
-    about = table[table["image"].isin(labels.answers.index)].set_index("image")
-    if about.empty:
-        raise DataError(
-            f"None of the {len(labels.answers):,} images of {labels.files[0]} is among the "
-            f"{len(table):,} images that were asked for. Pass another --split, or NIH's own table."
-        )
-    return _figures(labels, table_name, about, None, replicates, seed)
-
-
-def score_part_text_labels(
     request: DataRequest,
     experts: Sequence[ExpertLabels],
     part: str,
     *,
     replicates: int = REPLICATES,
 ) -> tuple[ScoringInfo, list[ExpertFigures]]:
-    """Score NIH's text labels of one part of a data folder; no picture is read.
+    """Score NIH's text labels themselves, of one part of a data folder; no network, no picture.
 
     Args:
         request: which label table, and the division that the part is of. Its seed is also the
@@ -243,7 +215,16 @@ def score_part_text_labels(
         leaky=False,
         part=part,
     )
-    found = [score_text_labels(one, table, folder.table_name, replicates, seed) for one in experts]
+    found = []
+    for labels in experts:
+        about = table[table["image"].isin(labels.answers.index)].set_index("image")
+        if about.empty:
+            raise DataError(
+                f"None of the {len(labels.answers):,} images of {labels.files[0]} is among the "
+                f"{len(table):,} images that were asked for. Pass another --split, or NIH's own "
+                "table."
+            )
+        found.append(_figures(labels, folder.table_name, about, None, replicates, seed))
     return facts, found
 
 

@@ -153,13 +153,13 @@ def text_labels(
     replicates: int,
 ) -> None:
     """Score NIH's text labels, show them and write text_labels.json."""
-    from chexnet.evaluation.expert_figures import score_part_text_labels
+    from chexnet.evaluation.expert_figures import score_text_labels
     from chexnet.evaluation.report.sentences import facts_text
     from chexnet.evaluation.report.terminal import experts_text
     from chexnet.files import write_json
     from chexnet.metadata import surroundings
 
-    facts, found = score_part_text_labels(request, experts, part, replicates=replicates)
+    facts, found = score_text_labels(request, experts, part, replicates=replicates)
     print(f"{facts_text(facts)}\n\n{experts_text(found)}")
     groups = {one.labels.key: one for one in found}
     content = {"experts": groups, "facts": facts, "made": surroundings()}

@@ -13,7 +13,6 @@ from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
 from chexnet.evaluation.expert_figures import (
     score_experts,
-    score_part_text_labels,
     score_text_labels,
 )
 from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
@@ -54,7 +53,7 @@ def test_the_files_hold_what_they_are_known_to_hold(nih):
 @needs_experts
 def test_the_text_label_of_pneumonia_is_right_in_174_of_306():
     given = [f"rsna={EXPERTS}", f"google={GOOGLE}"]
-    facts, found = score_part_text_labels(
+    facts, found = score_text_labels(
         DataRequest(NIH, labels="v2020"), read_experts(given), "test", replicates=20
     )
     assert facts.split == "official"
@@ -237,10 +236,11 @@ def test_a_column_that_scores_lack_is_named(table, tmp_path):
     assert "no column Pneumonia" in experts_text([found])
 
 
-def test_images_that_nobody_asked_for_have_no_text_label_to_score(table, tmp_path):
+def test_images_that_nobody_asked_for_have_no_text_label_to_score(make_folder, tmp_path):
+    root = make_folder([("00000001_001.png", "Mass", "1"), ("00000002_001.png", "Mass", "2")])
     google = read_google(google_file(tmp_path / "g.csv"))
     with pytest.raises(DataError, match="None of the 20 images"):
-        score_text_labels(google, table[table["image"].str.endswith("001.png")], "t.csv")
+        score_text_labels(DataRequest(root), [google], "all")
 
 
 @pytest.mark.parametrize(
