@@ -20,34 +20,27 @@ from chexnet.evaluation.summary import Summary, summarise
 
 @dataclass(frozen=True)
 class CalibrationFigures:
-    """How well one class's probabilities mean what they say; before and after calibration.
+    """How well one class's probabilities mean what they say, under the keys of `metrics.json`.
 
     Attributes:
-        error: expected calibration error, equal-mass bins, in [0, 1]. This and the next are NaN
-            where the table labels none of the images, or only those without (with) the finding.
-        brier: Brier score, in [0, 1].
+        ece_before: expected calibration error of the network's scores, equal-mass bins, in [0, 1].
+            This and the next three are NaN where the table labels none of the images, or only those
+            without (with) the finding.
+        ece_after: the same after calibration.
+        brier_before: Brier score, in [0, 1].
+        brier_after: the same after calibration.
         pooled: calibrated with all classes together.
-        error_interval: of the error after calibration.
-        brier_interval: of the Brier score after calibration.
+        ece_after_interval: of the error.
+        brier_after_interval: of the Brier score.
     """
 
-    error: tuple[float, float]
-    brier: tuple[float, float]
+    ece_before: float
+    ece_after: float
+    brier_before: float
+    brier_after: float
     pooled: bool
-    error_interval: Interval
-    brier_interval: Interval
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures under the keys of `metrics.json`."""
-        return {
-            "ece_before": self.error[0],
-            "ece_after": self.error[1],
-            "brier_before": self.brier[0],
-            "brier_after": self.brier[1],
-            "pooled": self.pooled,
-            "ece_after_interval": self.error_interval,
-            "brier_after_interval": self.brier_interval,
-        }
+    ece_after_interval: Interval
+    brier_after_interval: Interval
 
 
 @dataclass(frozen=True)
@@ -154,18 +147,17 @@ def reliability_of(
         if set(truth.tolist()) in ({UNKNOWN}, {UNKNOWN, 0}, {UNKNOWN, 1}):
             # Whether an image is labelled at all then depends on its label (a nodule or a mass that
             # is unknown, an absent one that is not): what is left is no sample to calibrate on.
-            nothing = (float("nan"), float("nan"))
-            found[name] = CalibrationFigures(nothing, nothing, pooled, NO_INTERVAL, NO_INTERVAL)
+            intervals = (NO_INTERVAL, NO_INTERVAL)
+            found[name] = CalibrationFigures(*[float("nan")] * 4, pooled, *intervals)
             continue
         error, score = error_intervals(after, truth, bootstrap)
         found[name] = CalibrationFigures(
-            error=(
-                expected_calibration_error(before, truth),
-                expected_calibration_error(after, truth),
-            ),
-            brier=(brier(before, truth), brier(after, truth)),
+            ece_before=expected_calibration_error(before, truth),
+            ece_after=expected_calibration_error(after, truth),
+            brier_before=brier(before, truth),
+            brier_after=brier(after, truth),
             pooled=pooled,
-            error_interval=error,
-            brier_interval=score,
+            ece_after_interval=error,
+            brier_after_interval=score,
         )
     return found

@@ -15,7 +15,7 @@ Shapes: N images, D classes that all networks have, R replicates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -233,7 +233,6 @@ class SideBySide:
     """All of them.
 
     Attributes:
-        contenders: the networks, in the order given.
         part: `val`, `test` or `all`.
         images: that none of them has seen, and that were scored.
         of: images of the part that are here.
@@ -241,29 +240,17 @@ class SideBySide:
         left_out: classes that only some of them have.
         notes: sentences that a user should read.
         replicates: bootstrap draws.
+        contenders: the networks, in the order given.
     """
 
-    contenders: list[NetworkScore]
     part: str
     images: int
-    of: int
+    of: int = field(metadata={"json": "images_of_part"})
     classes: list[str]
-    left_out: list[str]
+    left_out: list[str] = field(metadata={"json": "classes_left_out"})
     notes: list[str]
     replicates: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures under the keys of `comparison.json`."""
-        return {
-            "part": self.part,
-            "images": self.images,
-            "images_of_part": self.of,
-            "classes": self.classes,
-            "classes_left_out": self.left_out,
-            "notes": self.notes,
-            "replicates": self.replicates,
-            "networks": self.contenders,
-        }
+    contenders: list[NetworkScore] = field(metadata={"json": "networks"})
 
 
 def compare_networks(

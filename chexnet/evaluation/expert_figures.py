@@ -310,8 +310,8 @@ def _against(scores: Scores, replicates: int, seed: int) -> TruthFigures:
         clustered=summary.clustered_interval_if_rare(name),
         average_precision=float(summary.average_precision[0]),
         precision_interval=intervals.average_precision[name] if intervals else NO_INTERVAL,
-        error=found.error[1],
-        error_interval=found.error_interval,
-        brier=found.brier[1],
-        brier_interval=found.brier_interval,
+        error=found.ece_after,
+        error_interval=found.ece_after_interval,
+        brier=found.brier_after,
+        brier_interval=found.brier_after_interval,
     )

@@ -407,7 +407,7 @@ def test_the_card_begins_with_what_it_is_not_for_and_keeps_its_order(scored):
         three(assessment.summary.auroc[column]),
         span(assessment.summary.intervals.classes["Mass"]),
         three(assessment.summary.average_precision[column]),
-        f"{assessment.reliability['Mass'].error[1]:.4f}",
+        f"{assessment.reliability['Mass'].ece_after:.4f}",
         three(point.values["sensitivity"]),
         three(point.values["specificity"]),
     ]
