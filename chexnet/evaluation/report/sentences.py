@@ -162,11 +162,10 @@ def about_intervals(figures: Mapping[str, Any], replicates: int) -> str:
     return f"{text}."
 
 
-def clustered(figures: Mapping[str, Any]) -> bool:
-    """Whether a class has a clustered interval."""
-    return any(
-        read_interval(one.get("clustered_interval")).known for one in figures["classes"].values()
-    )
+def clustered(figures: Mapping[str, Any]) -> str:
+    """What the clustered intervals are; empty where no class has one."""
+    found = (one.get("clustered_interval") for one in figures["classes"].values())
+    return CLUSTERED if any(read_interval(one).known for one in found) else ""
 
 
 def largest_gap(gap: Mapping[str, Any] | None, digits: int = 3) -> str:
