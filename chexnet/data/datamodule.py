@@ -14,7 +14,7 @@ from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Split, fingerprint, make_split
 from chexnet.errors import DataError
 from chexnet.files import plain
-from chexnet.metadata import DataFacts
+from chexnet.metadata import DataInfo
 from chexnet.phantom.marks import drawn_images
 from chexnet.transforms import Preprocessing
 
@@ -63,11 +63,11 @@ class DataModule:
         return open_data_set(self.folder, rows, classes, self.preprocessing, self.pack)
 
     @cached_property
-    def facts(self) -> DataFacts:
+    def facts(self) -> DataInfo:
         """What every report says of its data."""
         parts = {part: self.rows(part) for part in self.split.rows}
         names = self.folder.table["image"]
-        return DataFacts(
+        return DataInfo(
             table=self.folder.table_name,
             label_version=self.folder.version,
             split=self.split.scheme,
