@@ -1,6 +1,5 @@
 """The one answer of the page: complete, small, and nothing before the gate agrees."""
 
-import asyncio
 import base64
 import json
 import time
@@ -13,18 +12,17 @@ import pytest
 from PIL import Image
 
 from chexnet.errors import ConfigError
-from chexnet.inference.predictor import Predictor
 from chexnet.phantom.draw import draw_phantom
 from demo import answer as answers
 from demo.service import Kept, Service
+from tests.demo.conftest import run
 from tests.malformed import encoded
 
 RESULT = {"probability", "logit", "bias", "contributions", "threshold", "calibration", "first"}
 
 
 @pytest.fixture(scope="module")
-def service(trained, tmp_path_factory):
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", "torch")
+def service(predictor, tmp_path_factory):
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
     yield service
     service.close()
@@ -32,7 +30,7 @@ def service(trained, tmp_path_factory):
 
 def sent(service, data: bytes, anyway: bool = False) -> dict:
     """What the page gets for a picture."""
-    analysis = asyncio.run(service.analyse(data))
+    analysis = run(service.analyse(data))
     return answers.answer_of(analysis, service.predictor, anyway=anyway).plain()
 
 

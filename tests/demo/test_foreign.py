@@ -1,6 +1,5 @@
 """The page on a network from elsewhere: scores, its publisher's thresholds, its own frame."""
 
-import asyncio
 import json
 import re
 
@@ -16,6 +15,7 @@ from demo import rendering
 from demo.answer import answer_of
 from demo.service import Service
 from scripts.predict import _as_json, _as_text
+from tests.demo.conftest import run
 from tests.malformed import encoded
 from tests.networks.files import random_network
 
@@ -40,7 +40,7 @@ def wide() -> np.ndarray:
 def content(predictor, tmp_path_factory) -> dict:
     """What the page gets for a picture of 480 x 320 pixels."""
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
-    analysis = asyncio.run(service.analyse(encoded(wide())))
+    analysis = run(service.analyse(encoded(wide())))
     found = answer_of(analysis, predictor, anyway=True).plain()
     service.close()
     return found
