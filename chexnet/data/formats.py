@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chexnet.data.copies import find_copy, open_copy
 from chexnet.data.folder import NIH, DataFolder, LabelMapping, find_images
 from chexnet.data.mappings import (
     UNCERTAIN,
@@ -90,6 +91,8 @@ def open_folder(
             f"{source.table.name}, expected one of the two."
         )
     if source.format == NIH:
+        if need_images and (files := find_copy(Path(root))):
+            return open_copy(Path(root), files, labels, source.table)
         return read_folder(root, labels, need_images=need_images, table=source.table)
     table, root = source.table, Path(root)
     if table is None or not table.exists():
