@@ -30,7 +30,8 @@ from scripts.cli import (
 )
 
 if TYPE_CHECKING:
-    from chexnet.evaluation.side_by_side import SideBySide
+    from chexnet.data.formats import DataRequest
+    from chexnet.evaluation.compare import SideBySide
 
 app = new_app()
 
@@ -74,22 +75,22 @@ def compare(
     """
     if bool(weights) == bool(files) or (files and len(files) != 2):
         raise typer.BadParameter("pass two CSVs, or --weights with two networks or more")
+    from chexnet.data.formats import DataRequest
+
+    request = DataRequest(data, labels=labels, split=scheme, seed=seed, packs=packs)
     if files:
-        options = {"labels": labels, "split": scheme, "seed": seed}
-        options |= {"allow_leak": allow_leak, "partial": partial}
-        compare_files(data, (files[0], files[1]), split.value, out, replicates, seed, options)
+        options = {"allow_leak": allow_leak, "partial": partial}
+        compare_files(request, (files[0], files[1]), split.value, out, replicates, options)
         return
     if allow_leak or partial:
         raise typer.BadParameter("--allow-leak and --partial go with two CSVs")
-    from chexnet.evaluation.side_by_side import score_side_by_side
+    from chexnet.evaluation.compare import compare_networks
 
     with progress_bar("Scoring") as on_progress:
-        found = score_side_by_side(
-            data,
+        found = compare_networks(
+            request,
             weights or [],
             split.value,
-            labels=labels,
-            packs=packs,
             replicates=replicates,
             seed=seed,
             device=device,
@@ -133,36 +134,34 @@ def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path)
 
 
 def compare_files(
-    data: Path,
+    request: "DataRequest",
     files: tuple[Path, Path],
     part: str,
     results: Path,
     replicates: int,
-    seed: int,
     options: dict[str, Any],
 ) -> None:
     """Compare two CSVs, print the table and write comparison.json into `place`.
 
     Args:
-        data: folder of the label table.
+        request: the label table and the division; its seed is also the bootstrap's.
         files: A and B.
         part: `val`, `test` or `all`.
         results: folder to write into.
         replicates: bootstrap draws.
-        seed: of the bootstrap.
         options: further arguments of `score_predictions`.
     """
     import json
 
-    from chexnet.evaluation.comparison import as_dict
-    from chexnet.evaluation.comparison import compare as compare_scores
-    from chexnet.evaluation.csv_scoring import score_predictions
+    from chexnet.evaluation.compare import as_dict
+    from chexnet.evaluation.compare import compare as compare_scores
+    from chexnet.evaluation.predictions import score_predictions
     from chexnet.evaluation.report.tables import comparison_text, facts_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
-    first, second = (score_predictions(data, path, part, **options) for path in files)
-    found = compare_scores(first.scores, second.scores, replicates, seed)
+    first, second = (score_predictions(request, path, part, **options) for path in files)
+    found = compare_scores(first.scores, second.scores, replicates, request.seed)
     print(facts_text(first.facts))
     print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(found)}")
     content = {

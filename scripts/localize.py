@@ -64,9 +64,10 @@ def localize(
     """
     import json
 
+    from chexnet.data.formats import DataRequest
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
-    from chexnet.devices import moved
+    from chexnet.devices import to_device
     from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
@@ -83,12 +84,15 @@ def localize(
 
     said = _experts(boxes, keep)
     holdout = open_holdout(
-        data, weights, split.value, labels=labels, packs=packs, allow_leak=allow_leak
+        DataRequest(data, labels=labels, packs=packs),
+        weights,
+        split.value,
+        seen="stamp" if allow_leak else "refuse",
     )
     boxed = holdout_boxes(holdout, said.boxes if said else None)
     untrained = build(holdout.metadata.classes, "none", seed).model.eval()
     chosen, side = pick_device(device), holdout.metadata.preprocessing.size
-    models = [moved(model, chosen, side) for model in (holdout.model, untrained)]
+    models = [to_device(model, chosen, side) for model in (holdout.model, untrained)]
     with progress_bar(f"Heatmaps of {split.value}") as on_progress:
         ours, theirs = maps_of(holdout, models, boxed, method, on_progress)
     scored = score_maps(

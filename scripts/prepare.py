@@ -58,7 +58,7 @@ def prepare(
     Stopped half-way it goes on from there; pictures that are packed already are not read again.
     """
     from chexnet.data import pack as packing
-    from chexnet.data.formats import TableSource, open_folder
+    from chexnet.data.formats import DataRequest, open_folder
     from chexnet.phantom.marks import drawn_images
     from chexnet.transforms import Preprocessing
 
@@ -71,7 +71,7 @@ def prepare(
     else:
         usual = Preprocessing()
         preprocessing = Preprocessing(crop or usual.crop, size or usual.size)
-    folder = open_folder(data, source=TableSource(table, format, mapping, uncertain))
+    folder = open_folder(DataRequest(data, table, format, mapping, uncertain))
     side = preprocessing.size
     pack_dir = packing.pack_folder(packs, folder.place, preprocessing)
     with progress_bar("Packing") as on_progress:

@@ -4,6 +4,7 @@ import json
 
 from chexnet.checkpoint import load_sealed
 from chexnet.data.datamodule import open_datamodule
+from chexnet.data.formats import DataRequest
 from chexnet.metadata import DataFacts, Metadata
 from chexnet.transforms import Preprocessing
 from tests.conftest import ROOT
@@ -16,7 +17,9 @@ KEYS = [
 
 
 def test_facts_are_json_under_the_keys_that_files_have(phantoms):
-    facts = open_datamodule(phantoms, Preprocessing(size=64), split="patient", fold=(1, 3)).facts
+    facts = open_datamodule(
+        DataRequest(phantoms, split="patient", fold=(1, 3)), Preprocessing(size=64)
+    ).facts
     plain = facts.as_dict()
     assert list(plain) == KEYS
     assert plain["fold"] == [1, 3]

@@ -9,18 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from chexnet.evaluation.bootstrap import NO_INTERVAL, REPLICATES, Interval, PatientBootstrap
-from chexnet.evaluation.calibration import (
-    brier,
-    calibrate,
-    error_intervals,
-    expected_calibration_error,
-)
-from chexnet.evaluation.metrics import UNKNOWN, Scores
+from chexnet.evaluation.calibration import RULES, ValidationChoices, calibrate, error_intervals
+from chexnet.evaluation.intervals import NO_INTERVAL, REPLICATES, Interval, PatientBootstrap
+from chexnet.evaluation.metrics import brier, expected_calibration_error
+from chexnet.evaluation.operating import OperatingPoint, operating_points
+from chexnet.evaluation.scores import UNKNOWN, Scores
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
 from chexnet.evaluation.summary import Summary, number, summarise
 from chexnet.evaluation.summary import as_dict as figures
-from chexnet.evaluation.thresholds import RULES, OperatingPoint, ValidationChoices, operating_points
 
 
 @dataclass(frozen=True)
@@ -99,23 +95,31 @@ def assess(
         summary=summarise(scores, replicates=replicates, seed=seed),
         chosen=chosen,
         calibrated=calibrated,
-        reliability=_reliability(scores, calibrated, chosen, bootstrap),
+        reliability=reliability_of(scores, calibrated, chosen, bootstrap),
         operating=operating,
         subgroups=by_group(scores, membership(scores, table), replicates, seed),
         prevalence=dict(prevalence or {}),
     )
 
 
-def _reliability(
+def reliability_of(
     scores: Scores,
     calibrated: Scores,
     chosen: ValidationChoices | None,
     bootstrap: PatientBootstrap,
 ) -> dict[str, CalibrationFigures]:
+    """Calibration figures of each class, before and after calibration.
+
+    Args:
+        scores: as the network gave them.
+        calibrated: the same after calibration.
+        chosen: what validation chose, None for nothing.
+        bootstrap: of these images' patients.
+    """
     found = {}
-    for column, name in enumerate(scores.classes):
-        truth = scores.targets[:, column]
-        before, after = scores.probabilities[:, column], calibrated.probabilities[:, column]
+    for (name, before, truth), (_, after, _) in zip(
+        scores.columns(), calibrated.columns(), strict=True
+    ):
         used = chosen.calibrations.get(name) if chosen else None
         pooled = bool(used and used.pooled)
         if set(truth.tolist()) in ({UNKNOWN}, {UNKNOWN, 0}, {UNKNOWN, 1}):

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import ndimage
 
 from chexnet.data.datasets import open_data_set
@@ -103,28 +102,8 @@ def boxed_findings(
     ]
 
 
-def centre_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
-    """A control that sees no picture: the centre of the average box of each target's finding.
-
-    The average is over all boxes of that finding in other patients; None where there is none.
-    """
-    centres: dict[str, list[tuple[str, np.ndarray]]] = {}
-    for target in boxed:
-        middle = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
-        centres.setdefault(target.label, []).append((target.patient, middle))
-
-    def centre(target: BoxedFinding) -> Point | None:
-        others = [m for patient, m in centres[target.label] if patient != target.patient]
-        if not others:
-            return None
-        x, y = np.concatenate(others).mean(axis=0)
-        return float(x), float(y)
-
-    return [centre(target) for target in boxed]
-
-
 def average_boxes(boxed: Sequence[BoxedFinding]) -> list[np.ndarray | None]:
-    """A control for overlaps that sees no picture: a box of average size at the average centre.
+    """A control that sees no picture: a box of average size at the average centre.
 
     The averages are over all boxes of that finding in other patients; each float (4,), None where
     there is none.
@@ -139,6 +118,14 @@ def average_boxes(boxed: Sequence[BoxedFinding]) -> list[np.ndarray | None]:
         return np.concatenate(others).mean(axis=0) if others else None
 
     return [average(target) for target in boxed]
+
+
+def centre_of(box: np.ndarray | None) -> Point | None:
+    """The centre of a box (4,)."""
+    if box is None:
+        return None
+    left, top, right, bottom = box.tolist()
+    return (left + right) / 2, (top + bottom) / 2
 
 
 def most_boxed_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
@@ -269,7 +256,7 @@ def maps_of(
                     found[name, label] = (
                         heats[i, index].copy()
                         if heats is not None
-                        else _by_package(model, inputs[i : i + 1], index, method)
+                        else package_heatmap(model, inputs[i : i + 1], index, method).numpy()
                     )
         done += len(images)
         if on_progress:
@@ -297,8 +284,3 @@ def mean_contributions(
         total = part if total is None else total + part
     assert total is not None  # there is at least one image
     return (total / len(data)).astype(np.float32)
-
-
-def _by_package(model: DenseNet121, image: torch.Tensor, index: int, method: str) -> np.ndarray:
-    heat: np.ndarray = package_heatmap(model, image, index, method).numpy()
-    return heat

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Interval, PatientBootstrap
+from chexnet.evaluation.intervals import Interval, PatientBootstrap
 from chexnet.evaluation.localization import (
     OVERLAPS,
     BoxedFinding,
     average_boxes,
-    centre_points,
+    centre_of,
     most_boxed_points,
     pointing,
 )
@@ -67,24 +67,21 @@ def score_maps(
         untrained_of: the same of a network with random weights.
     """
     hits, overlaps = pointing(boxed, heat_of)
-    centres = [t.holds(c) for t, c in zip(boxed, centre_points(boxed), strict=True)]
+    averages = list(zip(boxed, average_boxes(boxed), strict=True))
+    most = zip(boxed, most_boxed_points(boxed), strict=True)
     columns = {
         "heatmap": hits,
-        "average box": np.array(centres),
-        "most boxed point": np.array(
-            [t.holds(p) for t, p in zip(boxed, most_boxed_points(boxed), strict=True)]
-        ),
-        "random point": np.array([target.area for target in boxed]),
+        "average box": [target.holds(centre_of(box)) for target, box in averages],
+        "most boxed point": [target.holds(point) for target, point in most],
+        "random point": [target.area for target in boxed],
         "untrained": pointing(boxed, untrained_of)[0],
     }
-    cell = 1 / np.asarray(heat_of(boxed[0])).size
-    sizes = [t.overlaps(box) for t, box in zip(boxed, average_boxes(boxed), strict=True)]
     return ScoredMaps(
-        list(boxed),
-        cell,
-        {k: v.astype(float) for k, v in columns.items()},
-        overlaps,
-        np.array(sizes),
+        boxed=list(boxed),
+        cell=1 / np.asarray(heat_of(boxed[0])).size,
+        hits={name: np.array(values, float) for name, values in columns.items()},
+        overlaps=overlaps,
+        size_overlaps=np.array([target.overlaps(box) for target, box in averages]),
     )
 
 

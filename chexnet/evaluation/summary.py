@@ -6,22 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import (
+from chexnet.evaluation.clustered import ClusteredAuroc, clustered_auroc, holm
+from chexnet.evaluation.intervals import (
     NO_INTERVAL,
     Interval,
     Intervals,
     PatientBootstrap,
     bootstrap_auroc,
 )
-from chexnet.evaluation.clustered import FEW_PATIENTS, ClusteredAuroc, clustered_auroc, holm
-from chexnet.evaluation.metrics import (
-    Mean,
-    Scores,
-    auroc,
-    average_precision,
-    log_loss,
-    mean_of,
-)
+from chexnet.evaluation.metrics import Mean, auroc, average_precision, log_loss, mean_of
+from chexnet.evaluation.scores import Scores
 from chexnet.labels import FINDINGS
 
 
@@ -75,13 +69,12 @@ class Summary:
             return float("nan")
         return positives / labelled
 
-    def few(self, name: str) -> Interval:
+    def clustered_interval_if_rare(self, name: str) -> Interval:
         """The clustered interval of a class with under ten positive (negative) patients.
 
         `n/a` for every other class: there the bootstrap's interval keeps its promise.
         """
-        one = self.clustered.get(name)
-        return one.interval if one and one.fewest < FEW_PATIENTS else NO_INTERVAL
+        return self.clustered[name].interval_if_rare if name in self.clustered else NO_INTERVAL
 
     @property
     def p_of_chance(self) -> dict[str, float]:
@@ -95,8 +88,10 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     bootstrap = PatientBootstrap(scores.patients, replicates, seed)
     clustered = {}
     if replicates:
-        columns = zip(scores.classes, scores.probabilities.T, scores.targets.T, strict=True)
-        clustered = {name: clustered_auroc(p, t, bootstrap.unit) for name, p, t in columns}
+        clustered = {
+            name: clustered_auroc(given, truth, bootstrap.unit)
+            for name, given, truth in scores.columns()
+        }
     return Summary(
         classes=scores.classes,
         images=len(scores.images),
@@ -128,7 +123,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             {
                 "interval": intervals.classes[name].as_dict(),
                 "average_precision_interval": intervals.average_precision[name].as_dict(),
-                "clustered_interval": summary.few(name).as_dict(),
+                "clustered_interval": summary.clustered_interval_if_rare(name).as_dict(),
                 "p_of_chance_holm": adjusted.get(name),
             }
             if intervals

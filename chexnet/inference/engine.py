@@ -18,7 +18,7 @@ from filelock import FileLock
 
 import chexnet
 from chexnet.config import CHOICES
-from chexnet.devices import memory_format, moved
+from chexnet.devices import memory_format, to_device
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
 from chexnet.explain import explain
 from chexnet.files import installed, require_torch, sweep, write_text
@@ -82,7 +82,7 @@ class TorchEngine:
         # Convolutions are quick in channels_last; logits differ by rounding (2e-6 measured).
         size = self.metadata.preprocessing.size
         self.device = pick_device(device)
-        self.model = moved(model, self.device, size, answer=_explained)
+        self.model = to_device(model, self.device, size, answer=_explained)
         self.model = self.model.to(memory_format=memory_format(self.device)).requires_grad_(False)
         self.bias = model.classifier.bias.detach().float().cpu().numpy()
         self.name = f"PyTorch {torch.__version__.partition('+')[0]}"

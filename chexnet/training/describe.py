@@ -7,9 +7,8 @@ import numpy as np
 import torch
 
 from chexnet import distributed
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.validation import describe_validation
-from chexnet.evaluation.validation_scores import validation_scores
+from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.validation import describe_validation, validation_scores
 from chexnet.metadata import DataFacts, Metadata, surroundings
 from chexnet.transforms import Preprocessing
 

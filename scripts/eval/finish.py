@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chexnet.data.formats import DataRequest
     from chexnet.evaluation.assessment import Assessment
-    from chexnet.evaluation.expert_results import ExpertFigures
+    from chexnet.evaluation.expert_figures import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
-    from chexnet.evaluation.protocols import ProtocolFigures
     from chexnet.evaluation.report.files import ReportImages
     from chexnet.evaluation.scoring import Scored
+    from chexnet.evaluation.truths import ProtocolFigures
 
 
 def finish(
@@ -45,20 +46,19 @@ def finish(
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import as_dict, assess
-    from chexnet.evaluation.expert_results import experts_as_dict
-    from chexnet.evaluation.label_tables import as_dict as both_dict
-    from chexnet.evaluation.label_tables import both_tables
+    from chexnet.evaluation.expert_figures import experts_as_dict
     from chexnet.evaluation.predictions import write_predictions
-    from chexnet.evaluation.protocols import as_dict as protocols_dict
-    from chexnet.evaluation.protocols import told as protocols_text
     from chexnet.evaluation.report.files import write_report
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.mapping_text import mapping_text
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
     from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
+    from chexnet.evaluation.truths import both_tables
+    from chexnet.evaluation.truths import lists_as_dict as protocols_dict
+    from chexnet.evaluation.truths import lists_told as protocols_text
+    from chexnet.evaluation.truths import tables_as_dict as both_dict
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
-    from chexnet.model import load_weights
 
     stamp = LEAKY if scored.facts.leaky else ""
     prevalence = _prevalence(shares)
@@ -88,7 +88,7 @@ def finish(
         by_both = both_tables(scored.scores, data, **options)
         print(f"\n{both_text(by_both)}")
         content["labels"] = both_dict(by_both)
-    protocols = _protocols(scored, found, data, weights, replicates, seed)
+    protocols = _protocols(scored, found, data, replicates, seed)
     if protocols:
         print(f"\n{protocols_text(protocols)}")
         content["protocols"] = protocols_dict(protocols)
@@ -115,7 +115,8 @@ def finish(
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
         beside = {"experts": by_experts, "protocols": protocols, "both": by_both}
-        beside |= {"content": content, "metadata": load_weights(weights[0])[1] if weights else None}
+        metadata = scored.networks[0].metadata if scored.networks else None
+        beside |= {"content": content, "metadata": metadata}
         noted = record if weights else None
         written += f", {write_report(scored, found, results, noted, report(), **beside)}"
     print(f"\nWritten to {results}: {written}")
@@ -125,13 +126,12 @@ def _protocols(
     scored: "Scored",
     found: "Assessment",
     data: Path,
-    weights: Sequence[Path],
     replicates: int,
     seed: int,
 ) -> "list[ProtocolFigures]":
     """The same answers on each of the two test lists that published figures are of."""
     from chexnet.data.nih import read_lists
-    from chexnet.evaluation.protocols import protocol_figures, seen_by
+    from chexnet.evaluation.truths import protocol_figures, seen_by
     from chexnet.networks.training_lists import images_for_test_2017
 
     facts = scored.facts
@@ -139,7 +139,8 @@ def _protocols(
         return []  # the lists name images of NIH's, and these are others under such names
     lists = {"official": (read_lists(data) or {}).get("test", ()), "2017": images_for_test_2017()}
     options = {"whole": found.summary, "replicates": replicates, "seed": seed}
-    return protocol_figures(scored.scores, scored.table, lists, seen_by(weights), **options)
+    seen = seen_by([network.metadata.trained_hashes for network in scored.networks])
+    return protocol_figures(scored.scores, scored.table, lists, seen, **options)
 
 
 def _experts(
@@ -163,23 +164,22 @@ def _experts(
 
 
 def text_labels(
-    data: Path,
+    request: "DataRequest",
     experts: "Sequence[ExpertLabels]",
     part: str,
     results: Path,
-    options: dict[str, Any],
+    replicates: int,
 ) -> None:
     """Score NIH's text labels, show them and write text_labels.json."""
     import json
 
-    from chexnet.evaluation.expert_figures import score_part_text_labels
-    from chexnet.evaluation.expert_results import experts_as_dict
+    from chexnet.evaluation.expert_figures import experts_as_dict, score_part_text_labels
     from chexnet.evaluation.report.expert_tables import experts_text
     from chexnet.evaluation.report.tables import facts_text
     from chexnet.files import write_text
     from chexnet.metadata import surroundings
 
-    facts, found = score_part_text_labels(data, experts, part, **options)
+    facts, found = score_part_text_labels(request, experts, part, replicates=replicates)
     print(f"{facts_text(facts)}\n\n{experts_text(found)}")
     content = {"experts": experts_as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
     write_text(results / "text_labels.json", json.dumps(content, indent=2))

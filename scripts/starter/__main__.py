@@ -36,6 +36,10 @@ def starter(
         Path | None,
         typer.Option(help="List of those of them that validate; else a tenth of all patients."),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Weights to begin with, instead of phantoms alone at half the size."),
+    ] = None,
     out: Out = Path("runs/starter"),
     weights: Annotated[Path, typer.Option(help="File of the starter weights.")] = Path(
         "weights/starter.pth"
@@ -68,25 +72,26 @@ def starter(
     half, packs, mixture = size // 2, out / "packs", out / "mixture"
     drawn = {name: out / f"phantoms-{name}" for name in SEEDS}
     for (name, seed), count in zip(SEEDS.items(), (patients, mixed, unseen), strict=True):
-        _step("phantom", drawn[name], "--patients", count, "--size", size, "--seed", seed)
+        if name != "first" or init is None:
+            _step("phantom", drawn[name], "--patients", count, "--size", size, "--seed", seed)
     names = images.read_text(encoding="utf-8").split()
     chosen = validation and validation.read_text(encoding="utf-8").split()
     mix(drawn["mixed"], nih, names, mixture, chosen)
-    for data, side in ((drawn["first"], half), (mixture, half), (mixture, size)):
-        _step("prepare", "--data", data, "--size", side, "--packs", packs)
-
     runs = [out / name for name in (f"phantoms{half}", f"mixture{half}", f"mixture{size}")]
-    begin = [
-        PHANTOMS.split(),
-        [*SMALL.split(), "--init", runs[0] / BEST],
-        [*LARGE.split(), "--init", runs[1] / BEST],
+    stages = [
+        (runs[0], drawn["first"], half, PHANTOMS, None),
+        (runs[1], mixture, half, SMALL, init or runs[0] / BEST),
+        (runs[2], mixture, size, LARGE, runs[1] / BEST),
     ]
-    where = (drawn["first"], half), (mixture, half), (mixture, size)
-    for place, options, (data, side), count in zip(runs, begin, where, epochs, strict=True):
-        shape = ("--data", data, "--out", place, "--size", side, "--epochs", count)
-        rest = ("--packs", packs, "--bf16", bf16, "--device", device)
-        ranks = 1 if place == runs[0] else processes
-        _step("train", *shape, *options, *rest, processes=ranks)
+    first = 0 if init is None else 1
+    for (place, data, side, recipe, begin), count in list(zip(stages, epochs, strict=True))[first:]:
+        _step("prepare", "--data", data, "--size", side, "--packs", packs)
+        _step(
+            *("train", "--data", data, "--out", place, "--size", side, "--epochs", count),
+            *(*recipe.split(), *(("--init", begin) if begin else ())),
+            *("--packs", packs, "--bf16", bf16, "--device", device),
+            processes=1 if begin is None else processes,
+        )
     with progress_bar("Scoring the validation part") as on_progress:
         store(runs[-1] / BEST, weights, mixture, packs, on_progress)
     print(f"\n{weights}: {weights.stat().st_size / 1e6:.1f} MB, half precision.", flush=True)
@@ -104,9 +109,11 @@ def starter(
     made_by = (
         f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
         f"{unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "
-        f"--processes {processes}" + (f" --validation {validation.name}" if validation else "")
+        f"--processes {processes}"
+        + (f" --validation {validation}" if validation else "")
+        + (f" --init {init.name}" if init else "")
     )
-    write_text(weights.parent / "README.md", card(weights, out, runs, made_by))
+    write_text(weights.parent / "README.md", card(weights, out, runs[first:], made_by))
     print(f"\nWritten: {weights} and {weights.parent / 'README.md'}")
 
 

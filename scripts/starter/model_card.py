@@ -35,7 +35,8 @@ def card(weights: Path, out: Path, runs: list[Path], made_by: str) -> str:
     Args:
         weights: the stored file.
         out: folder with the scorings of it, under `radiographs` and `phantoms`.
-        runs: folders of the three training runs.
+        runs: folders of the training runs: phantoms alone, the mixture at half the size and at the
+            whole; without the first where other weights were begun with.
         made_by: the command that made it.
     """
     _, about = load_weights(weights)
@@ -80,14 +81,21 @@ def _what(weights: Path, about: Any, runs: list[Path], made_by: str) -> str:
     figures = about.validation["figures"]
     machine = made["gpu"] or f"{os.cpu_count()} CPU cores"
     spent = [_spent(run) for run in runs]
+    first = (
+        f"First {spent[0][0]} epochs over drawn phantoms at {size // 2} px ({spent[0][1]:.0f} "
+        "minutes)."
+        if len(runs) == 3
+        else f"It began with an earlier edition ({Path(_first_init(runs[0])).name}), which had "
+        "seen drawn phantoms and a part of the same real radiographs."
+    )
     text = (
         f"`{weights.name}`: DenseNet-121 for pictures of {size} x {size} pixels (heatmaps of "
         f"{size // 32} x {size // 32} cells), {weights.stat().st_size / 1e6:.1f} MB; parameters in "
-        f"half precision, BatchNorm's statistics in single. First {spent[0][0]} epochs over drawn "
-        f"phantoms at {size // 2} px ({spent[0][1]:.0f} minutes). Then, with the strong recipe, "
+        f"half precision, BatchNorm's statistics in single. {first} Then, with the strong recipe, "
         f"over {images['train'] - drawn['train']:,} real radiographs of NIH's train_val list and "
-        f"{drawn['train']:,} other phantoms: {spent[1][0]} epochs at {size // 2} px "
-        f"({spent[1][1]:.0f} minutes) and {spent[2][0]} at {size} px ({spent[2][1]:.0f} minutes). "
+        f"{drawn['train']:,} other phantoms: {spent[-2][0]} epochs at {size // 2} px "
+        f"({spent[-2][1]:.0f} minutes) and {spent[-1][0]} at {size} px "
+        f"({spent[-1][1]:.0f} minutes). "
         f"{images['val']:,} pictures of other patients, {images['val'] - drawn['val']:,} of them "
         f"real, chose the best epoch, and with {images['test']:,} more phantoms the thresholds; "
         f"the {figures['images']:,} real ones alone the calibration (mean AUROC on them "
@@ -108,8 +116,13 @@ weights are made again, from an NIH download, by
 {made_by}
 ```
 
-which draws the phantoms, trains three times, stores, scores, and writes this page.
+which draws the phantoms, trains, stores, scores, and writes this page.
 """
+
+
+def _first_init(run: Path) -> str:
+    config = load_weights(run / "best_chexnet_params.pth")[1].provenance["config"]
+    return str(config["init"])
 
 
 def _spent(run: Path) -> tuple[int, float]:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from chexnet.data.datasets import open_data_set
-from chexnet.evaluation.calibration import calibrate
+from chexnet.data.formats import DataRequest
+from chexnet.evaluation.calibration import calibrate, choose_thresholds, validation_choices
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.localization import mean_contributions
-from chexnet.evaluation.metrics import joined
+from chexnet.evaluation.scores import joined
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import choose_thresholds, validation_choices
-from chexnet.evaluation.validation_scores import validation_scores
+from chexnet.evaluation.validation import validation_scores
 from chexnet.model import load_weights, save_weights, update_metadata
 from chexnet.training.describe import describe
 
@@ -40,15 +40,16 @@ def store(
         packs: folder of packs.
         on_progress: called with images scored and in all.
     """
+    request = DataRequest(mixture, packs=packs)
     model, metadata = load_weights(source)
     save_weights(target, model, metadata, half=True)
     scored = joined(
         [
-            score_weights(mixture, target, part, packs=packs, on_progress=on_progress).scores
+            score_weights(request, target, part, on_progress=on_progress).scores
             for part in ("val", "test")
         ]
     )
-    holdout = open_holdout(mixture, target, "val", packs=packs)
+    holdout = open_holdout(request, target, "val")
     phantoms = holdout.datamodule.drawn
     real = np.flatnonzero(~np.isin(scored.images, list(phantoms)))
     made = metadata.provenance

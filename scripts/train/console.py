@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.facts import ScoringFacts
+from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report.mapping_text import mapping_text
 from chexnet.evaluation.report.tables import facts_text, validation_text
 from chexnet.evaluation.summary import Summary
@@ -93,7 +93,7 @@ class Console(Callbacks):
 
     def opened(self, facts: DataFacts) -> None:
         self.stamp = f"{LEAKY}. " if facts.leaky else ""
-        about = ScoringFacts.of_data(facts)
+        about = ScoringInfo.of_data(facts)
         print("\n".join(filter(None, [facts_text(about), mapping_text(about)])), flush=True)
 
     def note(self, text: str) -> None:

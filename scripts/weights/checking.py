@@ -58,6 +58,7 @@ def check(
     import tempfile
     from contextlib import ExitStack
 
+    from chexnet.data.formats import DataRequest
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.scoring import score_holdout
     from chexnet.evaluation.summary import summarise
@@ -70,7 +71,9 @@ def check(
             data = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "phantoms"
             with progress_bar("Drawing phantoms") as on_progress:
                 draw_phantoms(data, patients=60, size=256, seed=seed, on_progress=on_progress)
-        holdout = open_holdout(data, weights, "all", labels=labels, packs=packs, allow_leak=True)
+        holdout = open_holdout(
+            DataRequest(data, labels=labels, packs=packs), weights, "all", seen="stamp"
+        )
         chosen = choose_images(holdout, images, seed)
         holdout = holdout.only(chosen.rows)
         with progress_bar("Scoring") as on_progress:
@@ -111,15 +114,14 @@ def calibrate(
 
     Only images that the network has not seen are used. The weights stay as they are.
     """
+    from chexnet.data.formats import DataRequest
     from chexnet.networks.calibrate import calibrate_weights
 
     with progress_bar("Scoring val") as on_progress:
         found = calibrate_weights(
             weights,
-            data,
+            DataRequest(data, labels=labels, packs=packs),
             out,
-            labels=labels,
-            packs=packs,
             allow_seen=allow_seen,
             on_progress=on_progress,
             workers=workers,
@@ -152,7 +154,8 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
     seen = (
         "The network has seen none of them, nor of their patients."
         if chosen.unseen
-        else "The network has seen some of them or of their patients: figures are too hopeful."
+        else "The network has seen some of them or of their patients: figures are optimistically "
+        "biased."
     )
     return f"{count:,} of {chosen.nih:,} NIH images. {seen}"
 

@@ -1,6 +1,5 @@
 """The one answer of the page: complete, small, and nothing before the gate agrees."""
 
-import asyncio
 import base64
 import json
 import zlib
@@ -10,19 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chexnet.inference.predictor import Predictor
 from chexnet.phantom.draw import draw_phantom
 from demo import answer as answers
 from demo.handlers import Handlers
 from demo.service import Service
+from tests.demo.conftest import run
 from tests.malformed import encoded
 
 RESULT = {"probability", "logit", "bias", "contributions", "threshold", "calibration", "first"}
 
 
 @pytest.fixture(scope="module")
-def service(trained, tmp_path_factory):
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", "torch")
+def service(predictor, tmp_path_factory):
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
     yield service
     service.close()
@@ -43,7 +41,7 @@ def uploaded(service, data: bytes):
 def sent(handlers, data: bytes):
     """State and message of an upload to the page."""
     path = uploaded(handlers.service, data)
-    state, message = asyncio.run(handlers.upload(path))
+    state, message = run(handlers.upload(path))
     return state, json.loads(message)["content"]
 
 
@@ -100,7 +98,7 @@ def test_a_picture_that_the_gate_objects_to_has_no_result_before_the_visitor_goe
     class Event:
         action = "anyway"
 
-    state, message = asyncio.run(handlers.act(Event(), state))
+    state, message = run(handlers.act(Event(), state))
     content = json.loads(message)["content"]
     assert set(content) >= RESULT
     assert "means little" in content["gate"]["message"]
@@ -115,7 +113,7 @@ def test_another_method_is_refused_before_the_visitor_goes_on(handlers):
     class Event:
         action, finding, method, id = "method", "Mass", "HiResCAM", "x"
 
-    _, message = asyncio.run(handlers.act(Event(), state))
+    _, message = run(handlers.act(Event(), state))
     assert json.loads(message)["kind"] == "problem"
 
 

@@ -1,6 +1,5 @@
 """The page on a network from elsewhere: scores, its publisher's thresholds, its own frame."""
 
-import asyncio
 import json
 import re
 
@@ -16,6 +15,7 @@ from demo import rendering
 from demo.handlers import Handlers
 from demo.service import Service
 from scripts.predict import _as_json, _as_text
+from tests.demo.conftest import run
 from tests.malformed import encoded
 from tests.networks.files import random_network
 
@@ -44,7 +44,7 @@ def content(predictor, tmp_path_factory) -> dict:
     path.parent.mkdir(parents=True)
     path.write_bytes(encoded(wide()))
     handlers = Handlers(service)
-    state, message = asyncio.run(handlers.upload(path))
+    state, message = run(handlers.upload(path))
     found = json.loads(message)["content"]
     if not found["gate"]["open"]:
         from demo.answer import page_answer

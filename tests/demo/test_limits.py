@@ -20,6 +20,7 @@ from demo.refusals import Refused
 from demo.room.addresses import checked_root_path, public_address
 from demo.service import Analysis, Service
 from demo.uploads import Uploads
+from tests.demo.conftest import run
 from tests.demo.test_security import JOIN, ask, behind
 
 HEADER = (
@@ -99,7 +100,7 @@ def test_unfinished_uploads_of_one_visitor_stop_nobody_else(tmp_path, monkeypatc
         await asyncio.gather(*bad, return_exceptions=True)
         return good, step, kept
 
-    assert asyncio.run(attack()) == (200, 200, 2)
+    assert run(attack()) == (200, 200, 2)
     assert room.wall.held == 0
 
 
@@ -110,14 +111,14 @@ def test_who_has_not_logged_in_is_told_before_a_byte_is_read(tmp_path):
         raise AssertionError("a body was read")
 
     for path in ("upload", "queue/join", "call/predict", "run/predict", "cancel", "reset"):
-        assert asyncio.run(room.send(f"/gradio_api/{path}", never)) == 401
-    assert asyncio.run(room.send(JOIN, whole(b"{}"), cookie=b"s1")) == 200
-    assert asyncio.run(room.send("/login", whole(b"username=a"))) == 200
+        assert run(room.send(f"/gradio_api/{path}", never)) == 401
+    assert run(room.send(JOIN, whole(b"{}"), cookie=b"s1")) == 200
+    assert run(room.send("/login", whole(b"username=a"))) == 200
 
 
 def test_small_bodies_do_not_count_against_uploads(tmp_path, monkeypatch):
     monkeypatch.setattr(security, "MAX_HELD", 10)
-    assert asyncio.run(Room(tmp_path).send(JOIN, whole(b'{"data": [1, 2, 3]}'))) == 200
+    assert run(Room(tmp_path).send(JOIN, whole(b'{"data": [1, 2, 3]}'))) == 200
 
 
 def test_one_visitor_has_a_share_of_all_requests(tmp_path):
@@ -134,7 +135,7 @@ def test_one_visitor_has_a_share_of_all_requests(tmp_path):
         await asyncio.gather(*slow, return_exceptions=True)
         return honest, done
 
-    assert asyncio.run(attack()) == (200, [503, 503])
+    assert run(attack()) == (200, [503, 503])
 
 
 class Event:
@@ -183,7 +184,7 @@ def test_answers_that_nobody_fetches_are_bounded_and_cost_whoever_asks_for_the_m
         assert not answers.has_session("one")
         assert len(queue.pending_messages_per_session) <= security.ANSWERS
 
-    asyncio.run(attack())
+    run(attack())
 
 
 def test_a_sweep_outlives_what_comes_and_goes_and_removes_what_nobody_reads(tmp_path, monkeypatch):
@@ -235,7 +236,7 @@ def test_uploads_that_one_visitor_never_reads_leave_room_for_the_others(tmp_path
     for client, expected in (("10.6.6.6", [200, 200, 503, 503]), ("10.0.0.1", [200])):
         body = b"picture".join(HEADER)
         sent = [room.send("/gradio_api/upload", whole(body), client) for _ in expected]
-        assert [asyncio.run(one) for one in sent] == expected
+        assert [run(one) for one in sent] == expected
 
 
 def test_a_full_disk_is_one_line_and_no_file(tmp_path, caplog):
@@ -279,7 +280,7 @@ def test_a_lesson_of_heatmaps_closes_no_other_tab(tmp_path, monkeypatch):
         assert service.admission.count == 0  # all places of the Radiograph tab are free
         return await asyncio.gather(*asked, return_exceptions=True)
 
-    found = asyncio.run(attack())
+    found = run(attack())
     refused = [one for one in found if isinstance(one, security.Busy)]
     assert len(refused) == 84 - security.METHODS
     assert "heatmaps" in str(refused[0])

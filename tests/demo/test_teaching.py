@@ -6,17 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.service import Service
 from demo.teaching import lessons
 from demo.teaching.handlers import Teaching
+from tests.demo.conftest import run
 
 
 @pytest.fixture(scope="module")
-def teaching(trained, tmp_path_factory):
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
+def teaching(predictor, tmp_path_factory):
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
     yield Teaching(service)
     service.close()
@@ -30,7 +29,7 @@ def ask(teaching: Teaching, *questions: tuple[object, object]) -> list[dict]:
         return await asyncio.gather(*map(teaching.ask, events))
 
     teaching._made.clear()
-    return [json.loads(text) for text in asyncio.run(all_of_them())]
+    return [json.loads(text) for text in run(all_of_them())]
 
 
 def test_a_class_that_opens_a_lesson_at_once_computes_it_once(teaching, monkeypatch):

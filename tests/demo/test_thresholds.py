@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score, roc_auc_score
 
-from chexnet.evaluation.bootstrap import PatientBootstrap
-from chexnet.evaluation.calibration import calibrate
-from chexnet.evaluation.thresholds import MEASURES, operating_points, validation_choices
-from chexnet.evaluation.validation_scores import read_validation_scores
+from chexnet.evaluation.calibration import calibrate, validation_choices
+from chexnet.evaluation.intervals import PatientBootstrap
+from chexnet.evaluation.operating import MEASURES, operating_points
+from chexnet.evaluation.validation import read_validation_scores
 from chexnet.model import load_weights
 from demo import rendering, style
 from demo.teaching.curves import calibration_content, threshold_content

@@ -19,18 +19,12 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from demo import security
 from demo.service import Batcher
 from tests.conftest import answers, needs_signals
-from tests.demo.conftest import file_data, files, png
+from tests.demo.conftest import file_data, files, png, run
 from tests.processes import start, wait
-
-
-@pytest.fixture(scope="module")
-def predictor(trained):
-    return Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
 
 
 def close(found: dict, expected: dict) -> bool:
@@ -193,10 +187,10 @@ def test_fifty_patients_leave_no_trace(served, web, capfd):
 
 
 @needs_signals
-def test_a_password_opens_the_page_and_stopping_leaves_nothing(trained, tmp_path):
+def test_a_password_opens_the_page_and_stopping_leaves_nothing(exported, tmp_path):
     command = [
         sys.executable, "-m", "demo", "--host", "0.0.0.0", "--weights",
-        str(trained / "best_chexnet_params.pth"),
+        str(exported),
     ]  # fmt: skip
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**_environment(), "TMPDIR": str(tmp_path)}
@@ -207,7 +201,7 @@ def test_a_password_opens_the_page_and_stopping_leaves_nothing(trained, tmp_path
         assert line, said
         said += line
     try:
-        assert str(trained / "best_chexnet_params.pth") in said
+        assert str(exported) in said
         user, password = re.search(r"User: (\S+)  Password: (\S+)", said).groups()
         port = re.search(r"Open http://\S+:(\d+)", said)[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
@@ -241,8 +235,8 @@ def share_without_a_network(base: Path, weights: Path) -> None:
             (base / "said.tmp").rename(base / "said")
 
 
-def test_without_a_public_link_the_page_is_served_locally_and_says_how_to_go_on(trained, tmp_path):
-    process = start(share_without_a_network, tmp_path, trained / "best_chexnet_params.pth")
+def test_without_a_public_link_the_page_is_served_locally_and_says_how_to_go_on(exported, tmp_path):
+    process = start(share_without_a_network, tmp_path, exported)
     assert wait([process], 90) == [0]
     alive, url, notes = json.loads((tmp_path / "said").read_text())
     assert alive == 200
@@ -266,5 +260,5 @@ def test_a_batch_that_fails_tells_each_who_waits():
         waiting = [asyncio.wrap_future(batcher.submit(item)) for _ in range(3)]
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert [str(error) for error in asyncio.run(ask())] == ["no"] * 3
+    assert [str(error) for error in run(ask())] == ["no"] * 3
     batcher.close()

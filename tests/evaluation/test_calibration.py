@@ -3,18 +3,17 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from chexnet.evaluation.bootstrap import PatientBootstrap
 from chexnet.evaluation.calibration import (
     Calibration,
-    brier,
     calibrate,
     error_intervals,
-    expected_calibration_error,
     fit_calibrations,
-    reliability,
+    fit_on,
+    validation_choices,
 )
-from chexnet.evaluation.metrics import Scores, auroc
-from chexnet.evaluation.thresholds import fit_on, validation_choices
+from chexnet.evaluation.intervals import PatientBootstrap
+from chexnet.evaluation.metrics import auroc, brier, expected_calibration_error, reliability
+from chexnet.evaluation.scores import Scores
 from chexnet.metadata import DataFacts, Metadata
 from chexnet.training.describe import describe
 from chexnet.transforms import Preprocessing

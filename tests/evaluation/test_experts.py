@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
@@ -16,8 +17,8 @@ from chexnet.evaluation.expert_figures import (
     score_text_labels,
 )
 from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
-from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.report.expert_tables import experts_text
+from chexnet.evaluation.scores import Scores
 from chexnet.labels import FINDINGS
 from tests.conftest import NIH, SHARED
 
@@ -53,7 +54,7 @@ def test_the_files_hold_what_they_are_known_to_hold(nih):
 def test_the_text_label_of_pneumonia_is_right_in_174_of_306():
     given = [f"rsna={EXPERTS}", f"google={GOOGLE}"]
     facts, found = score_part_text_labels(
-        NIH, read_experts(given), "test", labels="v2020", replicates=20
+        DataRequest(NIH, labels="v2020"), read_experts(given), "test", replicates=20
     )
     assert facts.split == "official"
     row = found[0].rows[0]

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.data.formats import DataRequest
 from chexnet.evaluation.heat_regions import SIDE, component_box, peak
 from chexnet.evaluation.localization import (
     BoxedFinding,
     average_boxes,
     boxed_findings,
-    centre_points,
+    centre_of,
     most_boxed_points,
     pointing,
 )
@@ -103,7 +104,7 @@ def test_the_average_box_is_that_of_other_patients_with_the_same_finding():
         target(0.8, 0.8, 1.0, 1.0, patient="2", image="c"),
         target(0.8, 0.8, 1.0, 1.0, patient="2", image="d", label="Edema"),
     ]
-    points = centre_points(boxed)
+    points = [centre_of(box) for box in average_boxes(boxed)]
     assert points[0] == points[1] == pytest.approx((0.9, 0.9))
     assert points[2] == pytest.approx((0.3, 0.1))
     assert points[3] is None
@@ -174,7 +175,7 @@ def test_phantoms_are_located_as_by_hand(phantoms, trained):
     from chexnet.evaluation.localization import holdout_boxes, maps_of
 
     weights = trained / "best_chexnet_params.pth"
-    holdout = open_holdout(phantoms, weights, "test")
+    holdout = open_holdout(DataRequest(phantoms), weights, "test")
     boxed = holdout_boxes(holdout)
     [maps] = maps_of(holdout, [holdout.model], boxed)
     hits, _ = pointing(boxed, lambda t: maps[t.image, t.label])
@@ -226,7 +227,7 @@ def test_the_controls_that_know_boxes_are_those_of_other_patients():
         BoxedFinding("d", "3", "Mass", np.array([left])),
     ]
     # The average centre of both lungs lies in neither; where most boxes are does not.
-    assert not boxed[0].holds(centre_points(boxed)[0])
+    assert not boxed[0].holds(centre_of(average_boxes(boxed)[0]))
     points = most_boxed_points(boxed)
     assert points[0] == pytest.approx((0.8, 0.5), abs=0.01)
     assert points[2] == pytest.approx((0.8, 0.5), abs=0.01)  # three rights against two lefts

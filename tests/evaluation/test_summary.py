@@ -1,7 +1,7 @@
 import numpy as np
 
-from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.report.tables import evaluation_text, validation_text
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import as_dict, summarise
 
 

@@ -9,17 +9,16 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from chexnet.evaluation.assessment import as_dict, assess
-from chexnet.evaluation.bootstrap import PatientBootstrap, interval_of
-from chexnet.evaluation.calibration import calibrate, fit_calibrations
+from chexnet.evaluation.calibration import calibrate, choose_thresholds, fit_calibrations, fit_on
 from chexnet.evaluation.clustered import clustered_auroc
-from chexnet.evaluation.curves import threshold_curve
-from chexnet.evaluation.metrics import UNKNOWN, Scores
+from chexnet.evaluation.intervals import PatientBootstrap, interval_of
+from chexnet.evaluation.operating import operating_points, threshold_curve
 from chexnet.evaluation.predictions import write_predictions
 from chexnet.evaluation.report.cases import confident_errors
 from chexnet.evaluation.report.tables import assessment_text
+from chexnet.evaluation.scores import UNKNOWN, Scores
 from chexnet.evaluation.summary import summarise
-from chexnet.evaluation.thresholds import choose_thresholds, fit_on, operating_points
-from chexnet.evaluation.validation_scores import read_validation_scores, validation_scores
+from chexnet.evaluation.validation import read_validation_scores, validation_scores
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
 

@@ -17,9 +17,8 @@ from chexnet.model import load_weights, parameters_sha256
 from chexnet.networks import fetch
 from chexnet.networks.registry import load_registry
 from demo.examples import EXAMPLES
-from tests.conftest import answers
+from tests.conftest import BEST, answers
 
-BEST = "best_chexnet_params.pth"
 PICTURES = [example.path for example in EXAMPLES]
 needs_starter = pytest.mark.skipif(
     starter_export() is None, reason="weights/starter.onnx: scripts.starter has not written it"

@@ -7,19 +7,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from chexnet.data.formats import TableSource
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
-from chexnet.evaluation.csv_scoring import score_predictions
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.evaluation.summary import summarise
 from chexnet.model import load_weights
 from tests.data.other_tables import CHEXPERT_COLUMNS
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
-
-
-@pytest.fixture(scope="module")
-def trained(trained_tiny):
-    return trained_tiny
 
 
 SAME = {
@@ -121,7 +116,7 @@ def test_a_network_of_nihs_is_scored_elsewhere_with_one_command(table, trained, 
     card = (tmp_path / "eval-all" / "model_card.md").read_text()
     assert "External: scored on CheXpert" in card
     predictions = tmp_path / "eval-all" / "predictions.csv"
-    again = score_predictions(table[1], predictions, "all", source=TableSource(table[3], table[5]))
+    again = score_predictions(DataRequest(table[1], table[3], table[5]), predictions, "all")
     assert summarise(again.scores).findings.value == metrics["mean_auroc"]["findings"]["value"]
 
 

@@ -14,33 +14,37 @@ from chexnet.data.splits import name_hashes
 from chexnet.inference.predictor import Predictor
 from chexnet.phantom.dataset import draw_phantoms
 from scripts.starter.model_card import _pointing
-from tests.conftest import NIH, ROOT, needs_nih
+from tests.conftest import ROOT
 
 WEIGHTS = ROOT / "weights" / "starter.pth"
 CARD = ROOT / "weights" / "README.md"
 
 
-def test_the_stored_weights_are_small_half_precision_and_say_what_they_saw():
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(WEIGHTS, "cpu")
+
+
+def test_the_stored_weights_are_small_half_precision_and_say_what_they_saw(predictor):
     state = load_sealed(WEIGHTS)["state_dict"]
     kinds = {("running_" in name): str(v.dtype) for name, v in state.items() if v.dim()}
     assert kinds == {False: "torch.float16", True: "torch.float32"}
     assert WEIGHTS.stat().st_size < 16e6
-    predictor = Predictor(WEIGHTS, "cpu")
     assert predictor.metadata.trained_on == "both"
     assert predictor.metadata.preprocessing.size == 256
     assert all(predictor.thresholds[name] is not None for name in predictor.classes)
 
 
-def test_the_weights_tell_real_figures_from_drawn_ones():
-    reported = Predictor(WEIGHTS, "cpu").metadata.validation["reported"]
+def test_the_weights_tell_real_figures_from_drawn_ones(predictor):
+    reported = predictor.metadata.validation["reported"]
     assert reported["radiographs"]["images"] == 208
     assert reported["radiographs"]["mean_auroc"]["findings"]["of"] == 14
     drawn = reported["phantoms"]["mean_auroc"]["findings"]
     assert (drawn["of"], drawn["value"] > 0.9) == (14, True)
 
 
-def test_the_weights_say_how_far_their_heatmaps_can_be_trusted():
-    metadata = Predictor(WEIGHTS, "cpu").metadata
+def test_the_weights_say_how_far_their_heatmaps_can_be_trusted(predictor):
+    metadata = predictor.metadata
     counts = {kind: one["all"]["count"] for kind, one in metadata.trust.items()}
     assert counts == {"radiographs": 48, "phantoms": 1328}
     assert set(metadata.trust["radiographs"]["findings"]) == {"Pneumonia"}
@@ -87,14 +91,12 @@ def test_help_names_no_folder_of_this_machine(here, monkeypatch):
     assert "[default: weights/real_images.txt]" in done.stdout
 
 
-@needs_nih
-def test_no_image_of_the_test_list_was_trained_on():
+def test_no_image_of_the_test_list_was_trained_on(nih):
     names = (WEIGHTS.parent / "real_images.txt").read_text().split()
-    folder = read_folder(NIH)
-    assert not folder.lists["test"] & set(names)
-    patients = folder.table.set_index("image")["patient"]
+    assert not nih.lists["test"] & set(names)
+    patients = nih.table.set_index("image")["patient"]
     trained = load_sealed(WEIGHTS)["provenance"]["trained_patients"].numpy()
-    tested = name_hashes(patients[sorted(folder.lists["test"] & set(folder.paths))])
+    tested = name_hashes(patients[sorted(nih.lists["test"] & set(nih.paths))])
     assert not np.isin(tested, trained).any()
     assert np.isin(name_hashes(patients[names]), trained).mean() > 0.8
 

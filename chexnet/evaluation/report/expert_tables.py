@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from chexnet.evaluation.bootstrap import smallest_shown
-from chexnet.evaluation.expert_results import ExpertFigures, ExpertRow, TruthFigures
+from chexnet.evaluation.expert_figures import ExpertFigures, ExpertRow, TruthFigures
+from chexnet.evaluation.intervals import minimum_detectable
 from chexnet.evaluation.report.tables import format_interval, format_value
 from chexnet.labels import spoken
 
@@ -74,7 +74,7 @@ def _scores(row: ExpertRow) -> list[str]:
         f"  R less T: {format_value(gap.value, signed=True)} "
         f"({format_interval(gap.interval, between=' ', signed=True)}), p "
         f"{format_value(gap.p)}; these images could show a difference of "
-        f"{format_value(smallest_shown(gap.interval))} at 80 % power"
+        f"{format_value(minimum_detectable(gap.interval))} at 80 % power"
     )
     return lines
 

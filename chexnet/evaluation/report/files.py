@@ -9,15 +9,13 @@ import numpy as np
 
 from chexnet.data.nih import BOXES
 from chexnet.data.splits import LEAKY
-from chexnet.devices import moved
+from chexnet.devices import to_device
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.expert_results import ExpertFigures
+from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.holdout import Holdout
-from chexnet.evaluation.label_tables import BothTables
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
-from chexnet.evaluation.protocols import ProtocolFigures
 from chexnet.evaluation.report.cases import (
     Pictures,
     wrong_places,
@@ -29,6 +27,7 @@ from chexnet.evaluation.report.published import comparisons, with_reasons
 from chexnet.evaluation.report.run_facts import Run, run_facts
 from chexnet.evaluation.report.table_files import write_tables
 from chexnet.evaluation.scoring import Scored
+from chexnet.evaluation.truths import BothTables, ProtocolFigures
 from chexnet.files import write_text
 from chexnet.metadata import Metadata
 
@@ -57,7 +56,7 @@ def report_images(
     except DataError:  # the list has boxes, none of them in this part
         return ReportImages(holdout.picture)
     size = holdout.metadata.preprocessing.size
-    models = [moved(holdout.model, pick_device(device), size)]
+    models = [to_device(holdout.model, pick_device(device), size)]
     [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
     return ReportImages(holdout.picture, (boxed, maps))
 

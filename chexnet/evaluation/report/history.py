@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chexnet.errors import DataError
-from chexnet.evaluation.facts import ScoringFacts
+from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.summary import Summary, number
 from chexnet.files import write_text
@@ -79,7 +79,7 @@ def record_scoring(scored: Scored, summary: Summary, folder: Path) -> list[dict[
     return record_network(scored.facts, summary, folder)
 
 
-def record_network(facts: ScoringFacts, summary: Summary, folder: Path) -> list[dict[str, str]]:
+def record_network(facts: ScoringInfo, summary: Summary, folder: Path) -> list[dict[str, str]]:
     """The same of a scoring's facts; see `record_scoring`."""
     if facts.part == "val" or not facts.weights:
         return []

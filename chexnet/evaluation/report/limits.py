@@ -1,8 +1,8 @@
 """What the figures of a scoring cannot say, in sentences for whoever reads them."""
 
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.bootstrap import Interval
-from chexnet.evaluation.facts import ScoringFacts
+from chexnet.evaluation.info import ScoringInfo
+from chexnet.evaluation.intervals import Interval
 
 _OF_PHANTOMS = (
     "The pictures are drawn: every finding has one cause, one look and a certain label. A high "
@@ -34,7 +34,7 @@ _ALWAYS = (
 )
 
 
-def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
+def limits(assessment: Assessment, facts: ScoringInfo) -> list[str]:
     """The sentences that hold for one scoring, the most particular first.
 
     Args:
@@ -88,7 +88,7 @@ def limits(assessment: Assessment, facts: ScoringFacts) -> list[str]:
     return [*said, *_ALWAYS]
 
 
-def selected(facts: ScoringFacts) -> list[str]:
+def selected(facts: ScoringInfo) -> list[str]:
     """A sample that somebody selected is not the data set, and neither is a part of a part."""
     pairs = (
         (facts.images_present, facts.images_in_table, "the label table"),

@@ -1,9 +1,9 @@
 """How another data set's labels became ours, and whether figures are external, as text."""
 
-from chexnet.evaluation.facts import ScoringFacts
+from chexnet.evaluation.info import ScoringInfo
 
 
-def mapping_text(facts: ScoringFacts) -> str:
+def mapping_text(facts: ScoringInfo) -> str:
     """What the commands show of a table that is not NIH's; empty for NIH's own."""
     mapping = facts.label_mapping
     if not mapping:

@@ -18,13 +18,12 @@ from PIL import Image
 
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.bootstrap import smallest_shown
-from chexnet.evaluation.expert_results import ExpertFigures
+from chexnet.evaluation.calibration import RULES
+from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.experts import TITLES
-from chexnet.evaluation.facts import STAMPS, ScoringFacts
-from chexnet.evaluation.label_tables import BothTables, told
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.protocols import ProtocolFigures
+from chexnet.evaluation.info import STAMPS, ScoringInfo
+from chexnet.evaluation.intervals import minimum_detectable
+from chexnet.evaluation.operating import MEASURES
 from chexnet.evaluation.report.cases import (
     Case,
     Pictures,
@@ -37,7 +36,8 @@ from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_r
 from chexnet.evaluation.report.published import comparisons, with_reasons
 from chexnet.evaluation.report.tables import CLUSTERED, above_chance, facts_text
 from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
-from chexnet.evaluation.thresholds import MEASURES, RULES
+from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.truths import BothTables, ProtocolFigures, tables_told
 from chexnet.labels import FINDINGS, spoken
 
 RULE = "youden"
@@ -48,7 +48,7 @@ THUMBNAIL = 144  # pixels of the longer side
 def report_html(
     assessment: Assessment,
     scores: Scores,
-    facts: ScoringFacts,
+    facts: ScoringInfo,
     *,
     notes: Sequence[str] = (),
     made: Mapping[str, Any] | None = None,
@@ -100,7 +100,7 @@ def report_html(
             expert_titles=TITLES,
             protocols=protocols,
             both=both,
-            both_told=told(both) if both else [],
+            both_told=tables_told(both) if both else [],
             checklists=checklists,
             comparisons=comparisons(protocols, facts.leaky),
             tables=with_reasons(protocols, facts.leaky),
@@ -114,7 +114,7 @@ def report_html(
 
 def model_card(
     assessment: Assessment,
-    facts: ScoringFacts,
+    facts: ScoringInfo,
     *,
     notes: Sequence[str] = (),
     made: Mapping[str, Any] | None = None,
@@ -140,7 +140,7 @@ def model_card(
 
 def _said(
     assessment: Assessment,
-    facts: ScoringFacts,
+    facts: ScoringInfo,
     notes: Sequence[str],
     made: Mapping[str, Any] | None,
     record: Sequence[Mapping[str, str]] | None,
@@ -174,7 +174,7 @@ def _said(
             for name in sorted(intervals)
             if intervals[name].left_out
         ],
-        "few": any(summary.few(name).known for name in names),
+        "few": any(summary.clustered_interval_if_rare(name).known for name in names),
         "clustered": CLUSTERED,
         "pooled": [spoken(name) for name in sorted(names) if assessment.reliability[name].pooled],
         "limits": limits(assessment, facts),
@@ -221,7 +221,7 @@ def _markdown(value: Any) -> str:
 def _templates(**options: Any) -> Environment:
     found = environment(**options)
     found.globals |= {
-        "smallest_shown": smallest_shown,
+        "minimum_detectable": minimum_detectable,
         "above_chance": above_chance,
     }
     return found

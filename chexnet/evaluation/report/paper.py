@@ -6,11 +6,11 @@ They come from what `metrics.json` holds, so that no two files can differ.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chexnet.evaluation.calibration import RULES
 from chexnet.evaluation.report.checklists import Filled
 from chexnet.evaluation.report.published import Comparison, Published
 from chexnet.evaluation.report.table_files import Column, Table
 from chexnet.evaluation.summary import number
-from chexnet.evaluation.thresholds import RULES
 from chexnet.labels import FINDINGS, spoken
 
 _FINDING = Column("finding", "Finding", "label")

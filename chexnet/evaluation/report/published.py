@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import Interval, read_interval
-from chexnet.evaluation.protocols import TITLES, ProtocolFigures
+from chexnet.evaluation.intervals import Interval, read_interval
+from chexnet.evaluation.truths import LIST_TITLES, ProtocolFigures
 from chexnet.labels import FINDINGS
 
 FILE = Path(__file__).with_name("published.toml")
@@ -135,7 +135,7 @@ def with_reasons(found: Sequence[ProtocolFigures], leaky: bool) -> list[tuple[Pu
             return "no: its list of test images was not published"
         own = have.get(one.protocol)
         if own is None or not own.summary:
-            return f"no: of the {TITLES[one.protocol]}; {own.reason if own else 'not scored'}"
+            return f"no: of the {LIST_TITLES[one.protocol]}; {own.reason if own else 'not scored'}"
         return ""
 
     return [(one, reason(one)) for one in published()]

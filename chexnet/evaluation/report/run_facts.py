@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.expert_results import ExpertFigures
+from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.experts import CITED, TITLES
-from chexnet.evaluation.facts import ScoringFacts
-from chexnet.evaluation.label_tables import BothTables
+from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report.limits import selected
 from chexnet.evaluation.report.tables import above_chance, facts_text, format_interval, format_value
 from chexnet.evaluation.subgroups import UNKNOWN
+from chexnet.evaluation.truths import BothTables
 from chexnet.labels import FINDINGS, spoken
 from chexnet.metadata import Metadata
 
@@ -38,7 +38,7 @@ class Run:
     """
 
     assessment: Assessment
-    facts: ScoringFacts
+    facts: ScoringInfo
     made: Mapping[str, Any] = field(default_factory=dict)
     metadata: Metadata | None = None
     experts: Sequence[ExpertFigures] = ()

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.comparison import MEAN
-from chexnet.evaluation.facts import STAMPS
+from chexnet.evaluation.compare import MEAN, NetworkScore, SideBySide
+from chexnet.evaluation.info import STAMPS
 from chexnet.evaluation.report.tables import NAME_WIDTH, facts_text, format_interval, format_value
 from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
-from chexnet.evaluation.side_by_side import Contender, SideBySide
 
 MEANINGS = STAMPS | {LEAKY: "Patients stood on both sides when it was trained."}
 COLUMNS = (
@@ -97,7 +96,7 @@ def side_by_side_html(found: SideBySide, made: Mapping[str, Any]) -> str:
     """One self-contained page.
 
     Args:
-        found: see `score_side_by_side`.
+        found: see `compare_networks`.
         made: see `surroundings`.
     """
     stamp = LEAKY if any(LEAKY in one.stamps for one in found.contenders) else ""
@@ -129,7 +128,7 @@ def _scored(found: SideBySide) -> str:
     )
 
 
-def _about(one: Contender) -> str:
+def _about(one: NetworkScore) -> str:
     weights = one.facts.weights
     said = [f"trained on: {weights.trained_on}" if weights else ""]
     if weights and weights.published is not None:
@@ -143,7 +142,7 @@ def _about(one: Contender) -> str:
     return "; ".join(filter(None, said)) + "."
 
 
-def _mean_interval(one: Contender) -> str:
+def _mean_interval(one: NetworkScore) -> str:
     intervals = one.summary.intervals
     return format_interval(intervals.findings if intervals else None, 4)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chexnet.evaluation.bootstrap import read_interval
+from chexnet.evaluation.intervals import read_interval
 from chexnet.evaluation.report.tables import format_interval, format_value
 from chexnet.files import write_text
 from chexnet.labels import spoken

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chexnet.data.splits import LEAKY
-from chexnet.evaluation.bootstrap import Interval, Intervals, read_interval, smallest_shown
-from chexnet.evaluation.facts import STAMPS, Facts, ScoringFacts
-from chexnet.evaluation.thresholds import MEASURES, RULES
+from chexnet.evaluation.calibration import RULES
+from chexnet.evaluation.info import STAMPS, ScoringInfo
+from chexnet.evaluation.intervals import Interval, Intervals, minimum_detectable, read_interval
+from chexnet.evaluation.operating import MEASURES
 from chexnet.labels import FINDINGS, spoken
+from chexnet.metadata import DataFacts
 
 if TYPE_CHECKING:  # they import torch and pandas, which a page that only formats does without
     from chexnet.evaluation.assessment import Assessment
-    from chexnet.evaluation.comparison import Difference
-    from chexnet.evaluation.label_tables import BothTables
+    from chexnet.evaluation.compare import Difference
     from chexnet.evaluation.localization_summary import BoxFigures
     from chexnet.evaluation.summary import Summary
+    from chexnet.evaluation.truths import BothTables
 
 NAME_WIDTH = 22
 """Width of the name column; the longest label has 18 letters."""
@@ -57,9 +59,9 @@ _value = partial(format_value, digits=4)
 _interval = partial(format_interval, digits=4)
 
 
-def facts_text(facts: Facts | Mapping[str, Any]) -> str:
+def facts_text(facts: ScoringInfo | DataFacts | Mapping[str, Any]) -> str:
     """What was scored or trained on, in a few sentences; of `Scored` or of `DataModule`."""
-    about = facts if isinstance(facts, ScoringFacts) else ScoringFacts.of_data(facts)
+    about = facts if isinstance(facts, ScoringInfo) else ScoringInfo.of_data(facts)
     sentences = []
     if about.leaky:
         sentences.append(f"{LEAKY}: trained and scored on the same patients; too good to be true.")
@@ -139,11 +141,12 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
     for name, positives, value, precision, labelled in sorted(rows):
         shown = _interval(intervals.classes[name] if intervals else None)
         count = f"{positives:,}" if labelled else "n/a"
+        rare = summary.clustered_interval_if_rare(name)
         lines.append(
             f"{name:<{NAME_WIDTH}}  {count:>6}  {_value(value):>6}  {shown:<15}  "
             f"{_value(precision):>6}"
             + f"  {labelled:>8,}" * among
-            + (f"  clustered {_interval(summary.few(name))}" if summary.few(name).known else "")
+            + (f"  clustered {_interval(rare)}" if rare.known else "")
         )
     for label, mean, interval in (
         (
@@ -162,7 +165,7 @@ def evaluation_text(summary: "Summary", stamp: str = "") -> str:
     lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
     if intervals:
         lines += [_footnote(intervals, summary.replicates), above_chance(summary)]
-        if any(summary.few(name).known for name in summary.classes):
+        if any(summary.clustered_interval_if_rare(name).known for name in summary.classes):
             lines.append(CLUSTERED)
     return "\n".join(lines)
 
@@ -213,7 +216,7 @@ def above_chance(figures: "Summary | Mapping[str, Any]") -> str:
 
 def differing(found: "Mapping[str, Difference]") -> str:
     """Which findings two networks differ in, in a sentence that holds for all at once."""
-    from chexnet.evaluation.comparison import findings_that_differ
+    from chexnet.evaluation.compare import findings_that_differ
 
     tested = [name for name, one in found.items() if name in FINDINGS and one.interval.known]
     names = ", ".join(map(spoken, sorted(findings_that_differ(found)))) or "none"
@@ -242,9 +245,9 @@ def assessment_text(found: "Assessment", stamp: str = "") -> str:
 
 def both_text(found: "BothTables") -> str:
     """What differs between NIH's two tables, and the figures by each of them."""
-    from chexnet.evaluation.label_tables import told
+    from chexnet.evaluation.truths import tables_told
 
-    parts = ["\n".join(told(found))]
+    parts = ["\n".join(tables_told(found))]
     for version, summary in found.summaries.items():
         parts.append(f"{found.files[version]}:\n{evaluation_text(summary)}")
     return "\n\n".join(parts)
@@ -262,7 +265,7 @@ def comparison_text(found: "dict[str, Difference]") -> str:
         interval = _interval(one.interval, between=" ", signed=True)
         lines.append(
             f"{name:<{NAME_WIDTH}}  {first:>6}  {second:>6}  {value:>7}  {interval:<17}  "
-            f"{format_value(one.p):<5}  {_value(smallest_shown(one.interval))}"
+            f"{format_value(one.p):<5}  {_value(minimum_detectable(one.interval))}"
         )
     lines += [
         "Both scored under the same draws of patients; p two-sided, of each row by itself. Could "
@@ -332,7 +335,7 @@ def _subgroups(found: "Assessment") -> str:
         else f"Largest gap: {gap.attribute} {gap.better} over {gap.worse} by {gap.value:.4f} "
         f"({_interval(gap.interval)}), over {gap.n_findings} findings that both have; "
         "picked as the largest. Such groups could show a gap of "
-        f"{_value(smallest_shown(gap.interval))} at 80 % power."
+        f"{_value(minimum_detectable(gap.interval))} at 80 % power."
     )
     return "\n".join(lines)
 
@@ -370,7 +373,7 @@ def localization_text(tables: "dict[str, dict[str, BoxFigures]]") -> str:
             lines.append(
                 f"Peak in box, less the {name}: {gain:+.3f} ({format_interval(interval)}); "
                 f"{whole.count:,} such findings could show a difference of "
-                f"{format_value(smallest_shown(interval))} at 80 % power."
+                f"{format_value(minimum_detectable(interval))} at 80 % power."
             )
         lines.append("")
     return "\n".join(lines).rstrip()

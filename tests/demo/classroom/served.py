@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -16,10 +15,8 @@ from demo.classroom.draw import draw
 from demo.classroom.pool import FIRST, case_of, radiograph_of
 
 
-@cache
-def known(weights) -> dict[bytes, Case]:
+def known(predictor: Predictor) -> dict[bytes, Case]:
     """Every case of the first dozen by its pixels, drawn and answered anew by a test."""
-    predictor = Predictor(weights, "cpu", engine="torch")
     drawn = [draw(recipe) for recipe in FIRST]
     answers = predictor.predict([predictor.read(radiograph_of(one.pixels)) for one in drawn])
     return {

@@ -5,16 +5,11 @@ import json
 import pytest
 
 from demo.classroom.cases import union_iou
-from tests.demo.classroom.served import case_in, known, leaks
+from tests.demo.classroom.served import case_in, leaks
 
 READING = "() => { const r = chexnet.reading; return r && !r.waiting && r.now; }"
 TICK = ".cx-r-findings input[value='{}']"
 GO = "[data-do=go]"
-
-
-@pytest.fixture(scope="module")
-def cases(trained):
-    return known(trained / "best_chexnet_params.pth")
 
 
 def open_tab(page):

@@ -8,14 +8,9 @@ import pytest
 
 from demo.classroom.cases import union_iou
 from tests.demo.classroom.made import reply
-from tests.demo.classroom.served import case_in, known, leaks
+from tests.demo.classroom.served import case_in, leaks
 
 BEFORE = {"stage", "of", "case", "number", "preview"}
-
-
-@pytest.fixture(scope="module")
-def cases(trained):
-    return known(trained / "best_chexnet_params.pth")
 
 
 class Student:

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 
 from tests.demo.classroom.made import reply
-from tests.demo.conftest import browser  # noqa: F401
 from tests.demo.room.room import LOGINS, NOTE
 
 
 @pytest.fixture
-def page(browser, room):  # noqa: F811
+def page(browser, room):
     context = browser.new_context(viewport={"width": 1200, "height": 1400})
     asked, wrong = [], []
     page = context.new_page()

@@ -11,23 +11,24 @@ import pytest
 from PIL import Image
 
 from chexnet.evaluation.assessment import Assessment, assess
-from chexnet.evaluation.bootstrap import Interval
-from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
+from chexnet.evaluation.calibration import RULES, fit_on
+from chexnet.evaluation.info import ScoringInfo, WeightsInfo
+from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.localization import BoxedFinding
-from chexnet.evaluation.metrics import Scores, roc
-from chexnet.evaluation.protocols import ProtocolFigures
+from chexnet.evaluation.metrics import roc
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
 from chexnet.evaluation.report.limits import limits
 from chexnet.evaluation.report.page import model_card, report_html
 from chexnet.evaluation.report.plots import _corners
 from chexnet.evaluation.report.published import published
-from chexnet.evaluation.thresholds import RULES, fit_on
+from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.truths import ProtocolFigures
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
 
 CLASSES = [*FINDINGS, NO_FINDING]
 HOSTILE = '<script>alert("x")</script>|*`.png'
-FACTS = ScoringFacts(
+FACTS = ScoringInfo(
     table="Data_Entry_2017.csv",
     label_version="2017",
     split="official",
@@ -40,7 +41,7 @@ FACTS = ScoringFacts(
     fingerprints={"train": "0" * 16, "val": "1" * 16, "test": "feedc0de12345678"},
     images={"train": 1411, "val": 174, "test": 108},
     part="test",
-    weights=WeightsFacts(
+    weights=WeightsInfo(
         file="best_chexnet_params.pth",
         trained_on="Data_Entry_2017.csv",
         train_fingerprint="0" * 16,
@@ -335,7 +336,7 @@ def test_scores_without_validation_or_intervals_still_make_a_page(undrawn):
     scores, _ = undrawn
     table = simulated()[1]
     bare = assess(scores, table, None, replicates=0)
-    facts = ScoringFacts(
+    facts = ScoringInfo(
         **{"table": "t.csv", "label_version": "2017", "part": "all", "predictions": "p.csv"},
         **{"leaky": False, "split": "none"},
     )
@@ -359,7 +360,7 @@ def test_the_limits_are_those_of_what_was_scored(undrawn):
 
 
 def test_a_file_with_some_images_of_the_part_is_said_to_be_a_selection(undrawn):
-    facts = ScoringFacts(
+    facts = ScoringInfo(
         table="t.csv",
         label_version="2017",
         split="official",

@@ -10,12 +10,10 @@ import pandas as pd
 import pytest
 
 from chexnet.evaluation.assessment import as_dict, assess
-from chexnet.evaluation.bootstrap import Interval
-from chexnet.evaluation.expert_figures import score_experts
-from chexnet.evaluation.expert_results import experts_as_dict
+from chexnet.evaluation.calibration import fit_on
+from chexnet.evaluation.expert_figures import experts_as_dict, score_experts
 from chexnet.evaluation.experts import ExpertLabels
-from chexnet.evaluation.protocols import ProtocolFigures
-from chexnet.evaluation.protocols import as_dict as protocols_dict
+from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.report import files, page
 from chexnet.evaluation.report.checklists import BY_AUTHORS, REST_BY_AUTHORS, checklists, filled
 from chexnet.evaluation.report.files import ReportImages, write_report
@@ -26,7 +24,8 @@ from chexnet.evaluation.report.run_facts import Run, run_facts
 from chexnet.evaluation.report.table_files import Column, Table, to_csv, to_latex, write_tables
 from chexnet.evaluation.report.tables import format_interval, format_value
 from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.thresholds import fit_on
+from chexnet.evaluation.truths import ProtocolFigures
+from chexnet.evaluation.truths import lists_as_dict as protocols_dict
 from chexnet.labels import FINDINGS, spoken
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from chexnet.evaluation.bootstrap import NO_INTERVAL, Interval, read_interval
-from chexnet.evaluation.comparison import Difference
+from chexnet.evaluation.compare import Difference
+from chexnet.evaluation.intervals import NO_INTERVAL, Interval, read_interval
 from chexnet.evaluation.report.tables import comparison_text, format_interval, format_value
 from tests.conftest import ROOT
 

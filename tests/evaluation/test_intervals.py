@@ -2,13 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chexnet.evaluation.bootstrap import (
-    PatientBootstrap,
-    bootstrap_auroc,
-    replicate_aurocs,
-)
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.weighted import RankedAuroc, RankedPrecision
+from chexnet.evaluation.intervals import PatientBootstrap, bootstrap_auroc, replicate_aurocs
+from chexnet.evaluation.metrics import WeightedAuroc, WeightedPrecision
+from chexnet.evaluation.scores import Scores
 from chexnet.rng import keyed_generator
 
 
@@ -38,7 +34,7 @@ TRUE_AUROC = 0.7602
 def unweighted(given: np.ndarray, targets: np.ndarray) -> float:
     """The bootstrap's own AUROC in a draw that takes every image once."""
     count = len(given)
-    [value] = RankedAuroc(given, targets, np.arange(count), count)(np.ones((count, 1), np.int32))
+    [value] = WeightedAuroc(given, targets, np.arange(count), count)(np.ones((count, 1), np.int32))
     return value
 
 
@@ -133,7 +129,8 @@ def coverage(studies: int, replicates: int) -> tuple[float, float]:
     for number in range(studies):
         scores = clustered(100, seed=number)
         for by_image in hits:
-            draws = PatientBootstrap(scores.patients, replicates, number, by_image=by_image)
+            units = scores.images if by_image else scores.patients
+            draws = PatientBootstrap(units, replicates, number)
             one = bootstrap_auroc(scores, draws).classes["Mass"]
             hits[by_image] += one.low <= TRUE_AUROC <= one.high
     return hits[False] / studies, hits[True] / studies
@@ -220,7 +217,7 @@ def test_a_weighted_average_precision_is_scikit_learns():
         given = random.random(150) if digits is None else random.random(150).round(digits)
         targets = (random.random(150) < 0.3).astype(np.int8)
         weights = random.integers(0, 4, (150, 3))
-        found = RankedPrecision(given, targets, np.arange(150))(weights)
+        found = WeightedPrecision(given, targets, np.arange(150), 150)(weights)
         expected = [average_precision_score(targets, given, sample_weight=w) for w in weights.T]
         assert found == pytest.approx(expected, abs=1e-9)
 

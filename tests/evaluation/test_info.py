@@ -1,8 +1,9 @@
 import json
 
-from chexnet.evaluation.csv_scoring import score_predictions
-from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
+from chexnet.data.formats import DataRequest
 from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.info import ScoringInfo, WeightsInfo
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.evaluation.report.tables import facts_text
 from tests.conftest import rows_of
 
@@ -13,7 +14,7 @@ DATA_KEYS = (
 
 
 def test_the_facts_of_a_network_have_the_keys_of_files_that_exist_already(phantoms, trained):
-    holdout = open_holdout(phantoms, trained / "best_chexnet_params.pth", "test")
+    holdout = open_holdout(DataRequest(phantoms), trained / "best_chexnet_params.pth", "test")
     found = json.loads(json.dumps(holdout.facts.as_dict()))
     assert list(found) == [*DATA_KEYS, "part", "weights"]
     assert found["fold"] is None
@@ -32,7 +33,7 @@ def test_the_facts_of_a_file_of_predictions_have_the_keys_of_files_that_exist_al
 ):
     root = make_folder(rows_of(40, 2), images=[])
     (tmp_path / "p.csv").write_text("Image Index,prob_Mass\n" + rows_of(40, 2)[0][0] + ",0.5\n")
-    whole = score_predictions(root, tmp_path / "p.csv", "all").facts.as_dict()
+    whole = score_predictions(DataRequest(root), tmp_path / "p.csv", "all").facts.as_dict()
     assert whole == {
         "table": "Data_Entry_2017.csv",
         "label_version": whole["label_version"],
@@ -42,18 +43,18 @@ def test_the_facts_of_a_file_of_predictions_have_the_keys_of_files_that_exist_al
         "predictions": "p.csv",
     }
     part = score_predictions(
-        root, tmp_path / "p.csv", "test", allow_leak=True, partial=True
+        DataRequest(root), tmp_path / "p.csv", "test", allow_leak=True, partial=True
     ).facts.as_dict()
     assert set(part) == set(whole) | {"split_seed", "images_of_part", "images_in_part"}
     assert part["images_of_part"] <= 1 < part["images_in_part"]
 
 
 def test_facts_of_data_are_read_as_an_object_or_as_plain_values(phantoms, trained):
-    holdout = open_holdout(phantoms, trained / "best_chexnet_params.pth", "test")
-    facts = ScoringFacts.of_data(holdout.datamodule.facts)
+    holdout = open_holdout(DataRequest(phantoms), trained / "best_chexnet_params.pth", "test")
+    facts = ScoringInfo.of_data(holdout.datamodule.facts)
     assert facts_text(facts) == facts_text(holdout.datamodule.facts)
     assert "Scored" not in facts_text(facts)
     assert "Scored: test." in facts_text(holdout.facts)
-    again = ScoringFacts.of_data(facts, part="val", weights=holdout.facts.weights)
-    assert isinstance(again.weights, WeightsFacts)
+    again = ScoringInfo.of_data(facts, part="val", weights=holdout.facts.weights)
+    assert isinstance(again.weights, WeightsInfo)
     assert (again.table, again.part) == (facts.table, "val")

@@ -5,10 +5,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chexnet.errors import CheckpointError
-from chexnet.evaluation.bootstrap import PatientBootstrap
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.thresholds import operating_points
-from chexnet.evaluation.validation_scores import read_validation_scores, validation_scores
+from chexnet.evaluation.intervals import PatientBootstrap
+from chexnet.evaluation.operating import operating_points
+from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.validation import read_validation_scores, validation_scores
 from chexnet.inference.onnx_runtime import as_metadata, read_metadata
 from chexnet.metadata import Metadata
 from chexnet.model import load_weights

@@ -1,4 +1,4 @@
-"""Can this project be installed here? python3 scripts/doctor/supported.py
+"""Can this project be installed here? python3 scripts/supported.py
 
 It runs on any Python 3 and needs no package: `make` asks it before it installs anything.
 """

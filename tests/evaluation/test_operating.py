@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from chexnet.evaluation.bootstrap import PatientBootstrap
-from chexnet.evaluation.curves import stored_curve, threshold_curve
-from chexnet.evaluation.metrics import Scores, operating_curve
-from chexnet.evaluation.thresholds import MEASURES, operating_points
+from chexnet.evaluation.intervals import PatientBootstrap
+from chexnet.evaluation.metrics import operating_curve
+from chexnet.evaluation.operating import MEASURES, operating_points, stored_curve, threshold_curve
+from chexnet.evaluation.scores import Scores
 
 
 def scores_of(images: int, patients: int, seed: int = 0, share: float = 0.15) -> Scores:

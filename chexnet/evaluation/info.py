@@ -2,21 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from chexnet.data.folder import NIH
-from chexnet.metadata import Metadata
-
-
-class Facts(Protocol):
-    """Facts that can be written as plain values."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+from chexnet.metadata import DataFacts, Metadata
 
 
 @dataclass(frozen=True)
-class WeightsFacts:
+class WeightsInfo:
     """The weights file that was scored, and its training.
 
     Attributes:
@@ -52,7 +45,7 @@ class WeightsFacts:
     pictures: str | None = None
 
     @classmethod
-    def of(cls, file: str, metadata: Metadata) -> "WeightsFacts":
+    def of(cls, file: str, metadata: Metadata) -> "WeightsInfo":
         """What a weights file says of itself.
 
         Args:
@@ -96,7 +89,7 @@ SEEN_CALIBRATION = "calibrated on images that it has seen"
 NOT_CALIBRATED = "not calibrated"
 STAMPS = {
     TEST_CHOSEN: "Its publisher kept the epoch that did best on the official test list: figures of "
-    "images on that list are too hopeful.",
+    "images on that list are optimistically biased.",
     RECONSTRUCTED: "Nobody confirmed which images it was trained on: the list was reconstructed "
     "from its public training script, and images that count as clean may not be.",
     UNKNOWN_LIST: "Nobody knows which images it was trained on: all of NIH's count as seen, and so "
@@ -120,7 +113,7 @@ def _stamps(metadata: Metadata) -> Iterator[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringFacts:
+class ScoringInfo:
     """What was scored; the names are the keys in JSON, in this order.
 
     Attributes:
@@ -167,9 +160,9 @@ class ScoringFacts:
     images: Mapping[str, int] | None = None
     drawn: Mapping[str, int] | None = None
     part: str = ""
-    weights: WeightsFacts | None = None
+    weights: WeightsInfo | None = None
     tta: str | None = None
-    ensemble: list[WeightsFacts] | None = None
+    ensemble: list[WeightsInfo] | None = None
     predictions: str | None = None
     images_of_part: int | None = None
     images_in_part: int | None = None
@@ -180,7 +173,7 @@ class ScoringFacts:
     copy: str | None = None
 
     @classmethod
-    def of_data(cls, data: Facts | Mapping[str, Any], **others: Any) -> "ScoringFacts":
+    def of_data(cls, data: DataFacts | Mapping[str, Any], **others: Any) -> "ScoringInfo":
         """Facts of an opened data folder, and others that are added or take their place.
 
         Args:

@@ -1,9 +1,11 @@
-"""Intervals from a bootstrap over patients.
+"""Intervals from a bootstrap over patients, and the one rule for where one is shown.
 
 Images of one patient are alike, so patients are drawn, not images (cluster bootstrap: Davison and
 Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). A replicate is a weight for
 each patient; the weighted AUROC needs no new sorting, which makes a replicate of 25,596 images
 and 14 classes a matter of half a millisecond.
+
+Shapes: N images, U units (patients), R replicates, K draws of a block, D classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.weighted import RankedAuroc, RankedPrecision, nan_where_zero
+from chexnet.evaluation.metrics import WeightedAuroc, WeightedPrecision, nan_where_zero
+from chexnet.evaluation.scores import Scores
 from chexnet.labels import FINDINGS
 from chexnet.rng import keyed_generator
 
 REPLICATES = 1000
 MIN_PATIENTS = 5
-"""Positive (and negative) patients under which an interval would be an accident."""
+"""Positive (and negative) patients under which there is no interval: too few to estimate one."""
+BLOCK = 64
+"""Draws that are worked on at once: 0.7 MB of weights for the patients of NIH's test list."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,62 @@ def read_interval(found: Interval | Mapping[str, Any] | Sequence[float] | None) 
     return Interval(float(found[0]), float(found[1])) if found else NO_INTERVAL
 
 
-def interval_of(values: np.ndarray) -> Interval:
-    """The interval of replicates (R,), NaN left out and counted; `n/a` where none is left."""
-    kept = values[~np.isnan(values)]
-    if not len(kept):
+def bounds_of(
+    drawn: np.ndarray, patients: np.ndarray, proportions: np.ndarray | None = None
+) -> np.ndarray:
+    """95 % intervals of several figures: the one rule for where an interval is shown.
+
+    There is one from five patients on. A proportion of which no draw shows a doubt, because every
+    image is a hit or none is, has the exact interval of Clopper and Pearson over patients; any
+    other proportion that is the same in every draw has none.
+
+    Args:
+        drawn: each figure under each draw, (figures, R); NaN is left out.
+        patients: whose figure each is, the positive or the negative ones where that are fewer,
+            int (figures,).
+        proportions: the figures themselves where they are proportions, (figures,), NaN for none
+            of which an exact interval is known; None for other figures.
+
+    Returns:
+        float64 (figures, 2), NaN for no interval.
+    """
+    found = np.full((len(drawn), 2), np.nan)
+    if not drawn.shape[1]:
+        return found
+    missing = np.isnan(drawn)
+    whole = ~missing.any(axis=1)
+    found[whole] = np.percentile(drawn[whole], [2.5, 97.5], axis=1).T
+    for row in np.flatnonzero(~whole & ~missing.all(axis=1)):
+        found[row] = np.percentile(drawn[row, ~missing[row]], [2.5, 97.5])
+    if proportions is not None:
+        flat = ~(found[:, 0] < found[:, 1])
+        found[flat] = np.nan
+        least = 0.025 ** (1 / np.maximum(patients, 1))
+        for extreme, low, high in ((1, least, np.ones(len(least))), (0, 0 * least, 1 - least)):
+            rows = flat & (proportions == extreme)
+            found[rows] = np.stack([low, high], axis=1)[rows]
+    found[np.asarray(patients) < MIN_PATIENTS] = np.nan
+    return found
+
+
+def interval_of(drawn: np.ndarray, patients: int, proportion: float | None = None) -> Interval:
+    """The interval of one figure's draws (R,), with the number of those left out.
+
+    Args:
+        drawn: see `bounds_of`; so are the others.
+        patients: whose figure it is.
+        proportion: the figure itself, where it is one.
+    """
+    own = None if proportion is None else np.array([proportion])
+    low, high = bounds_of(drawn[None], np.array([patients]), own)[0].tolist()
+    if np.isnan(low):
         return NO_INTERVAL
-    low, high = np.percentile(kept, [2.5, 97.5])
-    return Interval(float(low), float(high), int(len(values) - len(kept)))
+    # An exact interval leaves no draw out: it needs none.
+    return Interval(low, high, 0 if proportion in (0, 1) else int(np.isnan(drawn).sum()))
 
 
-def smallest_shown(interval: Interval) -> float:
-    """The smallest true difference that such data would show four times out of five.
+def minimum_detectable(interval: Interval) -> float:
+    """The minimum detectable difference at such data, with 80 % power.
 
     By the normal approximation it is 1.96 + 0.84 = 2.80 standard errors at 5 % (two-sided) and
     80 % power, and a 95 % interval is 3.92 of them wide.
@@ -82,8 +131,21 @@ def smallest_shown(interval: Interval) -> float:
     return (1.96 + 0.84) / (2 * 1.96) * (interval.high - interval.low)
 
 
-BLOCK = 64
-"""Draws that are worked on at once: 0.7 MB of weights for the patients of NIH's test list."""
+def patients_behind(truth: np.ndarray, unit: np.ndarray) -> tuple[int, float]:
+    """How many patients an AUROC rests on: positive ones, or negative ones where they are fewer.
+
+    Args:
+        truth: 0, 1 or `UNKNOWN`, (N,).
+        unit: number of each image's patient, int (N,).
+
+    Returns:
+        Their count, and the same of effective patients; NaN where the count is 0.
+    """
+    images = [np.unique(unit[truth == value], return_counts=True)[1] for value in (0, 1)]
+    fewest = min(len(each) for each in images)
+    if not fewest:
+        return 0, float("nan")
+    return fewest, min(float(each.sum() ** 2 / (each**2).sum()) for each in images)
 
 
 class PatientBootstrap:
@@ -93,8 +155,6 @@ class PatientBootstrap:
     it was taken. Draw k of a seed is the same for every figure, so that figures can be compared
     draw by draw; it depends on the seed, on k and on the number of patients alone.
 
-    Shapes: N images, U units (patients), R replicates, K draws of a block.
-
     Attributes:
         unit: number of the unit of each image, int (N,).
         units: U.
@@ -102,12 +162,7 @@ class PatientBootstrap:
     """
 
     def __init__(
-        self,
-        patients: Sequence[str],
-        replicates: int = REPLICATES,
-        seed: int = 0,
-        *,
-        by_image: bool = False,
+        self, patients: Sequence[str], replicates: int = REPLICATES, seed: int = 0
     ) -> None:
         """Prepare draws of the patients of N images.
 
@@ -115,10 +170,8 @@ class PatientBootstrap:
             patients: patient of each image, at least one.
             replicates: draws; 0 for no interval at all.
             seed: of the draws.
-            by_image: draw images instead of patients; too narrow, kept for comparison.
         """
-        owner = np.unique(patients, return_inverse=True)[1]
-        self.unit: np.ndarray = np.arange(len(owner)) if by_image else owner
+        self.unit: np.ndarray = np.unique(patients, return_inverse=True)[1]
         self.units = int(self.unit.max()) + 1
         self.replicates = replicates
         self._seed = seed
@@ -159,23 +212,9 @@ class PatientBootstrap:
                 values[rows, column] = figure(weights)
         return values
 
-    def intervals(
-        self, counts: np.ndarray, formulas: Mapping[str, Callable[[np.ndarray], np.ndarray]]
-    ) -> dict[str, Interval]:
-        """95 % intervals of figures that are functions of counts.
-
-        Args:
-            counts: (C, N), what each image adds to each of C counts.
-            formulas: name to a function of counts (C, ...) to values (...), NaN for none.
-
-        Returns:
-            Name to interval; `n/a` with fewer than 5 patients.
-        """
-        if self.units < MIN_PATIENTS:
-            return dict.fromkeys(formulas, NO_INTERVAL)
-        each = np.stack([np.bincount(self.unit, row, self.units) for row in counts])  # (C, U)
-        values = self.totals(each)  # (C, R)
-        return {name: interval_of(formula(values)) for name, formula in formulas.items()}
+    def by_patient(self, counts: np.ndarray) -> np.ndarray:
+        """What each patient adds to each of C counts, (C, N) -> float64 (C, U)."""
+        return np.stack([np.bincount(self.unit, row, self.units) for row in counts])
 
     def totals(self, each: np.ndarray) -> np.ndarray:
         """Sums under each draw of what every unit adds, (..., U) -> float64 (..., R)."""
@@ -184,25 +223,15 @@ class PatientBootstrap:
 
     def mean(self, values: np.ndarray) -> Interval:
         """95 % interval of the mean of one value an image, float (N,)."""
-        counts = np.stack([values, np.ones(len(values))])
-        return self.intervals(counts, {"mean": lambda drawn: drawn[0] / drawn[1]})["mean"]
+        return self._mean(values)
 
     def share(self, hits: np.ndarray) -> Interval:
-        """The same of a share, 0 or 1 an image: see `clopper_pearson_extreme`
-        for where all are hits, or none."""
-        found = self.mean(hits)
-        if found.known and np.min(hits) == np.max(hits):
-            return clopper_pearson_extreme(bool(hits[0]), self.units)
-        return found
+        """The same of a share, 0 or 1 an image: see `bounds_of` for where all are hits, or none."""
+        return self._mean(hits, float(np.mean(hits)))
 
-
-def clopper_pearson_extreme(hit: bool, patients: int) -> Interval:
-    """Clopper and Pearson's 95 % interval where all patients are hits, or none is.
-
-    No draw of them could show a doubt there.
-    """
-    least = 0.025 ** (1 / patients)
-    return Interval(least, 1.0) if hit else Interval(0.0, 1 - least)
+    def _mean(self, values: np.ndarray, proportion: float | None = None) -> Interval:
+        drawn = self.totals(self.by_patient(np.stack([values, np.ones(len(values))])))
+        return interval_of(drawn[0] / drawn[1], self.units, proportion)
 
 
 @dataclass(frozen=True)
@@ -229,21 +258,33 @@ def bootstrap_auroc(scores: Scores, bootstrap: PatientBootstrap) -> Intervals:
         the others, and counted.
     """
     values = replicate_aurocs(scores, bootstrap)
-    has_value = np.array([(t == 0).any() and (t == 1).any() for t in scores.targets.T])
+    patients = np.array([patients_behind(truth, bootstrap.unit)[0] for truth in scores.targets.T])
+    # No draws where no interval is shown of them.
+    columns = np.flatnonzero(patients >= MIN_PATIENTS)
+    precise = dict.fromkeys(scores.classes, NO_INTERVAL)
+    drawn = bootstrap.replicate(
+        [
+            WeightedPrecision(
+                scores.probabilities[:, c], scores.targets[:, c], bootstrap.unit, bootstrap.units
+            )
+            for c in columns
+        ]
+    )
+    for place, column in enumerate(columns):
+        interval = interval_of(drawn[:, place], int(patients[column]))
+        precise[scores.classes[column]] = interval
+    is_finding = np.array([name in FINDINGS for name in scores.classes])
+    means = []
+    for chosen in (is_finding, np.ones(len(is_finding), bool)):
+        picked = values[:, chosen & (patients > 0)]
+        fewer = int(np.isnan(picked).any(axis=1).sum())
+        mean = interval_of(row_means(picked), int(patients[chosen].max(initial=0)))
+        means.append(replace(mean, left_out=fewer if mean.known else 0))
     classes = {
-        name: interval_of(values[:, column]) if enough_patients(scores, column) else NO_INTERVAL
+        name: interval_of(values[:, column], int(patients[column]))
         for column, name in enumerate(scores.classes)
     }
-    is_finding = np.array([name in FINDINGS for name in scores.classes])
-    known = np.array([classes[name].known for name in scores.classes])
-    return Intervals(
-        classes,
-        _mean_interval(values, has_value & is_finding)
-        if (known & is_finding).any()
-        else NO_INTERVAL,
-        _mean_interval(values, has_value) if known.any() else NO_INTERVAL,
-        _precision_intervals(scores, bootstrap),
-    )
+    return Intervals(classes, means[0], means[1], precise)
 
 
 def replicate_aurocs(
@@ -262,49 +303,19 @@ def replicate_aurocs(
     """
     unit, units = bootstrap.unit, bootstrap.units  # of all: a group may lack some of them
     masks = [np.ones(len(unit), bool)] if groups is None else groups
-    ranked = [
-        RankedAuroc(given[mask], truth[mask], unit[mask], units)
-        for mask in masks
-        for given, truth in zip(scores.probabilities.T, scores.targets.T, strict=True)
-    ]
-    values = bootstrap.replicate(ranked)
+    values = bootstrap.replicate(
+        [
+            WeightedAuroc(given[mask], truth[mask], unit[mask], units)
+            for mask in masks
+            for _, given, truth in scores.columns()
+        ]
+    )
     if groups is None:
         return values
     return values.reshape(bootstrap.replicates, len(masks), len(scores.classes))
 
 
-def _precision_intervals(scores: Scores, bootstrap: PatientBootstrap) -> dict[str, Interval]:
-    columns = [c for c in range(len(scores.classes)) if enough_patients(scores, c)]
-    ranked = [
-        RankedPrecision(scores.probabilities[:, c], scores.targets[:, c], bootstrap.unit)
-        for c in columns
-    ]
-    values = bootstrap.replicate(ranked)
-    found = dict.fromkeys(scores.classes, NO_INTERVAL)
-    return found | {scores.classes[c]: interval_of(values[:, i]) for i, c in enumerate(columns)}
-
-
-def enough_patients(scores: Scores, column: int) -> bool:
-    """Whether a class has at least 5 positive and 5 negative patients."""
-    return fewest_patients(scores, column) >= MIN_PATIENTS
-
-
-def fewest_patients(scores: Scores, column: int) -> int:
-    """A class's positive patients or its negative ones, whichever are fewer."""
-    patients = np.asarray(scores.patients)
-    target = scores.targets[:, column]
-    return min(len(set(patients[target == value].tolist())) for value in (0, 1))
-
-
 def row_means(values: np.ndarray) -> np.ndarray:
     """Means over the classes that have a value, (R, D) -> (R,); NaN where none has."""
     have = ~np.isnan(values)
-    count = have.sum(axis=1)
-    sums = np.where(have, values, 0).sum(axis=1)
-    return nan_where_zero(sums, count)
-
-
-def _mean_interval(values: np.ndarray, chosen: np.ndarray) -> Interval:
-    picked = values[:, chosen]
-    fewer = int(np.isnan(picked).any(axis=1).sum())
-    return replace(interval_of(row_means(picked)), left_out=fewer)
+    return nan_where_zero(np.where(have, values, 0).sum(axis=1), have.sum(axis=1))
