@@ -37,6 +37,7 @@ class DataInfo:
         label_mapping: how its labels became ours: `title`, `labelled_by`, `rows` and `notes` of
             `LabelMapping`, as plain values.
         images_of: the data set whose images these are under other names; empty for none.
+        copy: what its pictures are where they are not NIH's own files: `320 px JPEG copy`.
     """
 
     table: str
@@ -55,6 +56,7 @@ class DataInfo:
     dataset: str = "nih"
     label_mapping: dict[str, Any] | None = None
     images_of: str = ""
+    copy: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and weights files keep them: the attributes' names are the keys."""
@@ -63,6 +65,8 @@ class DataInfo:
             del found["dataset"], found["label_mapping"]
         if not self.images_of:
             del found["images_of"]
+        if not self.copy:
+            del found["copy"]
         return found
 
     @property
@@ -95,6 +99,7 @@ _NOT_KEPT: dict[str, Any] = {
     "dataset": "nih",
     "label_mapping": None,
     "images_of": "",
+    "copy": "",
 }
 """What `DataInfo.from_dict` takes for a key that the file does not have; 0 for all others."""
 

@@ -84,6 +84,7 @@ class DataModule:
             dataset=self.folder.dataset,
             label_mapping=plain(self.folder.mapping),
             images_of=self.folder.images_of,
+            copy=self.folder.copy.about if self.folder.copy else "",
         )
 
     @cached_property
@@ -128,13 +129,19 @@ def open_datamodule(
     divided = make_split(folder, request.split, request.seed, fold=fold, allow_leak=allow_leak)
     notes = [*folder.notes, *([f"Fold {fold[0]} of {fold[1]} validates."] if fold else [])]
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
+    if folder.copy and not pack:
+        raise DataError(
+            f"{folder.place} is read through a pack, and {packs or 'no folder of packs'} has no "
+            f"whole one of {preprocessing.size} px, crop {preprocessing.crop:g}. "
+            f"Run python -m scripts.prepare --data {folder.place}"
+        )
     return DataModule(folder, divided, preprocessing, pack, notes)
 
 
 def _find_pack(
     folder: DataFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
 ) -> Pack | None:
-    pack_dir = pack_folder(packs, folder.root, preprocessing)
+    pack_dir = pack_folder(packs, folder.place, preprocessing)
     if not (pack_dir / "pack.json").exists():
         return None
     pack = Pack(pack_dir, preprocessing)

@@ -143,6 +143,7 @@ class ScoringInfo:
         dataset: of a table that is not NIH's; None for NIH's. So are the next two, see `DataInfo`.
         label_mapping: how its labels became ours.
         images_of: the data set whose images these are under other names.
+        copy: see `DataFacts`; None for NIH's own files.
     """
 
     table: str
@@ -169,6 +170,7 @@ class ScoringInfo:
     dataset: str | None = None
     label_mapping: Mapping[str, Any] | None = None
     images_of: str | None = None
+    copy: str | None = None
 
     @classmethod
     def of_data(cls, data: DataInfo | Mapping[str, Any], **others: Any) -> "ScoringInfo":

@@ -66,6 +66,8 @@ def facts_text(facts: DataInfo | ScoringInfo | Mapping[str, Any]) -> str:
         )
     else:
         sentences.append(f"Labels: {about.table} ({about.label_version}).")
+    if about.copy:
+        sentences.append(f"Pictures: {about.copy}; its figures are not figures on NIH's originals.")
     counts = ", ".join(f"{part} {count:,}" for part, count in (about.images or {}).items())
     sentences.append(f"Split: {about.split}" + (f" ({counts})." if counts else "."))
     if about.weights and about.weights.imported:
