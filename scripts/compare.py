@@ -107,7 +107,7 @@ def compare(
 def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path) -> None:
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.predictions import write_predictions
-    from chexnet.evaluation.report.history import record_network
+    from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import side_by_side_html
     from chexnet.evaluation.report.render import to_csv
     from chexnet.evaluation.report.tables import side_by_side
@@ -123,7 +123,7 @@ def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path)
     for number, (one, path) in enumerate(zip(found.contenders, weights, strict=True), 1):
         write_predictions(results / f"predictions-{number}.csv", one.scores)
         try:
-            record_network(one.facts, one.summary, path.parent)
+            record_scoring(one.facts, one.summary, path.parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"This scoring is not noted beside {path.name}: {error}")
     names = "comparison.json, comparison.csv, comparison.html, predictions-1.csv ..."

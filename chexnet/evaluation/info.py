@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chexnet.data.folder import NIH
-from chexnet.metadata import DataFacts, Metadata
+from chexnet.metadata import DataInfo, Metadata
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,10 @@ class ScoringInfo:
         images_in_part: images that the part has.
         clean_of: images of the part that are here, where only those were kept of which the
             network has seen neither the image nor the patient; None where nothing was left out.
-        dataset: of a table that is not NIH's; None for NIH's. So are the next two, see `DataFacts`.
+        dataset: of a table that is not NIH's; None for NIH's. So are the next two, see `DataInfo`.
         label_mapping: how its labels became ours.
         images_of: the data set whose images these are under other names.
+        copy: see `DataFacts`; None for NIH's own files.
     """
 
     table: str
@@ -169,9 +170,10 @@ class ScoringInfo:
     dataset: str | None = None
     label_mapping: Mapping[str, Any] | None = None
     images_of: str | None = None
+    copy: str | None = None
 
     @classmethod
-    def of_data(cls, data: DataFacts | Mapping[str, Any], **others: Any) -> "ScoringInfo":
+    def of_data(cls, data: DataInfo | Mapping[str, Any], **others: Any) -> "ScoringInfo":
         """Facts of an opened data folder, and others that are added or take their place.
 
         Args:

@@ -96,7 +96,7 @@ def finish(
     record = []
     if weights:
         try:
-            record = record_scoring(scored, found.summary, weights[0].parent)
+            record = record_scoring(scored.facts, found.summary, weights[0].parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"\nThis scoring is not noted beside the weights: {error}")
     if record:

@@ -23,33 +23,17 @@ from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.calibration import RULES
 from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.info import ScoringInfo
-from chexnet.evaluation.report import published, tables
+from chexnet.evaluation.report import published, sentences, tables
 from chexnet.evaluation.report.cases import Errors, Pictures, WrongPlaces, confident_errors
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.render import (
     NOT_CLINICAL,
-    Column,
-    Table,
     format_interval,
     format_value,
     grid,
     heads,
     markdown,
     to_markdown,
-)
-from chexnet.evaluation.report.sentences import (
-    CLUSTERED,
-    DETECTABLE,
-    about_experts,
-    about_intervals,
-    above_chance,
-    clustered,
-    facts_text,
-    largest_gap,
-    limits,
-    meaning,
-    side_by_side_notes,
-    side_by_side_scored,
 )
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.truths import BothTables, tables_told
@@ -93,36 +77,29 @@ class Report:
 def report_html(report: Report) -> str:
     """Write the page; HTML, of some MB with pictures."""
     content, scores, found = report.content, report.scored.scores, report.assessment
-    facts, stamp, places = report.scored.facts, report.stamp, report.places
+    stamp, places = report.stamp, report.places
     calibrated = found.calibrated if content["chosen_on"] else None
     points = content["operating_points"].get(RULE, {})
     thresholds = {name: point["threshold"] for name, point in points.items()}
     errors = confident_errors(found.calibrated, thresholds)
-    protocols = content.get("protocols", {})
-    return (
-        _environment(autoescape=True)
-        .get_template("report.html.jinja")
-        .render(
-            _said(report),
-            plots={
-                "auroc": _plot(plot_auroc, found.summary, stamp=stamp),
-                "roc": _plot(plot_roc, scores, found.summary, stamp=stamp),
-                "reliability": _plot(plot_reliability, scores, calibrated, stamp=stamp),
-            },
-            rows=_rows(report),
-            errors={name: errors[name] for name in tables.in_order(list(errors))},
-            thumbnails=_thumbnails(errors, report.pictures) if report.pictures else {},
-            places=places,
-            place_pictures=[
-                None if case.picture is None else _data_url(case.picture)
-                for case in (places.cases if places else [])
-            ],
-            experts=about_experts(report.experts),
-            published=published.page_tables(protocols, facts.leaky) if protocols else [],
-            both=tables_told(report.both) if report.both else [],
-            detectable=DETECTABLE,
-            pooled=[spoken(name) for name, one in content["calibration"].items() if one["pooled"]],
-        )
+    template = _environment(autoescape=True).get_template("report.html.jinja")
+    return template.render(
+        _said(report),
+        plots={
+            "auroc": _plot(plot_auroc, found.summary, stamp=stamp),
+            "roc": _plot(plot_roc, scores, found.summary, stamp=stamp),
+            "reliability": _plot(plot_reliability, scores, calibrated, stamp=stamp),
+        },
+        rows=_rows(report),
+        errors={name: errors[name] for name in tables.in_order(list(errors))},
+        thumbnails=_thumbnails(errors, report.pictures) if report.pictures else {},
+        places=places,
+        place_pictures=[
+            None if case.picture is None else _data_url(case.picture)
+            for case in (places.cases if places else [])
+        ],
+        both=tables_told(report.both) if report.both else [],
+        pooled=[spoken(name) for name, one in content["calibration"].items() if one["pooled"]],
     )
 
 
@@ -145,22 +122,13 @@ def side_by_side_html(
         made: see `surroundings`.
     """
     stamps = dict.fromkeys(stamp for one in content["networks"] for stamp in one["stamps"])
-    return (
-        _environment(autoescape=True)
-        .get_template("side_by_side.html.jinja")
-        .render(
-            content=content,
-            made=made,
-            stamp=LEAKY if LEAKY in stamps else "",
-            not_clinical=NOT_CLINICAL,
-            scored=side_by_side_scored(content),
-            notes=side_by_side_notes(content),
-            means=tables.networks(content),
-            findings=tables.networks_findings(content),
-            meanings=[f"{stamp}: {meaning(stamp)}" for stamp in stamps],
-            facts=list(map(facts_text, facts)),
-            phantoms=any(one.phantoms for one in facts),
-        )
+    template = _environment(autoescape=True).get_template("side_by_side.html.jinja")
+    return template.render(
+        content=content,
+        made=made,
+        stamp=LEAKY if LEAKY in stamps else "",
+        stamps=list(stamps),
+        facts=facts,
     )
 
 
@@ -180,69 +148,37 @@ def _environment(**options: Any) -> Environment:
         "grid": grid,
         "table": lambda table: Markup(to_markdown(table)),
     }
+    found.globals |= {
+        "tables": tables,
+        "published": published,
+        "say": sentences,
+        "rules": RULES,
+        "rule": RULE,
+        "not_clinical": NOT_CLINICAL,
+    }
     return found
 
 
 def _said(report: Report) -> dict[str, Any]:
-    """What page and card are both given."""
+    """What page and card are both given, beside `say` and `tables`."""
     content, scored, facts = report.content, report.scored, report.scored.facts
-    drawn, mapping = report.assessment.summary, facts.label_mapping
+    summary, mapping = report.assessment.summary, facts.label_mapping
+    drawn = sentences.about_intervals(content, summary.replicates) if summary.intervals else ""
     return {
-        "not_clinical": NOT_CLINICAL,
+        "report": report,
         "stamp": report.stamp,
-        "stamps": [f"{stamp}: {meaning(stamp)}" for stamp in scored.stamps],
+        "stamps": scored.stamps,
         "external": (mapping["title"] if mapping else "NIH") if facts.external else "",
         "content": content,
         "facts": facts,
         "made": content.get("made"),
         "chosen": content["chosen_on"],
-        "mean": {"interval": None} | content["mean_auroc"]["findings"],
         "images": f"{content['images']:,}",
         "patients": f"{content['patients']:,}",
-        "told": facts_text(facts),
         "notes": scored.notes,
         "record": report.record,
-        "intervals": about_intervals(content, drawn.replicates) if drawn.intervals else "",
-        "above": above_chance(content),
-        "clustered": CLUSTERED if clustered(content) else "",
-        "gap": largest_gap(content["largest_gap"]),
-        "limits": limits(content, facts),
-        "rules": RULES,
-        "t": _tables(report),
+        "intervals": drawn,
     }
-
-
-def _tables(report: Report) -> dict[str, Any]:
-    content = report.content
-    weights = content["facts"].get("weights") if report.scored.facts.weights else None
-    return {
-        "auroc": tables.findings(content).only(
-            *("finding", "positives", "auroc", "auroc_interval", "clustered_interval"),
-            *("average_precision", "average_precision_interval", "chance", "p_of_chance_holm"),
-            "labelled",
-        ),
-        "card": tables.card_findings(content, RULE),
-        "weights": _pairs(weights) if weights else None,
-        "mapping": tables.mapping(report.scored.facts.label_mapping),
-        "experts": tables.experts(content.get("experts", {})),
-        "both": tables.by_label_table(content["labels"]) if report.both else None,
-        "calibration": tables.calibration(content),
-        "points": {
-            rule: tables.operating_points(content, rule) for rule in content["operating_points"]
-        },
-        "groups": {
-            attribute: tables.beside("groups", "", groups)
-            for attribute, groups in content["subgroups"].items()
-        },
-        "subgroups": tables.subgroups(content),
-        "record": tables.scorings(report.record) if report.record else None,
-    }
-
-
-def _pairs(facts: Mapping[str, Any]) -> Table:
-    columns = (Column("name", "", "text"), Column("value", "", "text"))
-    rows = [(key.replace("_", " "), str(value)) for key, value in facts.items()]
-    return Table("weights", "The weights file", columns, rows)
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:

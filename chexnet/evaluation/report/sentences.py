@@ -8,7 +8,7 @@ from chexnet.evaluation.info import STAMPS, ScoringInfo
 from chexnet.evaluation.intervals import minimum_detectable, read_interval
 from chexnet.evaluation.report.render import format_interval, format_value
 from chexnet.labels import FINDINGS, spoken
-from chexnet.metadata import DataFacts
+from chexnet.metadata import DataInfo
 
 if TYPE_CHECKING:  # it imports torch, which a page that only formats does without
     from chexnet.evaluation.expert_figures import ExpertFigures
@@ -51,7 +51,7 @@ _ALWAYS = (
 )
 
 
-def facts_text(facts: DataFacts | ScoringInfo | Mapping[str, Any]) -> str:
+def facts_text(facts: DataInfo | ScoringInfo | Mapping[str, Any]) -> str:
     """What was scored or trained on, in a few sentences; of `Scored` or of `DataModule`."""
     about = facts if isinstance(facts, ScoringInfo) else ScoringInfo.of_data(facts)
     sentences = []
@@ -66,6 +66,8 @@ def facts_text(facts: DataFacts | ScoringInfo | Mapping[str, Any]) -> str:
         )
     else:
         sentences.append(f"Labels: {about.table} ({about.label_version}).")
+    if about.copy:
+        sentences.append(f"Pictures: {about.copy}; its figures are not figures on NIH's originals.")
     counts = ", ".join(f"{part} {count:,}" for part, count in (about.images or {}).items())
     sentences.append(f"Split: {about.split}" + (f" ({counts})." if counts else "."))
     if about.weights and about.weights.imported:
@@ -162,11 +164,10 @@ def about_intervals(figures: Mapping[str, Any], replicates: int) -> str:
     return f"{text}."
 
 
-def clustered(figures: Mapping[str, Any]) -> bool:
-    """Whether a class has a clustered interval."""
-    return any(
-        read_interval(one.get("clustered_interval")).known for one in figures["classes"].values()
-    )
+def clustered(figures: Mapping[str, Any]) -> str:
+    """What the clustered intervals are; empty where no class has one."""
+    found = (one.get("clustered_interval") for one in figures["classes"].values())
+    return CLUSTERED if any(read_interval(one).known for one in found) else ""
 
 
 def largest_gap(gap: Mapping[str, Any] | None, digits: int = 3) -> str:

@@ -454,6 +454,13 @@ def networks_findings(content: Figures) -> Table:
     return Table.of("networks_findings", caption, columns, rows)
 
 
+def weights(found: Figures) -> Table:
+    """What a weights file says of itself."""
+    columns = (Column("name", "", "text"), Column("value", "", "text"))
+    rows = [(key.replace("_", " "), str(value)) for key, value in found.items()]
+    return Table("weights", "The weights file", columns, rows)
+
+
 def scorings(record: Sequence[Mapping[str, str]]) -> Table:
     """The record of scorings of a test list."""
     columns = [Column(key, key.replace("_", " "), "text") for key in record[0]]

@@ -8,7 +8,6 @@ from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report import tables
 from chexnet.evaluation.report.render import format_interval, format_value, to_text
 from chexnet.evaluation.report.sentences import (
-    CLUSTERED,
     DETECTABLE,
     about_experts,
     about_intervals,
@@ -81,7 +80,7 @@ def evaluation_text(figures: Figures, replicates: int, stamp: str = "") -> str:
     ]
     if replicates:
         lines += [about_intervals(figures, replicates), above_chance(figures)]
-        lines += [CLUSTERED] if beside else []
+        lines += [beside] if beside else []
     return "\n".join(lines)
 
 
