@@ -39,6 +39,10 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Folder for results of many files; goes on where it was.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local", help="With --out: predict on a cluster of Ray."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 16,
     device: Device = "auto",
     engine: Annotated[
@@ -50,13 +54,16 @@ def predict(
     Of a network that was not calibrated it is a score, and called so.
 
     Under torchrun the pictures are divided over the processes. With --out, results go into CSV
-    files of 500 pictures, and the same command goes on where it was stopped.
+    files of 500 pictures, and the same command goes on where it was stopped. With --ray as well,
+    all machines of a cluster predict, into one predictions.csv; that does not go on.
     """
     from chexnet import distributed
     from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor, default_weights
 
     if out and as_json:
         raise typer.BadParameter("--out writes CSV files. Leave out --json.")
+    if ray and (heatmaps or not out):
+        raise typer.BadParameter("--ray goes with --out, and not with --heatmaps")
     listed = [] if out else _pictures(images)
     if weights is None:
         weights = default_weights()
@@ -69,6 +76,10 @@ def predict(
         )
     if not as_json:
         print("Research and education only, not for clinical use.")
+    if out and ray:
+        if _on_ray(ray, images, weights, predictor.classes, out, device, engine, batch_size):
+            _fail()
+        return
     if out:
         if _many(images, weights, predictor, out, batch_size, heatmaps):
             _fail()
@@ -127,11 +138,44 @@ def _many(
             if overlays and result.prediction:
                 overlays.write(predictor, result)
 
-        share = distributed.rank() / distributed.world()
-        here, failed = job.run(predictor, batch_size=batch_size, begin=share, on_result=on_result)
+        share = {"rank": distributed.rank(), "world": distributed.world()}
+        here, failed = job.run(predictor, batch_size=batch_size, on_result=on_result, **share)
     print(f"{here:,} of {total:,} pictures were predicted here; results are in {out}.")
     if failed:
         told = f"{failed:,} of the {total:,} could not be read: {out / 'errors.csv'}"
+        print(told, file=sys.stderr)
+    return failed
+
+
+def _on_ray(
+    address: str,
+    images: list[Path],
+    weights: Path,
+    classes: list[str],
+    out: Path,
+    device: str,
+    engine: str,
+    batch_size: int,
+) -> int:
+    """Predict on a cluster; gives how many files cannot be read."""
+    from chexnet.inference.ray_job import predict_on_ray
+
+    files = _pictures(images)
+    with progress_bar("Predicting") as on_progress:
+        failed = predict_on_ray(
+            address,
+            files,
+            weights,
+            out,
+            classes,
+            device=device,
+            engine=engine,
+            batch_size=batch_size,
+            on_progress=on_progress,
+        )
+    print(f"{len(files):,} pictures were predicted; results are in {out / 'predictions.csv'}.")
+    if failed:
+        told = f"{failed:,} of them could not be read: {out / 'errors.csv'}"
         print(told, file=sys.stderr)
     return failed
 

@@ -124,5 +124,5 @@ def predict_many(folder: Path, weights: Path, out: Path) -> None:
 
     job = PredictionJob(out, lambda: sorted(folder.iterdir()), {"pictures": "all"}, shard=10)
     predictor = Predictor(weights, "cpu", engine="torch")
-    share = distributed.rank() / distributed.world()
-    job.run(predictor, batch_size=4, begin=share, on_result=lambda _: time.sleep(0.002))
+    share = {"rank": distributed.rank(), "world": distributed.world()}
+    job.run(predictor, batch_size=4, on_result=lambda _: time.sleep(0.002), **share)
