@@ -21,8 +21,9 @@ demo: $(SMALL)
 test: $(WHOLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/python -m mypy & types=$$!; \
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile; tests=$$?; \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types && exit $$tests
 
 venv: $(WHOLE)

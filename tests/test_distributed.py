@@ -47,8 +47,8 @@ def train_count(options: dict) -> int:
     return len(open_datamodule(DataRequest(options["data"]), Preprocessing(size=64)).rows("train"))
 
 
-def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained_tiny, tmp_path):
-    weights = trained_tiny / "best_chexnet_params.pth"
+def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained, tmp_path):
+    weights = trained / "best_chexnet_params.pth"
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     assert wait([start(jobs.evaluate, phantoms, weights, tmp_path / "one")]) == [0]

@@ -11,8 +11,7 @@ from chexnet.errors import DataError, LeakError
 from chexnet.evaluation.calibration import enough
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.scoring import score_holdout
-from chexnet.evaluation.validation import describe_validation
-from chexnet.evaluation.validation_scores import validation_scores
+from chexnet.evaluation.validation import describe_validation, validation_scores
 from chexnet.files import replacing
 from chexnet.metadata import surroundings
 from chexnet.model import update_metadata
@@ -68,7 +67,7 @@ def calibrate_weights(
         DataError: none is here, or no class has enough positives among them.
     """
     try:
-        holdout = open_holdout(request, weights, "val", allow_leak=allow_seen, clean=not allow_seen)
+        holdout = open_holdout(request, weights, "val", seen="stamp" if allow_seen else "skip")
     except LeakError as error:
         raise LeakError(f"{error} --allow-seen takes them all the same; stamped.") from error
     scores = score_holdout(holdout, on_progress=on_progress, **options)

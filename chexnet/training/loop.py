@@ -19,7 +19,7 @@ from chexnet.data.formats import DataRequest
 from chexnet.data.loader import batch_loader
 from chexnet.data.splits import LEAKY
 from chexnet.errors import ChexnetError
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.model import save_weights

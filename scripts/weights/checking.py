@@ -72,7 +72,7 @@ def check(
             with progress_bar("Drawing phantoms") as on_progress:
                 draw_phantoms(data, patients=60, size=256, seed=seed, on_progress=on_progress)
         holdout = open_holdout(
-            DataRequest(data, labels=labels, packs=packs), weights, "all", allow_leak=True
+            DataRequest(data, labels=labels, packs=packs), weights, "all", seen="stamp"
         )
         chosen = choose_images(holdout, images, seed)
         holdout = holdout.only(chosen.rows)
@@ -154,13 +154,14 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
     seen = (
         "The network has seen none of them, nor of their patients."
         if chosen.unseen
-        else "The network has seen some of them or of their patients: figures are too hopeful."
+        else "The network has seen some of them or of their patients: figures are optimistically "
+        "biased."
     )
     return f"{count:,} of {chosen.nih:,} NIH images. {seen}"
 
 
 def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
-    from chexnet.evaluation.report.tables import format_interval, format_value
+    from chexnet.evaluation.report.render import format_interval, format_value
 
     made = holdout.metadata.provenance
     means = summary.intervals.findings if summary.intervals else None
@@ -187,9 +188,9 @@ def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
 def _note(summary: "Summary", holdout: "Holdout", weights: Path) -> None:
     """Official test images may be among them: the record beside the weights counts it."""
     from chexnet.errors import ChexnetError
-    from chexnet.evaluation.report.history import record_network
+    from chexnet.evaluation.report.history import record_scoring
 
     try:
-        record_network(holdout.facts, summary, weights.parent)
+        record_scoring(holdout.facts, summary, weights.parent)
     except ChexnetError as error:  # weights may lie where nobody can write
         print(f"This scoring is not noted beside the weights: {error}")

@@ -7,7 +7,7 @@ from chexnet.data.formats import DataRequest
 from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists, read_table
 from chexnet.data.splits import make_split
 from chexnet.errors import DataError
-from chexnet.evaluation.csv_scoring import score_predictions
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.transforms import Preprocessing
 from scripts.doctor import data_folder
 from tests.conftest import NIH, SHARED, needs_nih, rows_of
@@ -219,18 +219,16 @@ def test_the_versions_are_told_by_their_counts_not_by_their_names(version):
     assert label_version(pd.DataFrame({"labels": labels[:-1]})) == "unknown"
 
 
-@needs_nih
-def test_nihs_own_tables_have_the_published_counts():
-    folder = read_folder(NIH)
-    assert folder.version == "v2020"
-    assert len(folder.table) == 112_120
-    assert folder.table["patient"].nunique() == 30_805
-    assert {part: len(names) for part, names in folder.lists.items()} == {
+def test_nihs_own_tables_have_the_published_counts(nih):
+    assert nih.version == "v2020"
+    assert len(nih.table) == 112_120
+    assert nih.table["patient"].nunique() == 30_805
+    assert {part: len(names) for part, names in nih.lists.items()} == {
         "train_val": 86_524,
         "test": 25_596,
     }
-    assert len(folder.paths) == 1693
-    test = folder.table[folder.table["image"].isin(folder.lists["test"])]
+    assert len(nih.paths) == 1693
+    test = nih.table[nih.table["image"].isin(nih.lists["test"])]
     positives = test["labels"].explode().value_counts()
     assert positives[["Pneumonia", "Mass", "Infiltration", "Atelectasis"]].tolist() == [
         555,

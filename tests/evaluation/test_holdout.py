@@ -8,18 +8,18 @@ from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes, unseen
 from chexnet.errors import LeakError
-from chexnet.evaluation.facts import (
+from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.info import (
     NOT_CALIBRATED,
     RECONSTRUCTED,
     STAMPS,
     TEST_CHOSEN,
     UNKNOWN_LIST,
-    WeightsFacts,
+    WeightsInfo,
 )
-from chexnet.evaluation.holdout import open_holdout
-from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.sentences import facts_text, limits
 from chexnet.evaluation.scoring import score_networks
+from chexnet.files import plain
 from chexnet.metadata import Metadata
 from chexnet.networks.training_lists import seen_by
 from chexnet.transforms import Preprocessing
@@ -54,13 +54,13 @@ def test_a_network_from_elsewhere_is_scored_on_the_official_lists(phantoms, weig
     assert np.array_equal(holdout.datamodule.rows("test"), own.datamodule.rows("test"))
     assert not holdout.facts.leaky
     assert "trained on: somebody's list, confirmed" in facts_text(holdout.facts)
-    assert "epoch" not in holdout.facts.as_dict()["weights"]
+    assert "epoch" not in plain(holdout.facts)["weights"]
 
 
 def test_without_lists_it_is_scored_on_a_split_by_patient(make_folder, weights, tmp_path):
     root = make_folder(rows_of(30, 2))
     path = as_imported(weights, tmp_path / "w.pth", seen_by("torchxrayvision-nih"))
-    holdout = open_holdout(DataRequest(root), path, "test", clean=True)
+    holdout = open_holdout(DataRequest(root), path, "test", seen="skip")
     assert holdout.facts.split == "patient"
     assert "torchxrayvision's NIH list, unconfirmed" in facts_text(holdout.facts)
     assert holdout.facts.stamps(calibrated=False) == [RECONSTRUCTED, NOT_CALIBRATED]
@@ -89,7 +89,7 @@ def test_the_guard_refuses_and_offers_the_clean_rest(phantoms, contaminated):
 @pytest.mark.parametrize("part", ["test", "all"])
 def test_the_clean_rest_is_what_neither_image_nor_patient_was_seen_of(phantoms, contaminated, part):
     path, whole, dirty = contaminated
-    holdout = open_holdout(DataRequest(phantoms), path, part, clean=True)
+    holdout = open_holdout(DataRequest(phantoms), path, part, seen="skip")
     folder = holdout.datamodule.folder
     total = whole if part == "test" else len(folder.paths)
     assert len(holdout.data_set.images) == total - dirty
@@ -103,7 +103,7 @@ def test_where_nothing_is_clean_it_says_so_and_why(phantoms, weights, tmp_path):
     everything = rows_seen(phantoms, "train", "val", "test", confirmed=False, whole=True)
     path = as_imported(weights, tmp_path / "w.pth", everything)
     with pytest.raises(LeakError, match=r"is clean: .* somebody's list, unconfirmed"):
-        open_holdout(DataRequest(phantoms), path, "test", clean=True)
+        open_holdout(DataRequest(phantoms), path, "test", seen="skip")
     with pytest.raises(LeakError) as told:
         open_holdout(DataRequest(phantoms), path, "test")
     assert "--clean" not in str(told.value)
@@ -135,7 +135,7 @@ def test_rsnas_pictures_are_known_as_nihs_by_name(scored_on):
     """The patients of r01 and r04 stand in the official test list, that of r03 does not."""
     with pytest.raises(LeakError, match="trained on 1 of these 3 images and on 1 of their patien"):
         scored_on(other_tables.RSNA, "rsna", ["r01.png", "r03.png", "r04.png"])
-    holdout = scored_on(other_tables.RSNA, "rsna", [], clean=True)
+    holdout = scored_on(other_tables.RSNA, "rsna", [], seen="skip")
     assert holdout.data_set.images == ["00000013_026.png", "00030805_000.png"]
     assert not holdout.facts.external
     assert np.isnan(holdout.data_set.targets).sum() == 2 * (len(holdout.data_set.classes) - 1)
@@ -146,10 +146,10 @@ def test_siims_pictures_are_nihs_as_a_whole(scored_on, weights, tmp_path):
     mapping = tmp_path / "siim.toml"
     mapping.write_text('name = "SIIM"\nimage = "id"\n[labels]\nair = "Pneumothorax"\n')
     siim = {"text": "id,air\n1.2.3.1,0\n1.2.3.2,1\n", "format": "csv", "mapping": mapping}
-    for options in ({}, {"clean": True}, {"clean": True, "allow_leak": True}):
+    for options in ({}, {"seen": "skip"}):
         with pytest.raises(LeakError, match=message):
             scored_on(**siim, pictures=["1.2.3.1.png"], **options)
-    assert scored_on(**siim, pictures=[], allow_leak=True).facts.leaky
+    assert scored_on(**siim, pictures=[], seen="stamp").facts.leaky
     of_phantoms = scored_on(**siim, pictures=[], path=weights)
     assert not of_phantoms.facts.leaky
 
@@ -164,7 +164,7 @@ def test_a_network_of_an_unknown_list_is_nowhere_external(scored_on, weights, tm
 
 
 def test_a_network_of_ours_has_a_clean_rest_as_well(phantoms, weights):
-    whole = open_holdout(DataRequest(phantoms), weights, "all", clean=True)
+    whole = open_holdout(DataRequest(phantoms), weights, "all", seen="skip")
     parts = [
         open_holdout(DataRequest(phantoms), weights, part).data_set.images
         for part in ("val", "test")
@@ -175,7 +175,7 @@ def test_a_network_of_ours_has_a_clean_rest_as_well(phantoms, weights):
 
 def test_each_stamp_stands_for_something_that_the_file_says():
     def stamps(seen, **provenance):
-        return WeightsFacts.of("w", Metadata({}, Preprocessing(), provenance, seen=seen)).stamps
+        return WeightsInfo.of("w", Metadata({}, Preprocessing(), provenance, seen=seen)).stamps
 
     assert stamps(seen_by("official-train-val"), chosen_on="test list") == (TEST_CHOSEN,)
     assert stamps(seen_by("lists-2017"), chosen_on="not stated") == ()
@@ -203,8 +203,8 @@ def test_limits_name_the_clean_rest(phantoms, contaminated):
     from chexnet.evaluation.assessment import assess
 
     path, whole, dirty = contaminated
-    scored = score_networks(DataRequest(phantoms), [path], "test", clean=True, **QUICK)
+    scored = score_networks(DataRequest(phantoms), [path], "test", seen="skip", **QUICK)
     found = assess(scored.scores, scored.table, scored.chosen, replicates=0)
-    said = " ".join(limits(found, scored.facts))
+    said = " ".join(limits(plain(found), scored.facts))
     assert f"{whole - dirty:,} of {whole:,} images of the test part" in said
     assert scored.stamps == [TEST_CHOSEN, NOT_CALIBRATED]

@@ -5,11 +5,12 @@ import pytest
 from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import DataError, LeakError
-from chexnet.evaluation.csv_scoring import score_predictions
-from chexnet.evaluation.metrics import Scores, auroc
-from chexnet.evaluation.predictions import read_predictions, write_predictions
+from chexnet.evaluation.metrics import auroc
+from chexnet.evaluation.predictions import read_predictions, score_predictions, write_predictions
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.evaluation.summary import summarise
+from chexnet.files import plain
 from tests.conftest import rows_of
 
 COLUMN = "prob_Mass"
@@ -33,7 +34,7 @@ def test_scoring_the_file_equals_scoring_the_model(phantoms, trained, tmp_path):
     read = score_predictions(DataRequest(phantoms), tmp_path / "p.csv", "test").scores
     assert np.array_equal(read.probabilities, scored.scores.probabilities)
     assert read.images == scored.scores.images
-    one, other = (as_dict(summarise(scores, replicates=50)) for scores in (scored.scores, read))
+    one, other = (plain(summarise(scores, replicates=50)) for scores in (scored.scores, read))
     assert one == other
 
 
@@ -69,7 +70,7 @@ def test_somebody_elses_file_is_scored_with_the_tables_labels(table, tmp_path):
     [
         (lambda f: f.assign(**{COLUMN: f[COLUMN] * 9 - 3}), "line 2: .*outside 0..1"),
         (lambda f: f.assign(**{COLUMN: f[COLUMN].where(f.index != 3)}), "line 5: .*no number"),
-        (lambda f: pd.concat([f, f.iloc[[4]]]), "line 42: 00000003_000.png stands twice"),
+        (lambda f: pd.concat([f, f.iloc[[4]]]), "line 42: 00000003_000.png is a duplicate image"),
         (lambda f: f.replace("00000002_001.png", "x.png"), "line 5: x.png is no image"),
         (lambda f: f.rename(columns={COLUMN: "prob_Cat"}), "expected Image Index and at least"),
         (lambda f: f.assign(prob_Cat=0.5), "a column prob_Cat, which is no label"),
@@ -122,6 +123,6 @@ def test_a_network_is_not_scored_on_what_it_was_trained_on(phantoms, trained, tm
     with pytest.raises(LeakError, match=r"trained on \d+ of these \d+ images and on \d+"):
         score_weights(DataRequest(copy), weights, "test", device="cpu", workers=0)
     scored = score_weights(
-        DataRequest(copy), weights, "test", device="cpu", workers=0, allow_leak=True
+        DataRequest(copy), weights, "test", device="cpu", workers=0, seen="stamp"
     )
     assert scored.facts.leaky

@@ -9,14 +9,15 @@ import torch
 from chexnet.checkpoint import load_sealed
 from chexnet.data.formats import DataRequest
 from chexnet.errors import DataError, LeakError
-from chexnet.evaluation.facts import SEEN_CALIBRATION
+from chexnet.evaluation.calibration import fit_on, validation_choices
+from chexnet.evaluation.info import SEEN_CALIBRATION
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import fit_on, validation_choices
 from chexnet.model import load_weights
 from chexnet.networks import calibrate
 from chexnet.networks.calibrate import calibrate_weights
 from tests.standins import as_imported, rows_seen
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
 QUICK = {"device": "cpu", "workers": 0}
 
 

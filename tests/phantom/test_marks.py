@@ -13,10 +13,11 @@ from chexnet.data import pack as packing
 from chexnet.data.datamodule import open_datamodule
 from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
-from chexnet.evaluation.facts import ScoringFacts
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.validation_scores import validation_scores
+from chexnet.evaluation.info import ScoringInfo
+from chexnet.evaluation.report.sentences import limits
+from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.validation import validation_scores
+from chexnet.files import plain
 from chexnet.phantom import marks
 from chexnet.phantom.marks import MARK, drawn_images
 from chexnet.transforms import Preprocessing
@@ -92,7 +93,7 @@ def test_only_what_is_scored_can_be_drawn(mixture, undrawn_assessment):
     assert data.phantoms
     assert parts["test"] == 0
     for part, count in parts.items():
-        facts = ScoringFacts.of_data(data, part=part)
+        facts = ScoringInfo.of_data(data, part=part)
         assert facts.phantoms == bool(count)
         said = " ".join(limits(undrawn_assessment, facts))
         assert "one hospital, the NIH" not in said
@@ -102,7 +103,7 @@ def test_only_what_is_scored_can_be_drawn(mixture, undrawn_assessment):
 
 
 def test_the_whole_table_of_nih_is_of_one_hospital(undrawn_assessment):
-    facts = ScoringFacts(table="t.csv", label_version="2017", split="official", leaky=False)
+    facts = ScoringInfo(table="t.csv", label_version="2017", split="official", leaky=False)
     assert "one hospital, the NIH" in " ".join(limits(undrawn_assessment, facts))
     drawn = replace(facts, part="test", phantoms=True, drawn={"test": 3}, images={"test": 3})
     assert drawn.all_drawn
@@ -135,4 +136,5 @@ def undrawn_assessment():
         targets=(np.arange(12) % 2)[:, None].astype(np.int8),
     )
     table = pd.DataFrame({"image": names, "patient": scores.patients})
-    return assess(scores, table.assign(age=50.0, sex="F", view="PA"), None, replicates=0)
+    table = table.assign(age=50.0, sex="F", view="PA")
+    return plain(assess(scores, table, None, replicates=0))

@@ -26,7 +26,6 @@ from tests.conftest import ROOT, needs_signals, rows_of
 from tests.processes import start_ranks, wait
 
 SCRIPTS = (
-    "claim",
     "compare",
     "doctor",
     "download",
@@ -38,11 +37,11 @@ SCRIPTS = (
     "predict",
     "prepare",
     "space",
-    "starter",
     "train",
     "weights",
 )
-COMMANDS = (*(f"scripts.{name}" for name in SCRIPTS), "dev.bench", "dev.gate", "dev.screenshots")
+DEV = ("bench", "gate", "screenshots", "starter")
+COMMANDS = (*(f"scripts.{name}" for name in SCRIPTS), *(f"dev.{name}" for name in DEV))
 
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -73,6 +72,10 @@ def test_every_command_stands_in_this_test():
         for path in [*(ROOT / room).glob("[!_]*.py"), *(ROOT / room).glob("*/__main__.py")]
     }
     assert found - {"scripts.cli"} == set(COMMANDS)
+
+
+def test_no_helper_of_the_scripts_hides_behind_an_underscore():
+    assert [p.name for p in (ROOT / "scripts").rglob("_*.py") if not p.name.startswith("__")] == []
 
 
 def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
@@ -261,9 +264,9 @@ def test_no_imagenet_weights_to_be_had_is_told_not_replaced(
 
 
 def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
-    phantoms, trained_tiny, tmp_path, refused
+    phantoms, trained, tmp_path, refused
 ):
-    whole = (trained_tiny / "best_chexnet_params.pth").read_bytes()
+    whole = (trained / "best_chexnet_params.pth").read_bytes()
     path = tmp_path / "w.pth"
     options = ("--data", phantoms, "--weights", path, "--out", tmp_path)
     assert "Found no file" in refused("eval", *options)
@@ -271,7 +274,7 @@ def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
     assert "cannot be read: it is cut short" in refused("eval", *options)
     path.write_text("these are no weights")
     assert "found no zip archive of torch.save" in refused("eval", *options)
-    content = load_sealed(trained_tiny / "best_chexnet_params.pth")
+    content = load_sealed(trained / "best_chexnet_params.pth")
     content["classes"] = {f"Cat {number}": number for number in content["classes"].values()}
     save_sealed(path, content)
     assert "other classes" in refused("eval", *options)
@@ -302,13 +305,13 @@ def on_two_ranks(tmp_path):
 
 
 def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
-    phantoms, trained_tiny, tmp_path, here, on_two_ranks
+    phantoms, trained, tmp_path, here, on_two_ranks
 ):
     """Also without --out: torchrun would end the other process for an exit code."""
     pictures = tmp_path / "pictures"
     shutil.copytree(phantoms / "images_001" / "images", pictures)
     good = sorted(map(str, pictures.iterdir()))
-    options = ("--weights", trained_tiny / "best_chexnet_params.pth")
+    options = ("--weights", trained / "best_chexnet_params.pth")
     alone = map(json.loads, here("predict", pictures, *options, "--json").stdout.splitlines())
     (pictures / "00000000_bad.png").write_bytes(b"no picture")
     printed, complained = on_two_ranks("predict", pictures, *options, "--json")

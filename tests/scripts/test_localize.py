@@ -22,11 +22,6 @@ from tests.conftest import rows_of
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
-@pytest.fixture(scope="module")
-def trained(trained_tiny):
-    return trained_tiny
-
-
 def test_boxes_are_scored_and_drawn(phantoms, trained, tmp_path, shown):
     weights = trained / "best_chexnet_params.pth"
     options = ("--data", phantoms, "--weights", weights, "--out", tmp_path, "--overlays", 1)
