@@ -161,7 +161,7 @@ def any_rank_each(*flags: bool) -> list[bool]:
     return [bool(vote) for vote in votes.tolist()]
 
 
-def totals(values: list[float]) -> list[float]:
+def all_reduce_sum(values: list[float]) -> list[float]:
     """Sum of each value over the ranks."""
     if world() == 1:
         return values
@@ -173,7 +173,7 @@ def totals(values: list[float]) -> list[float]:
     return summed.tolist()
 
 
-def differing(facts: dict[str, Any]) -> list[str]:
+def mismatched(facts: dict[str, Any]) -> list[str]:
     """Names of the facts on which the ranks do not agree."""
     if world() == 1:
         return []
@@ -189,16 +189,16 @@ def barrier() -> None:
     any_rank(False)
 
 
-def share(count: int) -> np.ndarray:
+def rank_indices(count: int) -> np.ndarray:
     """The indices of `range(count)` that this rank scores; nothing is padded or repeated."""
     return np.arange(rank(), count, world())
 
 
-def gather_shares(part: np.ndarray, count: int) -> np.ndarray:
+def gather_rows(part: np.ndarray, count: int) -> np.ndarray:
     """Put the ranks' results back in order.
 
     Args:
-        part: (len(share(count)), ...), this rank's results.
+        part: (len(rank_indices(count)), ...), this rank's results.
         count: number of results of all ranks together.
 
     Returns:

@@ -208,7 +208,8 @@ def _as_json(predictor: "Predictor", result: "FileResult") -> str:
     return json.dumps(
         {
             "file": str(result.path),
-            "doubt": result.input.verdict.message,
+            "doubt": result.input.verdict.message,  # the old name, for one release
+            "gate_warning": result.input.verdict.message,
             "probabilities": result.prediction.probabilities,
             "thresholds": predictor.thresholds,
             "over_threshold": predictor.findings_over_threshold(result.prediction),
@@ -228,8 +229,8 @@ def _as_text(predictor: "Predictor", result: "FileResult") -> str:
     from chexnet.labels import spoken
 
     over = predictor.findings_over_threshold(result.prediction)
-    doubt = result.input.verdict.message
-    lines = [f"\n{result.path}"] + ([f"  Doubtful: {doubt}"] if doubt else [])
+    warning = result.input.verdict.message
+    lines = [f"\n{result.path}"] + ([f"  Doubtful: {warning}"] if warning else [])
     whose = "publisher's " if predictor.thresholds_of == "publisher" else ""
     digits = ".4f" if whose else ".3f"  # a publisher's may be 0.0004
     if not predictor.calibrations:

@@ -54,7 +54,7 @@ def score(
     """
     model.eval()
     device = next(model.parameters()).device
-    share = distributed.share(len(data))
+    share = distributed.rank_indices(len(data))
     size = batch_size or batch_size_on(device)
     batches = [share[start : start + size] for start in range(0, len(share), size)]
     logits: list[torch.Tensor] = []  # on the device: reading each batch would make a GPU wait
@@ -75,7 +75,7 @@ def score(
         return None
     width = (1 + flip) * len(data.classes)
     part = torch.cat(logits).cpu().numpy() if logits else np.empty((0, width), np.float32)
-    whole = distributed.gather_shares(part, len(data))
+    whole = distributed.gather_rows(part, len(data))
     if not np.isfinite(whole).all():
         raise ChexnetError(
             "The network's answers are not finite numbers. Train it again with a lower --lr."

@@ -48,8 +48,8 @@ class Shard:
 
 
 def columns(classes: Sequence[str]) -> tuple[str, ...]:
-    """Header of a file of predictions."""
-    return ("file", "doubt", "over_threshold", *classes)
+    """Header of a file of predictions; `doubt` is the old name of `gate_warning`."""
+    return ("file", "doubt", "over_threshold", *classes, "gate_warning")
 
 
 def row_of(predictor: Predictor, one: FileResult) -> tuple[str, ...]:
@@ -61,6 +61,7 @@ def row_of(predictor: Predictor, one: FileResult) -> tuple[str, ...]:
         one.input.verdict.message,
         ";".join(predictor.findings_over_threshold(one.prediction)),
         *(f"{one.prediction.probabilities[name]:.6f}" for name in predictor.classes),
+        one.input.verdict.message,
     )
 
 

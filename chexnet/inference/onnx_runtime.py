@@ -117,7 +117,7 @@ def as_metadata(metadata: Metadata, bias: np.ndarray) -> dict[str, str]:
     """
     provenance = {k: v for k, v in metadata.provenance.items() if not k.startswith("trained_")}
     content = {
-        "format": FORMATS[metadata.preprocessing.beyond_first_release],
+        "format": FORMATS[metadata.preprocessing.needs_format_2],
         "notice": "Research and education only, not for clinical use.",
         "classes": list(metadata.classes),
         "preprocessing": metadata.preprocessing.as_dict(),

@@ -166,7 +166,7 @@ def _record(losses: list[torch.Tensor], state: TrainState, callbacks: Callbacks)
     if not losses:
         return
     progress = state.progress
-    values = distributed.totals(torch.stack(losses).tolist())
+    values = distributed.all_reduce_sum(torch.stack(losses).tolist())
     for step, value in enumerate(values, start=progress.step - len(values) + 1):
         if not math.isfinite(value):
             raise ChexnetError(
@@ -231,7 +231,7 @@ def _keep_best(state: TrainState, scores: Scores, summary: Summary, drawn: Colle
         scores,
         trained=state.trained,
         facts=state.facts,
-        config=state.config.arithmetic(),
+        config=state.config.numerical_options(),
         origin=state.origin,
         epoch=state.progress.epoch + 1,
         drawn=drawn,

@@ -187,8 +187,8 @@ def _has_seen(
 
 def _check_ranks_agree(facts: DataInfo, config: TrainConfig, progress: Progress) -> None:
     """Every rank must be about to do the same, or they would wait for each other for ever."""
-    about = {"data": facts, "config": config.arithmetic(), "position": progress}
-    wrong = distributed.differing({name: repr(value) for name, value in about.items()})
+    about = {"data": facts, "config": config.numerical_options(), "position": progress}
+    wrong = distributed.mismatched({name: repr(value) for name, value in about.items()})
     if wrong:
         raise ConfigError(
             f"The processes differ in {' and '.join(wrong)}. All machines need the same data "
@@ -219,7 +219,7 @@ def write_checkpoint(state: TrainState) -> None:
     state.log.flush()
     content = {
         "arithmetic": CHECKPOINT_VERSION,
-        "config": state.config.arithmetic(),
+        "config": state.config.numerical_options(),
         "processes": distributed.world(),
         "fingerprints": state.facts.fingerprints,
         "at": dataclasses.asdict(state.progress),
@@ -263,7 +263,7 @@ def read_checkpoint(
             f"{path} was written by an earlier release, which computed otherwise: what followed "
             "would not be the same run. Finish it with that release, or pass --restart."
         )
-    found, expected = config.arithmetic(), dict(saved["config"])
+    found, expected = config.numerical_options(), dict(saved["config"])
     if config.schedule == "constant" and config.epochs > expected.get("epochs", 0):
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
     found["processes"], expected["processes"] = distributed.world(), saved["processes"]

@@ -79,7 +79,8 @@ def test_the_numbers_are_those_of_the_predictor(predictor, tmp_path):
         assert row[1] == one.input.verdict.message
         assert row[2] == ";".join(predictor.findings_over_threshold(one.prediction))
         given = list(one.prediction.probabilities.values())
-        assert [float(value) for value in row[3:]] == pytest.approx(given, abs=1e-6)
+        assert row[-1] == row[1]
+        assert [float(value) for value in row[3:-1]] == pytest.approx(given, abs=1e-6)
     assert not (tmp_path / "out" / "errors.csv").exists()
 
 
