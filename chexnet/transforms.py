@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from chexnet.devices import copies_overlap, memory_format
+from chexnet.compute import copies_overlap, memory_format
 
 if TYPE_CHECKING:
     import torch

@@ -57,7 +57,7 @@ def predict(
     files of 500 pictures, and the same command goes on where it was stopped. With --ray as well,
     all machines of a cluster predict, into one predictions.csv; that does not go on.
     """
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor, default_weights
 
     if out and as_json:
@@ -86,7 +86,7 @@ def predict(
         return
     failed = 0
     overlays = _Overlays(heatmaps, images, listed) if heatmaps else None
-    mine = [Path(name) for name in listed[distributed.rank() :: distributed.world()]]
+    mine = [Path(name) for name in listed[compute.rank() :: compute.world()]]
     with progress_bar("Predicting") as on_progress:
         for done, result in enumerate(predictor.stream(mine, batch_size), 1):
             on_progress(done, len(mine))
@@ -105,9 +105,9 @@ def predict(
 
 
 def _fail() -> None:
-    from chexnet import distributed
+    from chexnet import compute
 
-    if distributed.world() == 1:  # torchrun would end the other processes for it
+    if compute.world() == 1:  # torchrun would end the other processes for it
         sys.exit(1)
 
 
@@ -120,7 +120,7 @@ def _many(
     heatmaps: Path | None,
 ) -> int:
     """Predict as a job; gives how many of its files cannot be read."""
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.inference.engine import file_digest
     from chexnet.inference.job import PredictionJob
 
@@ -138,7 +138,7 @@ def _many(
             if overlays and result.prediction:
                 overlays.write(predictor, result)
 
-        share = {"rank": distributed.rank(), "world": distributed.world()}
+        share = {"rank": compute.rank(), "world": compute.world()}
         here, failed = job.run(predictor, batch_size=batch_size, on_result=on_result, **share)
     print(f"{here:,} of {total:,} pictures were predicted here; results are in {out}.")
     if failed:

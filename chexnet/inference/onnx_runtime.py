@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.distributed import cores
+from chexnet.compute import cores
 from chexnet.errors import CheckpointError, ConfigError
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing

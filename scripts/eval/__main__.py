@@ -111,7 +111,7 @@ def evaluate(
         raise typer.BadParameter("--clean goes with --weights, and not with --allow-leak")
     if format != "nih" and (labels != "auto" or experts):
         raise typer.BadParameter("--labels and --experts are of NIH's own tables")
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.data.formats import DataRequest
     from chexnet.evaluation.experts import read_experts
 
@@ -154,7 +154,7 @@ def evaluate(
                 batch_size=batch_size,
                 workers=workers,
                 seen=seen,
-                on_progress=on_progress if distributed.is_main() else None,
+                on_progress=on_progress if compute.is_main() else None,
             )
 
     def looks() -> "ReportImages":
@@ -165,7 +165,7 @@ def evaluate(
         with progress_bar("Heatmaps") as on_progress:
             return report_images(scored.networks[0], device, on_progress)
 
-    if distributed.is_main():
+    if compute.is_main():
         finish(
             scored,
             data,
