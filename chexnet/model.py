@@ -126,7 +126,7 @@ def save_weights(path: Path, model: DenseNet121, metadata: Metadata, *, half: bo
         parameters = {name for name, _ in model.named_parameters()}
         state = {name: v.half() if name in parameters else v for name, v in state.items()}
     content = {
-        "format": FORMATS[metadata.preprocessing.beyond_first_release],
+        "format": FORMATS[metadata.preprocessing.needs_format_2],
         "classes": dict(metadata.classes),
         "preprocessing": metadata.preprocessing.as_dict(),
         "state_dict": state,

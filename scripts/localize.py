@@ -62,11 +62,10 @@ def localize(
     Peak in the box, IoU and IoBB of every finding, for all boxes and apart for those smaller than
     a cell of the map. Writes localization.json and overlays into --out/localize-<part>.
     """
+    from chexnet.compute import pick_device, to_device
     from chexnet.data.formats import DataRequest
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
-    from chexnet.devices import to_device
-    from chexnet.distributed import pick_device
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
     from chexnet.evaluation.localization_summary import (

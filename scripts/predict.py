@@ -39,6 +39,10 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Folder for results of many files; goes on where it was.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local", help="With --out: predict on a cluster of Ray."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 16,
     device: Device = "auto",
     engine: Annotated[
@@ -50,13 +54,16 @@ def predict(
     Of a network that was not calibrated it is a score, and called so.
 
     Under torchrun the pictures are divided over the processes. With --out, results go into CSV
-    files of 500 pictures, and the same command goes on where it was stopped.
+    files of 500 pictures, and the same command goes on where it was stopped. With --ray as well,
+    all machines of a cluster predict, into one predictions.csv; that does not go on.
     """
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor, default_weights
 
     if out and as_json:
         raise typer.BadParameter("--out writes CSV files. Leave out --json.")
+    if ray and (heatmaps or not out):
+        raise typer.BadParameter("--ray goes with --out, and not with --heatmaps")
     listed = [] if out else _pictures(images)
     if weights is None:
         weights = default_weights()
@@ -69,13 +76,17 @@ def predict(
         )
     if not as_json:
         print("Research and education only, not for clinical use.")
+    if out and ray:
+        if _on_ray(ray, images, weights, predictor.classes, out, device, engine, batch_size):
+            _fail()
+        return
     if out:
         if _many(images, weights, predictor, out, batch_size, heatmaps):
             _fail()
         return
     failed = 0
     overlays = _Overlays(heatmaps, images, listed) if heatmaps else None
-    mine = [Path(name) for name in listed[distributed.rank() :: distributed.world()]]
+    mine = [Path(name) for name in listed[compute.rank() :: compute.world()]]
     with progress_bar("Predicting") as on_progress:
         for done, result in enumerate(predictor.stream(mine, batch_size), 1):
             on_progress(done, len(mine))
@@ -94,9 +105,9 @@ def predict(
 
 
 def _fail() -> None:
-    from chexnet import distributed
+    from chexnet import compute
 
-    if distributed.world() == 1:  # torchrun would end the other processes for it
+    if compute.world() == 1:  # torchrun would end the other processes for it
         sys.exit(1)
 
 
@@ -109,7 +120,7 @@ def _many(
     heatmaps: Path | None,
 ) -> int:
     """Predict as a job; gives how many of its files cannot be read."""
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.inference.engine import file_digest
     from chexnet.inference.job import PredictionJob
 
@@ -127,11 +138,44 @@ def _many(
             if overlays and result.prediction:
                 overlays.write(predictor, result)
 
-        share = distributed.rank() / distributed.world()
-        here, failed = job.run(predictor, batch_size=batch_size, begin=share, on_result=on_result)
+        share = {"rank": compute.rank(), "world": compute.world()}
+        here, failed = job.run(predictor, batch_size=batch_size, on_result=on_result, **share)
     print(f"{here:,} of {total:,} pictures were predicted here; results are in {out}.")
     if failed:
         told = f"{failed:,} of the {total:,} could not be read: {out / 'errors.csv'}"
+        print(told, file=sys.stderr)
+    return failed
+
+
+def _on_ray(
+    address: str,
+    images: list[Path],
+    weights: Path,
+    classes: list[str],
+    out: Path,
+    device: str,
+    engine: str,
+    batch_size: int,
+) -> int:
+    """Predict on a cluster; gives how many files cannot be read."""
+    from chexnet.inference.ray_job import predict_on_ray
+
+    files = _pictures(images)
+    with progress_bar("Predicting") as on_progress:
+        failed = predict_on_ray(
+            address,
+            files,
+            weights,
+            out,
+            classes,
+            device=device,
+            engine=engine,
+            batch_size=batch_size,
+            on_progress=on_progress,
+        )
+    print(f"{len(files):,} pictures were predicted; results are in {out / 'predictions.csv'}.")
+    if failed:
+        told = f"{failed:,} of them could not be read: {out / 'errors.csv'}"
         print(told, file=sys.stderr)
     return failed
 
@@ -164,7 +208,8 @@ def _as_json(predictor: "Predictor", result: "FileResult") -> str:
     return json.dumps(
         {
             "file": str(result.path),
-            "doubt": result.input.verdict.message,
+            "doubt": result.input.verdict.message,  # the old name, for one release
+            "gate_warning": result.input.verdict.message,
             "probabilities": result.prediction.probabilities,
             "thresholds": predictor.thresholds,
             "over_threshold": predictor.findings_over_threshold(result.prediction),
@@ -184,8 +229,8 @@ def _as_text(predictor: "Predictor", result: "FileResult") -> str:
     from chexnet.labels import spoken
 
     over = predictor.findings_over_threshold(result.prediction)
-    doubt = result.input.verdict.message
-    lines = [f"\n{result.path}"] + ([f"  Doubtful: {doubt}"] if doubt else [])
+    warning = result.input.verdict.message
+    lines = [f"\n{result.path}"] + ([f"  Doubtful: {warning}"] if warning else [])
     whose = "publisher's " if predictor.thresholds_of == "publisher" else ""
     digits = ".4f" if whose else ".3f"  # a publisher's may be 0.0004
     if not predictor.calibrations:

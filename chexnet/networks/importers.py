@@ -46,9 +46,9 @@ NO_CLASS = "-"
 """In an order: an output that is left out."""
 
 USUAL: dict[str, Preprocessing] = {
-    "torchvision": Preprocessing(87.5, 224, square=True),
-    "torchxrayvision": Preprocessing(100, 224, (0.5,) * 3, (1 / 2048,) * 3, square=True),
-    "chexnet-2017": Preprocessing(87.5, 224, square=True),
+    "torchvision": Preprocessing(87.5, 224, keep_aspect=True),
+    "torchxrayvision": Preprocessing(100, 224, (0.5,) * 3, (1 / 2048,) * 3, keep_aspect=True),
+    "chexnet-2017": Preprocessing(87.5, 224, keep_aspect=True),
 }
 """What is assumed where no registry entry says it: the layout's own publisher's."""
 

@@ -33,7 +33,7 @@ def train(
     Run again, it goes on where it was stopped. Several GPUs or machines: torchrun -m scripts.train.
     """
     config = TrainConfig.from_recipe(given)
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.training.loop import fit
     from scripts.train.console import Console, Signals, keep_memory
 
@@ -47,7 +47,7 @@ def train(
 
             with closing(Board(console, config)) as board:
                 result = fit(config, board, signals.received, restart=restart)
-    if not distributed.is_main():
+    if not compute.is_main():
         sys.exit(signals.exit_code)
     if result.state == "was finished":
         print(

@@ -575,7 +575,7 @@ def test_two_fingers_magnify_the_picture(visit):
 def test_a_network_that_nobody_calibrated_gives_scores_and_draws_the_square_it_saw(visit):
     pixels = phantom(2)[60:400]
     height, width = pixels.shape
-    seen = Preprocessing(100, 224, square=True)
+    seen = Preprocessing(100, 224, keep_aspect=True)
     answer = harness.answer(
         pixels,
         crop=100,
