@@ -48,6 +48,7 @@ def text(status: int, words: str) -> Response:
 async def refuse(send: Callable[[Any], Awaitable[None]], refused: Refused, program: bool) -> None:
     """Answer whoever does not come through; a `program` reads JSON, as of Gradio."""
     status, words = refused.status, refused.text
+    program = program and status in (401, 429, 503, 507)  # else its visitor can do nothing
     body = (json.dumps({"detail": words, "error": words}) if program else words).encode()
     headers = [
         (b"content-type", b"application/json" if program else b"text/plain; charset=utf-8"),

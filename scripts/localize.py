@@ -1,7 +1,7 @@
 """Score heatmaps against boxes: python -m scripts.localize --data DIR --weights W."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,8 +62,6 @@ def localize(
     Peak in the box, IoU and IoBB of every finding, for all boxes and apart for those smaller than
     a cell of the map. Writes localization.json and overlays into --out/localize-<part>.
     """
-    import json
-
     from chexnet.data.formats import DataRequest
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
@@ -72,13 +70,13 @@ def localize(
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
     from chexnet.evaluation.localization_summary import (
-        as_dict,
         score_maps,
         summarise_maps,
         trust_of,
     )
-    from chexnet.evaluation.report.tables import facts_text, localization_text
-    from chexnet.files import write_text
+    from chexnet.evaluation.report.sentences import facts_text
+    from chexnet.evaluation.report.terminal import localization_text
+    from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
     from chexnet.model import build
 
@@ -106,7 +104,8 @@ def localize(
     if said:
         print(f"Boxes: {said.told} An image's boxes are scored together, as Pneumonia.")
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
-    print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
+    figures = plain(tables)
+    print((f"{stamp} figures\n" if stamp else "") + localization_text(figures))
     folder = out / f"localize-{split.value}{f'-{said.key}' if said else ''}"
     path = folder / "localization.json"
     content = {
@@ -114,11 +113,11 @@ def localize(
         "method": method,
         "boxes_of": list(said.files) if said else [BOXES],
         "cells": _cells(ours),
-        "boxes": as_dict(tables),
-        "facts": holdout.facts.as_dict(),
+        "boxes": figures,
+        "facts": holdout.facts,
         "made": surroundings(),
     }
-    write_text(path, json.dumps(content, indent=2))
+    write_json(path, content)
     drawn = _write_overlays(holdout, boxed, ours, path.parent / "overlays", overlays)
     print(f"\nWritten to {path.parent}: localization.json, {drawn} overlays")
     if keep:
@@ -127,8 +126,9 @@ def localize(
 
 def _experts(given: str | None, keep: bool) -> "ExpertLabels | None":
     """The radiologists whose boxes are asked for."""
+    from chexnet.data.rsna import RSNA_SOURCE
     from chexnet.errors import ConfigError
-    from chexnet.evaluation.experts import RSNA_SOURCE, read_experts
+    from chexnet.evaluation.experts import read_experts
 
     if not given:
         return None
@@ -173,7 +173,7 @@ def _source(holdout: "Holdout") -> str:
     return f"{holdout.part} part of {facts.table}, {facts.split} split"
 
 
-def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
+def _store(weights: Path, holdout: "Holdout", trust: dict[str, Any], method: str) -> None:
     """Keep the figures, and the mean map of the validation images where they are here."""
     from dataclasses import replace
 
@@ -200,7 +200,7 @@ def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
     print(f"Stored in {weights}: how often its heatmaps point into a box ({kind}).")
 
 
-def _cells(maps: dict) -> str:
+def _cells(maps: "dict[tuple[str, str], np.ndarray]") -> str:
     height, width = next(iter(maps.values())).shape
     return f"{height} x {width}"
 

@@ -68,7 +68,7 @@ class Noise(PackedDataSet):
         self.targets = (random.random((images, len(names))) < 0.1).astype(np.float32)
         self.preprocessing = Preprocessing(size=size)
         self._rows = np.arange(images)
-        self._pixels: np.ndarray = random.integers(0, 256, (images, size, size), np.uint8)
+        self._pixels = random.integers(0, 256, (images, size, size), np.uint8)
 
 
 def open_device(setting: GpuSetting) -> torch.device:
