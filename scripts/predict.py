@@ -17,7 +17,8 @@ import typer
 from scripts.cli import Device, named_weights, new_app, progress_bar, run
 
 if TYPE_CHECKING:
-    from chexnet.inference.predictor import FileResult, Predictor
+    from chexnet.inference.prediction import FileResult
+    from chexnet.inference.predictor import Predictor
 
 app = new_app()
 
@@ -205,14 +206,15 @@ def _pictures(given: list[Path]) -> list[str]:
 
 
 def _as_json(predictor: "Predictor", result: "FileResult") -> str:
+    read, prediction = result.answered
     return json.dumps(
         {
             "file": str(result.path),
-            "doubt": result.input.verdict.message,  # the old name, for one release
-            "gate_warning": result.input.verdict.message,
-            "probabilities": result.prediction.probabilities,
+            "doubt": read.verdict.message,  # the old name, for one release
+            "gate_warning": read.verdict.message,
+            "probabilities": prediction.probabilities,
             "thresholds": predictor.thresholds,
-            "over_threshold": predictor.findings_over_threshold(result.prediction),
+            "over_threshold": predictor.findings_over_threshold(prediction),
             **_of_others(predictor),
         }
     )
@@ -228,14 +230,15 @@ def _of_others(predictor: "Predictor") -> dict[str, object]:
 def _as_text(predictor: "Predictor", result: "FileResult") -> str:
     from chexnet.labels import spoken
 
-    over = predictor.findings_over_threshold(result.prediction)
-    warning = result.input.verdict.message
+    read, prediction = result.answered
+    over = predictor.findings_over_threshold(prediction)
+    warning = read.verdict.message
     lines = [f"\n{result.path}"] + ([f"  Doubtful: {warning}"] if warning else [])
     whose = "publisher's " if predictor.thresholds_of == "publisher" else ""
     digits = ".4f" if whose else ".3f"  # a publisher's may be 0.0004
     if not predictor.calibrations:
         lines.append("  Scores, not probabilities: nobody calibrated this network.")
-    for name, value in sorted(result.prediction.probabilities.items(), key=lambda pair: -pair[1]):
+    for name, value in sorted(prediction.probabilities.items(), key=lambda pair: -pair[1]):
         threshold = predictor.thresholds[name]
         mark = f"over its {whose}threshold" if name in over else ""
         shown = "n/a" if threshold is None else f"{threshold:{digits}}"
@@ -260,15 +263,15 @@ class _Overlays:
         from chexnet.files import replacing
         from chexnet.labels import FINDINGS
 
-        findings = {n: p for n, p in result.prediction.probabilities.items() if n in FINDINGS}
-        for name in predictor.findings_over_threshold(result.prediction) or [
-            max(findings, key=findings.get)
-        ]:
+        read, prediction = result.answered
+        findings = {n: p for n, p in prediction.probabilities.items() if n in FINDINGS}
+        first = max(findings, key=findings.__getitem__)
+        for name in predictor.findings_over_threshold(prediction) or [first]:
             path = self._folder / f"{self._stems[str(result.path)]}_{name}.png"
             if os.path.abspath(path) in self._pictures:
                 raise ConfigError(f"{path} is a picture itself. Pass another --heatmaps.")
             with replacing(path) as temporary:
-                drawn = predictor.overlay(result.input.radiograph, result.prediction, name)
+                drawn = predictor.overlay(read.radiograph, prediction, name)
                 Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
 
 

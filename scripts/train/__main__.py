@@ -2,15 +2,17 @@
 
 import sys
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chexnet.config import TrainConfig
 from scripts.cli import command, new_app, options_of, run
 
-OF_EVAL = ("out", "packs", "labels", "table", "format", "mapping", "uncertain")
-OF_EVAL += ("device", "workers", "allow_leak")
+OF_EVAL = (
+    *("out", "packs", "labels", "table", "format", "mapping", "uncertain"),
+    *("device", "workers", "allow_leak"),
+)
 """Options that scripts.eval has too, of the same meaning."""
 
 app = new_app()
@@ -19,7 +21,7 @@ app = new_app()
 @app.command()
 @options_of(TrainConfig)
 def train(
-    given: dict,
+    given: dict[str, Any],
     *,
     restart: Annotated[
         bool, typer.Option("--restart", help="Remove the run in --out and begin again.")
