@@ -184,8 +184,7 @@ export function heatSteps(heat, box, height, width, top, twoSided) {
     const line = steps.subarray(start, start + wide);
     const from = seen.subarray(y * wide, (y + 1) * wide);
     for (let x = 0; x < wide; x++) {
-      let strength = Math.fround(from[x] / most);
-      strength = strength > 1 ? 1 : strength < least ? least : strength;
+      const strength = Math.min(1, Math.max(least, Math.fround(from[x] / most)));
       line[x] = none + (Math.fround(strength * STEPS) | 0);
     }
   }
