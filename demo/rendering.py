@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from chexnet.evaluation.report.tables import above_chance
+from chexnet.evaluation.report.sentences import above_chance
 from chexnet.files import WHOLE_LIST, installed
 from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
 from chexnet.labels import FINDINGS, LABELS, NOTES, spoken

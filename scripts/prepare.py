@@ -50,6 +50,8 @@ def prepare(
 ) -> None:
     """Decode, crop and resize every picture once; training then reads bytes.
 
+    --data may also be a parquet, zip, tar or WebDataset copy, or a folder of them (docs/copies.md).
+
     With --weights crop, size, filter and square are those of a network, also of one from elsewhere,
     so that scripts.eval finds its pack.
 
@@ -71,7 +73,7 @@ def prepare(
         preprocessing = Preprocessing(crop or usual.crop, size or usual.size)
     folder = open_folder(DataRequest(data, table, format, mapping, uncertain))
     side = preprocessing.size
-    pack_dir = packing.pack_folder(packs, data, preprocessing)
+    pack_dir = packing.pack_folder(packs, folder.place, preprocessing)
     with progress_bar("Packing") as on_progress:
         left_out = packing.prepare(
             folder.paths,
@@ -79,7 +81,10 @@ def prepare(
             preprocessing,
             workers=workers,
             skip_unreadable=skip_unreadable,
-            drawn=drawn_images(data, folder.table, folder.paths, {}),
+            drawn=drawn_images(
+                folder.root, folder.table, folder.paths, folder.copy.drawn if folder.copy else {}
+            ),
+            copy=folder.copy,
             on_progress=on_progress,
         )
     for name, reason in sorted(left_out.items()):

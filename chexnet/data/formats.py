@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chexnet.data.copies import find_copy, open_copy
 from chexnet.data.folder import NIH, DataFolder, LabelMapping, find_images
 from chexnet.data.mappings import (
     UNCERTAIN,
@@ -91,6 +92,8 @@ def open_folder(request: DataRequest, *, need_images: bool = True) -> DataFolder
     """
     root, table = Path(request.root), request.table
     if request.format == NIH:
+        if need_images and (files := find_copy(root)):
+            return open_copy(root, files, request.labels, table)
         return read_folder(root, request.labels, need_images=need_images, table=table)
     if table is None or not table.exists():
         raise DataError(f"Found no file {table}. Pass --table the label table.")

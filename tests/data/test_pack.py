@@ -80,7 +80,7 @@ def test_a_second_call_decodes_nothing_and_a_grown_folder_only_what_is_new(
     inner = packing.process_map
 
     def watched(function, jobs, *arguments, **options):
-        asked.extend(path.name for job in jobs for _, path in job)
+        asked.extend(path.name for job in jobs for _, path, _ in job)
         return inner(function, jobs, *arguments, **options)
 
     monkeypatch.setattr(packing, "process_map", watched)

@@ -112,9 +112,9 @@ def test_who_has_not_logged_in_is_told_before_a_byte_is_read(tmp_path):
 
     gradio = ("upload", "queue/join", "call/predict", "cancel", "reset")
     for path in ("/api/analyse", "/api/step", *(f"/gradio_api/{name}" for name in gradio)):
-        assert asyncio.run(room.send(path, never)) == 401
-    assert asyncio.run(room.send(JOIN, whole(b"{}"), cookie=b"s1")) == 200
-    assert asyncio.run(room.send("/login", whole(b"username=a"))) == 200
+        assert run(room.send(path, never)) == 401
+    assert run(room.send(JOIN, whole(b"{}"), cookie=b"s1")) == 200
+    assert run(room.send("/login", whole(b"username=a"))) == 200
 
 
 def test_small_bodies_do_not_count_against_uploads(tmp_path, monkeypatch):

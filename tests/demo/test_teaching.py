@@ -7,17 +7,16 @@ import json
 import pytest
 
 from chexnet.errors import ConfigError
-from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.service import Service
 from demo.teaching import lessons
 from demo.teaching.parts import Parts
+from tests.demo.conftest import run
 
 
 @pytest.fixture(scope="module")
-def service(trained, tmp_path_factory):
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
+def service(predictor, tmp_path_factory):
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
     yield service
     service.close()
@@ -29,7 +28,7 @@ def ask(parts: Parts, *names: str) -> list:
     async def all_of_them() -> list[bytes]:
         return await asyncio.gather(*map(parts.get, names))
 
-    return [json.loads(gzip.decompress(data)) for data in asyncio.run(all_of_them())]
+    return [json.loads(gzip.decompress(data)) for data in run(all_of_them())]
 
 
 def test_a_class_that_opens_a_lesson_at_once_computes_it_once(service, monkeypatch):
@@ -54,7 +53,7 @@ def test_an_example_comes_with_its_boxes_and_any_method_has_a_map_of_it(service)
     assert mass["drawn"] == ["Mass"]
     analysis = service.kept.get(mass["id"])
     for method in mass["methods"][:3]:
-        assert asyncio.run(service.heatmap(analysis, "Mass", method)).shape == tuple(mass["cells"])
+        assert run(service.heatmap(analysis, "Mass", method)).shape == tuple(mass["cells"])
         analysis.maps.clear()  # a task belongs to its loop
 
 

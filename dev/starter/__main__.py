@@ -1,4 +1,4 @@
-"""Make the starter weights, command by command: python -m scripts.starter --nih DATA."""
+"""Make the starter weights, command by command: python -m dev.starter --nih DATA."""
 
 import subprocess
 import sys
@@ -64,9 +64,9 @@ def starter(
     """
     from chexnet.files import write_text
     from chexnet.inference.onnx_export import export
-    from scripts.starter.data import mix
-    from scripts.starter.model_card import card
-    from scripts.starter.store import report, store
+    from dev.starter.card import card
+    from dev.starter.data import mix
+    from dev.starter.store import report, store
 
     print("Research and education only, not for clinical use.")
     half, packs, mixture = size // 2, out / "packs", out / "mixture"
@@ -102,12 +102,12 @@ def starter(
             _step(
                 *(command, "--data", data, "--weights", weights, "--split", part),
                 *("--packs", packs, "--out", out / kind, "--device", device),
-                *(("--store",) if command == "localize" else ()),
+                "--store" if command == "localize" else "--report",
             )
     report(weights, {kind: out / kind / f"eval-{part}" for kind, (_, part) in scored.items()})
     export(weights, weights.with_suffix(".onnx"), compact=True)
     made_by = (
-        f"python -m scripts.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
+        f"python -m dev.starter --nih DATA --patients {patients} --mixed {mixed} --unseen "
         f"{unseen} --size {size} --epochs {' '.join(map(str, epochs))} --bf16 {bf16} "
         f"--processes {processes}"
         + (f" --validation {validation}" if validation else "")

@@ -7,13 +7,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from chexnet.checkpoint import load_sealed
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
 from chexnet.inference.predictor import Predictor
 from chexnet.phantom.dataset import draw_phantoms
-from scripts.starter.model_card import _pointing
+from dev.starter import card
+from dev.starter.__main__ import app
 from tests.conftest import ROOT
 
 WEIGHTS = ROOT / "weights" / "starter.pth"
@@ -57,38 +59,45 @@ def test_the_card_says_first_what_was_seen_and_how_to_make_it_again():
     first = text.split("\n\n")[1]
     assert first.startswith("**For teaching only: trained on drawn phantoms and on few real")
     assert "never for clinical" in first
-    assert "python -m scripts.starter --nih DATA" in text
+    assert ".starter --nih DATA" in text
     names = (WEIGHTS.parent / "real_images.txt").read_text().split()
     assert len(names) == len(set(names)) == 1585
     assert all(name.endswith(".png") for name in names)
 
 
-def test_figures_of_boxes_are_read_from_new_and_old_files():
-    """Until localization.json had intervals as the other files have, they were `[low, high]`."""
+def test_the_page_holds_the_reports_card_and_where_the_heatmaps_look(tmp_path, monkeypatch):
     hits = dict.fromkeys(("heatmap", "average box", "random point", "untrained"), 0.5)
-
-    def shown(whole: object, one: object) -> str:
-        boxes = {
-            "all": {"All": {"targets": 9, "peak_in_box": hits, "interval": whole}},
-            "at least a cell": {
-                "All": {"targets": 9, "peak_in_box": hits, "interval": whole},
-                "Mass": {"targets": 9, "peak_in_box": hits, "interval": one},
-            },
-        }
-        return _pointing("Phantoms", {"boxes": boxes, "method": "m", "cells": "8 x 8"}, each=True)
-
     none = {"low": None, "high": None, "draws_left_out": 0}
-    new = shown({"low": 0.25, "high": 0.75, "draws_left_out": 0}, none)
-    assert new == shown([0.25, 0.75], None)
-    assert "(0.250-0.750)" in new
-    assert "| Mass | 9 | 0.500 | n/a |" in new
+    rows = {
+        name: {"targets": 9, "peak_in_box": hits, "interval": interval}
+        for name, interval in (("Mass", none), ("All", none | {"low": 0.25, "high": 0.75}))
+    }
+    mean = {"value": 0.75, "of": 1, "all": 1}
+    content = {
+        "images": 7,
+        "patients": 5,
+        "classes": {"Mass": {"positives": 3, "auroc": 0.75, "average_precision": 0.5}},
+        "mean_auroc": {"findings": mean, "rows": mean},
+    }
+    for kind in ("radiographs", "phantoms"):
+        folder = tmp_path / kind / "scored"
+        folder.mkdir(parents=True)
+        (folder / "localization.json").write_text(json.dumps({"boxes": {"all": rows, "few": {}}}))
+        (folder / "metrics.json").write_text(json.dumps(content))
+        (folder / "model_card.md").write_text("**Never.**\n\n# Model card: w\n\n## Data\n")
+    monkeypatch.setattr(card, "_made", lambda *about: "made")
+    text = card.card(tmp_path / "w.pth", tmp_path, [], "command")
+    assert "\n### Model card: w\n\n#### Data\n" in text
+    assert "7 pictures of 5 drawn patients" in text
+    assert "| Mass | 3 | 0.750 | n/a |" in text
+    assert text.count("| Mass | 9 | 0.500 | n/a | 0.500 | 0.500 |") == 2
+    assert text.count("| All | 9 | 0.500 | 0.250\u20130.750 | 0.500 | 0.500 |") == 2
 
 
-def test_help_names_no_folder_of_this_machine(here, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
-    done = here("starter", "--help")
-    assert done.returncode == 0, done.stderr
-    assert "[default: weights/real_images.txt]" in done.stdout
+def test_help_names_no_folder_of_this_machine():
+    done = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120"})
+    assert done.exit_code == 0
+    assert "[default: weights/real_images.txt]" in done.output
 
 
 def test_no_image_of_the_test_list_was_trained_on(nih):
@@ -111,7 +120,7 @@ def test_the_whole_way_from_nothing_to_weights_and_card(tmp_path):
     table.to_csv(nih / "Data_Entry_2017.csv", index=False)
     images.write_text("\n".join(sorted(read_folder(nih).lists["train_val"])))
     weights, out = tmp_path / "weights" / "starter.pth", tmp_path / "run"
-    command = [sys.executable, "-m", "scripts.starter", "--out", out, "--weights", weights]
+    command = [sys.executable, "-m", "dev.starter", "--out", out, "--weights", weights]
     command += ["--nih", nih, "--images", images, "--processes", 2]
     command += ["--patients", 30, "--mixed", 12, "--unseen", 12, "--size", 128]
     command += ["--epochs", 1, 1, 1]
