@@ -24,7 +24,5 @@ def test_the_scripts_of_the_page_hold(command):
     program, *arguments = command
     if program is not None and not program.exists():
         pytest.skip("node_modules is not there: npm ci (`make test` runs it where it can)")
-    done = subprocess.run(
-        [program or node(), *arguments], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([program or node(), *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
