@@ -44,21 +44,15 @@ async function grayOfPng(text, width, height) {
  * The preview's pixels in the depth that it has.
  *
  * A canvas cuts a 16-bit PNG to 8 bits, so deeper pictures come as raw values, compressed.
- * Returns {pixels: Uint8Array or Uint16Array (H * W), or null without a canvas, bits, note}.
+ * Returns {pixels: Uint8Array or Uint16Array (H * W), or null without a canvas, bits}.
  */
 export async function decodePreview(answer) {
   const { encoding, data, width, height } = answer.preview;
-  if (encoding === "png") return { pixels: await grayOfPng(data, width, height), bits: 8, note: "" };
-  if (typeof DecompressionStream === "undefined") {
-    const note = "8 bits only in this browser: it cannot unpack the deeper picture.";
-    const text = answer.preview8;
-    const pixels = text ? await grayOfPng(text, width, height) : null;
-    return { pixels, bits: 8, note };
-  }
+  if (encoding === "png") return { pixels: await grayOfPng(data, width, height), bits: 8 };
   const packed = new Blob([bytesOf(data)]).stream();
   const unpacked = packed.pipeThrough(new DecompressionStream("deflate"));
   const pixels = new Uint16Array(await new Response(unpacked).arrayBuffer());
-  return { pixels, bits: 16, note: "" };
+  return { pixels, bits: 16 };
 }
 
 /** Round half to even, as numpy does. */

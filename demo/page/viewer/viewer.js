@@ -181,7 +181,7 @@ export function mount(root, hooks = {}) {
   /** Show an answer. Resolves when it is drawn. */
   async function show(answer) {
     const mine = ++turn;
-    let decoded = { pixels: null, bits: 8, note: "" };
+    let decoded = { pixels: null, bits: 8 };
     if (context) decoded = await decodePreview(answer);
     if (mine !== turn) return; // another picture came meanwhile
     ({ pixels, bits } = decoded);
@@ -198,7 +198,7 @@ export function mount(root, hooks = {}) {
     }
     shell.dataset.state = open ? "open" : "gate";
     describeGate(root, answer.gate);
-    ({ note } = decoded);
+    note = "";
     part("facts").textContent = answer.facts ?? "";
     find(".cx-placeholder").hidden = true;
     find(".cx-layer").hidden = false;
@@ -230,10 +230,9 @@ export function mount(root, hooks = {}) {
   // A browser without a canvas still shows the radiograph, the list and the figures.
   function withoutCanvas(answer) {
     const { encoding, data } = answer.preview;
-    const text = encoding === "png" ? data : answer.preview8;
     const plain = part("plain");
-    plain.hidden = !text;
-    if (text) plain.src = `data:image/png;base64,${text}`;
+    plain.hidden = encoding !== "png";
+    if (!plain.hidden) plain.src = `data:image/png;base64,${data}`;
     canvas.hidden = true;
     note = "This browser cannot draw the heatmap. The figures beside it are complete.";
   }

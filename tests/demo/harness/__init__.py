@@ -64,10 +64,8 @@ def alone(page, html: str, script: str, styles: tuple[str, ...]) -> None:
 
 VIEWER = """
 import { mount, timings } from "/viewer/viewer.js";
-import { enlarge } from "/viewer/drawing.js";
-import { evidence } from "/viewer/evidence.js";
 window.asked = [];
-window.chexnet = { enlarge, evidence, timings };
+window.chexnet = { timings };
 window.viewer = mount(document.getElementById("root"), {
   onMethod: (...given) => window.asked.push(["method", ...given]),
   onGate: (...given) => window.asked.push(["gate", ...given]),
