@@ -21,8 +21,9 @@ demo: $(SMALL)
 test: $(WHOLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/python -m mypy & types=$$!; \
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile; tests=$$?; \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types && exit $$tests
 
 venv: $(WHOLE)
@@ -36,7 +37,7 @@ constraints: $(WHOLE)
 $(SMALL): LIST = requirements-demo.txt
 $(WHOLE): LIST = requirements.txt
 $(SMALL) $(WHOLE):
-	@$(PYTHON) scripts/doctor/supported.py
+	@$(PYTHON) scripts/supported.py
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what $(LIST) names into $(VENV) (once)."
 	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check -r $(LIST)

@@ -16,7 +16,7 @@ from chexnet.transforms import Preprocessing
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DataInfo:
     """What every report and every weights file says of its data; see `DataModule.facts`.
 
     Attributes:
@@ -37,6 +37,7 @@ class DataFacts:
         label_mapping: how its labels became ours: `title`, `labelled_by`, `rows` and `notes` of
             `LabelMapping`, as plain values.
         images_of: the data set whose images these are under other names; empty for none.
+        copy: what its pictures are where they are not NIH's own files: `320 px JPEG copy`.
     """
 
     table: str
@@ -55,6 +56,7 @@ class DataFacts:
     dataset: str = "nih"
     label_mapping: dict[str, Any] | None = None
     images_of: str = ""
+    copy: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and weights files keep them: the attributes' names are the keys."""
@@ -63,6 +65,8 @@ class DataFacts:
             del found["dataset"], found["label_mapping"]
         if not self.images_of:
             del found["images_of"]
+        if not self.copy:
+            del found["copy"]
         return found
 
     @property
@@ -71,7 +75,7 @@ class DataFacts:
         return self.images_of or self.dataset
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "DataFacts":
+    def from_dict(cls, stored: Mapping[str, Any]) -> "DataInfo":
         """What `as_dict` gave, also in an earlier release; other keys are left out.
 
         Args:
@@ -95,8 +99,9 @@ _NOT_KEPT: dict[str, Any] = {
     "dataset": "nih",
     "label_mapping": None,
     "images_of": "",
+    "copy": "",
 }
-"""What `DataFacts.from_dict` takes for a key that the file does not have; 0 for all others."""
+"""What `DataInfo.from_dict` takes for a key that the file does not have; 0 for all others."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,9 @@ class Metadata:
     mean_contributions: np.ndarray | None = None
 
     @property
-    def data(self) -> DataFacts:
+    def data(self) -> DataInfo:
         """Of the data that it was trained on."""
-        return DataFacts.from_dict(self.provenance.get("data", {}))
+        return DataInfo.from_dict(self.provenance.get("data", {}))
 
     @property
     def trained_hashes(self) -> tuple[np.ndarray, np.ndarray] | None:

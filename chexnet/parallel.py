@@ -6,8 +6,8 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 MOST_ON_WINDOWS = 61
 """Processes that a pool can wait for there."""
 AHEAD = 2
-"""Jobs a thread that `thread_map` begins before they are asked for, as a DataLoader does."""
+"""Jobs a worker that are begun before they are asked for, as a DataLoader does."""
 INTERRUPTS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGBREAK") if hasattr(signal, name)
 )
@@ -29,7 +29,7 @@ INTERRUPTS = tuple(
 
 def process_map(
     function: Callable[[Job], Result],
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     workers: int = 0,
     *,
     start: Callable[..., None] | None = None,
@@ -39,16 +39,18 @@ def process_map(
 
     Args:
         function: of a module, since it is named to the other processes.
-        jobs: their arguments.
+        jobs: their arguments; those of an iterator are made when they are near their turn.
         workers: processes; 0 takes one for each core, 1 stays in this process.
         start: called once in each process, with `start_args`.
 
     Raises:
         ChexnetError: a process was killed, most often because memory ran out.
     """
-    if not jobs:
+    processes = workers or os.cpu_count() or 1
+    if isinstance(jobs, Sized):
+        processes = min(processes, len(jobs))
+    if not processes:
         return
-    processes = min(workers or os.cpu_count() or 1, len(jobs))
     if sys.platform == "win32":
         processes = min(processes, MOST_ON_WINDOWS)
     if processes == 1:
@@ -59,7 +61,7 @@ def process_map(
     context = multiprocessing.get_context("spawn")  # forking a process with threads can hang
     pool = ProcessPoolExecutor(processes, context, _start, (start, start_args))
     try:
-        yield from pool.map(function, jobs)
+        yield from _in_order(pool, function, jobs, AHEAD * processes)
     except BrokenProcessPool as error:
         raise ChexnetError(
             "A helper process was killed (out of memory?). Run the command again, it goes on "
@@ -83,17 +85,23 @@ def thread_map(
 ) -> Iterator[Result]:
     """Yield `function(job)` of every job, in order, computed ahead by several threads."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(function, job))
-                if len(waiting) > AHEAD * threads:
-                    yield waiting.popleft().result()
-            while waiting:
+        yield from _in_order(pool, function, jobs, AHEAD * threads)
+
+
+def _in_order(
+    pool: Executor, function: Callable[[Job], Result], jobs: Iterable[Job], ahead: int
+) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(function, job))
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()  # of somebody who stops looking
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()  # of somebody who stops looking
 
 
 def break_as_interrupt() -> None:

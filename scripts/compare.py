@@ -30,7 +30,8 @@ from scripts.cli import (
 )
 
 if TYPE_CHECKING:
-    from chexnet.evaluation.side_by_side import SideBySide
+    from chexnet.data.formats import DataRequest
+    from chexnet.evaluation.compare import SideBySide
 
 app = new_app()
 
@@ -74,22 +75,22 @@ def compare(
     """
     if bool(weights) == bool(files) or (files and len(files) != 2):
         raise typer.BadParameter("pass two CSVs, or --weights with two networks or more")
+    from chexnet.data.formats import DataRequest
+
+    request = DataRequest(data, labels=labels, split=scheme, seed=seed, packs=packs)
     if files:
-        options = {"labels": labels, "split": scheme, "seed": seed}
-        options |= {"allow_leak": allow_leak, "partial": partial}
-        compare_files(data, (files[0], files[1]), split.value, out, replicates, seed, options)
+        options = {"allow_leak": allow_leak, "partial": partial}
+        compare_files(request, (files[0], files[1]), split.value, out, replicates, options)
         return
     if allow_leak or partial:
         raise typer.BadParameter("--allow-leak and --partial go with two CSVs")
-    from chexnet.evaluation.side_by_side import score_side_by_side
+    from chexnet.evaluation.compare import compare_networks
 
     with progress_bar("Scoring") as on_progress:
-        found = score_side_by_side(
-            data,
+        found = compare_networks(
+            request,
             weights or [],
             split.value,
-            labels=labels,
-            packs=packs,
             replicates=replicates,
             seed=seed,
             device=device,
@@ -104,28 +105,25 @@ def compare(
 
 
 def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path) -> None:
-    import json
-
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.predictions import write_predictions
-    from chexnet.evaluation.report.history import record_network
-    from chexnet.evaluation.report.side_by_side import (
-        side_by_side_csv,
-        side_by_side_html,
-        side_by_side_text,
-    )
-    from chexnet.files import write_text
+    from chexnet.evaluation.report.history import record_scoring
+    from chexnet.evaluation.report.page import side_by_side_html
+    from chexnet.evaluation.report.render import to_csv
+    from chexnet.evaluation.report.tables import side_by_side
+    from chexnet.evaluation.report.terminal import side_by_side_text
+    from chexnet.files import plain, write_json, write_text
     from chexnet.metadata import surroundings
 
-    print(side_by_side_text(found))
-    made = surroundings()
-    write_text(results / "comparison.json", json.dumps({**found.as_dict(), "made": made}, indent=2))
-    write_text(results / "comparison.csv", side_by_side_csv(found))
-    write_text(results / "comparison.html", side_by_side_html(found, made))
+    content, facts, made = plain(found), [one.facts for one in found.contenders], surroundings()
+    print(side_by_side_text(content, facts))
+    write_json(results / "comparison.json", {**content, "made": made})
+    write_text(results / "comparison.csv", to_csv(side_by_side(content)))
+    write_text(results / "comparison.html", side_by_side_html(content, facts, made))
     for number, (one, path) in enumerate(zip(found.contenders, weights, strict=True), 1):
         write_predictions(results / f"predictions-{number}.csv", one.scores)
         try:
-            record_network(one.facts, one.summary, path.parent)
+            record_scoring(one.facts, one.summary, path.parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"This scoring is not noted beside {path.name}: {error}")
     names = "comparison.json, comparison.csv, comparison.html, predictions-1.csv ..."
@@ -133,46 +131,44 @@ def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path)
 
 
 def compare_files(
-    data: Path,
+    request: "DataRequest",
     files: tuple[Path, Path],
     part: str,
     results: Path,
     replicates: int,
-    seed: int,
     options: dict[str, Any],
 ) -> None:
     """Compare two CSVs, print the table and write comparison.json into `place`.
 
     Args:
-        data: folder of the label table.
+        request: the label table and the division; its seed is also the bootstrap's.
         files: A and B.
         part: `val`, `test` or `all`.
         results: folder to write into.
         replicates: bootstrap draws.
-        seed: of the bootstrap.
         options: further arguments of `score_predictions`.
     """
-    import json
-
-    from chexnet.evaluation.comparison import as_dict
-    from chexnet.evaluation.comparison import compare as compare_scores
-    from chexnet.evaluation.csv_scoring import score_predictions
-    from chexnet.evaluation.report.tables import comparison_text, facts_text
-    from chexnet.files import write_text
+    from chexnet.evaluation.compare import as_dict
+    from chexnet.evaluation.compare import compare as compare_scores
+    from chexnet.evaluation.predictions import score_predictions
+    from chexnet.evaluation.report.sentences import facts_text
+    from chexnet.evaluation.report.terminal import comparison_text
+    from chexnet.files import write_json
     from chexnet.metadata import surroundings
 
-    first, second = (score_predictions(data, path, part, **options) for path in files)
-    found = compare_scores(first.scores, second.scores, replicates, seed)
+    first, second = (score_predictions(request, path, part, **options) for path in files)
+    found = compare_scores(first.scores, second.scores, replicates, request.seed)
     print(facts_text(first.facts))
-    print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(found)}")
+    differences = as_dict(found)
+    print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(differences)}")
     content = {
         "a": files[0].name,
         "b": files[1].name,
-        "facts": first.facts.as_dict(),
-        "differences": as_dict(found),
+        "facts": first.facts,
+        "differences": differences,
         "made": surroundings(),
     }
-    write_text(results / "comparison.json", json.dumps(content, indent=2))
+    write_json(results / "comparison.json", content)
     print(f"\nWritten to {results}: comparison.json")
 
 

@@ -50,13 +50,15 @@ def prepare(
 ) -> None:
     """Decode, crop and resize every picture once; training then reads bytes.
 
+    --data may also be a parquet, zip, tar or WebDataset copy, or a folder of them (docs/copies.md).
+
     With --weights crop, size, filter and square are those of a network, also of one from elsewhere,
     so that scripts.eval finds its pack.
 
     Stopped half-way it goes on from there; pictures that are packed already are not read again.
     """
     from chexnet.data import pack as packing
-    from chexnet.data.formats import TableSource, open_folder
+    from chexnet.data.formats import DataRequest, open_folder
     from chexnet.phantom.marks import drawn_images
     from chexnet.transforms import Preprocessing
 
@@ -69,9 +71,9 @@ def prepare(
     else:
         usual = Preprocessing()
         preprocessing = Preprocessing(crop or usual.crop, size or usual.size)
-    folder = open_folder(data, source=TableSource(table, format, mapping, uncertain))
+    folder = open_folder(DataRequest(data, table, format, mapping, uncertain))
     side = preprocessing.size
-    pack_dir = packing.pack_folder(packs, data, preprocessing)
+    pack_dir = packing.pack_folder(packs, folder.place, preprocessing)
     with progress_bar("Packing") as on_progress:
         left_out = packing.prepare(
             folder.paths,
@@ -79,7 +81,10 @@ def prepare(
             preprocessing,
             workers=workers,
             skip_unreadable=skip_unreadable,
-            drawn=drawn_images(data, folder.table, folder.paths, {}),
+            drawn=drawn_images(
+                folder.root, folder.table, folder.paths, folder.copy.drawn if folder.copy else {}
+            ),
+            copy=folder.copy,
             on_progress=on_progress,
         )
     for name, reason in sorted(left_out.items()):

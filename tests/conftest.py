@@ -1,8 +1,11 @@
 """What many tests share: a small phantom data set, and a run trained on it."""
 
+import gc
+import importlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,18 +17,19 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import pandas as pd
 import pytest
 from filelock import FileLock
 from PIL import Image
-from torchvision.models import densenet121
 
 from chexnet.files import CACHE_VARIABLE
-from tests.tiny import tiny_densenet
+
+# torch and pandas within the fixtures: with workers, the process that has them needs neither.
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 NIH = SHARED / "nih"
+BEST = "best_chexnet_params.pth"
+"""The weights in the folder of a run."""
 needs_nih = pytest.mark.skipif(
     not NIH.is_dir(), reason="the sample of NIH's radiographs is not beside the project"
 )
@@ -79,6 +83,27 @@ def pytest_xdist_auto_num_workers(config) -> int:
     return (os.cpu_count() or 1) + 1
 
 
+SLOWEST = (
+    "tests/demo/test_choices.py", "tests/demo/test_browser.py", "tests/demo/test_canvas.py",
+    "tests/demo/classroom/test_browser.py", "tests/networks/test_importers.py",
+    "tests/inference/test_gate.py", "tests/inference/test_onnx.py", "tests/demo/test_lessons.py",
+    "tests/demo/test_malformed.py", "tests/networks/test_tensors.py",
+    "tests/scripts/test_commands.py", "tests/training/test_state.py",
+)  # fmt: skip
+"""Begun first, in this order: a worker takes a whole file, and none shall end long after all."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {ROOT / name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: a collection of garbage need not walk it again, in 0.3 s."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def of_all_workers(tmp_path_factory) -> Path:
     """A folder of this run that all workers of pytest-xdist see."""
@@ -121,6 +146,15 @@ def phantoms(once) -> Path:
 
 
 @pytest.fixture(scope="session")
+def nih():
+    """NIH's table of 112,120 rows and the sample of its radiographs, read once."""
+    from chexnet.data.nih import read_folder
+
+    skip_unless(needs_nih)
+    return read_folder(NIH)
+
+
+@pytest.fixture(scope="session")
 def packed(phantoms, tmp_path_factory):
     """Twelve of the phantoms in a pack, at 64 pixels."""
     from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
@@ -152,51 +186,79 @@ def tiny_options(phantoms) -> dict:
 
 @pytest.fixture(scope="session")
 def trained(once, tiny_options) -> Path:
-    """The folder of a finished run of DenseNet-121 on the phantoms."""
-    return once("trained", lambda out: train(densenet121, tiny_options, out))
+    """The folder of a finished run of the tiny network on the phantoms.
+
+    What opens its weights in this process needs `tiny_network`; its export needs nothing.
+    """
+
+    def train(out: Path) -> None:
+        from chexnet.config import TrainConfig
+        from chexnet.training.loop import fit
+        from tests import tiny
+
+        with tiny.used():
+            fit(TrainConfig(**tiny_options, out=out))
+
+    return once("trained", train)
 
 
 @pytest.fixture(scope="session")
-def trained_tiny(once, tiny_options) -> Path:
-    """The same of the tiny network, for tests that use it."""
-    return once("trained_tiny", lambda out: train(tiny_densenet, tiny_options, out))
+def real_weights(once, trained) -> Path:
+    """A weights file of DenseNet-121 that nobody trained, with all that `trained`'s says.
 
+    Its BatchNorm has random statistics: with the fresh ones every heatmap has the same shape.
+    """
 
-def train(network: Callable, options: dict, out: Path) -> None:
-    from chexnet.config import TrainConfig
-    from chexnet.training.loop import fit
+    def write(folder: Path) -> None:
+        import torch
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chexnet.model.densenet121", network)
-        fit(TrainConfig(**options, out=out))
+        from chexnet.model import DenseNet121, load_weights, save_weights
+        from tests import tiny
+
+        with tiny.used():
+            _, metadata = load_weights(trained / BEST)
+        torch.manual_seed(0)
+        model = DenseNet121(len(metadata.classes))
+        with torch.no_grad():
+            for module in model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.running_mean.normal_(0, 0.2)
+                    module.weight.uniform_(0.5, 1.5)
+        folder.mkdir()
+        save_weights(folder / BEST, model, metadata)
+
+    return once("real", write) / BEST
 
 
 @pytest.fixture(scope="module")
 def tiny_network():
     """In this module's tests, and in processes that they start, the network is the tiny one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chexnet.model.densenet121", tiny_densenet)
+    from tests import tiny
+
+    with tiny.used():
         yield
 
 
 @pytest.fixture
 def real_network(monkeypatch):
     """In this test it is DenseNet-121, wherever it stands."""
+    from torchvision.models import densenet121
+
     monkeypatch.setattr("chexnet.model.densenet121", densenet121)
 
 
 @pytest.fixture(scope="session")
 def exported(trained, of_all_workers) -> Path:
-    """Its network as ONNX, as the command writes it: once for all workers, it takes 20 s."""
+    """The trained network as ONNX, as the command writes it: once for all workers."""
     from typer.testing import CliRunner
 
     from scripts.export import app
+    from tests import tiny
 
     out = of_all_workers / "tiny.onnx"
-    with FileLock(of_all_workers / "tiny.lock"):
+    with FileLock(of_all_workers / "tiny.lock"), tiny.used():
         if not out.exists():
-            weights = trained / "best_chexnet_params.pth"
-            done = CliRunner().invoke(app, [str(weights), str(out)])
+            done = CliRunner().invoke(app, [str(trained / BEST), str(out)])
             assert done.exit_code == 0, done.output
             assert "clinical" in done.output
     return out
@@ -205,6 +267,7 @@ def exported(trained, of_all_workers) -> Path:
 @pytest.fixture
 def make_folder(tmp_path):
     """Write a folder in NIH's layout from rows of (image, labels, patient)."""
+    import pandas as pd
 
     def make(rows, *, lists=None, images=None, table="Data_Entry_2017.csv", size=64) -> Path:
         root = tmp_path / "nih"
@@ -222,6 +285,56 @@ def make_folder(tmp_path):
         return root
 
     return make
+
+
+@pytest.fixture
+def here(monkeypatch, capfd):
+    """Run a command in this process, where torch is imported already; exit code and texts."""
+    from scripts.cli import run as run_app
+
+    def call(name: str, *arguments: object) -> subprocess.CompletedProcess:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        capfd.readouterr()
+        try:
+            module = name if name.startswith("dev.") else f"scripts.{name}"
+            package = (ROOT / module.replace(".", "/")).is_dir()
+            command = importlib.import_module(module + ".__main__" * package)
+            with pytest.raises(SystemExit) as ended:
+                run_app(command.app)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return subprocess.CompletedProcess(sys.argv, ended.value.code or 0, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def refused(here):
+    """Run a command that must end with code 1; gives its message, which has no traceback."""
+
+    def call(name: str, *arguments: object) -> str:
+        done = here(name, *arguments)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.startswith("Error: ")
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    return call
+
+
+@pytest.fixture
+def shown(here):
+    """Run a command that must end well; gives what it prints."""
+
+    def call(name: str, *arguments: object) -> str:
+        done = here(name, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return call
 
 
 def rows_of(patients: int, images_each: int, labels=("Mass", "No Finding")) -> list[tuple]:

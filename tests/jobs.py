@@ -11,6 +11,7 @@ import torch
 
 from chexnet.checkpoint import save_sealed
 from chexnet.config import TrainConfig
+from chexnet.data.formats import DataRequest
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.loop import fit
 
@@ -89,7 +90,9 @@ def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:
 
     from chexnet.evaluation.scoring import score_weights
 
-    scored = score_weights(data, weights, "test", batch_size=batch_size, workers=0, device="cpu")
+    scored = score_weights(
+        DataRequest(data), weights, "test", batch_size=batch_size, workers=0, device="cpu"
+    )
     np.save(out / f"rank{os.environ.get('RANK', '0')}.npy", scored.scores.probabilities)
 
 

@@ -13,9 +13,7 @@ if "forkserver" in multiprocessing.get_all_start_methods():
     # It has imported the package, and what the package imports late: a child is there in
     # milliseconds, and it has none of this process's threads.
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(
-        ["chexnet.training.loop", "torchmetrics.functional", "tests.jobs"]
-    )
+    _context.set_forkserver_preload(["chexnet.training.loop", "tests.jobs"])
 else:  # Windows: a child imports torch for itself, in seconds
     _context = multiprocessing.get_context("spawn")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from chexnet.data.datamodule import open_datamodule
+from chexnet.data.formats import DataRequest
 from chexnet.data.splits import name_hashes
 from chexnet.model import load_weights, save_weights
 from chexnet.transforms import Preprocessing
@@ -29,7 +30,7 @@ def seen_of(table, *, confirmed: bool = True, whole: bool = False) -> dict:
 
 def rows_seen(data: Path, *parts: str, **how: bool) -> dict:
     """The same of parts of a data folder, as `scripts.train` divides it."""
-    opened = open_datamodule(data, Preprocessing(size=64))
+    opened = open_datamodule(DataRequest(data), Preprocessing(size=64))
     rows = [row for part in parts for row in opened.rows(part)]
     return seen_of(opened.folder.table.iloc[rows], **how)
 

@@ -52,9 +52,8 @@ def missing(made: torch.Tensor) -> torch.Tensor:
 def test_a_network_that_answers_alike_is_moved_and_stays_as_it_was(network, monkeypatch):
     monkeypatch.setattr(devices, "CHECKED", ("cpu",))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    for gradients in (False, True):
-        assert devices.network_fault(network, CPU, CPU, 16, gradients=gradients) == ""
-        assert devices.moved(network, CPU, 16, gradients=gradients) is network
+    assert devices.compare_devices(network, CPU, CPU, 16) == ""
+    assert devices.to_device(network, CPU, 16) is network
     assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
     assert network.training
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -70,22 +69,10 @@ def test_a_network_that_answers_alike_is_moved_and_stays_as_it_was(network, monk
     ],
 )
 def test_a_device_that_answers_otherwise_is_refused(network, monkeypatch, fault, said):
-    assert said in devices.network_fault(Faulty(network, fault), CPU, CPU, 16)
+    assert said in devices.compare_devices(Faulty(network, fault), CPU, CPU, 16)
     monkeypatch.setattr(devices, "CHECKED", ("cpu",))
     with pytest.raises(ConfigError, match=r"computes otherwise.*Use --device cpu"):
-        devices.moved(Faulty(network, fault), CPU, 16)
-
-
-def test_a_device_whose_gradients_alone_are_wrong_is_refused(network):
-    class Shrunk(torch.autograd.Function):
-        forward = staticmethod(lambda context, made: made.clone())
-        backward = staticmethod(lambda context, slope: 0.9 * slope)
-
-    assert devices.network_fault(Faulty(network, Shrunk.apply), CPU, CPU, 16) == ""
-    said = devices.network_fault(Faulty(network, Shrunk.apply), CPU, CPU, 16, gradients=True)
-    assert said == "the gradient of 0.0.weight differs by more than 5%"
-    right = Faulty(network, torch.clone)
-    assert devices.network_fault(right, CPU, CPU, 16, gradients=True) == ""
+        devices.to_device(Faulty(network, fault), CPU, 16)
 
 
 def test_an_apple_gpu_gets_no_layout_and_no_copy_whose_faults_were_published():

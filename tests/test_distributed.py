@@ -10,6 +10,7 @@ import torch
 from torch import distributed as dist
 
 from chexnet import distributed
+from chexnet.data.formats import DataRequest
 from tests import jobs
 from tests.conftest import ROOT
 from tests.processes import start, start_ranks, wait
@@ -43,11 +44,11 @@ def train_count(options: dict) -> int:
     from chexnet.data.datamodule import open_datamodule
     from chexnet.transforms import Preprocessing
 
-    return len(open_datamodule(options["data"], Preprocessing(size=64)).rows("train"))
+    return len(open_datamodule(DataRequest(options["data"]), Preprocessing(size=64)).rows("train"))
 
 
-def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained_tiny, tmp_path):
-    weights = trained_tiny / "best_chexnet_params.pth"
+def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained, tmp_path):
+    weights = trained / "best_chexnet_params.pth"
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     assert wait([start(jobs.evaluate, phantoms, weights, tmp_path / "one")]) == [0]

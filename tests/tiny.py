@@ -6,6 +6,8 @@ on the network's size. `python -m tests.tiny scripts.train ...` runs a command w
 
 import runpy
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torchvision.models import DenseNet
 
@@ -24,6 +26,16 @@ def is_used() -> bool:
 def use() -> None:
     """From here on, in this process."""
     model.densenet121 = tiny_densenet
+
+
+@contextmanager
+def used() -> Iterator[None]:
+    """Within a block."""
+    before, model.densenet121 = model.densenet121, tiny_densenet
+    try:
+        yield
+    finally:
+        model.densenet121 = before
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import numpy as np
 
 from chexnet.data.datasets import StoredDataSet, open_data_set
 from chexnet.data.folder import DataFolder
-from chexnet.data.formats import NIH_TABLE, TableSource, open_folder
+from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.pack import Pack, pack_folder
-from chexnet.data.splits import Fold, Split, fingerprint, make_split
+from chexnet.data.splits import Split, fingerprint, make_split
 from chexnet.errors import DataError
-from chexnet.metadata import DataFacts
+from chexnet.files import plain
+from chexnet.metadata import DataInfo
 from chexnet.phantom.marks import drawn_images
 from chexnet.transforms import Preprocessing
 
@@ -62,11 +63,11 @@ class DataModule:
         return open_data_set(self.folder, rows, classes, self.preprocessing, self.pack)
 
     @cached_property
-    def facts(self) -> DataFacts:
+    def facts(self) -> DataInfo:
         """What every report says of its data."""
         parts = {part: self.rows(part) for part in self.split.rows}
         names = self.folder.table["image"]
-        return DataFacts(
+        return DataInfo(
             table=self.folder.table_name,
             label_version=self.folder.version,
             split=self.split.scheme,
@@ -81,8 +82,9 @@ class DataModule:
             images={part: len(rows) for part, rows in parts.items()},
             drawn={p: int(names.iloc[rows].isin(self.drawn).sum()) for p, rows in parts.items()},
             dataset=self.folder.dataset,
-            label_mapping=self.folder.mapping.as_dict() if self.folder.mapping else None,
+            label_mapping=plain(self.folder.mapping),
             images_of=self.folder.images_of,
+            copy=self.folder.copy.about if self.folder.copy else "",
         )
 
     @cached_property
@@ -106,44 +108,40 @@ class DataModule:
 
 
 def open_datamodule(
-    data: Path | DataFolder,
+    request: DataRequest,
     preprocessing: Preprocessing,
     *,
-    labels: str = "auto",
-    source: TableSource = NIH_TABLE,
-    split: str = "auto",
-    seed: int = 0,
-    fold: Fold | None = None,
+    folder: DataFolder | None = None,
     allow_leak: bool = False,
-    packs: Path | None = None,
 ) -> DataModule:
     """Read a data folder, divide it, and find its pack.
 
     Args:
-        data: folder that holds `images_001` and the table, or what `open_folder` gave.
+        request: which data, and how they are divided.
         preprocessing: crop and size of the items.
-        labels: `auto`, `2017` or `v2020`.
-        source: another label table than NIH's, see `open_folder`.
-        split: see `make_split`.
-        seed: of the split.
-        fold: see `make_split`.
+        folder: what `open_folder` gave for this request, where it was called before.
         allow_leak: see `make_split`.
-        packs: folder of packs; one for this data, crop and size is used when it is whole.
 
     Raises:
         DataError: see `open_folder` and `make_split`; or the pack does not fit the files.
     """
-    folder = data if isinstance(data, DataFolder) else open_folder(data, labels, source)
-    divided = make_split(folder, split, seed, fold=fold, allow_leak=allow_leak)
+    folder, fold, packs = folder or open_folder(request), request.fold, request.packs
+    divided = make_split(folder, request.split, request.seed, fold=fold, allow_leak=allow_leak)
     notes = [*folder.notes, *([f"Fold {fold[0]} of {fold[1]} validates."] if fold else [])]
     pack = _find_pack(folder, preprocessing, packs, notes) if packs else None
+    if folder.copy and not pack:
+        raise DataError(
+            f"{folder.place} is read through a pack, and {packs or 'no folder of packs'} has no "
+            f"whole one of {preprocessing.size} px, crop {preprocessing.crop:g}. "
+            f"Run python -m scripts.prepare --data {folder.place}"
+        )
     return DataModule(folder, divided, preprocessing, pack, notes)
 
 
 def _find_pack(
     folder: DataFolder, preprocessing: Preprocessing, packs: Path, notes: list[str]
 ) -> Pack | None:
-    pack_dir = pack_folder(packs, folder.root, preprocessing)
+    pack_dir = pack_folder(packs, folder.place, preprocessing)
     if not (pack_dir / "pack.json").exists():
         return None
     pack = Pack(pack_dir, preprocessing)

@@ -5,10 +5,9 @@
 
 import filecmp
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -36,14 +35,22 @@ class LabelMapping:
     rows: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for reports and weights files."""
-        return {
-            "title": self.title,
-            "labelled_by": self.labelled_by,
-            "rows": [list(row) for row in self.rows],
-            "notes": list(self.notes),
-        }
+
+@dataclass(frozen=True)
+class Copy:
+    """Pictures that lie in other files than one each; `data.copies` reads them into a pack.
+
+    Attributes:
+        path: the file or folder that was given.
+        about: what they are where they are not NIH's own files, as `320 px JPEG copy`; or empty.
+        drawn: image to whether it came with the mark of phantoms.
+        pictures: from names to each name with its bytes, in the order of the files.
+    """
+
+    path: Path
+    about: str
+    drawn: Mapping[str, bool]
+    pictures: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class DataFolder:
         images_of: the data set whose images these are under other names that nobody can tell from
             them: whoever saw that one has seen these. Empty for none.
         notes: sentences that a user should read; those of `mapping` stand there.
+        copy: where the pictures lie in parquet, zip or tar files, which are the `paths` then.
     """
 
     root: Path
@@ -81,6 +89,12 @@ class DataFolder:
     mapping: LabelMapping | None = None
     images_of: str = ""
     notes: tuple[str, ...] = ()
+    copy: Copy | None = None
+
+    @property
+    def place(self) -> Path:
+        """What `--data` was: the folder, or the file of a copy; packs are named after it."""
+        return self.copy.path if self.copy else self.root
 
     @property
     def all_notes(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chexnet.data.copies import find_copy, open_copy
 from chexnet.data.folder import NIH, DataFolder, LabelMapping, find_images
 from chexnet.data.mappings import (
     UNCERTAIN,
@@ -15,6 +16,7 @@ from chexnet.data.mappings import (
     states_of_ours,
 )
 from chexnet.data.nih import nih_patients, read_folder, read_lists
+from chexnet.data.splits import Fold
 from chexnet.data.table_readers import CSV_OPTIONS, READERS
 from chexnet.data.table_rows import TableRows
 from chexnet.data.tables import refuse_rows, shown
@@ -24,20 +26,32 @@ FORMATS = (NIH, *READERS)
 
 
 @dataclass(frozen=True)
-class TableSource:
-    """Which label table is read, and how.
+class DataRequest:
+    """Which data a command asks for, and how they are read and divided.
 
     Attributes:
-        table: the file; None for NIH's own in the data folder.
+        root: folder that holds `images_001` and the table; of another data set, its images.
+        table: the label table; None for NIH's own in `root`.
         format: one of `FORMATS`.
         mapping: what a table of the user's own means; with format `csv` alone.
         uncertain: what an uncertain label counts as: `ignore`, `positive` or `negative`.
+        labels: which of NIH's tables, see `nih.read_folder`; of another table `auto`.
+        split: see `make_split`.
+        seed: of the split.
+        fold: see `make_split`.
+        packs: folder of packs; one for this data, crop and size is used when it is whole.
     """
 
+    root: Path
     table: Path | None = None
     format: str = NIH
     mapping: Path | None = None
     uncertain: str = "ignore"
+    labels: str = "auto"
+    split: str = "auto"
+    seed: int = 0
+    fold: Fold | None = None
+    packs: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what does not go together.
@@ -59,51 +73,42 @@ class TableSource:
                 f"{'no mapping' if self.mapping is None else f'a mapping with {self.format}'}. "
                 "The file says which column is which label; see docs/evaluation.md."
             )
+        if self.labels != "auto" and self.table is not None:
+            raise ConfigError(
+                f"--labels chooses between NIH's tables in --data: found {self.labels!r} beside "
+                f"--table {self.table.name}, expected one of the two."
+            )
 
 
-NIH_TABLE = TableSource()
-"""NIH's own table in the data folder."""
-
-
-def open_folder(
-    root: Path,
-    labels: str = "auto",
-    source: TableSource = NIH_TABLE,
-    *,
-    need_images: bool = True,
-) -> DataFolder:
-    """Read a label table and find its images under `root`.
+def open_folder(request: DataRequest, *, need_images: bool = True) -> DataFolder:
+    """Read the label table of a request and find its images under the root.
 
     Args:
-        root: folder of the images; for NIH's own layout also of the table.
-        labels: which of NIH's tables, see `nih.read_folder`; of another table `auto`.
-        source: which table, and how it is read.
+        request: which table, and how it is read; nothing is divided here.
         need_images: refuse a folder without any image of the table.
 
     Raises:
         DataError: names what is missing or wrong, and what to pass instead.
-        ConfigError: options that do not go together.
     """
-    if labels != "auto" and source.table is not None:
-        raise ConfigError(
-            f"--labels chooses between NIH's tables in --data: found {labels!r} beside --table "
-            f"{source.table.name}, expected one of the two."
-        )
-    if source.format == NIH:
-        return read_folder(root, labels, need_images=need_images, table=source.table)
-    table, root = source.table, Path(root)
+    root, table = Path(request.root), request.table
+    if request.format == NIH:
+        if need_images and (files := find_copy(root)):
+            return open_copy(root, files, request.labels, table)
+        return read_folder(root, request.labels, need_images=need_images, table=table)
     if table is None or not table.exists():
         raise DataError(f"Found no file {table}. Pass --table the label table.")
     if not root.is_dir():
         raise DataError(f"Found no folder {root}. Pass --data the folder of the images.")
     meaning = (
-        read_meaning(source.mapping, CSV_OPTIONS) if source.mapping else built_in()[source.format]
+        read_meaning(request.mapping, CSV_OPTIONS)
+        if request.mapping
+        else built_in()[request.format]
     )
-    rows = READERS[source.format](table, meaning)
+    rows = READERS[request.format](table, meaning)
     _refuse_bad_names(table, rows)
     about, notes = rows.about.reset_index(drop=True), list(rows.notes)
-    notes += _uncertain_note(rows, source.uncertain)
-    has, lacks = label_tuples(states_of_ours(meaning, rows.states, source.uncertain))
+    notes += _uncertain_note(rows, request.uncertain)
+    has, lacks = label_tuples(states_of_ours(meaning, rows.states, request.uncertain))
     if not rows.by_patient:
         about["patient"] = about["image"]
         notes.append(
@@ -136,7 +141,7 @@ def open_folder(
                 **({"inverted": about["inverted"]} if "inverted" in about else {}),
             }
         ),
-        version=source.format,
+        version=request.format,
         table_name=table.name,
         lists=read_lists(root) if meaning.key == NIH else None,
         paths=paths,

@@ -2,7 +2,8 @@
 
 A pack is a folder of four files:
     pack.json    header: format, crop, size (resample and square where they are not the default),
-                 whether unreadable files are left out, names in order, which may be drawn and are
+                 whether unreadable files are left out, names in order, which may be drawn and are;
+                 of a copy (`data.copies`) what its pictures are
     pixels.u8    one grayscale byte a pixel, (images, size, size)
     bytes.i64    length of each source file, to notice that it has been replaced
     state.u8     one byte an image: 0 to do, 1 done, 2 unreadable
@@ -17,9 +18,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -29,6 +30,9 @@ from chexnet.files import is_held, sweep, write_text
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.parallel import process_map
 from chexnet.transforms import Preprocessing, item_pixels
+
+if TYPE_CHECKING:  # pandas, which no worker process needs
+    from chexnet.data.folder import Copy
 
 FORMAT = 1
 TODO, DONE, UNREADABLE = 0, 1, 2
@@ -100,6 +104,7 @@ def prepare(
     workers: int = 0,
     skip_unreadable: bool = False,
     drawn: Mapping[str, bool] = {},
+    copy: "Copy | None" = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, str]:
     """Make or complete the pack in `folder`.
@@ -111,6 +116,7 @@ def prepare(
         workers: processes; 0 takes one for each core.
         skip_unreadable: keep a pack that leaves unreadable files out.
         drawn: what `drawn_images` says of them; the pack keeps it.
+        copy: gives the pictures where `paths` are files with many of them.
         on_progress: called with images done and images in all.
 
     Returns:
@@ -126,7 +132,7 @@ def prepare(
         with FileLock(folder / ".lock", timeout=0):
             sweep(folder)
             unreadable = _fill(
-                paths, folder, preprocessing, workers, skip_unreadable, drawn, on_progress
+                paths, folder, preprocessing, workers, skip_unreadable, drawn, copy, on_progress
             )
     except Timeout as error:
         raise DataError(f"Another process is writing {folder}. Wait for it to end.") from error
@@ -157,6 +163,7 @@ def _fill(
     workers: int,
     skip_unreadable: bool,
     drawn: Mapping[str, bool],
+    copy: "Copy | None",
     on_progress: Callable[[int, int], None] | None,
 ) -> dict[str, str]:
     there = (folder / "pack.json").exists()
@@ -169,6 +176,7 @@ def _fill(
         "skip_unreadable": skip_unreadable,
         "names": names,
         "drawn": {**old.get("drawn", {}), **drawn},
+        **({"copy": copy.about} if copy and copy.about else {}),
     }
     write_text(folder / "pack.json", json.dumps(header))
 
@@ -181,9 +189,13 @@ def _fill(
     finished, total, unreadable = len(paths) - len(todo), len(paths), {}
     if on_progress:
         on_progress(finished, total)
-    chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
     pending: list[tuple[int, int, int]] = []  # row, length of the file, state
-    jobs = [[(row, paths[names[row]]) for row in chunk] for chunk in chunks]
+    jobs: Iterable[list[_Job]] = [
+        [(row, paths[names[row]], None) for row in todo[start : start + CHUNK]]
+        for start in range(0, len(todo), CHUNK)
+    ]
+    if copy:
+        jobs = _jobs_of(copy, paths, {names[row]: row for row in todo})
     try:
         for number, results in enumerate(
             process_map(
@@ -210,6 +222,21 @@ def _fill(
     return unreadable
 
 
+def _jobs_of(
+    copy: "Copy", paths: Mapping[str, Path], rows: Mapping[str, int]
+) -> Iterator[list["_Job"]]:
+    """The pictures of a copy, with the length of the file that each lies in."""
+    lengths = {path: path.stat().st_size for path in set(paths.values())}
+    jobs: list[_Job] = []
+    for name, data in copy.pictures(rows.keys()):
+        jobs.append((rows[name], data, lengths[paths[name]]))
+        if len(jobs) == CHUNK:
+            yield jobs
+            jobs = []
+    if jobs:
+        yield jobs
+
+
 def _commit(
     pixels: np.memmap, state: np.memmap, lengths: np.memmap, pending: list[tuple[int, int, int]]
 ) -> None:
@@ -223,6 +250,8 @@ def _commit(
     pending.clear()
 
 
+_Job = tuple[int, Path | bytes, int | None]
+"""Row, picture, and the length of its file where that is known."""
 # What a worker process maps at its start; each writes only rows that no other was given.
 _worker: dict[str, tuple[np.memmap, Preprocessing]] = {}
 
@@ -231,14 +260,14 @@ def _open_worker(folder: Path, count: int, preprocessing: Preprocessing) -> None
     _worker["pack"] = (_map(folder, count, preprocessing, "r+")[0], preprocessing)
 
 
-def _pack_chunk(jobs: Sequence[tuple[int, Path]]) -> list[tuple[int, int, str]]:
+def _pack_chunk(jobs: Sequence[_Job]) -> list[tuple[int, int, str]]:
     pixels, preprocessing = _worker["pack"]
     results = []
-    for row, path in jobs:
+    for row, source, known in jobs:
         try:
-            length = path.stat().st_size
+            length = source.stat().st_size if isinstance(source, Path) else known or 0
             pixels[row] = item_pixels(
-                read_radiograph(path, own_process=True).as_uint8(), preprocessing
+                read_radiograph(source, own_process=True).as_uint8(), preprocessing
             )
             results.append((row, length, ""))
         except (ImageError, OSError) as error:

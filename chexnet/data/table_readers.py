@@ -249,21 +249,6 @@ def read_rsna_table(source: Path, meaning: Meaning) -> TableRows:
     return TableRows(about, {"Target": state}, notes)
 
 
-def read_siim(source: Path, meaning: Meaning) -> TableRows:
-    """SIIM-ACR's challenge: a row a mask, `-1` for none; NIH's images, nobody says which."""
-    raw = read_csv(source, ("ImageId", "EncodedPixels"), expected_of(meaning))
-    masked = raw["EncodedPixels"] != "-1"
-    problems = {
-        "has no EncodedPixels": raw["EncodedPixels"] == "",
-        "has a mask and no mask": masked.groupby(raw["ImageId"]).transform("nunique") > 1,
-    }
-    refuse_rows(source, raw["ImageId"], problems, "Expected a mask, or -1 for none.")
-    images = raw.drop_duplicates("ImageId")
-    about = about_images(images, "ImageId")
-    state = np.where(masked.loc[images.index], POSITIVE, NEGATIVE).astype(np.int8)
-    return TableRows(about, {"EncodedPixels": state}, by_patient=False)
-
-
 READERS: dict[str, Reader] = {
     "csv": read_csv_table,
     "chexpert": read_chexpert,
@@ -272,7 +257,6 @@ READERS: dict[str, Reader] = {
     "padchest": read_padchest,
     "padchest-inverted": read_padchest,
     "rsna": read_rsna_table,
-    "siim": read_siim,
 }
 
 

@@ -1,27 +1,38 @@
-"""Probabilities that mean what they say: Platt scaling, and how far off they are.
+"""What validation chooses, and nothing else does: calibration and thresholds.
 
 A class's logit z becomes slope * z + bias (Platt, "Probabilistic outputs for support vector
 machines", 1999), fitted on the validation part. The slope stays above 0, so that no order changes
-and every AUROC stays what it was. A class with few positives there would fit an accident: such
-classes share one calibration, fitted on the answers for all classes together.
+and every AUROC stays what it was. A class with few positives there has too few images to estimate a
+calibration of: such classes share one, fitted on the answers for all classes together.
 
 Shapes: N images, D classes. Probabilities are float64 in [0, 1], targets 0 or 1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from chexnet.evaluation.bootstrap import Interval, PatientBootstrap
-from chexnet.evaluation.metrics import UNKNOWN, Scores, labelled_only
-from chexnet.evaluation.weighted import nan_where_zero
+from chexnet.evaluation.intervals import Interval, PatientBootstrap, interval_of
+from chexnet.evaluation.metrics import BINS, nan_where_zero, roc
+from chexnet.evaluation.scores import UNKNOWN, Scores, labelled_only
+from chexnet.metadata import Metadata
 
 MIN_POSITIVES = 20
 """Positive (and negative) validation images under which a class gets no numbers of its own."""
-BINS = 15
 _EDGE = 1e-15  # probabilities are kept this far from 0 and 1, where a logit has no value
+
+
+SENSITIVITY = SPECIFICITY = 0.9
+RULES = {
+    "youden": "greatest sensitivity + specificity",
+    "sensitivity": f"sensitivity of at least {SENSITIVITY}, at the greatest specificity",
+    "specificity": f"specificity of at least {SPECIFICITY}, at the greatest sensitivity",
+    "f1": "greatest F1",
+}
+"""How a threshold is chosen on validation, by name (Youden, Cancer 1950, for the first)."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +72,7 @@ def fit_calibrations(scores: Scores) -> dict[str, Calibration]:
     if enough(scores.targets.ravel()):
         whole = _fit(scores.probabilities.ravel(), scores.targets.ravel(), pooled=True)
     found = {}
-    for name, given, truth in zip(
-        scores.classes, scores.probabilities.T, scores.targets.T, strict=True
-    ):
+    for name, given, truth in scores.columns():
         positives = int((truth == 1).sum())
         found[name] = (
             _fit(given, truth)
@@ -76,58 +85,10 @@ def fit_calibrations(scores: Scores) -> dict[str, Calibration]:
 def calibrate(scores: Scores, calibrations: Mapping[str, Calibration]) -> Scores:
     """The same scores with calibrated probabilities; a class without a calibration stays."""
     columns = [
-        calibrations.get(name, Calibration())(given) if name in calibrations else given
-        for name, given in zip(scores.classes, scores.probabilities.T, strict=True)
+        calibrations[name](given) if name in calibrations else given
+        for name, given, _ in scores.columns()
     ]
-    return Scores(
-        scores.images, scores.patients, scores.classes, np.stack(columns, axis=1), scores.targets
-    )
-
-
-def expected_calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """ECE over bins of equal mass (Nguyen and O'Connor, EMNLP 2015), in [0, 1].
-
-    The mean over images of |mean probability - share of positives| of the image's bin. Bins of
-    equal width would put nearly all images of a rare finding into the first one. NaN where nothing
-    is labelled.
-    """
-    bins = reliability(probabilities, targets)
-    if not len(bins.count):
-        return float("nan")
-    return float(np.average(np.abs(bins.probability - bins.observed), weights=bins.count))
-
-
-def brier(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean squared difference of probability and truth (Brier 1950), in [0, 1]; or NaN."""
-    probabilities, targets = labelled_only(probabilities, targets=targets)
-    return float(np.mean((probabilities - targets) ** 2)) if len(targets) else float("nan")
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Bins of equal mass, each float or int (bins,).
-
-    Attributes:
-        probability: mean probability.
-        observed: share of positives.
-        count: images.
-    """
-
-    probability: np.ndarray
-    observed: np.ndarray
-    count: np.ndarray
-
-
-def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> Reliability:
-    """Sort labelled images by probability into bins of (nearly) equal count; no bin without any."""
-    probabilities, targets = labelled_only(probabilities, targets=targets)
-    order = np.argsort(probabilities, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    return Reliability(
-        np.array([probabilities[part].mean() for part in parts]),
-        np.array([targets[part].mean() for part in parts]),
-        np.array([len(part) for part in parts]),
-    )
+    return replace(scores, probabilities=np.stack(columns, axis=1))
 
 
 def error_intervals(
@@ -153,14 +114,10 @@ def error_intervals(
     distance = (probabilities - targets) * inside
     squares = (probabilities - targets) ** 2 * labelled
     counts = np.concatenate([distance, squares[None], labelled[None].astype(float)])
-    found = bootstrap.intervals(
-        counts,
-        {
-            "error": lambda drawn: nan_where_zero(np.abs(drawn[:BINS]).sum(axis=0), drawn[-1]),
-            "brier": lambda drawn: nan_where_zero(drawn[BINS], drawn[-1]),
-        },
-    )
-    return found["error"], found["brier"]
+    drawn = bootstrap.totals(bootstrap.by_patient(counts))
+    error = nan_where_zero(np.abs(drawn[:BINS]).sum(axis=0), drawn[-1])
+    score = nan_where_zero(drawn[BINS], drawn[-1])
+    return interval_of(error, bootstrap.units), interval_of(score, bootstrap.units)
 
 
 def _fit(probabilities: np.ndarray, targets: np.ndarray, *, pooled: bool = False) -> Calibration:
@@ -186,3 +143,82 @@ def _fit(probabilities: np.ndarray, targets: np.ndarray, *, pooled: bool = False
         loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-4, 4), (None, None)]
     ).x
     return Calibration(float(np.exp(slope)), float(bias), positives, pooled)
+
+
+def choose_thresholds(scores: Scores) -> dict[str, dict[str, float] | None]:
+    """The threshold of each rule for each class, from validation scores.
+
+    A probability reaches a threshold when it is at least as great.
+
+    Returns:
+        Label to rule to threshold; None for a class with too few images, see `enough`.
+    """
+    return {
+        name: _thresholds(given, truth) if enough(truth) else None
+        for name, given, truth in scores.columns()
+    }
+
+
+def _thresholds(given: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    given, truth = labelled_only(given, targets=truth)
+    curve = roc(given, truth)
+    if curve is None:
+        raise ValueError("thresholds are chosen on images with and without the finding")
+    fpr, tpr, cuts = curve
+    positives = truth.sum()
+    true, false = tpr * positives, fpr * (len(truth) - positives)
+    f1 = 2 * true / (true + false + positives)
+    best = {
+        "youden": np.argmax(tpr - fpr),
+        "sensitivity": np.argmax(tpr >= SENSITIVITY),
+        "specificity": np.flatnonzero(1 - fpr >= SPECIFICITY)[-1],
+        "f1": np.argmax(f1),
+    }
+    return {rule: _between(cuts, int(index)) for rule, index in best.items()}
+
+
+def _between(cuts: np.ndarray, index: int) -> float:
+    # Halfway to the next lower score, so that a threshold is not the value of one image.
+    lower = cuts[index + 1] if index + 1 < len(cuts) else 0.0
+    return float((min(cuts[index], 1.0) + lower) / 2)
+
+
+@dataclass(frozen=True)
+class ValidationChoices:
+    """What was chosen on validation images, and nowhere else.
+
+    Attributes:
+        calibrations: label to calibration.
+        thresholds: label to rule to calibrated probability, None for a class with too few images.
+        source: where it comes from, for a reader.
+    """
+
+    calibrations: Mapping[str, Calibration]
+    thresholds: Mapping[str, Mapping[str, float] | None]
+    source: str
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Plain values for `Metadata.validation`; `stored` reads them."""
+        return {
+            "calibration": {name: asdict(one) for name, one in self.calibrations.items()},
+            "thresholds": self.thresholds,
+        }
+
+
+def fit_on(validation: Scores, source: str) -> ValidationChoices:
+    """Calibrate and choose thresholds on validation scores."""
+    calibrations = fit_calibrations(validation)
+    thresholds = choose_thresholds(calibrate(validation, calibrations))
+    return ValidationChoices(calibrations, thresholds, source)
+
+
+def validation_choices(metadata: Metadata) -> ValidationChoices | None:
+    """What a weights file carries of its validation; None in one that carries nothing."""
+    if "thresholds" not in metadata.validation:
+        return None
+    images = metadata.validation["figures"]["images"]
+    return ValidationChoices(
+        {name: Calibration(**one) for name, one in metadata.validation["calibration"].items()},
+        metadata.validation["thresholds"],
+        f"{images:,} validation images, when the weights were written",
+    )

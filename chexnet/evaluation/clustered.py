@@ -1,4 +1,4 @@
-"""The variance of an AUROC without drawing: for findings that few patients have.
+"""The variance of an AUROC without drawing, and p-values.
 
 With under ten positive patients a bootstrap draws the same few again and again, and its interval
 is too narrow. The variance of Obuchowski ("Nonparametric analysis of clustered ROC curve data",
@@ -10,17 +10,18 @@ numbers of images are worth fewer: (sum n)^2 / sum n^2 of them for n images each
 and Manton, J. Am. Stat. Assoc. 87, 1992; the effective number of clusters of Carter, Schnepel and
 Steigerwald, Rev. Econ. Stat. 99, 2017). With equal numbers that is the number of patients.
 
-Shapes: N images, P patients.
+Shapes: N images, U units (patients).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import rankdata, t
 
-from chexnet.evaluation.bootstrap import MIN_PATIENTS, NO_INTERVAL, Interval
-from chexnet.evaluation.metrics import labelled_only
+from chexnet.evaluation.intervals import MIN_PATIENTS, NO_INTERVAL, Interval, patients_behind
+from chexnet.evaluation.scores import labelled_only
 
 FEW_PATIENTS = 10
 """Positive (or negative) patients under which the clustered interval stands beside the
@@ -60,6 +61,11 @@ class ClusteredAuroc:
         return Interval(low, high)
 
     @property
+    def interval_if_rare(self) -> Interval:
+        """The same; `n/a` from ten patients on, where the bootstrap's keeps its promise."""
+        return self.interval if self.fewest < FEW_PATIENTS else NO_INTERVAL
+
+    @property
     def p_of_chance(self) -> float:
         """Two-sided p-value of the AUROC's being 0.5; NaN where there is no interval."""
         if self.fewest < MIN_PATIENTS or not self._spread:
@@ -76,39 +82,34 @@ def clustered_auroc(scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -
         unit: number of each image's patient, int (N,), from 0.
     """
     scores, unit, targets = labelled_only(scores, unit, targets=np.asarray(targets))
-    positive = np.asarray(targets) == 1
-    # Each patient's positive images, and each patient's negative images; no patient with none.
-    images = [np.unique(unit[mask], return_counts=True)[1] for mask in (positive, ~positive)]
-    patients = [len(each) for each in images]
-    fewest = min(patients)
+    fewest, effective = patients_behind(targets, unit)
     if not fewest:
         return ClusteredAuroc(float("nan"), float("nan"), 0, float("nan"))
-    effective = min(float(each.sum() ** 2 / (each**2).sum()) for each in images)
-    count = np.array([positive.sum(), (~positive).sum()], float)
+    kinds = [targets == 1, targets == 0]
+    positive, negative = kinds
+    count = [int(kind.sum()) for kind in kinds]
     # How many of the other kind an image's score is on the right side of, ties counted half:
     # its rank among all less its rank among its own kind.
     every = rankdata(scores)
     won = np.empty(len(scores))
     won[positive] = (every[positive] - rankdata(scores[positive])) / count[1]
-    won[~positive] = 1 - (every[~positive] - rankdata(scores[~positive])) / count[0]
+    won[negative] = 1 - (every[negative] - rankdata(scores[negative])) / count[0]
     value = float(won[positive].mean())
     if fewest < 2:
         return ClusteredAuroc(value, float("nan"), fewest, effective)
     units = int(unit.max()) + 1
-    # Sum over a patient's images of (component - AUROC), of positives and of negatives: (2, P).
-    off = np.stack(
-        [np.bincount(unit[mask], won[mask] - value, units) for mask in (positive, ~positive)]
-    )
-    alone = [
-        n / (n - 1) * float(sums @ sums) / total**2
-        for n, sums, total in zip(patients, off, count, strict=True)
-    ]
-    everyone = len(set(unit.tolist()))
+    # Sum over a patient's images of (component - AUROC), of positives and of negatives: (2, U).
+    off = np.stack([np.bincount(unit[kind], won[kind] - value, units) for kind in kinds])
+    alone = 0.0
+    for kind, sums, total in zip(kinds, off, count, strict=True):
+        patients = len(np.unique(unit[kind]))
+        alone += patients / (patients - 1) * float(sums @ sums) / total**2
+    everyone = len(np.unique(unit))
     both = everyone / (everyone - 1) * float(off[0] @ off[1]) / (count[0] * count[1])
-    return ClusteredAuroc(value, sum(alone) + 2 * both, fewest, effective)
+    return ClusteredAuroc(value, alone + 2 * both, fewest, effective)
 
 
-def holm(values: dict[str, float]) -> dict[str, float]:
+def holm(values: Mapping[str, float]) -> dict[str, float]:
     """p-values that hold for all of them at once (Holm, Scand. J. Statist. 6, 1979).
 
     Args:

@@ -104,11 +104,12 @@ def read_experts(given: Sequence[str]) -> list[ExpertLabels]:
     """
     readers = {"rsna": read_rsna, "google": read_google}
     found: dict[str, ExpertLabels] = {}
-    for one in given:
-        key, _, path = one.partition("=")
+    for text in given:
+        key, _, path = text.partition("=")
         if key not in readers or not path:
             raise DataError(
-                f"Found {one!r}, expected rsna=FOLDER or google=FILE. {RSNA_SOURCE} {GOOGLE_SOURCE}"
+                f"Found {text!r}, expected rsna=FOLDER or google=FILE. {RSNA_SOURCE} "
+                f"{GOOGLE_SOURCE}"
             )
         if key in found:
             raise DataError(f"Found {key} twice, expected it once.")
@@ -157,7 +158,7 @@ def read_google(source: Path) -> ExpertLabels:
     raw = read_csv(source, ("Image Index", *asked), expected)
     cells = raw[asked].apply(lambda column: column.str.upper())
     problems = {
-        "stands twice": raw["Image Index"].duplicated(),
+        "is a duplicate image": raw["Image Index"].duplicated(),
         "has an answer that is neither YES nor NO": ~cells.isin(["YES", "NO"]).all(axis=1),
     }
     refuse_rows(source, raw["Image Index"], problems, expected)

@@ -3,18 +3,23 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import StoredDataSet
 from chexnet.data.folder import DataFolder
-from chexnet.data.formats import NIH_TABLE, TableSource, open_folder
+from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.splits import LEAKY, name_hashes, refuse_trained, unseen
 from chexnet.errors import CheckpointError, LeakError
-from chexnet.evaluation.facts import ScoringFacts, WeightsFacts
+from chexnet.evaluation.info import ScoringInfo, WeightsInfo
 from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, load_weights
+
+Seen = Literal["refuse", "skip", "stamp"]
+"""What becomes of images that the network was trained on, or on whose patient: the whole part is
+refused, or they are left out, or they are scored and every figure is stamped."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Holdout:
     metadata: Metadata
     datamodule: DataModule
     part: str
-    facts: ScoringFacts
+    facts: ScoringInfo
 
     @cached_property
     def data_set(self) -> StoredDataSet:
@@ -67,15 +72,11 @@ class Holdout:
 
 
 def open_holdout(
-    data: Path,
+    request: DataRequest,
     weights: Path,
     part: str,
     *,
-    labels: str = "auto",
-    source: TableSource = NIH_TABLE,
-    packs: Path | None = None,
-    allow_leak: bool = False,
-    clean: bool = False,
+    seen: Seen = "refuse",
 ) -> Holdout:
     """Open a weights file and the part of a data folder that it is to be scored on.
 
@@ -83,18 +84,14 @@ def open_holdout(
     every network from elsewhere, it is the official one where there are lists, else patient-wise.
 
     Args:
-        data: folder that holds `images_001` and the table.
+        request: which data; its split, seed and fold do not count, see above.
         weights: a weights file.
         part: `val`, `test`, or `all` images of the folder (data that it was not trained on).
-        labels: `auto`, `2017` or `v2020`.
-        source: another label table than NIH's, see `open_folder`.
-        packs: folder of packs.
-        allow_leak: score images or patients of the training all the same; stamped.
-        clean: leave out the images of which it has seen the image or the patient.
+        seen: what becomes of images and patients that it was trained on.
 
     Raises:
         ChexnetError: no weights, no data, or the network was trained on these images or patients
-            (with `clean`: on all of them).
+            (with `skip`: on all of them).
     """
     model, metadata = load_weights(weights)
     hashes = metadata.trained_hashes
@@ -103,22 +100,21 @@ def open_holdout(
             f"{weights} does not say what it was trained on, so it cannot be scored honestly."
         )
     trained_data = metadata.provenance.get("data", {})
-    folder = open_folder(data, labels, source)
+    folder = open_folder(request)
     fold = trained_data.get("fold")
-    hidden = refuse_other_names(folder, metadata, allow_leak=allow_leak and not clean)
+    hidden = refuse_other_names(folder, metadata, allow_leak=seen == "stamp")
     same_data = bool(trained_data) and np.isin(name_hashes(folder.table["image"]), hashes[0]).any()
-    datamodule = open_datamodule(
-        folder,
-        metadata.preprocessing,
+    divided = replace(
+        request,
         split=trained_data["split"] if same_data else "auto",
         seed=trained_data.get("split_seed", 0),
         fold=tuple(fold) if fold and same_data else None,
-        allow_leak=allow_leak,
-        packs=packs,
+    )
+    datamodule = open_datamodule(
+        divided, metadata.preprocessing, folder=folder, allow_leak=seen == "stamp"
     )
     rows = datamodule.rows(part)
-    kept = None
-    if clean:
+    if seen == "skip":
         kept = unseen(folder.table, rows, *hashes)
         if len(rows) and not len(kept):
             raise LeakError(
@@ -133,21 +129,21 @@ def open_holdout(
         return (offer if rest else "") + _about(metadata)
 
     leaky = refuse_trained(
-        folder.table, datamodule.rows(part), *hashes, allow_leak=allow_leak, advice=advice
+        folder.table, datamodule.rows(part), *hashes, allow_leak=seen == "stamp", advice=advice
     )
     if folder.mapping and (metadata.seen or {}).get("whole"):
         datamodule.notes.append(
             "Nobody knows which images this network was trained on: it may have seen those of "
             f"{folder.mapping.title}, and no guard can tell."
         )
-    facts = ScoringFacts.of_data(
+    facts = ScoringInfo.of_data(
         datamodule.facts,
         leaky=bool(
             datamodule.split.leaky or leaky or hidden or (same_data and trained_data["leaky"])
         ),
         part=part,
-        weights=WeightsFacts.of(weights.name, metadata),
-        clean_of=len(rows) if clean else None,
+        weights=WeightsInfo.of(weights.name, metadata),
+        clean_of=len(rows) if seen == "skip" else None,
     )
     return Holdout(model, metadata, datamodule, part, facts)
 

@@ -15,7 +15,7 @@ import numpy as np
 from chexnet.data.datasets import targets_of
 from chexnet.data.folder import DataFolder
 from chexnet.data.splits import make_split
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import FINDINGS
 

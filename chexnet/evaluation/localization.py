@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import ndimage
 
 from chexnet.data.datasets import open_data_set
@@ -32,7 +31,7 @@ from chexnet.evaluation.holdout import Holdout
 from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
-from chexnet.transforms import Preprocessing, normalise
+from chexnet.transforms import Preprocessing, network_inputs
 
 OVERLAPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Least IoU or IoBB of a hit, as in Wang et al. 2017."""
@@ -103,28 +102,8 @@ def boxed_findings(
     ]
 
 
-def centre_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
-    """A control that sees no picture: the centre of the average box of each target's finding.
-
-    The average is over all boxes of that finding in other patients; None where there is none.
-    """
-    centres: dict[str, list[tuple[str, np.ndarray]]] = {}
-    for target in boxed:
-        middle = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
-        centres.setdefault(target.label, []).append((target.patient, middle))
-
-    def centre(target: BoxedFinding) -> Point | None:
-        others = [m for patient, m in centres[target.label] if patient != target.patient]
-        if not others:
-            return None
-        x, y = np.concatenate(others).mean(axis=0)
-        return float(x), float(y)
-
-    return [centre(target) for target in boxed]
-
-
 def average_boxes(boxed: Sequence[BoxedFinding]) -> list[np.ndarray | None]:
-    """A control for overlaps that sees no picture: a box of average size at the average centre.
+    """A control that sees no picture: a box of average size at the average centre.
 
     The averages are over all boxes of that finding in other patients; each float (4,), None where
     there is none.
@@ -139,6 +118,14 @@ def average_boxes(boxed: Sequence[BoxedFinding]) -> list[np.ndarray | None]:
         return np.concatenate(others).mean(axis=0) if others else None
 
     return [average(target) for target in boxed]
+
+
+def centre_of(box: np.ndarray | None) -> Point | None:
+    """The centre of a box (4,)."""
+    if box is None:
+        return None
+    left, top, right, bottom = box.tolist()
+    return (left + right) / 2, (top + bottom) / 2
 
 
 def most_boxed_points(boxed: Sequence[BoxedFinding]) -> list[Point | None]:
@@ -258,7 +245,7 @@ def maps_of(
     maps: list[dict[tuple[str, str], np.ndarray]] = [{} for _ in models]
     done = 0
     for images, _, indices in batch_loader(data, batches, workers=0):
-        inputs = normalise(images.to(device), metadata.preprocessing)
+        inputs = network_inputs(images, metadata.preprocessing, device)
         named = [(i, data.images[index]) for i, index in enumerate(indices.tolist())]
         for number, (model, found) in enumerate(zip(models, maps, strict=True)):
             closed = number > 0 or method == CLOSED_FORM
@@ -269,7 +256,7 @@ def maps_of(
                     found[name, label] = (
                         heats[i, index].copy()
                         if heats is not None
-                        else _by_package(model, inputs[i : i + 1], index, method)
+                        else package_heatmap(model, inputs[i : i + 1], index, method).numpy()
                     )
         done += len(images)
         if on_progress:
@@ -292,13 +279,8 @@ def mean_contributions(
     batches = [order[start : start + BATCH] for start in range(0, len(data), BATCH)]
     total: np.ndarray | None = None
     for images, _, _ in batch_loader(data, batches, workers=0):
-        found = explain(model, normalise(images.to(device), preprocessing)).contributions
+        found = explain(model, network_inputs(images, preprocessing, device)).contributions
         part = found.cpu().double().sum(dim=0).numpy()  # Apple GPUs have no float64
         total = part if total is None else total + part
     assert total is not None  # there is at least one image
     return (total / len(data)).astype(np.float32)
-
-
-def _by_package(model: DenseNet121, image: torch.Tensor, index: int, method: str) -> np.ndarray:
-    heat: np.ndarray = package_heatmap(model, image, index, method).numpy()
-    return heat

@@ -1,72 +1,27 @@
 """The figures of a multi-label classifier, class by class.
 
-Shapes: N images, D classes. Probabilities are float64 in [0, 1], targets 0 or 1. A class without
-a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` and left out of
-every mean (torchmetrics gives 0.0 there and folds it into the mean).
+What is reported once comes from torchmetrics; the weighted forms are for the bootstrap, which asks
+thousands of times, and the tests hold them to the same values.
 
-A target of -1 (`UNKNOWN`) is one that the label table does not say. Every figure leaves such cells
-out: a class is scored on the images where it is labelled; one that is labelled nowhere has none.
+Shapes: N images, D classes, U units (patients, or images) that are weighted, K weightings.
+Probabilities are float64 in [0, 1], targets 0, 1 or `UNKNOWN`, which counts for nothing. A class
+without a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` and left out
+of every mean (torchmetrics gives 0.0 there and folds it into the mean).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import expit
 
+from chexnet.evaluation.scores import labelled_only
 from chexnet.labels import FINDINGS
 
-UNKNOWN = -1
 CURVE_POINTS = 101
 """Points that are kept of an operating curve; a plot shows no more."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The network's answers for some images, and the truth.
-
-    Attributes:
-        images: file names.
-        patients: patient of each image.
-        classes: label of each column.
-        probabilities: float64 (N, D).
-        targets: int8 (N, D), 0, 1 or `UNKNOWN`.
-    """
-
-    images: list[str]
-    patients: list[str]
-    classes: list[str]
-    probabilities: np.ndarray
-    targets: np.ndarray
-
-    @property
-    def labelled(self) -> np.ndarray:
-        """Images of which the table says something, of each class, int64 (D,)."""
-        count: np.ndarray = (self.targets != UNKNOWN).sum(axis=0)
-        return count
-
-    def take(self, rows: np.ndarray, classes: list[str] | None = None) -> "Scores":
-        """The same of some images, by number and in this order, and of some classes."""
-        names = self.classes if classes is None else classes
-        columns = [self.classes.index(name) for name in names]
-        return Scores(
-            images=[self.images[row] for row in rows],
-            patients=[self.patients[row] for row in rows],
-            classes=list(names),
-            probabilities=self.probabilities[rows][:, columns],
-            targets=self.targets[rows][:, columns],
-        )
-
-
-def joined(parts: Sequence[Scores]) -> Scores:
-    """The scores of several lots of images, with the same classes, as one."""
-    return Scores(
-        images=[name for part in parts for name in part.images],
-        patients=[name for part in parts for name in part.patients],
-        classes=parts[0].classes,
-        probabilities=np.concatenate([part.probabilities for part in parts]),
-        targets=np.concatenate([part.targets for part in parts]),
-    )
+BINS = 15
 
 
 @dataclass(frozen=True)
@@ -89,30 +44,94 @@ class Mean:
         return f"{self.value:.4f}{note}"
 
 
-def as_targets(wanted: np.ndarray) -> np.ndarray:
-    """Targets of a data set, float32 with NaN for unknown, as int8 with `UNKNOWN`."""
-    return np.where(np.isnan(wanted), UNKNOWN, wanted).astype(np.int8)
-
-
-def labelled_only(*values: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The values, and last the targets, of the cells that are labelled.
-
-    Args:
-        values: each of the shape of the targets.
-        targets: any shape.
-
-    Returns:
-        The same arrays where everything is labelled; else flat ones without the other cells.
-    """
-    known = targets != UNKNOWN
-    if known.all():
-        return (*values, targets)
-    return tuple(one[known] for one in (*values, targets))
-
-
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities in float64: up to a logit of 20, no two float32 logits become one."""
     return expit(np.asarray(logits, np.float64))
+
+
+class WeightedAuroc:
+    """One class's scores, sorted once, for the AUROC under many weightings.
+
+    With n_j the weight of negatives below a score, ties counted half, the weighted AUROC is
+    sum_i p_i n_i / (sum p * sum n): the Mann-Whitney form. Weights are counts, so that everything
+    but the last division is exact. Only the scores of positives matter as borders between
+    negatives; a sparse matrix adds up what lies between two of them, for many draws at once.
+    """
+
+    def __init__(
+        self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray, units: int
+    ) -> None:
+        """Sort the scores (N,) of images with a target (N,), each of a unit (N,) below `units`."""
+        positive, negative = targets == 1, targets == 0
+        order = np.argsort(scores[negative], kind="stable")
+        negatives = scores[negative][order]
+        below = np.searchsorted(negatives, scores[positive], side="left")
+        upto = np.searchsorted(negatives, scores[positive], side="right")
+        borders = np.unique(np.concatenate([[0], below, upto, [len(negatives)]]))
+        self._between = csr_array(
+            (np.ones(len(negatives), np.int32), unit[negative][order], borders),
+            shape=(len(borders) - 1, units),
+        )
+        self._below, self._upto = np.searchsorted(borders, below), np.searchsorted(borders, upto)
+        self._positive_unit = unit[positive]
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The AUROC under each of K weightings, int32 (units, K) -> float64 (K,), NaN for none."""
+        # int32 holds the sum of any data set's weights, and is twice as quick as int64.
+        cumulative = np.zeros((self._between.shape[0] + 1, weights.shape[1]), np.int32)
+        np.cumsum(self._between @ weights, axis=0, out=cumulative[1:])
+        positive = weights[self._positive_unit]
+        pairs = cumulative[-1] * positive.sum(axis=0, dtype=np.int64)
+        won = cumulative[self._below]
+        won += cumulative[self._upto]
+        won = np.einsum("pk,pk->k", won, positive, dtype=np.int64)
+        return nan_where_zero(won, 2 * pairs)
+
+
+class WeightedPrecision:
+    """One class's scores, the greatest first, for the average precision under many weightings.
+
+    sum over distinct scores of precision times the gain in recall (scikit-learn's definition), with
+    a weight for each image. Only scores that a positive has can gain; two sparse matrices add up
+    what lies between two of them, all images and positive ones, for many draws at once.
+    """
+
+    def __init__(
+        self, scores: np.ndarray, targets: np.ndarray, unit: np.ndarray, units: int
+    ) -> None:
+        """Sort the scores (N,) of images with a target (N,), each of a unit (N,) below `units`."""
+        labelled = (targets == 0) | (targets == 1)
+        scores, targets, unit = scores[labelled], targets[labelled], unit[labelled]
+        order = np.argsort(-scores, kind="stable")
+        falling, owner, positive = scores[order], unit[order], targets[order] == 1
+        ends = np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
+        upto = np.append(0, np.cumsum(positive))[ends]  # positives with such a score or a greater
+        gaining = np.diff(upto, prepend=0) > 0
+        self._units = units
+        self._shown = self._between(owner, np.append(0, ends[gaining]))
+        self._gained = self._between(owner[positive], np.append(0, upto[gaining]))
+
+    def _between(self, owner: np.ndarray, borders: np.ndarray) -> csr_array:
+        held = np.ones(borders[-1], np.int32)
+        shape = (len(borders) - 1, self._units)
+        return csr_array((held, owner[: borders[-1]], borders), shape=shape)
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The figure under each of K weightings, int32 (units, K) -> float64 (K,), NaN for none."""
+        if not self._gained.shape[0]:
+            return np.full(weights.shape[1], np.nan)
+        gained = self._gained @ weights
+        found = np.cumsum(gained, axis=0)
+        shown = np.cumsum(self._shown @ weights, axis=0)
+        summed = np.einsum("pk,pk->k", gained, found / np.maximum(shown, 1))
+        return nan_where_zero(summed, found[-1])
+
+
+def nan_where_zero(values: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Quotients (...), NaN where the divisor is 0."""
+    divided = np.full(np.shape(by), np.nan)
+    np.divide(values, by, out=divided, where=by > 0)
+    return divided
 
 
 def auroc(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -138,6 +157,12 @@ def log_loss(probabilities: np.ndarray, targets: np.ndarray) -> float:
     return float(-np.where(targets == 1, np.log(kept), np.log1p(-kept)).mean())
 
 
+def brier(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Mean squared difference of probability and truth (Brier 1950), in [0, 1]; or NaN."""
+    probabilities, targets = labelled_only(probabilities, targets=targets)
+    return float(np.mean((probabilities - targets) ** 2)) if len(targets) else float("nan")
+
+
 def mean_of(values: np.ndarray, classes: Iterable[str], *, findings_only: bool) -> Mean:
     """Mean over the classes that have a value: over all rows, or over the 14 findings alone."""
     names = list(classes)
@@ -146,6 +171,26 @@ def mean_of(values: np.ndarray, classes: Iterable[str], *, findings_only: bool) 
     have = ~np.isnan(kept)
     value = float(kept[have].mean()) if have.any() else float("nan")
     return Mean(value, int(have.sum()), len(kept))
+
+
+def roc(
+    probabilities: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """False and true positive rates and thresholds of one class (torchmetrics), or None.
+
+    Returns:
+        Each float64, one value a distinct score, the greatest first; before them the point that
+        calls nothing, with threshold 1.
+    """
+    probabilities, targets = labelled_only(probabilities, targets=targets)
+    if not 0 < targets.sum() < len(targets):
+        return None
+    import torch
+    from torchmetrics.functional.classification import binary_roc
+
+    curves = binary_roc(torch.from_numpy(probabilities), torch.from_numpy(targets).int())
+    fpr, tpr, thresholds = (curve.numpy() for curve in curves)
+    return fpr, tpr, thresholds
 
 
 def operating_curve(
@@ -165,24 +210,7 @@ def operating_curve(
         return None
     kept = np.unique(np.linspace(0, len(full[0]) - 1, CURVE_POINTS).round().astype(int))
     names = ("fpr", "tpr", "threshold")
-    return {
-        name: [float(v) for v in values[kept]] for name, values in zip(names, full, strict=True)
-    }
-
-
-def roc(
-    probabilities: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """False and true positive rates and thresholds of one class, or None without a curve."""
-    probabilities, targets = labelled_only(probabilities, targets=targets)
-    if not 0 < targets.sum() < len(targets):
-        return None
-    import torch
-    from torchmetrics.functional.classification import binary_roc
-
-    curves = binary_roc(torch.from_numpy(probabilities), torch.from_numpy(targets).int())
-    fpr, tpr, thresholds = (curve.numpy() for curve in curves)
-    return fpr, tpr, thresholds
+    return {name: values[kept].tolist() for name, values in zip(names, full, strict=True)}
 
 
 def _per_class(metric: str, probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -199,3 +227,43 @@ def _per_class(metric: str, probabilities: np.ndarray, targets: np.ndarray) -> n
             given = torch.from_numpy(np.ascontiguousarray(answers))
             values[column] = float(formula(given, torch.from_numpy(truth.astype(np.int64))))
     return values
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of equal mass, each float or int (bins,).
+
+    Attributes:
+        probability: mean probability.
+        observed: share of positives.
+        count: images.
+    """
+
+    probability: np.ndarray
+    observed: np.ndarray
+    count: np.ndarray
+
+
+def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> Reliability:
+    """Sort labelled images by probability into bins of (nearly) equal count; no bin without any."""
+    probabilities, targets = labelled_only(probabilities, targets=targets)
+    order = np.argsort(probabilities, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    return Reliability(
+        np.array([probabilities[part].mean() for part in parts]),
+        np.array([targets[part].mean() for part in parts]),
+        np.array([len(part) for part in parts]),
+    )
+
+
+def expected_calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """ECE over bins of equal mass (Nguyen and O'Connor, EMNLP 2015), in [0, 1].
+
+    The mean over images of |mean probability - share of positives| of the image's bin. Bins of
+    equal width would put nearly all images of a rare finding into the first one. NaN where nothing
+    is labelled.
+    """
+    bins = reliability(probabilities, targets)
+    if not len(bins.count):
+        return float("nan")
+    return float(np.average(np.abs(bins.probability - bins.observed), weights=bins.count))

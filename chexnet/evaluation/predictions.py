@@ -1,16 +1,21 @@
 """Predictions as a CSV file: one row an image, `Image Index` and one `prob_<label>` a class."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from chexnet.data.datasets import targets_of
-from chexnet.errors import DataError
-from chexnet.evaluation.metrics import UNKNOWN, Scores, as_targets
-from chexnet.files import replacing
+from chexnet.data.formats import DataRequest, open_folder
+from chexnet.data.splits import LEAKY, make_split
+from chexnet.data.tables import refuse_rows
+from chexnet.errors import ConfigError, DataError, LeakError
+from chexnet.evaluation.calibration import fit_on
+from chexnet.evaluation.info import ScoringInfo
+from chexnet.evaluation.scores import UNKNOWN, Scores, as_targets
+from chexnet.evaluation.scoring import Scored
+from chexnet.files import plain, replacing
 from chexnet.labels import LABELS
 
 PREFIX = "prob_"
@@ -25,7 +30,7 @@ def write_predictions(path: Path, scores: Scores) -> None:
     table = pd.DataFrame(scores.probabilities, columns=[PREFIX + name for name in scores.classes])
     table.insert(0, "Image Index", scores.images)
     if (scores.targets == UNKNOWN).any():
-        for name, truth in zip(scores.classes, scores.targets.T, strict=True):
+        for name, _, truth in scores.columns():
             labels = pd.array(truth, dtype="Int8")
             labels[truth == UNKNOWN] = pd.NA
             table[f"label_{name}"] = labels
@@ -69,18 +74,13 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
     known = table.set_index("image")
     names = raw["Image Index"].str.strip()
     values = raw[[PREFIX + name for name in classes]].map(_number)
-    for problem, rows in (
-        (f"is no image of the label table ({len(table):,} images)", ~names.isin(known.index)),
-        ("stands twice", names.duplicated()),
-        ("has a value that is no number", values.isna().any(axis=1)),
-        ("has a value outside 0..1 (logits?)", ((values < 0) | (values > 1)).any(axis=1)),
-    ):
-        if rows.any():
-            first = int(np.argmax(rows.to_numpy()))
-            raise DataError(
-                f"{path}, line {first + 2}: {names.iloc[first] or 'an image without a name'} "
-                f"{problem}. Expected one row an image with probabilities."
-            )
+    problems = {
+        f"is no image of the label table ({len(table):,} images)": ~names.isin(known.index),
+        "is a duplicate image": names.duplicated(),
+        "has a value that is no number": values.isna().any(axis=1),
+        "has a value outside 0..1 (logits?)": ((values < 0) | (values > 1)).any(axis=1),
+    }
+    refuse_rows(path, names, problems, "Expected one row an image with probabilities.")
     chosen = known.loc[names.tolist()]
     numbers = {name: i for i, name in enumerate(classes)}
     targets = targets_of(chosen["labels"].tolist(), numbers, chosen["unknown"].tolist())
@@ -100,40 +100,101 @@ def _number(cell: str) -> float:
         return float("nan")
 
 
-@dataclass(frozen=True)
-class Relabelled:
-    """Scores against several tables.
-
-    Attributes:
-        images: those that stand in all of the tables.
-        scores: table name to scores of these images.
-        differing: images whose labels are not the same in all of them.
-    """
-
-    images: list[str]
-    scores: dict[str, Scores]
-    differing: int
-
-
-def relabelled(scores: Scores, tables: Mapping[str, pd.DataFrame]) -> Relabelled:
-    """Give the same answers the labels of each table.
+def score_predictions(
+    request: DataRequest,
+    predictions: Path,
+    part: str,
+    *,
+    allow_leak: bool = False,
+    partial: bool = False,
+) -> Scored:
+    """Score a file of predictions; no picture is needed, labels come from the table.
 
     Args:
-        scores: the answers.
-        tables: name to table, see `DataFolder.table`.
+        request: which label table, and the division that the part is of.
+        predictions: CSV, see `read_predictions`.
+        part: `val` or `test`, whose images the file may hold; or `all` for any image.
+        allow_leak: score images outside the part as well; stamped.
+        partial: score a file that has only some images of the part; noted.
+
+    Raises:
+        ChexnetError: a file that is no predictions, or with images outside the part, or without
+            some of it.
     """
-    by_name = {name: table.set_index("image")["labels"] for name, table in tables.items()}
-    kept = [
-        row
-        for row, image in enumerate(scores.images)
-        if all(image in labels.index for labels in by_name.values())
-    ]
-    chosen = scores.take(np.array(kept, int))
-    classes = {name: index for index, name in enumerate(chosen.classes)}
-    lists = {name: labels.loc[chosen.images].tolist() for name, labels in by_name.items()}
-    sets = zip(*([frozenset(one) for one in column] for column in lists.values()), strict=True)
-    found = {
-        name: replace(chosen, targets=targets_of(column, classes).astype(np.int8))
-        for name, column in lists.items()
-    }
-    return Relabelled(chosen.images, found, sum(len(set(one)) > 1 for one in sets))
+    folder = open_folder(request, need_images=False)
+    scores = read_predictions(predictions, folder.table)
+    unknown = "Nobody can tell from a file of predictions what its network was trained on."
+    notes = [*folder.notes, unknown]
+    facts = ScoringInfo(
+        table=folder.table_name,
+        label_version=folder.version,
+        dataset=folder.dataset if folder.mapping else None,
+        label_mapping=plain(folder.mapping),
+        images_of=folder.images_of or None,
+        split="none",
+        leaky=False,
+        part=part,
+        predictions=predictions.name,
+    )
+    if part == "all":
+        notes.append(
+            "Scored without a split (--split all): the figures may include training images."
+        )
+        return Scored(scores, facts, notes, folder.table)
+    divided = make_split(folder, request.split, request.seed, allow_leak=allow_leak)
+    names = folder.table["image"].iloc[divided.rows[part]]
+    missing = names[~names.isin(scores.images)]
+    of_part = len(names)
+    in_part = of_part - len(missing)
+    outside = len(scores.images) - in_part
+    if outside and not allow_leak:
+        raise LeakError(
+            f"{outside:,} of {len(scores.images):,} images in {predictions} are not in the {part} "
+            f"part of the {divided.scheme} split. Pass the part that they are of, --split all, or "
+            f"--allow-leak to have the figures stamped {LEAKY}."
+        )
+    if in_part < of_part:
+        has = f"has {in_part:,} of the {of_part:,} images of the {part} part"
+        if not partial:
+            raise DataError(
+                f"{predictions} {has}; {missing.iloc[0]} is the first that it lacks. Figures on "
+                "some images are no figures on the part: predict the others too, or pass "
+                "--partial."
+            )
+        notes.append(f"The file {has}; the figures are not figures on the whole part.")
+    facts = replace(
+        facts,
+        split=divided.scheme,
+        split_seed=request.seed,
+        leaky=bool(divided.leaky or outside),
+        images_of_part=in_part,
+        images_in_part=of_part,
+    )
+    return Scored(scores, facts, notes, folder.table)
+
+
+def score_predictions_with_validation(
+    request: DataRequest, predictions: Path, validation: Path, part: str, **options: bool
+) -> Scored:
+    """Score a CSV; calibration and thresholds come from another one, of validation images.
+
+    Args:
+        request: see `score_predictions`; so are predictions, part and the options.
+        predictions: CSV of the part.
+        validation: CSV of validation images.
+        part: `val`, `test` or `all`.
+        options: further arguments of `score_predictions`.
+
+    Raises:
+        ChexnetError: see `score_predictions`; or the files share patients.
+    """
+    scored = score_predictions(request, predictions, part, **options)
+    val = score_predictions(request, validation, "val", **options).scores
+    shared = set(val.patients) & set(scored.scores.patients)
+    if shared and part != "val":
+        raise ConfigError(
+            f"{len(shared):,} patients of {validation} stand in {predictions} as well. Thresholds "
+            "are chosen on other patients than they are scored on."
+        )
+    source = f"{len(val.images):,} validation images ({validation.name})"
+    return replace(scored, chosen=fit_on(val, source))

@@ -11,14 +11,15 @@ import torch
 from torch import nn
 
 from chexnet import devices, distributed
-from chexnet.data.formats import NIH_TABLE, TableSource
+from chexnet.data.formats import DataRequest
 from chexnet.data.loader import AnyDataSet, batch_loader, default_workers
 from chexnet.errors import ChexnetError, ConfigError, LeakError
-from chexnet.evaluation.facts import ScoringFacts
-from chexnet.evaluation.holdout import Holdout, open_holdout
-from chexnet.evaluation.metrics import Scores, as_targets, sigmoid
-from chexnet.evaluation.thresholds import ValidationChoices, fit_on, validation_choices
-from chexnet.transforms import normalise
+from chexnet.evaluation.calibration import ValidationChoices, fit_on, validation_choices
+from chexnet.evaluation.holdout import Holdout, Seen, open_holdout
+from chexnet.evaluation.info import ScoringInfo
+from chexnet.evaluation.metrics import sigmoid
+from chexnet.evaluation.scores import Scores, as_targets
+from chexnet.transforms import network_inputs
 
 
 def score(
@@ -61,9 +62,7 @@ def score(
     loader = batch_loader(data, batches, workers, pin=device.type == "cuda")
     with torch.inference_mode():
         for images, _, _ in loader:
-            pixels = images.to(device, non_blocking=devices.copies_overlap(device))
-            inputs = normalise(pixels, data.preprocessing)
-            inputs = inputs.contiguous(memory_format=devices.memory_format(device))
+            inputs = network_inputs(images, data.preprocessing, device)
             views = (inputs, inputs.flip(-1)) if flip else (inputs,)
             logits.append(torch.cat([model(view) for view in views], 1).float())
             done += len(images)
@@ -105,13 +104,15 @@ class Scored:
         notes: sentences that a user should read.
         table: see `DataFolder.table`.
         chosen: calibration and thresholds that validation chose, None where there are none.
+        networks: what was scored, each opened; none for a file of predictions.
     """
 
     scores: Scores
-    facts: ScoringFacts
+    facts: ScoringInfo
     notes: list[str]
     table: pd.DataFrame
     chosen: ValidationChoices | None = None
+    networks: tuple[Holdout, ...] = ()
 
     @property
     def stamps(self) -> list[str]:
@@ -120,64 +121,34 @@ class Scored:
 
 
 def score_weights(
-    data: Path,
+    request: DataRequest,
     weights: Path,
     part: str,
     *,
-    labels: str = "auto",
-    source: TableSource = NIH_TABLE,
-    packs: Path | None = None,
-    device: str = "auto",
-    batch_size: int | None = None,
-    workers: int = -1,
-    allow_leak: bool = False,
-    clean: bool = False,
+    seen: Seen = "refuse",
     flip: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Scored:
     """Run a network over one part of a data folder.
 
     Args:
-        data: see `open_holdout`; so are weights, part, labels and packs.
+        request: see `open_holdout`; so are weights, part and seen.
         weights: a weights file.
         part: `val`, `test` or `all`.
-        labels: `auto`, `2017` or `v2020`.
-        source: another label table than NIH's, see `open_folder`.
-        packs: folder of packs.
-        device: see `distributed.pick_device`.
-        batch_size: images at once on each process; see `score`.
-        workers: processes that read; -1 chooses.
-        allow_leak: score images or patients of the training all the same; stamped.
-        clean: score only images of which it has seen neither the image nor the patient.
+        seen: what becomes of images that it was trained on.
         flip: average over the picture and its mirror image.
-        on_progress: called with images done and in all.
+        options: further arguments of `score_holdout`.
 
     Raises:
         ChexnetError: no weights, no data, or the network was trained on these images or patients.
     """
-    holdout = open_holdout(
-        data,
-        weights,
-        part,
-        labels=labels,
-        source=source,
-        packs=packs,
-        allow_leak=allow_leak,
-        clean=clean,
-    )
-    scores = score_holdout(
-        holdout,
-        device=device,
-        batch_size=batch_size,
-        workers=workers,
-        flip=flip,
-        on_progress=on_progress,
-    )
+    holdout = open_holdout(request, weights, part, seen=seen)
+    scores = score_holdout(holdout, flip=flip, **options)
     facts = replace(holdout.facts, tta="flip" if flip else "none")
     table = holdout.datamodule.folder.table
     # What was chosen without the mirror image does not fit the averages.
     choices = None if flip else validation_choices(holdout.metadata)
-    return Scored(scores, facts, holdout.datamodule.notes, table, choices)
+    return Scored(scores, facts, holdout.datamodule.notes, table, choices, (holdout,))
 
 
 def score_holdout(
@@ -189,7 +160,15 @@ def score_holdout(
     flip: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Run a network over what was opened for it; see `score_weights` for the arguments.
+    """Run a network over what was opened for it.
+
+    Args:
+        holdout: the network and the images.
+        device: see `distributed.pick_device`.
+        batch_size: images at once on each process; see `score`.
+        workers: processes that read; -1 chooses.
+        flip: average over the picture and its mirror image.
+        on_progress: called with images done and in all.
 
     Raises:
         ChexnetError: no image of the part is here, or an answer is no finite number.
@@ -198,7 +177,7 @@ def score_holdout(
     data_set = holdout.data_set
     with distributed.process_group(chosen):
         scores = score(
-            devices.moved(holdout.model, chosen, data_set.preprocessing.size),
+            devices.to_device(holdout.model, chosen, data_set.preprocessing.size),
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),
@@ -211,7 +190,7 @@ def score_holdout(
 
 
 def score_networks(
-    data: Path, weights: Sequence[Path], part: str, *, flip: bool = False, **options: Any
+    request: DataRequest, weights: Sequence[Path], part: str, *, flip: bool = False, **options: Any
 ) -> Scored:
     """Run one network, or average the probabilities of several.
 
@@ -219,7 +198,7 @@ def score_networks(
     validation part scored in the same way; one network alone keeps what its file has.
 
     Args:
-        data: see `score_weights`; so are part, flip and the options.
+        request: see `score_weights`; so are part, flip and the options.
         weights: at least one weights file.
         part: `val`, `test` or `all`.
         flip: average over the picture and its mirror image.
@@ -228,27 +207,28 @@ def score_networks(
     Raises:
         ChexnetError: see `score_weights`; or the networks have other classes or other splits.
     """
-    scored = [score_weights(data, w, part, flip=flip, **options) for w in weights]
+    scored = [score_weights(request, w, part, flip=flip, **options) for w in weights]
     found = _average(scored)
     if found.chosen or part == "all" or (len(scored) == 1 and not flip):
         return found
+    unchosen = ""
     if found.facts.external:
-        note = (
+        unchosen = (
             "Thresholds of an average are chosen on the validation part of the networks' own data, "
             "which these images are not of: nothing is calibrated."
         )
-        return replace(found, notes=[*found.notes, note])
-    if part == "test" and len({str(one.facts.fold) for one in scored}) > 1:
-        note = "Networks of several folds share no validation image: nothing is calibrated."
-        return replace(found, notes=[*found.notes, note])
-    if part == "val":
-        val = found
-    else:
+    elif part == "test" and len({str(each.facts.fold) for each in scored}) > 1:
+        unchosen = "Networks of several folds share no validation image: nothing is calibrated."
+    val = found
+    if part == "test" and not unchosen:
         try:
-            val = _average([score_weights(data, w, "val", flip=flip, **options) for w in weights])
+            val = _average(
+                [score_weights(request, w, "val", flip=flip, **options) for w in weights]
+            )
         except LeakError:  # a network from elsewhere, trained on this validation part
-            note = "The networks have seen the validation part: nothing is calibrated."
-            return replace(found, notes=[*found.notes, note])
+            unchosen = "The networks have seen the validation part: nothing is calibrated."
+    if unchosen:
+        return replace(found, notes=[*found.notes, unchosen])
     source = f"{len(val.scores.images):,} validation images, scored in the same way"
     return replace(found, chosen=fit_on(val.scores, source))
 
@@ -268,17 +248,17 @@ def _average(found: list[Scored]) -> Scored:
                 "The weights files come of other splits, so they have no part in common that none "
                 "of them has seen. Average networks that were trained on the same split."
             )
-    mean = np.mean([one.scores.probabilities for one in found], axis=0)
     facts = replace(
         first.facts,
-        leaky=any(one.facts.leaky for one in found),
-        ensemble=[one.facts.weights for one in found if one.facts.weights],
+        leaky=any(each.facts.leaky for each in found),
+        ensemble=[each.facts.weights for each in found if each.facts.weights],
     )
-    notes = list(dict.fromkeys(note for one in found for note in one.notes))
+    mean = np.mean([each.scores.probabilities for each in found], axis=0)
     return replace(
         first,
         scores=replace(first.scores, probabilities=mean),
         facts=facts,
-        notes=notes,
+        notes=list(dict.fromkeys(note for each in found for note in each.notes)),
         chosen=None,
+        networks=tuple(network for each in found for network in each.networks),
     )

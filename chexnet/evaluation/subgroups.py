@@ -4,21 +4,22 @@ Shapes: N images, G groups, D classes, R replicates.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
 
-from chexnet.evaluation.bootstrap import (
+from chexnet.evaluation.intervals import (
+    MIN_PATIENTS,
     REPLICATES,
     Interval,
     PatientBootstrap,
-    enough_patients,
     interval_of,
+    patients_behind,
     replicate_aurocs,
 )
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.labels import FINDINGS
 
@@ -41,14 +42,14 @@ class Gap:
         value: difference of the means over the findings that both groups have.
         n_findings: number of these findings.
         interval: of the difference, under the same draws of patients. It was picked as the
-            largest, so it is too hopeful as a test.
+            largest, so as a test it is optimistically biased.
     """
 
     attribute: str
     better: str
     worse: str
-    value: float
-    n_findings: int
+    value: float = field(metadata={"json": "mean_auroc_difference"})
+    n_findings: int = field(metadata={"json": "findings"})
     interval: Interval
 
 
@@ -99,11 +100,11 @@ def by_group(
         masks = {str(name): column == name for name in np.unique(column)}
         if len(masks) < 2:
             continue
-        parts = {name: scores.take(np.flatnonzero(mask)) for name, mask in masks.items()}
         found[attribute] = {
-            name: summarise(part, replicates=replicates, seed=seed) for name, part in parts.items()
+            name: summarise(scores.take(np.flatnonzero(mask)), replicates=replicates, seed=seed)
+            for name, mask in masks.items()
         }
-        gaps += _gaps(attribute, scores, masks, parts, found[attribute], bootstrap)
+        gaps += _gaps(attribute, scores, masks, found[attribute], bootstrap)
     return Subgroups(found, max(gaps, key=lambda gap: gap.value, default=None))
 
 
@@ -111,37 +112,35 @@ def _gaps(
     attribute: str,
     scores: Scores,
     masks: dict[str, np.ndarray],
-    parts: dict[str, Scores],
     figures: dict[str, Summary],
     bootstrap: PatientBootstrap,
 ) -> list[Gap]:
     """Each pair of groups, over the findings with enough patients in both."""
-    names = [name for name in masks if name != UNKNOWN]
+    findings = [column for column, name in enumerate(scores.classes) if name in FINDINGS]
     known = {
         name: {
             column
-            for column, label in enumerate(scores.classes)
-            if label in FINDINGS and enough_patients(parts[name], column)
+            for column in findings
+            if patients_behind(scores.targets[mask, column], bootstrap.unit[mask])[0]
+            >= MIN_PATIENTS
         }
-        for name in names
+        for name, mask in masks.items()
+        if name != UNKNOWN
     }
-    wanted = figures[next(iter(figures))].findings.n_classes
-    drawn = None
+    pairs = [
+        (first, second, sorted(known[first] & known[second]))
+        for first, second in combinations(known, 2)
+    ]
+    pairs = [pair for pair in pairs if pair[2] and 2 * len(pair[2]) >= len(findings)]
+    if not pairs:
+        return []
+    drawn = replicate_aurocs(scores, bootstrap, groups=[masks[name] for name in known])
+    draws = dict(zip(known, drawn.swapaxes(0, 1), strict=True))
     gaps = []
-    for place, first in enumerate(names):
-        for second in names[place + 1 :]:
-            columns = sorted(known[first] & known[second])
-            if 2 * len(columns) < wanted or not columns:
-                continue
-            if drawn is None:
-                drawn = replicate_aurocs(scores, bootstrap, groups=[masks[name] for name in names])
-            difference = float(
-                (figures[first].auroc[columns] - figures[second].auroc[columns]).mean()
-            )
-            better, worse = (first, second) if difference >= 0 else (second, first)
-            pair = [drawn[:, names.index(name)][:, columns] for name in (better, worse)]
-            values = (pair[0] - pair[1]).mean(axis=1)
-            gaps.append(
-                Gap(attribute, better, worse, abs(difference), len(columns), interval_of(values))
-            )
+    for first, second, columns in pairs:
+        difference = float((figures[first].auroc[columns] - figures[second].auroc[columns]).mean())
+        better, worse = (first, second) if difference >= 0 else (second, first)
+        values = (draws[better][:, columns] - draws[worse][:, columns]).mean(axis=1)
+        interval = interval_of(values, MIN_PATIENTS)  # as each of the columns has at least
+        gaps.append(Gap(attribute, better, worse, abs(difference), len(columns), interval))
     return gaps

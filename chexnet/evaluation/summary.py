@@ -6,22 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import (
+from chexnet.evaluation.clustered import ClusteredAuroc, clustered_auroc, holm
+from chexnet.evaluation.intervals import (
     NO_INTERVAL,
     Interval,
     Intervals,
     PatientBootstrap,
     bootstrap_auroc,
 )
-from chexnet.evaluation.clustered import FEW_PATIENTS, ClusteredAuroc, clustered_auroc, holm
-from chexnet.evaluation.metrics import (
-    Mean,
-    Scores,
-    auroc,
-    average_precision,
-    log_loss,
-    mean_of,
-)
+from chexnet.evaluation.metrics import Mean, auroc, average_precision, log_loss, mean_of
+from chexnet.evaluation.scores import Scores
 from chexnet.labels import FINDINGS
 
 
@@ -75,18 +69,49 @@ class Summary:
             return float("nan")
         return positives / labelled
 
-    def few(self, name: str) -> Interval:
+    def clustered_interval_if_rare(self, name: str) -> Interval:
         """The clustered interval of a class with under ten positive (negative) patients.
 
         `n/a` for every other class: there the bootstrap's interval keeps its promise.
         """
-        one = self.clustered.get(name)
-        return one.interval if one and one.fewest < FEW_PATIENTS else NO_INTERVAL
+        return self.clustered[name].interval_if_rare if name in self.clustered else NO_INTERVAL
 
     @property
     def p_of_chance(self) -> dict[str, float]:
         """p-value of each finding's AUROC being 0.5, held for all findings at once (Holm)."""
         return holm({n: one.p_of_chance for n, one in self.clustered.items() if n in FINDINGS})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under the keys that JSON and weights files have always had."""
+        intervals, adjusted = self.intervals, self.p_of_chance
+        classes: dict[str, dict[str, Any]] = {}
+        for i, name in enumerate(self.classes):
+            classes[name] = {"positives": self.positives[i]}
+            classes[name] |= {} if self.all_labelled else {"labelled": self.labelled[i]}
+            classes[name] |= {
+                "auroc": self.auroc[i],
+                "average_precision": self.average_precision[i],
+            }
+            if intervals:
+                classes[name] |= {
+                    "interval": intervals.classes[name],
+                    "average_precision_interval": intervals.average_precision[name],
+                    "clustered_interval": self.clustered_interval_if_rare(name),
+                    "p_of_chance_holm": adjusted.get(name),
+                }
+        means: dict[str, dict[str, Any]] = {}
+        for key, mean in (("findings", self.findings), ("rows", self.all_classes)):
+            means[key] = {"value": mean.value, "of": mean.n_defined, "all": mean.n_classes}
+        if intervals:
+            means["findings"]["interval"] = intervals.findings
+            means["rows"]["interval"] = intervals.all_classes
+        return {
+            "images": self.images,
+            "patients": self.patients,
+            "classes": classes,
+            "mean_auroc": means,
+            "loss": self.loss,
+        }
 
 
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
@@ -95,8 +120,10 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     bootstrap = PatientBootstrap(scores.patients, replicates, seed)
     clustered = {}
     if replicates:
-        columns = zip(scores.classes, scores.probabilities.T, scores.targets.T, strict=True)
-        clustered = {name: clustered_auroc(p, t, bootstrap.unit) for name, p, t in columns}
+        clustered = {
+            name: clustered_auroc(given, truth, bootstrap.unit)
+            for name, given, truth in scores.columns()
+        }
     return Summary(
         classes=scores.classes,
         images=len(scores.images),
@@ -112,48 +139,3 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         replicates=replicates,
         clustered=clustered,
     )
-
-
-def as_dict(summary: Summary) -> dict[str, Any]:
-    """The same figures for JSON and for the weights file; NaN becomes None."""
-    intervals, adjusted = summary.intervals, summary.p_of_chance
-    per_class: dict[str, dict[str, Any]] = {
-        name: {
-            "positives": int(summary.positives[i]),
-            **({} if summary.all_labelled else {"labelled": int(summary.labelled[i])}),
-            "auroc": number(summary.auroc[i]),
-            "average_precision": number(summary.average_precision[i]),
-        }
-        | (
-            {
-                "interval": intervals.classes[name].as_dict(),
-                "average_precision_interval": intervals.average_precision[name].as_dict(),
-                "clustered_interval": summary.few(name).as_dict(),
-                "p_of_chance_holm": adjusted.get(name),
-            }
-            if intervals
-            else {}
-        )
-        for i, name in enumerate(summary.classes)
-    }
-    # The keys are those of files that exist already.
-    means = {"findings": summary.findings, "rows": summary.all_classes}
-    mean_intervals = (
-        {"findings": intervals.findings, "rows": intervals.all_classes} if intervals else {}
-    )
-    return {
-        "images": summary.images,
-        "patients": summary.patients,
-        "classes": per_class,
-        "mean_auroc": {
-            key: {"value": number(mean.value), "of": mean.n_defined, "all": mean.n_classes}
-            | ({"interval": mean_intervals[key].as_dict()} if intervals else {})
-            for key, mean in means.items()
-        },
-        "loss": number(summary.loss),
-    }
-
-
-def number(value: float) -> float | None:
-    """A plain number; None for NaN."""
-    return None if np.isnan(value) else float(value)

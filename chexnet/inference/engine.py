@@ -18,13 +18,13 @@ from filelock import FileLock
 
 import chexnet
 from chexnet.config import CHOICES
-from chexnet.devices import memory_format, moved
+from chexnet.devices import memory_format, to_device
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
 from chexnet.explain import explain
 from chexnet.files import installed, require_torch, sweep, write_text
 from chexnet.inference.onnx_runtime import VERSION, OnnxEngine
 from chexnet.metadata import Metadata
-from chexnet.transforms import normalise
+from chexnet.transforms import network_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ class TorchEngine:
         # Convolutions are quick in channels_last; logits differ by rounding (2e-6 measured).
         size = self.metadata.preprocessing.size
         self.device = pick_device(device)
-        self.model = moved(model, self.device, size, answer=_explained)
+        self.model = to_device(model, self.device, size, answer=_explained)
         self.model = self.model.to(memory_format=memory_format(self.device)).requires_grad_(False)
         self.bias = model.classifier.bias.detach().float().cpu().numpy()
         self.name = f"PyTorch {torch.__version__.partition('+')[0]}"
@@ -96,9 +96,8 @@ class TorchEngine:
         """What the network takes: normalised, (B, 3, size, size), on its device."""
         import torch
 
-        batch = torch.from_numpy(items)[:, None].to(self.device)
-        inputs = normalise(batch, self.metadata.preprocessing)
-        return inputs.contiguous(memory_format=memory_format(self.device))
+        batch = torch.from_numpy(items)[:, None]
+        return network_inputs(batch, self.metadata.preprocessing, self.device)
 
 
 def _explained(model: Any, images: "torch.Tensor") -> "torch.Tensor":

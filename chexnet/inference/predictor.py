@@ -17,8 +17,8 @@ import numpy as np
 from chexnet.devices import CHECKED
 from chexnet.distributed import cores
 from chexnet.errors import CheckpointError, ConfigError, ImageError
+from chexnet.evaluation.calibration import validation_choices
 from chexnet.evaluation.metrics import sigmoid
-from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import CLOSED_FORM, METHODS
 from chexnet.files import WHOLE_LIST, installed
 from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from chexnet.data.formats import DataRequest
 from chexnet.errors import DataError, LeakError
 from chexnet.evaluation.calibration import enough
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.scoring import score_holdout
-from chexnet.evaluation.validation import describe_validation
-from chexnet.evaluation.validation_scores import validation_scores
+from chexnet.evaluation.validation import describe_validation, validation_scores
 from chexnet.files import replacing
 from chexnet.metadata import surroundings
 from chexnet.model import update_metadata
@@ -42,11 +42,9 @@ class Calibrated:
 
 def calibrate_weights(
     weights: Path,
-    data: Path,
+    request: DataRequest,
     out: Path | None = None,
     *,
-    labels: str = "auto",
-    packs: Path | None = None,
     allow_seen: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -58,10 +56,8 @@ def calibrate_weights(
 
     Args:
         weights: a weights file.
-        data: folder that holds `images_001` and the table.
+        request: see `open_holdout`.
         out: the file to write; `weights` itself by default.
-        labels: `auto`, `2017` or `v2020`.
-        packs: folder of packs.
         allow_seen: take all images of the part, although it was trained on some; stamped.
         on_progress: called with images done and in all.
         options: further arguments of `score_holdout`.
@@ -71,15 +67,7 @@ def calibrate_weights(
         DataError: none is here, or no class has enough positives among them.
     """
     try:
-        holdout = open_holdout(
-            data,
-            weights,
-            "val",
-            labels=labels,
-            packs=packs,
-            allow_leak=allow_seen,
-            clean=not allow_seen,
-        )
+        holdout = open_holdout(request, weights, "val", seen="stamp" if allow_seen else "skip")
     except LeakError as error:
         raise LeakError(f"{error} --allow-seen takes them all the same; stamped.") from error
     scores = score_holdout(holdout, on_progress=on_progress, **options)

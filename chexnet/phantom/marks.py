@@ -53,6 +53,11 @@ def _numbers(mark: Path) -> range:
 def _has_text(path: Path | None) -> bool:
     try:
         with open(path or "", "rb") as file:
-            return f"{TEXT}\0".encode() in file.read(_HEAD)
+            return has_text(file.read(_HEAD))
     except OSError:
         return False
+
+
+def has_text(data: bytes) -> bool:
+    """Whether a picture's bytes begin with the generator's mark."""
+    return f"{TEXT}\0".encode() in data[:_HEAD]

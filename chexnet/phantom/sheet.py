@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chexnet.data.nih import FRAME
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
+from chexnet.phantom.chest import FRAME
 from chexnet.phantom.draw import draw_phantom
 
 ACROSS = 5

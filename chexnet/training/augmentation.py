@@ -1,8 +1,8 @@
 """Augmentation of whole batches on the training device.
 
 Each image's parameters are a pure function of (seed, epoch, image). Those of a whole epoch are
-drawn on the CPU when it begins and lie on the device; a batch's are applied together: one
-`grid_sample` for the geometry, a few elementwise operations for the intensities.
+drawn on the CPU when it begins and lie where pictures are augmented; a batch's are applied
+together: one `grid_sample` for the geometry, a few elementwise operations for the intensities.
 
 Shapes: N images, B batch, H W pixels.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from chexnet.rng import keyed_words
+from chexnet.rng import keyed_generator
 
 # Ranges of the geometry: small enough that left stays left and a nodule stays in the picture.
 MAX_TURN = np.deg2rad(12.0)
@@ -25,23 +25,17 @@ OPERATIONS = ("gamma", "contrast", "brightness", "sharpness", "noise", "erase")
 NOISE = 0.04
 ERASED = 0.25  # of a side, at most
 
-COMPARED = 12
-"""Pictures that `augmentation_fault` compares: each operation comes on some of them."""
-CLOSE, CLOSE_SHARE = 2e-3, 0.02
-"""Greatest difference of a pixel, and the share of a picture's pixels that may differ by more.
-Rounding the place of a pixel in a picture of 1,024 pixels moves its value by 5e-4 at most."""
-
 PARAMETERS = ("a", "b", "shift_x", "c", "d", "shift_y", *OPERATIONS, "erase_x", "erase_y")
 
 
-def draw_parameters(indices: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """What happens to each image of an epoch, or of a part of it.
+def draw_parameters(images: int, seed: int, epoch: int) -> np.ndarray:
+    """What happens to each image in an epoch.
 
-    Each image's numbers are those of its own `keyed_generator("augment", seed, epoch, image)`,
-    drawn as `numpy.random.Generator` draws them, for all images at once.
+    One generator, keyed by (seed, epoch), gives each image its own row, whichever batch and rank
+    it falls to.
 
     Args:
-        indices: (N,) numbers of the images in the training set.
+        images: N, of the training set.
         seed: of the run.
         epoch: from 0.
 
@@ -49,17 +43,18 @@ def draw_parameters(indices: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         float32 (N, 14): the rows of a 2 x 3 affine matrix in grid_sample's coordinates, a strength
         in [-1, 1] for each operation (0 for none), and the centre of the erased square in [-1, 1].
     """
-    words = keyed_words((("augment", seed, epoch, int(index)) for index in indices), 12)
-    unit = (words >> np.uint64(11)) * 2.0**-53  # (N, 12) in [0, 1)
-    turn, shear = (-1 + 2 * unit[:, 0]) * MAX_TURN, (-1 + 2 * unit[:, 1]) * MAX_SHEAR
-    size = 1 + (-1 + 2 * unit[:, 2]) * MAX_SCALE
-    shift = -2 * MAX_SHIFT + 4 * MAX_SHIFT * unit[:, 3:5]  # the grid is 2 wide
+    unit = keyed_generator("augment", seed, epoch).random((images, 12))  # (N, 12) in [0, 1)
+    turn, shear = (2 * unit[:, 0] - 1) * MAX_TURN, (2 * unit[:, 1] - 1) * MAX_SHEAR
+    size = 1 + (2 * unit[:, 2] - 1) * MAX_SCALE
+    shift = (2 * unit[:, 3:5] - 1) * 2 * MAX_SHIFT  # the grid is 2 wide
     flip = np.where(unit[:, 5] < FLIP_SHARE, -1.0, 1.0)
     cosine, sine = size * np.cos(turn), size * np.sin(turn)
-    picked = _pick(words[:, 6:8])
-    strengths = np.zeros((len(words), len(OPERATIONS)))
-    np.put_along_axis(strengths, picked, -1 + 2 * unit[:, 8:10], axis=1)
-    erased = -0.8 + 1.6 * unit[:, 10:12]
+    first = np.floor(unit[:, 6] * len(OPERATIONS)).astype(int)
+    second = np.floor(unit[:, 7] * (len(OPERATIONS) - 1)).astype(int)
+    second += second >= first  # another than the first
+    strengths = np.zeros((images, len(OPERATIONS)))
+    np.put_along_axis(strengths, np.stack([first, second], 1), 2 * unit[:, 8:10] - 1, axis=1)
+    erased = (2 * unit[:, 10:12] - 1) * 0.8
     matrix = [flip * cosine, -sine + shear, shift[:, 0], flip * sine, cosine, shift[:, 1]]
     return np.column_stack([*matrix, strengths, erased]).astype(np.float32)
 
@@ -85,67 +80,10 @@ def augment(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     return _erase(x, column).clamp(0, 1)
 
 
-def augmentation_fault(reference: torch.device, device: torch.device, size: int) -> str:
-    """Compare the augmentation of some pictures on two devices.
-
-    Args:
-        reference: the device that is right.
-        device: the device that is asked.
-        size: side of a picture in pixels.
-
-    Returns:
-        Empty where they agree, else what differs, for a reader.
-    """
-    parameters = torch.from_numpy(draw_parameters(np.arange(COMPARED), 0, 0))
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (COMPARED, 1, size, size), generator=generator).byte()
-
-    def on(where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        pixels, values = images.to(where), parameters.to(where)
-        return _resampled(pixels.float() / 255, values).cpu(), augment(pixels, values).cpu()
-
-    turned, whole = on(reference)
-    try:
-        found = on(device)
-    except (RuntimeError, TypeError) as error:  # what the device lacks: an operation, a type
-        return " ".join(str(error).split())[:200]
-    most = float((found[0] - turned).abs().max())
-    if not most <= CLOSE:  # NaN as well
-        return f"grid_sample differs by up to {most:.3g} of 1"
-    # A pixel at the edge of an erased square may fall on either side of it.
-    wrong = float((~((found[1] - whole).abs() <= CLOSE)).float().mean(dim=(1, 2, 3)).max())
-    if wrong > CLOSE_SHARE:
-        return f"{wrong:.0%} of a picture's pixels differ"
-    return ""
-
-
 def _resampled(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """The pictures turned, shifted, scaled, sheared and mirrored, as `values` say."""
     grid = F.affine_grid(values[:, :6].view(-1, 2, 3), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-
-
-def _pick(words: np.ndarray) -> np.ndarray:
-    """Two different operations of the six for each image, int64 (N, 2).
-
-    As `Generator.choice` without replacement: Floyd's algorithm (Bentley and Floyd, CACM 1987) on
-    numbers in 32 bits, and a shuffle. numpy would draw again in one case of 2^32, where a number
-    below 5 is not quite as likely as the others.
-
-    Args:
-        words: uint64 (N, 2).
-    """
-    low, high = words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)
-
-    def below(limit: int, bits: np.ndarray) -> np.ndarray:  # Lemire, TOMACS 2019
-        return ((bits * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
-
-    last = len(OPERATIONS) - 1
-    first, second = below(last, low[:, 0]), below(last + 1, high[:, 0])
-    second = np.where(second == first, last, second)
-    pair = np.stack([first, second], axis=1)
-    swapped = below(2, low[:, 1]) == 0
-    return np.where(swapped[:, None], pair[:, ::-1], pair)
 
 
 def _noise(x: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:

@@ -15,11 +15,11 @@ from chexnet import distributed
 from chexnet.config import TrainConfig
 from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import Batch, epoch_order
-from chexnet.data.formats import TableSource
+from chexnet.data.formats import DataRequest
 from chexnet.data.loader import batch_loader
 from chexnet.data.splits import LEAKY
 from chexnet.errors import ChexnetError
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score
 from chexnet.evaluation.summary import Summary, summarise
 from chexnet.model import save_weights
@@ -82,8 +82,7 @@ def fit(
         progress, train_step, steps = state.progress, state.train_step, state.steps
         if progress.epoch >= config.epochs:
             return _result(state, "was finished")
-        for text in (*train_step.notes, _starting_note(state)):
-            callbacks.note(text)
+        callbacks.note(_starting_note(state))
 
         while progress.epoch < config.epochs:
             callbacks.epoch_started(progress.epoch + 1, config.epochs, progress.step, steps)
@@ -121,17 +120,20 @@ def fit(
 
 
 def _open_data(config: TrainConfig) -> DataModule:
-    return open_datamodule(
+    request = DataRequest(
         config.data,
-        Preprocessing(config.crop, config.size),
+        table=config.table,
+        format=config.format,
+        mapping=config.mapping,
+        uncertain=config.uncertain,
         labels=config.labels,
-        source=TableSource(config.table, config.format, config.mapping, config.uncertain),
         split=config.split,
         seed=config.seed,
         fold=(config.fold, config.folds) if config.folds else None,
-        allow_leak=config.allow_leak,
         packs=config.packs,
     )
+    preprocessing = Preprocessing(config.crop, config.size)
+    return open_datamodule(request, preprocessing, allow_leak=config.allow_leak)
 
 
 def _starting_note(state: TrainState) -> str:

@@ -23,15 +23,14 @@ from chexnet.errors import CheckpointError, ChexnetError, ConfigError
 from chexnet.evaluation.holdout import refuse_other_names
 from chexnet.files import sweep, writing
 from chexnet.labels import class_to_index
-from chexnet.metadata import DataFacts, Metadata
+from chexnet.metadata import DataInfo, Metadata
 from chexnet.model import build
 from chexnet.training.log import EPOCHS, STEPS, RunLog
 from chexnet.training.step import TrainStep
 
 BEST, LAST = "best_chexnet_params.pth", "last.pth"
-ARITHMETIC = 2
-"""1: releases whose augmentation drew its noise from a sine, whose backward pass ran within
-autocast, and whose float32 on CUDA was TF32. A run on a CPU without these is the same in both."""
+CHECKPOINT_VERSION = 3
+"""2: each image's augmentation had a generator of its own. A run without it is the same in both."""
 
 
 @dataclass
@@ -82,7 +81,7 @@ class TrainState:
     """
 
     config: TrainConfig
-    facts: DataFacts
+    facts: DataInfo
     train: AnyDataSet
     val: AnyDataSet
     workers: int
@@ -186,7 +185,7 @@ def _has_seen(
     return any([refuse_trained(table, rows, *trained, allow_leak=allow_leak) for rows in parts])
 
 
-def _check_ranks_agree(facts: DataFacts, config: TrainConfig, progress: Progress) -> None:
+def _check_ranks_agree(facts: DataInfo, config: TrainConfig, progress: Progress) -> None:
     """Every rank must be about to do the same, or they would wait for each other for ever."""
     about = {"data": facts, "config": config.arithmetic(), "position": progress}
     wrong = distributed.differing({name: repr(value) for name, value in about.items()})
@@ -219,7 +218,7 @@ def write_checkpoint(state: TrainState) -> None:
         return
     state.log.flush()
     content = {
-        "arithmetic": ARITHMETIC,
+        "arithmetic": CHECKPOINT_VERSION,
         "config": state.config.arithmetic(),
         "processes": distributed.world(),
         "fingerprints": state.facts.fingerprints,
@@ -237,7 +236,7 @@ def write_checkpoint(state: TrainState) -> None:
 
 
 def read_checkpoint(
-    out: Path, config: TrainConfig, facts: DataFacts
+    out: Path, config: TrainConfig, facts: DataInfo
 ) -> tuple[Progress, dict[str, Any]] | None:
     """Read `last.pth` if there is one.
 
@@ -257,7 +256,14 @@ def read_checkpoint(
     saved = load_sealed(path)
     if not {"config", "processes", "fingerprints", "at", "state"} <= set(saved):
         raise CheckpointError(f"{path} is no checkpoint of a run. Pass --restart to start over.")
-    found, expected = config.arithmetic(), _as_of_now(saved)
+    version, progress = saved.get("arithmetic", 1), Progress(**saved["at"])
+    augmented = saved["config"].get("augment") != "none" and progress.epoch < config.epochs
+    if version < 2 or (version < CHECKPOINT_VERSION and augmented):
+        raise CheckpointError(
+            f"{path} was written by an earlier release, which computed otherwise: what followed "
+            "would not be the same run. Finish it with that release, or pass --restart."
+        )
+    found, expected = config.arithmetic(), dict(saved["config"])
     if config.schedule == "constant" and config.epochs > expected.get("epochs", 0):
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
     found["processes"], expected["processes"] = distributed.world(), saved["processes"]
@@ -271,36 +277,7 @@ def read_checkpoint(
             f"{path} belongs to another configuration: {both}. Use its values, another --out, "
             "or --restart."
         )
-    progress = Progress(**saved["at"])
-    if saved.get("arithmetic", 1) < ARITHMETIC and progress.epoch < config.epochs:
-        _refuse_changed(path, config)
     return progress, saved["state"]
-
-
-def _as_of_now(saved: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a checkpoint as this release writes it, without `auto`."""
-    config: dict[str, Any] = {"deterministic": False, "compile": False, **saved["config"]}
-    if config.get("device") == "auto":  # AdamW is fused on CUDA alone
-        fused = saved["state"]["optimizer"]["param_groups"][0].get("fused")
-        config["device"] = "cuda" if fused else "cpu"
-    if config.get("bf16") == "auto":
-        config["bf16"] = "on" if config["device"] == "cuda" else "off"
-    return config
-
-
-def _refuse_changed(path: Path, config: TrainConfig) -> None:
-    """Refuse a run that would go on with other numbers than it began with."""
-    changed = {
-        "the augmentation's noise": config.augment == "strong",
-        "bfloat16's gradients": config.bf16 == "on",
-        "float32 on CUDA": config.device == "cuda",
-    }
-    if any(changed.values()):
-        named = " and ".join(what for what, used in changed.items() if used)
-        raise CheckpointError(
-            f"{path} was written by an earlier release, which computed {named} otherwise: what "
-            "followed would not be the same run. Finish it with that release, or pass --restart."
-        )
 
 
 def clear_run(out: Path) -> None:

@@ -19,9 +19,9 @@ from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch
 from chexnet.errors import ConfigError
 from chexnet.model import DenseNet121
-from chexnet.training.augmentation import augment, augmentation_fault, draw_parameters
+from chexnet.training.augmentation import augment, draw_parameters
 from chexnet.training.optim import MovingAverage, learning_rate, make_optimizer
-from chexnet.transforms import Preprocessing, normalise
+from chexnet.transforms import Preprocessing, network_inputs
 
 SYNCHRONISED_BELOW = 32
 """Images that a GPU sees at once, below which BatchNorm's statistics are those of all ranks."""
@@ -103,7 +103,6 @@ class TrainStep:
         model: the network, unwrapped.
         average: its moving average, None without one.
         optimizer: AdamW.
-        notes: sentences that a user should read.
     """
 
     def __init__(
@@ -116,9 +115,8 @@ class TrainStep:
         """Move the network to its device and wrap it for several processes."""
         self.config = config = resolved(config, device)
         self.preprocessing, self.device = preprocessing, device
-        self.notes: list[str] = []
-        self._augment_on = self._trusted(device)
-        model = devices.moved(model, device, preprocessing.size, gradients=True)
+        self._augment_on = devices.augmentation_device(device)
+        model = devices.to_device(model, device, preprocessing.size)
         self.model = model.to(memory_format=devices.memory_format(device))
         if synchronises(config, device):
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
@@ -173,7 +171,7 @@ class TrainStep:
             images: of the training set.
         """
         if self.config.augment == "strong":
-            drawn = draw_parameters(np.arange(images), self.config.seed, epoch)
+            drawn = draw_parameters(images, self.config.seed, epoch)
             self._parameters = torch.from_numpy(drawn).to(self._augment_on)
         self._wrapped.train()
         if self.config.freeze_bn:
@@ -234,23 +232,11 @@ class TrainStep:
             rows = self._moved(indices, self._augment_on)
             pixels = self._moved(images, self._augment_on)
             images = augment(pixels, self._parameters.index_select(0, rows))
-        inputs = normalise(self._moved(images), self.preprocessing)
-        return inputs.contiguous(memory_format=devices.memory_format(self.device))
+        return network_inputs(images, self.preprocessing, self.device)
 
     def _moved(self, tensor: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
         device = device or self.device
         return tensor.to(device, non_blocking=devices.copies_overlap(device))
-
-    def _trusted(self, device: torch.device) -> torch.device:
-        """Where to augment: on the device, or on the CPU where that is seen to do it wrongly."""
-        if device.type not in devices.CHECKED or self.config.augment == "none":
-            return device
-        cpu = torch.device("cpu")
-        fault = augmentation_fault(cpu, device, self.preprocessing.size)
-        if not fault:
-            return device
-        self.notes.append(f"Pictures are augmented on the CPU: on {device.type} {fault}.")
-        return cpu
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16 == "on")

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.bootstrap import PatientBootstrap
-from chexnet.evaluation.calibration import calibrate, reliability
-from chexnet.evaluation.curves import ThresholdCurve, stored_curve, threshold_curve
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.validation_scores import ValidationScores, read_validation_scores
-from chexnet.evaluation.weighted import RankedAuroc
+from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.intervals import PatientBootstrap
+from chexnet.evaluation.metrics import WeightedAuroc, reliability
+from chexnet.evaluation.operating import ThresholdCurve, stored_curve, threshold_curve
+from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.validation import ValidationScores, read_validation_scores
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, NOTES, spoken
 from demo.answer import packed
@@ -62,7 +62,7 @@ def _groups(stored: ValidationScores, predictor: Predictor) -> list[dict[str, An
         for name, given, truth in _columns(scores):
             own = predictor.thresholds.get(name)
             curve = threshold_curve(given, truth, bootstrap, also=[own] if own else [])
-            ranked = RankedAuroc(given, truth, bootstrap.unit, bootstrap.units)
+            ranked = WeightedAuroc(given, truth, bootstrap.unit, bootstrap.units)
             auroc = float(ranked(np.ones((bootstrap.units, 1), np.int32))[0])
             curves[name] = _plain(curve, own, None if np.isnan(auroc) else auroc)
         counts = {"images": len(rows), "patients": bootstrap.units}

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from chexnet.evaluation.bootstrap import PatientBootstrap, replicate_aurocs
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.intervals import PatientBootstrap, replicate_aurocs
+from chexnet.evaluation.scores import Scores
 from chexnet.labels import FINDINGS
 from dev.bench.rows import Row, in_turn
 from dev.bench.setting import Setting

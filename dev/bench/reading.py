@@ -1,6 +1,9 @@
 """Rows of dev.bench: decoding pictures once, and reading them for training."""
 
+import io
 import shutil
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from chexnet.data.copy_files import pictures_in
 from chexnet.data.datasets import PackedDataSet
 from chexnet.data.pack import prepare
 from chexnet.transforms import Preprocessing
-from dev.bench.rows import Row, in_turn
+from dev.bench.rows import LimitRow, Row, in_turn
 from dev.bench.setting import Setting, kind_of
 from dev.bench.tutorial import item_transform
 
@@ -26,6 +30,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     """Packing, and reading up to the item."""
     paths = setting.pictures(setting.images)
     yield _packing(setting, paths)
+    yield from _copies(setting, paths)
     yield _reading(setting.packed(), list(paths.values()), setting.repeats)
 
 
@@ -62,6 +67,50 @@ def _packing(setting: Setting, paths: dict[str, Path]) -> Row:
         beside="libpng's decoding alone (OpenCV's imdecode)",
         target="at least 1.2x",
     )
+
+
+def _copies(setting: Setting, paths: dict[str, Path]) -> Iterator[Row]:
+    """Reading the pictures of a copy, apart from decoding them; one large shard each."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = setting.out / "copies"
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [(f"{n}-{name}", _small(p)) for n in range(AGAIN) for name, p in paths.items()]
+    places = [folder / "a.parquet", folder / "a.zip"]
+    names, images = zip(*pictures, strict=True)
+    pq.write_table(pa.table({"image": images, "name": names}), places[0], row_group_size=32)
+    with zipfile.ZipFile(places[1], "w") as archive:
+        for name, data in pictures:
+            archive.writestr(name, data)
+
+    def read(place: Path) -> float:
+        began = time.perf_counter()
+        for _ in pictures_in(place, lambda name: True):
+            pass
+        return 1000 * (time.perf_counter() - began) / len(pictures)
+
+    for place in places:
+        times = [read(place) for _ in range(setting.repeats)]
+        memory = pa.default_memory_pool().max_memory() if place.suffix == ".parquet" else 0
+        peak = f", {memory / 1e6:.0f} MB of Arrow's memory" * bool(memory)
+        size = place.stat().st_size
+        yield LimitRow(
+            work=f"reading a picture of a copy, {place.suffix} of {size / 1e6:.0f} MB{peak}",
+            unit="ms an image",
+            ours=times,
+            other=[],
+            beside="1,000 a second",
+            target="under 1 ms",
+        )
+    shutil.rmtree(folder)
+
+
+def _small(path: Path) -> bytes:
+    """A picture as large as those of the larger copies."""
+    out = io.BytesIO()
+    Image.open(path).resize((320, 320)).save(out, "PNG")
+    return out.getvalue()
 
 
 def _reading(data: PackedDataSet, paths: list[Path], repeats: int) -> Row:

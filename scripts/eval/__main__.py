@@ -28,7 +28,6 @@ from scripts.cli import (
     progress_bar,
     run,
 )
-from scripts.compare import compare_files
 from scripts.eval.finish import finish, text_labels
 
 if TYPE_CHECKING:
@@ -57,9 +56,6 @@ def evaluate(
     validation: Annotated[
         Path | None,
         typer.Option(help="With --predictions: CSV of the val part, to choose thresholds on."),
-    ] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Moved: python -m scripts.compare A.csv B.csv.")
     ] = None,
     split: Annotated[
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
@@ -107,88 +103,67 @@ def evaluate(
     Calibration, operating points and subgroups stand beside it. Writes predictions.csv,
     metrics.json, auroc.png and roc.png into --out/eval-<part>.
     """
-    if sum(map(bool, (weights, predictions, compare))) != 1 and not experts:
-        raise typer.BadParameter("pass one of --weights, --predictions and --compare")
-    if (weights and predictions) or (compare and experts):
-        raise typer.BadParameter("--weights, --predictions and --compare go one by one")
+    if bool(weights and predictions) or not (weights or predictions or experts):
+        raise typer.BadParameter("pass one of --weights and --predictions")
     if validation and not predictions:
         raise typer.BadParameter("--validation goes with --predictions")
-    if clean and not weights:
-        raise typer.BadParameter("--clean goes with --weights")
+    if clean and (allow_leak or not weights):
+        raise typer.BadParameter("--clean goes with --weights, and not with --allow-leak")
     if format != "nih" and (labels != "auto" or experts):
         raise typer.BadParameter("--labels and --experts are of NIH's own tables")
     from chexnet import distributed
-    from chexnet.data.formats import TableSource
+    from chexnet.data.formats import DataRequest
     from chexnet.evaluation.experts import read_experts
 
-    source = TableSource(table, format, mapping, uncertain)
+    both = labels.lower() == "both"
+    request = DataRequest(
+        data,
+        table,
+        format,
+        mapping,
+        uncertain,
+        labels="auto" if both else labels,
+        split=scheme,
+        seed=seed,
+        packs=packs,
+    )
     weights = named_weights(weights)  # after the refusals, which a fetch would be in vain for
     said = read_experts(experts or [])  # before hours of scoring, not after
     results = out / f"eval-{split.value}"
-    both = labels.lower() == "both"
-    of_csv = {
-        "labels": "auto" if both else labels,
-        "source": source,
-        "split": scheme,
-        "seed": seed,
-        "allow_leak": allow_leak,
-        "partial": partial,
-    }
-    if compare:
-        typer.echo(
-            "--compare is now python -m scripts.compare A.csv B.csv --data DIR; it works here too.",
-            err=True,
-        )
-        compare_files(data, compare, split.value, results, replicates or 1000, seed, of_csv)
-        return
+    of_csv = {"allow_leak": allow_leak, "partial": partial}
     if not (weights or predictions):
-        of_table = {key: of_csv[key] for key in ("labels", "split", "seed")}
-        text_labels(data, said, split.value, results, {**of_table, "replicates": replicates})
+        text_labels(request, said, split.value, results, replicates)
         return
     if predictions:
-        from chexnet.evaluation.csv_scoring import score_predictions_with_validation
+        from chexnet.evaluation.predictions import score_predictions_with_validation
 
         scored = score_predictions_with_validation(
-            data, predictions, validation, split.value, **of_csv
+            request, predictions, validation, split.value, **of_csv
         )
     else:
         from chexnet.evaluation.scoring import score_networks
 
+        seen = "skip" if clean else "stamp" if allow_leak else "refuse"
         with progress_bar(f"Scoring {split.value}") as on_progress:
             scored = score_networks(
-                data,
+                request,
                 weights,
                 split.value,
                 flip=tta is Averaging.flip,
-                labels=of_csv["labels"],
-                source=source,
-                packs=packs,
                 device=device,
                 batch_size=batch_size,
                 workers=workers,
-                allow_leak=allow_leak,
-                clean=clean,
+                seen=seen,
                 on_progress=on_progress if distributed.is_main() else None,
             )
 
     def looks() -> "ReportImages":
-        from chexnet.evaluation.holdout import open_holdout
         from chexnet.evaluation.report.files import ReportImages, report_images
 
-        if predictions:
+        if not scored.networks:
             return ReportImages()
-        holdout = open_holdout(
-            data,
-            weights[0],
-            split.value,
-            labels=of_csv["labels"],
-            source=source,
-            packs=packs,
-            allow_leak=allow_leak,
-            clean=clean,
-        )
         with progress_bar("Heatmaps") as on_progress:
-            return report_images(holdout, device, on_progress)
+            return report_images(scored.networks[0], device, on_progress)
 
     if distributed.is_main():
         finish(

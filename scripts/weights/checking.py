@@ -58,6 +58,7 @@ def check(
     import tempfile
     from contextlib import ExitStack
 
+    from chexnet.data.formats import DataRequest
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.scoring import score_holdout
     from chexnet.evaluation.summary import summarise
@@ -70,7 +71,9 @@ def check(
             data = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "phantoms"
             with progress_bar("Drawing phantoms") as on_progress:
                 draw_phantoms(data, patients=60, size=256, seed=seed, on_progress=on_progress)
-        holdout = open_holdout(data, weights, "all", labels=labels, packs=packs, allow_leak=True)
+        holdout = open_holdout(
+            DataRequest(data, labels=labels, packs=packs), weights, "all", seen="stamp"
+        )
         chosen = choose_images(holdout, images, seed)
         holdout = holdout.only(chosen.rows)
         with progress_bar("Scoring") as on_progress:
@@ -111,15 +114,14 @@ def calibrate(
 
     Only images that the network has not seen are used. The weights stay as they are.
     """
+    from chexnet.data.formats import DataRequest
     from chexnet.networks.calibrate import calibrate_weights
 
     with progress_bar("Scoring val") as on_progress:
         found = calibrate_weights(
             weights,
-            data,
+            DataRequest(data, labels=labels, packs=packs),
             out,
-            labels=labels,
-            packs=packs,
             allow_seen=allow_seen,
             on_progress=on_progress,
             workers=workers,
@@ -152,13 +154,14 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
     seen = (
         "The network has seen none of them, nor of their patients."
         if chosen.unseen
-        else "The network has seen some of them or of their patients: figures are too hopeful."
+        else "The network has seen some of them or of their patients: figures are optimistically "
+        "biased."
     )
     return f"{count:,} of {chosen.nih:,} NIH images. {seen}"
 
 
 def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
-    from chexnet.evaluation.report.tables import format_interval, format_value
+    from chexnet.evaluation.report.render import format_interval, format_value
 
     made = holdout.metadata.provenance
     means = summary.intervals.findings if summary.intervals else None
@@ -185,9 +188,9 @@ def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
 def _note(summary: "Summary", holdout: "Holdout", weights: Path) -> None:
     """Official test images may be among them: the record beside the weights counts it."""
     from chexnet.errors import ChexnetError
-    from chexnet.evaluation.report.history import record_network
+    from chexnet.evaluation.report.history import record_scoring
 
     try:
-        record_network(holdout.facts, summary, weights.parent)
+        record_scoring(holdout.facts, summary, weights.parent)
     except ChexnetError as error:  # weights may lie where nobody can write
         print(f"This scoring is not noted beside the weights: {error}")

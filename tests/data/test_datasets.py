@@ -20,7 +20,7 @@ from chexnet.errors import DataError, ImageError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.transforms import Preprocessing, eval_transform
 from tests import jobs
-from tests.conftest import NIH, needs_nih, needs_signals, rows_of
+from tests.conftest import needs_signals, rows_of
 from tests.processes import start
 
 
@@ -56,6 +56,7 @@ def test_batches_are_the_items_stacked(packed):
             assert torch.equal(targets[row], data[index][1])
 
 
+@pytest.mark.usefixtures("tiny_network")
 def test_the_predictor_sees_the_same_bytes(packed, trained, phantoms):
     from chexnet.inference.predictor import Predictor
 
@@ -149,11 +150,9 @@ def test_a_pack_that_lacks_images_is_refused(make_folder, tmp_path):
         PackedDataSet(files, Pack(tmp_path / "p", Preprocessing(size=64)))
 
 
-@needs_nih
-def test_every_mode_in_nihs_sample_is_read():
-    paths = read_folder(NIH).paths
+def test_every_mode_in_nihs_sample_is_read(nih):
     modes: dict[str, list] = {}
-    for path in paths.values():
+    for path in nih.paths.values():
         with Image.open(path) as image:
             modes.setdefault(f"{image.mode} icc={'icc_profile' in image.info}", []).append(path)
     assert len([key for key in modes if key.startswith("RGBA")]) >= 1

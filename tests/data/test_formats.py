@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from chexnet.data.datasets import ChestXRayDataSet, PackedDataSet
-from chexnet.data.formats import TableSource, open_folder
+from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.mappings import built_in, read_meaning
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
@@ -43,8 +43,8 @@ def opened(tmp_path):
         if mapping is not None:
             own = tmp_path / "own.toml"
             own.write_text(mapping)
-        source = TableSource(tmp_path / "table.csv", format, own, uncertain)
-        return open_folder(tmp_path / "images", source=source, **options)
+        request = DataRequest(tmp_path / "images", tmp_path / "table.csv", format, own, uncertain)
+        return open_folder(request, **options)
 
     return make
 
@@ -170,12 +170,6 @@ def test_rsnas_images_are_called_by_nihs_names(opened, tmp_path):
         "00000013_027.png": "r02.png"
     }
     assert "1 images without a known NIH image" in " ".join(folder.mapping.notes)
-
-
-def test_siim_is_nihs_as_a_whole(opened):
-    folder = opened(other_tables.SIIM, "siim", need_images=False)
-    as_expected(folder, other_tables.SIIM_EXPECTED, other_tables.all_but("Pneumothorax"))
-    assert folder.images_of == "nih"
 
 
 @pytest.mark.parametrize(
@@ -324,8 +318,8 @@ def test_monochrome1_is_counted_and_turned_over_where_asked(opened, tmp_path):
     cells = zip([header, *rows], ["PhotometricInterpretation_DICOM", *stored], strict=True)
     lines = map(",".join, cells)
     plain = opened("\n".join(lines), "padchest", ["1.png", "4.png"])
-    source = TableSource(tmp_path / "table.csv", "padchest-inverted")
-    turned = open_folder(tmp_path / "images", source=source)
+    request = DataRequest(tmp_path / "images", tmp_path / "table.csv", "padchest-inverted")
+    turned = open_folder(request)
     for folder, told in ((plain, "padchest-inverted turns them"), (turned, "are turned over")):
         [note] = [note for note in folder.mapping.notes if "MONOCHROME1" in note]
         assert note.startswith("2 images were stored as MONOCHROME1")
@@ -364,9 +358,7 @@ def test_names_of_labels_may_be_spelled_otherwise(opened):
 def test_dicom_and_jpeg_files_are_packed_under_their_names_in_the_table(opened, tmp_path):
     first = opened(other_tables.VINBIGDATA, "vinbigdata", ["train/b2.jpg", "train/c3.png"])
     (tmp_path / "images" / "train" / "a1.dicom").write_bytes(dicom(ramp(3000), 12))
-    folder = open_folder(
-        tmp_path / "images", source=TableSource(tmp_path / "table.csv", "vinbigdata")
-    )
+    folder = open_folder(DataRequest(tmp_path / "images", tmp_path / "table.csv", "vinbigdata"))
     assert len(folder.paths) == len(first.paths) + 1 == 3
     preprocessing = Preprocessing(size=64)
     prepare(folder.paths, tmp_path / "pack", preprocessing, workers=1)
@@ -394,11 +386,6 @@ CHEXPERT_ROWS = other_tables.CHEXPERT.splitlines()
             "line 13: .*a class that VinBigData does not have",
         ),
         (other_tables.PADCHEST.replace("['normal']", "normal"), "padchest", "line 4: .*no list"),
-        (
-            other_tables.SIIM.replace("407576 2 1021 7", "-1"),
-            "siim",
-            "line 3: .*a mask and no",
-        ),
         (other_tables.RSNA, "rsna", "which say which NIH image each"),
         (CHEXPERT_ROWS[0] + "\n" + CHEXPERT_ROWS[4], "chexpert", "None of the 1 rows is a fron"),
         (
@@ -473,7 +460,7 @@ def test_a_bad_mapping_is_refused_in_one_line(opened, old, new, message):
 )
 def test_options_that_do_not_go_together_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
-        TableSource(**options)
+        DataRequest(ROOT, **options)
 
 
 def test_a_folder_without_an_image_of_the_table_is_refused(opened):
@@ -485,7 +472,7 @@ def test_nihs_own_table_may_lie_elsewhere(make_folder, tmp_path):
     root = make_folder([("a.png", "Mass", "1")])
     elsewhere = tmp_path / "elsewhere.csv"
     (root / "Data_Entry_2017.csv").rename(elsewhere)
-    folder = open_folder(root, source=TableSource(elsewhere))
+    folder = open_folder(DataRequest(root, elsewhere))
     assert (folder.table_name, set(folder.paths), folder.mapping) == (
         "elsewhere.csv",
         {"a.png"},
@@ -493,7 +480,7 @@ def test_nihs_own_table_may_lie_elsewhere(make_folder, tmp_path):
     )
     assert folder.table["unknown"].tolist() == [()]
     with pytest.raises(ConfigError, match=r"'v2020' beside --table elsewhere"):
-        open_folder(root, "v2020", TableSource(elsewhere))
+        DataRequest(root, elsewhere, labels="v2020")
 
 
 def test_the_mapping_of_the_docs_is_one(tmp_path):
@@ -513,8 +500,8 @@ def test_nihs_table_read_as_ones_own_gives_nihs_labels(phantoms, tmp_path):
         'name = "nih"\nimage = "Image Index"\npatient = "Patient ID"\nage = "Patient Age"\n'
         'labels_column = "Finding Labels"\n[labels]\n' + named
     )
-    source = TableSource(phantoms / nih.table_name, "csv", tmp_path / "nih.toml")
-    own = open_folder(phantoms, source=source)
+    table = phantoms / nih.table_name
+    own = open_folder(DataRequest(phantoms, table, "csv", tmp_path / "nih.toml"))
     for column in ("image", "patient", "labels", "age"):
         assert own.table[column].tolist() == nih.table[column].tolist()
     assert set(own.table["unknown"]) == {("Other",)}

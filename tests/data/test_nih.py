@@ -3,12 +3,13 @@ import pandas as pd
 import pytest
 
 from chexnet.data.datamodule import open_datamodule
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import label_version, read_boxes, read_folder, read_lists, read_table
 from chexnet.data.splits import make_split
 from chexnet.errors import DataError
-from chexnet.evaluation.csv_scoring import score_predictions
+from chexnet.evaluation.predictions import score_predictions
 from chexnet.transforms import Preprocessing
-from scripts.doctor.data import data_folder
+from scripts.doctor import data_folder
 from tests.conftest import NIH, SHARED, needs_nih, rows_of
 
 TABLE_2017 = SHARED / "tables" / "Data_Entry_2017.csv"
@@ -90,10 +91,10 @@ def test_what_counts_as_other_is_said_to_whoever_trains_scores_or_asks(make_fold
     root = make_folder([*rows_of(20, 2), ("x.png", "Mass|Scoliosis", "99")])
     said = "1 labels of Data_Entry_2017.csv are none of NIH's and count as Other: 'Scoliosis' 1."
     assert read_folder(root).all_notes == (said,)
-    assert open_datamodule(root, Preprocessing(size=64)).notes == [said]
-    assert said in [one.text for one in data_folder(root, tmp_path) if one.name == "Labels"]
+    assert open_datamodule(DataRequest(root), Preprocessing(size=64)).notes == [said]
+    assert said in [one.text for one in data_folder(root, tmp_path) if one.name == "Data"]
     (tmp_path / "p.csv").write_text("Image Index,prob_Mass\nx.png,0.5\n")
-    assert said in score_predictions(root, tmp_path / "p.csv", "all").notes
+    assert said in score_predictions(DataRequest(root), tmp_path / "p.csv", "all").notes
 
 
 def test_files_that_the_table_does_not_name_are_ignored(make_folder):
@@ -218,18 +219,16 @@ def test_the_versions_are_told_by_their_counts_not_by_their_names(version):
     assert label_version(pd.DataFrame({"labels": labels[:-1]})) == "unknown"
 
 
-@needs_nih
-def test_nihs_own_tables_have_the_published_counts():
-    folder = read_folder(NIH)
-    assert folder.version == "v2020"
-    assert len(folder.table) == 112_120
-    assert folder.table["patient"].nunique() == 30_805
-    assert {part: len(names) for part, names in folder.lists.items()} == {
+def test_nihs_own_tables_have_the_published_counts(nih):
+    assert nih.version == "v2020"
+    assert len(nih.table) == 112_120
+    assert nih.table["patient"].nunique() == 30_805
+    assert {part: len(names) for part, names in nih.lists.items()} == {
         "train_val": 86_524,
         "test": 25_596,
     }
-    assert len(folder.paths) == 1693
-    test = folder.table[folder.table["image"].isin(folder.lists["test"])]
+    assert len(nih.paths) == 1693
+    test = nih.table[nih.table["image"].isin(nih.lists["test"])]
     positives = test["labels"].explode().value_counts()
     assert positives[["Pneumonia", "Mass", "Infiltration", "Atelectasis"]].tolist() == [
         555,

@@ -10,6 +10,7 @@ from PIL import Image
 
 from chexnet.data import pack as packing
 from chexnet.data.datamodule import open_datamodule
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import DONE, Pack, pack_folder, prepare
 from chexnet.errors import DataError
@@ -79,7 +80,7 @@ def test_a_second_call_decodes_nothing_and_a_grown_folder_only_what_is_new(
     inner = packing.process_map
 
     def watched(function, jobs, *arguments, **options):
-        asked.extend(path.name for job in jobs for _, path in job)
+        asked.extend(path.name for job in jobs for _, path, _ in job)
         return inner(function, jobs, *arguments, **options)
 
     monkeypatch.setattr(packing, "process_map", watched)
@@ -145,7 +146,7 @@ def _open(root, tmp_path):
     if not place.exists():
         place.parent.mkdir(parents=True)
         (tmp_path / "p").rename(place)
-    return open_datamodule(root, SMALL, packs=tmp_path / "packs")
+    return open_datamodule(DataRequest(root, packs=tmp_path / "packs"), SMALL)
 
 
 def test_skipped_files_are_counted_in_every_report(with_bad_files, tmp_path):
@@ -176,7 +177,7 @@ def test_files_that_changed_after_packing_are_noticed(make_folder, tmp_path):
     prepare(paths, pack_folder(tmp_path / "packs", root, SMALL), SMALL, workers=1)
     Image.new("L", (90, 90), 3).save(paths["00000001_000.png"])
     with pytest.raises(DataError, match="have changed"):
-        open_datamodule(root, SMALL, packs=tmp_path / "packs")
+        open_datamodule(DataRequest(root, packs=tmp_path / "packs"), SMALL)
 
 
 def test_a_pack_of_part_of_the_images_is_not_used_and_that_is_said(make_folder, tmp_path):
@@ -184,7 +185,7 @@ def test_a_pack_of_part_of_the_images_is_not_used_and_that_is_said(make_folder, 
     paths = read_folder(root).paths
     some = dict(list(paths.items())[:3])
     prepare(some, pack_folder(tmp_path / "packs", root, SMALL), SMALL, workers=1)
-    datamodule = open_datamodule(root, SMALL, packs=tmp_path / "packs")
+    datamodule = open_datamodule(DataRequest(root, packs=tmp_path / "packs"), SMALL)
     assert datamodule.pack is None
     assert "lacks 17 of 20 images" in datamodule.notes[0]
 

@@ -10,7 +10,7 @@ from chexnet.data.splits import (
     shared_patients,
 )
 from chexnet.errors import DataError, LeakError
-from tests.conftest import NIH, needs_nih, rows_of
+from tests.conftest import rows_of
 
 
 @pytest.fixture
@@ -143,24 +143,20 @@ def test_a_new_image_of_a_trained_patient_is_refused_too(folder):
         refuse_trained(table, list(first.index[1:]), *hashes)
 
 
-@needs_nih
-def test_nihs_official_split_is_patient_disjoint_and_its_hashes_are_small():
-    folder = read_folder(NIH)
-    split = make_split(folder)
-    groups = patients(folder, split)
+def test_nihs_official_split_is_patient_disjoint_and_its_hashes_are_small(nih):
+    split = make_split(nih)
+    groups = patients(nih, split)
     assert len(split.rows["test"]) == 25_596
     assert len(split.rows["train"]) + len(split.rows["val"]) == 86_524
     assert not (groups["train"] | groups["val"]) & groups["test"]
-    train = folder.table.iloc[split.rows["train"]]
+    train = nih.table.iloc[split.rows["train"]]
     size = name_hashes(train["image"]).nbytes + name_hashes(train["patient"]).nbytes
     assert size < 1_000_000
 
 
-@needs_nih
-def test_most_of_an_image_wise_hold_out_has_its_patient_in_training():
-    folder = read_folder(NIH)
-    split = make_split(folder, "image", allow_leak=True)
-    column = folder.table["patient"].to_numpy()
+def test_most_of_an_image_wise_hold_out_has_its_patient_in_training(nih):
+    split = make_split(nih, "image", allow_leak=True)
+    column = nih.table["patient"].to_numpy()
     train = set(column[split.rows["train"]])
     share = np.mean([name in train for name in column[split.rows["test"]]])
     assert 0.78 < share < 0.86

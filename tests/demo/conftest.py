@@ -1,26 +1,33 @@
 """A demo that is really served, on a free port."""
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, needs_signals
+from chexnet.inference.predictor import Predictor
+from tests import tiny
+from tests.conftest import BEST, ROOT, needs_signals
+from tests.demo.harness import EXPOSE
 from tests.malformed import encoded
 
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+ROW = "#cx-findings [data-finding]"
 INPUT = "#cx-upload input[type=file]"
 SECRET = "the-content-of-a-server-file-7f3a"
 """Stands in files of the server that no visitor may read."""
@@ -73,12 +80,18 @@ def served(exported, tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served_with_torch(trained, tmp_path_factory):
     """A demo on the weights file, as after `make test`: with all heatmap methods."""
-    base, weights = tmp_path_factory.mktemp("torch"), trained / "best_chexnet_params.pth"
-    with serving(base, weights, "torch") as running:
+    with serving(tmp_path_factory.mktemp("torch"), trained / BEST, "torch") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def predictor(trained) -> Predictor:
+    """PyTorch on the weights of both demos, in this process."""
+    with tiny.used():
+        return Predictor(trained / BEST, "cpu", engine="torch")
 
 
 @pytest.fixture
@@ -94,9 +107,9 @@ def web(served):
         yield Web(client)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
-    """Chromium. Not for the whole session: while it runs, no test can run a loop of its own."""
+    """Chromium. While it runs, a test's own coroutine needs `run`."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
@@ -107,7 +120,7 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page_of(browser):
     """Give a page of that look which nobody uses, and take it back as it was when it was new.
 
@@ -118,7 +131,12 @@ def page_of(browser):
     @contextmanager
     def lent(**look):
         pages = free.setdefault(repr(sorted(look.items())), [])
-        page = pages.pop() if pages else browser.new_context(**look).new_page()
+        if pages:
+            page = pages.pop()
+        else:
+            context = browser.new_context(**look)
+            context.add_init_script(EXPOSE)
+            page = context.new_page()
         page.set_default_timeout(30_000)
         yield page
         for other in page.context.pages:
@@ -152,8 +170,8 @@ def visiting(page_of, served: Served) -> Iterator[Callable]:
                 page.on(event, told)
                 pages.callback(page.remove_listener, event, told)
             page.goto(served.url)
-            page.wait_for_selector(INPUT, state="attached")
-            page.wait_for_selector("#cx-findings [data-finding]")  # of the example it opens on
+            page.wait_for_selector(ROW)  # of the example it opens on
+            page.wait_for_function("chexnet.page")
             if empty:
                 page.evaluate("chexnet.page.clear()")
             return page
@@ -175,6 +193,12 @@ def visit_with_torch(page_of, served_with_torch):
     """The same page where PyTorch is installed."""
     with visiting(page_of, served_with_torch) as opened:
         yield opened
+
+
+def run(coroutine: Coroutine) -> Any:
+    """What a coroutine gives; in a thread, because Playwright's loop runs in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 class Web:

@@ -1,7 +1,7 @@
 """Serves the demo until a signal: python -m tests.demo.serving BASE WEIGHTS [torch].
 
 Without `torch` nothing outside of the small list can be imported, as after `make demo`; with it
-PyTorch answers, because its exporter is hidden, which takes a minute.
+PyTorch answers, because its exporter is hidden, and its network is the tiny one.
 """
 
 import importlib.abc
@@ -90,4 +90,8 @@ if __name__ == "__main__":
     torch = "torch" in sys.argv[3:]
     hide = Hiding({"onnxscript"}) if torch else Hiding.all_but_the_small_list()
     sys.meta_path.insert(0, hide)
+    if torch:
+        from tests import tiny
+
+        tiny.use()
     run_demo(Path(sys.argv[1]), Path(sys.argv[2]))

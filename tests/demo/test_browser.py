@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.examples import EXAMPLES, OPENING
-from tests.demo.conftest import INPUT
+from tests.demo.conftest import INPUT, ROW
 from tests.malformed import encoded
 
-ROW = "#cx-findings [data-finding]"
 CANVAS = """() => {
   const canvas = document.querySelector('#cx-viewer canvas');
   const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -66,11 +64,10 @@ def dicom_of(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, trained):
+def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, predictor):
     page = visit()
     drop(page, encoded(phantom), "a.png")
     page.wait_for_selector(ROW)
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
     read = predictor.read(encoded(phantom))
     [prediction] = predictor.predict([read])
     values = {n: p for n, p in prediction.probabilities.items() if n in FINDINGS}
@@ -122,12 +119,11 @@ def test_another_method_asks_the_server_and_shows_its_map(visit_with_torch, phan
 
 
 def test_the_page_opens_on_an_answered_example_which_is_marked_until_a_picture_comes(
-    visit, phantom, trained
+    visit, phantom, predictor
 ):
     page = visit(empty=False)
     assert page.inner_text("[data-part=chip]").startswith("Drawn example · ")
     assert "Drawn example: Cardiomegaly" in page.inner_text("[data-part=facts]")
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
     [expected] = predictor.predict([predictor.read(OPENING.path)])
     shown = page.evaluate("chexnet.page.state.answer.probability")
     assert shown == pytest.approx(expected.probabilities, abs=1e-4)

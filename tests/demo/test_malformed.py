@@ -62,7 +62,7 @@ def send(web: Web, given: Iterator[tuple[str, bytes]]) -> Counter:
     return found
 
 
-def survives(served: Served, web: Web, trained, count: int, seed: int) -> Counter:
+def survives(served: Served, web: Web, predictor: Predictor, count: int, seed: int) -> Counter:
     """Send `count` malformed files and look at the demo afterwards."""
     given, empty = malformed(count, seed), set(served.folder.iterdir())
     said_before = len(served.log.read_text())  # Gradio complains of other tests' requests
@@ -75,23 +75,21 @@ def survives(served: Served, web: Web, trained, count: int, seed: int) -> Counte
     assert "Traceback" not in served.log.read_text()[said_before:]
     # The same process still answers, and rightly.
     kind, said = web.ask("predict", file_data(web.upload(png(3))))
-    [right] = answers(
-        Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch"), [png(3)]
-    )
+    [right] = answers(predictor, [png(3)])
     assert kind == "complete"
     assert json.loads(said)[-1]["probabilities"] == pytest.approx(right.probabilities, abs=1e-4)
     return found
 
 
-def test_500_malformed_files_each_get_a_reason_or_a_result(served, web, trained):
-    found = survives(served, web, trained, 500, seed=1)
+def test_500_malformed_files_each_get_a_reason_or_a_result(served, web, predictor):
+    found = survives(served, web, predictor, 500, seed=1)
     assert found.total() == 500
     assert min(found["refused"], found["result"]) > 50
 
 
 @pytest.mark.slow
-def test_40000_malformed_files_each_get_a_reason_or_a_result(served, web, trained):
-    found = survives(served, web, trained, 40_000, seed=2)
+def test_40000_malformed_files_each_get_a_reason_or_a_result(served, web, predictor):
+    found = survives(served, web, predictor, 40_000, seed=2)
     print(dict(found))
     assert found.total() == 40_000
 

@@ -13,8 +13,9 @@ from chexnet.errors import ConfigError
 from demo import security
 from demo.middleware import RequestFilter
 from tests.conftest import needs_links, needs_modes
+from tests.demo.conftest import run
 
-JOIN = "/gradio_api/queue/join"
+JOIN = "/api/step"
 ARGUMENTS = {"method": "POST", "path": "/gradio_api/upload", "type": "http"}
 
 
@@ -29,7 +30,7 @@ def ask(wall: RequestFilter, *, headers=(), receive=None, **scope) -> tuple[int,
         sent.append(message)
 
     given = [(b"host", b"127.0.0.1:7860"), *headers]
-    asyncio.run(wall({**ARGUMENTS, "headers": given, **scope}, receive or nothing, send))
+    run(wall({**ARGUMENTS, "headers": given, **scope}, receive or nothing, send))
     return sent[0]["status"], sent[-1].get("body", b"")
 
 

@@ -73,6 +73,7 @@ def test_the_banner_says_what_a_real_radiograph_may_expect():
     assert "was not measured" in rendering.header("s.pth", card_of(1234, 2645))
 
 
+@pytest.mark.usefixtures("tiny_network")
 def test_beside_the_starter_weights_stands_what_opens_a_published_network(trained, tmp_path):
     line = "With a network connection: <code>make venv demo WEIGHTS=medmae-mae</code>"
     copied = tmp_path / "starter.pth"

@@ -24,7 +24,7 @@ from dev.bench import served as bench_served
 from dev.bench.__main__ import app
 from dev.bench.rows import CostRow, Group, LimitRow, Row, Skipped, in_turn, table
 from dev.bench.setting import Setting
-from tests.conftest import answers, needs_signals
+from tests.conftest import BEST, answers, needs_signals
 from tests.processes import start, wait, wait_for
 
 REPEATS = 3
@@ -45,11 +45,11 @@ class Recorded(subprocess.Popen):
 
 
 @pytest.fixture(scope="module")
-def ran(phantoms, trained, tmp_path_factory):
+def ran(phantoms, real_weights, tmp_path_factory):
     """The folder of a run of the command, and what it said."""
     out = tmp_path_factory.mktemp("bench")
     options = ["--data", phantoms, "--out", out, "--size", 64, "--images", 12]
-    options += ["--repeats", REPEATS, "--weights", trained / "best_chexnet_params.pth"]
+    options += ["--repeats", REPEATS, "--weights", real_weights]
     options += ["--only", "reading", "--only", "explaining", "--only", "demo"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Recorded)
@@ -183,8 +183,8 @@ def serve_until_ended(weights: Path, out: Path) -> None:
 
 @pytest.mark.slow
 @needs_signals
-def test_a_bench_that_is_ended_from_outside_leaves_no_demo(trained, tmp_path):
-    process = start(serve_until_ended, trained / "best_chexnet_params.pth", tmp_path)
+def test_a_bench_that_is_ended_from_outside_leaves_no_demo(real_weights, tmp_path):
+    process = start(serve_until_ended, real_weights, tmp_path)
     wait_for(tmp_path / "ready", [process])
     process.terminate()
     assert wait([process]) == [128 + signal.SIGTERM]
@@ -192,8 +192,9 @@ def test_a_bench_that_is_ended_from_outside_leaves_no_demo(trained, tmp_path):
         os.kill(int((tmp_path / "ready").read_text()), 0)
 
 
+@pytest.mark.usefixtures("tiny_network")
 def test_a_wrong_answer_of_the_demo_is_noticed(phantoms, trained):
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
+    predictor = Predictor(trained / BEST, "cpu", engine="torch")
     [expected, other] = answers(predictor, sorted(phantoms.rglob("*.png"))[:2])
     finding = FINDINGS[0]
     right = {

@@ -2,13 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import DataError, LeakError
-from chexnet.evaluation.csv_scoring import score_predictions
-from chexnet.evaluation.metrics import Scores, auroc
-from chexnet.evaluation.predictions import read_predictions, write_predictions
+from chexnet.evaluation.metrics import auroc
+from chexnet.evaluation.predictions import read_predictions, score_predictions, write_predictions
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.evaluation.summary import summarise
+from chexnet.files import plain
 from tests.conftest import rows_of
 
 COLUMN = "prob_Mass"
@@ -26,13 +28,13 @@ def table(root):
 
 def test_scoring_the_file_equals_scoring_the_model(phantoms, trained, tmp_path):
     scored = score_weights(
-        phantoms, trained / "best_chexnet_params.pth", "test", device="cpu", workers=0
+        DataRequest(phantoms), trained / "best_chexnet_params.pth", "test", device="cpu", workers=0
     )
     write_predictions(tmp_path / "p.csv", scored.scores)
-    read = score_predictions(phantoms, tmp_path / "p.csv", "test").scores
+    read = score_predictions(DataRequest(phantoms), tmp_path / "p.csv", "test").scores
     assert np.array_equal(read.probabilities, scored.scores.probabilities)
     assert read.images == scored.scores.images
-    one, other = (as_dict(summarise(scores, replicates=50)) for scores in (scored.scores, read))
+    one, other = (plain(summarise(scores, replicates=50)) for scores in (scored.scores, read))
     assert one == other
 
 
@@ -68,7 +70,7 @@ def test_somebody_elses_file_is_scored_with_the_tables_labels(table, tmp_path):
     [
         (lambda f: f.assign(**{COLUMN: f[COLUMN] * 9 - 3}), "line 2: .*outside 0..1"),
         (lambda f: f.assign(**{COLUMN: f[COLUMN].where(f.index != 3)}), "line 5: .*no number"),
-        (lambda f: pd.concat([f, f.iloc[[4]]]), "line 42: 00000003_000.png stands twice"),
+        (lambda f: pd.concat([f, f.iloc[[4]]]), "line 42: 00000003_000.png is a duplicate image"),
         (lambda f: f.replace("00000002_001.png", "x.png"), "line 5: x.png is no image"),
         (lambda f: f.rename(columns={COLUMN: "prob_Cat"}), "expected Image Index and at least"),
         (lambda f: f.assign(prob_Cat=0.5), "a column prob_Cat, which is no label"),
@@ -87,9 +89,11 @@ def test_images_outside_the_part_are_refused_with_their_count(root, table, tmp_p
     frame = pd.DataFrame({"Image Index": table["image"], COLUMN: np.linspace(0, 1, 40)})
     frame.to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(LeakError, match="32 of 40 images"):
-        score_predictions(root, tmp_path / "p.csv", "test")
-    assert score_predictions(root, tmp_path / "p.csv", "test", allow_leak=True).facts.leaky
-    whole = score_predictions(root, tmp_path / "p.csv", "all")
+        score_predictions(DataRequest(root), tmp_path / "p.csv", "test")
+    assert score_predictions(
+        DataRequest(root), tmp_path / "p.csv", "test", allow_leak=True
+    ).facts.leaky
+    whole = score_predictions(DataRequest(root), tmp_path / "p.csv", "all")
     assert "without a split" in " ".join(whole.notes)
 
 
@@ -100,8 +104,8 @@ def test_a_file_of_part_of_the_part_says_how_much_it_has(root, table, tmp_path):
     frame = pd.DataFrame({"Image Index": table["image"].iloc[rows], COLUMN: 0.5})
     frame.to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(DataError, match=r"5 of the 8 images of the test part; \S+ is the first"):
-        score_predictions(root, tmp_path / "p.csv", "test")
-    notes = score_predictions(root, tmp_path / "p.csv", "test", partial=True).notes
+        score_predictions(DataRequest(root), tmp_path / "p.csv", "test")
+    notes = score_predictions(DataRequest(root), tmp_path / "p.csv", "test", partial=True).notes
     assert any("5 of the 8 images" in note for note in notes)
 
 
@@ -117,6 +121,8 @@ def test_a_network_is_not_scored_on_what_it_was_trained_on(phantoms, trained, tm
     test.write_text(names[0])
     weights = trained / "best_chexnet_params.pth"
     with pytest.raises(LeakError, match=r"trained on \d+ of these \d+ images and on \d+"):
-        score_weights(copy, weights, "test", device="cpu", workers=0)
-    scored = score_weights(copy, weights, "test", device="cpu", workers=0, allow_leak=True)
+        score_weights(DataRequest(copy), weights, "test", device="cpu", workers=0)
+    scored = score_weights(
+        DataRequest(copy), weights, "test", device="cpu", workers=0, seen="stamp"
+    )
     assert scored.facts.leaky

@@ -6,9 +6,10 @@ import pytest
 
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.protocols import as_dict, protocol_figures, seen_by, told
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import summarise
+from chexnet.evaluation.truths import lists_told, protocol_figures, seen_by
+from chexnet.files import plain
 from chexnet.networks.training_lists import image_names, image_patients, images_for_test_2017
 from tests.conftest import NIH, needs_nih
 
@@ -40,8 +41,8 @@ def test_each_list_is_scored_by_itself(table):
     expected = summarise(scores.take(np.arange(20, 80)), replicates=40)
     assert found[1].summary.auroc == expected.auroc
     assert found[1].summary.intervals == expected.intervals
-    assert as_dict(found)["2017"]["figures"]["images"] == 60
-    assert "60 of 60 images" in told(found)
+    assert plain({one.key: one for one in found})["2017"]["figures"]["images"] == 60
+    assert "60 of 60 images" in lists_told(found)
 
 
 def test_what_two_lists_have_in_common_is_neither_and_a_part_of_one_is_said_to_be(table):
@@ -50,7 +51,7 @@ def test_what_two_lists_have_in_common_is_neither_and_a_part_of_one_is_said_to_b
     found = protocol_figures(scores, table, lists, None, replicates=0)
     assert (found[0].scored, found[0].size, found[0].reason) == (50, 60, "")
     assert found[1].reason == "only 30 of its 60 images were scored, beside others"
-    assert "blank, only 30" in told(found)
+    assert "blank, only 30" in lists_told(found)
 
 
 def test_a_list_is_blank_where_the_network_has_seen_one_of_its_images_or_patients(table):
@@ -77,15 +78,17 @@ def test_lists_that_are_not_at_hand_or_not_scored_are_said_to_be(table):
     ]
 
 
-def test_what_a_weights_file_has_seen_is_read_from_it(trained, phantoms):
+def test_what_several_weights_files_have_seen_is_read_from_them(trained, phantoms):
     from chexnet.model import load_weights
 
     weights = trained / "best_chexnet_params.pth"
-    images, patients = seen_by([weights, weights])
-    own = load_weights(weights)[1].provenance
+    metadata = load_weights(weights)[1]
+    images, patients = seen_by([metadata.trained_hashes] * 2)
+    own = metadata.provenance
     np.testing.assert_array_equal(images, own["trained_images"].numpy())
     np.testing.assert_array_equal(patients, own["trained_patients"].numpy())
     assert seen_by([]) is None
+    assert seen_by([metadata.trained_hashes, None]) is None  # nobody can tell
 
 
 @needs_nih

@@ -7,20 +7,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
-from scipy.stats import false_discovery_control
 
+from chexnet.data.formats import DataRequest
 from chexnet.errors import ConfigError, LeakError
-from chexnet.evaluation.comparison import MEAN, compare
-from chexnet.evaluation.facts import NOT_CALIBRATED, TEST_CHOSEN
+from chexnet.evaluation.compare import MEAN, compare, compare_networks
 from chexnet.evaluation.holdout import open_holdout
-from chexnet.evaluation.report.side_by_side import (
-    COLUMNS,
-    side_by_side_csv,
-    side_by_side_html,
-    side_by_side_text,
-)
+from chexnet.evaluation.info import NOT_CALIBRATED, TEST_CHOSEN
+from chexnet.evaluation.report.page import side_by_side_html
+from chexnet.evaluation.report.render import to_csv
+from chexnet.evaluation.report.tables import side_by_side
+from chexnet.evaluation.report.terminal import side_by_side_text
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.side_by_side import _holm, score_side_by_side
+from chexnet.files import plain
 from chexnet.metadata import surroundings
 from chexnet.model import load_weights, save_weights
 from tests.standins import as_imported, rows_seen, seen_of
@@ -36,7 +34,7 @@ def networks(phantoms, trained, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("networks")
     ours = trained / "best_chexnet_params.pth"
-    opened = open_holdout(phantoms, ours, "test").datamodule
+    opened = open_holdout(DataRequest(phantoms), ours, "test").datamodule
     table = opened.folder.table.iloc[opened.rows("test")]
     patients = sorted(set(table["patient"]))
     seen = [seen_of(table[table["patient"] == patient]) for patient in patients[:2]]
@@ -65,7 +63,7 @@ def networks(phantoms, trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(phantoms, networks):
-    return score_side_by_side(phantoms, networks[0], "test", **OPTIONS)
+    return compare_networks(DataRequest(phantoms), networks[0], "test", **OPTIONS)
 
 
 def test_only_images_that_none_has_seen_are_scored(found, networks):
@@ -79,7 +77,9 @@ def test_only_images_that_none_has_seen_are_scored(found, networks):
 
 def test_each_networks_answers_are_those_that_it_gives_alone(found, phantoms, networks):
     for path, one in zip(networks[0], found.contenders, strict=True):
-        alone = score_weights(phantoms, path, "test", clean=True, device="cpu", workers=0).scores
+        alone = score_weights(
+            DataRequest(phantoms), path, "test", seen="skip", device="cpu", workers=0
+        ).scores
         rows = np.array([alone.images.index(name) for name in one.scores.images])
         expected = alone.take(rows, one.scores.classes)
         np.testing.assert_allclose(one.scores.probabilities, expected.probabilities, atol=1e-6)
@@ -99,8 +99,9 @@ def test_differences_are_to_the_first_network(found):
 def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
     assert found.contenders[0].stamps == []
     assert found.contenders[1].stamps == [TEST_CHOSEN, NOT_CALIBRATED]
-    text = side_by_side_text(found)
-    page = side_by_side_html(found, surroundings())
+    content, facts = plain(found), [one.facts for one in found.contenders]
+    text = side_by_side_text(content, facts)
+    page = side_by_side_html(content, facts, surroundings())
     HTMLParser().feed(page)
     for shown in (text, page):
         assert TEST_CHOSEN in shown
@@ -112,14 +113,18 @@ def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
 
 
 def test_the_csv_has_a_row_for_each_network_and_class(found):
-    rows = list(csv.DictReader(io.StringIO(side_by_side_csv(found))))
-    assert tuple(rows[0]) == COLUMNS
+    text = to_csv(side_by_side(plain(found)))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == [
+        *("network", "label", "positives", "auroc", "low", "high"),
+        *("difference_to_first", "difference_low", "difference_high", "p", "published", "stamps"),
+    ]
     assert len(rows) == 3 * (len(found.classes) + 1)
     mean = next(r for r in rows if r["label"] == MEAN and r["network"] == "the <second>")
     assert float(mean["auroc"]) == pytest.approx(found.contenders[1].summary.findings.value)
     assert float(mean["published"]) == 0.9
     assert float(mean["difference_to_first"]) == 0
-    assert "nan" not in side_by_side_csv(found)
+    assert "nan" not in text
 
 
 def test_a_network_that_has_seen_all_of_it_is_named(phantoms, networks, tmp_path):
@@ -127,15 +132,15 @@ def test_a_network_that_has_seen_all_of_it_is_named(phantoms, networks, tmp_path
     seen = rows_seen(phantoms, "test")
     path = as_imported(paths[0], tmp_path / "greedy.pth", seen)
     with pytest.raises(LeakError, match=r"greedy\.pth: .* Leave this network out"):
-        score_side_by_side(phantoms, [paths[0], path], "test", **OPTIONS)
+        compare_networks(DataRequest(phantoms), [paths[0], path], "test", **OPTIONS)
     with pytest.raises(ConfigError, match="found 1, expected two"):
-        score_side_by_side(phantoms, paths[:1], "test", **OPTIONS)
+        compare_networks(DataRequest(phantoms), paths[:1], "test", **OPTIONS)
 
 
 def test_networks_that_leave_no_image_to_each_other_are_refused(phantoms, networks, tmp_path):
     """One has seen one half of the test patients, the other the other half."""
     ours = networks[0][0]
-    opened = open_holdout(phantoms, ours, "test").datamodule
+    opened = open_holdout(DataRequest(phantoms), ours, "test").datamodule
     table = opened.folder.table.iloc[opened.rows("test")]
     first = table["patient"].isin(sorted(set(table["patient"]))[:2])
     paths = [
@@ -143,16 +148,4 @@ def test_networks_that_leave_no_image_to_each_other_are_refused(phantoms, networ
         for name, rows in (("a", table[first]), ("b", table[~first]))
     ]
     with pytest.raises(LeakError, match=r"No image .* was left unseen by all networks"):
-        score_side_by_side(phantoms, paths, "test", **OPTIONS)
-
-
-def test_holms_correction():
-    """By hand: 0.01 x 3, then 0.02 x 2, then 0.04 but at least the one before."""
-    assert _holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
-    assert _holm([0.5]) == [0.5]
-    with_nan = _holm([0.03, float("nan"), 0.9])
-    assert with_nan[0] == pytest.approx(0.06)
-    assert np.isnan(with_nan[1])
-    # Never milder than the false discovery rate's.
-    p = np.random.default_rng(0).random(20)
-    assert (np.array(_holm(p.tolist())) >= false_discovery_control(p) - 1e-12).all()
+        compare_networks(DataRequest(phantoms), paths, "test", **OPTIONS)

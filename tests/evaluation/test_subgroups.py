@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.subgroups import by_group, membership
 from chexnet.evaluation.summary import summarise
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from chexnet.evaluation.bootstrap import PatientBootstrap
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.thresholds import RULES, choose_thresholds, operating_points
+from chexnet.evaluation.calibration import RULES, choose_thresholds
+from chexnet.evaluation.intervals import PatientBootstrap
+from chexnet.evaluation.operating import operating_points
+from chexnet.evaluation.scores import Scores
 
 
 def simulated(seed: int, count: int = 600) -> Scores:

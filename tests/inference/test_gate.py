@@ -12,7 +12,6 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 from torch.nn import functional
 
-from chexnet.data.nih import read_folder, read_lists
 from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
 from chexnet.inference.gate import (
     DOWN,
@@ -37,8 +36,7 @@ from dev.gate.learning import Net, on_plates
 from dev.gate.pictures import MISLAID, Pictures
 from tests.conftest import SHARED
 
-NIH, ODD = SHARED / "nih", SHARED / "odd"
-with_nih = pytest.mark.skipif(not NIH.is_dir(), reason="needs the NIH sample in ../shared/nih")
+ODD = SHARED / "odd"
 with_odd = pytest.mark.skipif(not ODD.is_dir(), reason="needs the odd files in ../shared/odd")
 PHANTOM_SEED, PHANTOMS = 997, 100  # learned from seed 990
 WRONG: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
@@ -73,20 +71,19 @@ def phantom_pictures() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def held_out() -> list[np.ndarray]:
+def held_out(nih) -> list[np.ndarray]:
     """Radiographs of the train_val patients that the gate has not learned from."""
-    paths, names = read_folder(NIH).paths, read_lists(NIH)["train_val"]
     return [
-        read_radiograph(paths[name]).as_uint8()
-        for name in sorted(names & set(paths))
+        read_radiograph(nih.paths[name]).as_uint8()
+        for name in sorted(nih.lists["train_val"] & set(nih.paths))
         if int(name[:8]) % 10 >= 7
     ]
 
 
 @pytest.fixture(scope="module")
-def test_list() -> list[np.ndarray]:
-    paths, names = read_folder(NIH).paths, read_lists(NIH)["test"]
-    return [read_radiograph(paths[name]).as_uint8() for name in sorted(names & set(paths))]
+def test_list(nih) -> list[np.ndarray]:
+    names = sorted(nih.lists["test"] & set(nih.paths))
+    return [read_radiograph(nih.paths[name]).as_uint8() for name in names]
 
 
 # --- phantoms and pictures made here ---------------------------------------------------------
@@ -397,13 +394,11 @@ def test_the_interval_is_the_exact_one():
 # --- real radiographs ------------------------------------------------------------------------
 
 
-@with_nih
 def test_at_most_one_real_radiograph_in_a_hundred_is_flagged(held_out):
     assert len(held_out) > 400
     assert share(verdicts(held_out), {FINE}) >= 0.99
 
 
-@with_nih
 @pytest.mark.parametrize("name", WRONG)
 def test_nine_real_radiographs_in_ten_are_caught_when_they_are_wrong(held_out, test_list, name):
     wrong, kind = WRONG[name]
@@ -411,9 +406,8 @@ def test_nine_real_radiographs_in_ten_are_caught_when_they_are_wrong(held_out, t
         assert share(verdicts([wrong(picture) for picture in pictures]), {kind}) >= 0.9
 
 
-@with_nih
-def test_a_radiograph_that_nih_stores_inverted_is_told_so():
-    picture = read_radiograph(read_folder(NIH).paths["00017999_000.png"])  # not learned from
+def test_a_radiograph_that_nih_stores_inverted_is_told_so(nih):
+    picture = read_radiograph(nih.paths["00017999_000.png"])  # not learned from
     assert judge(picture).kind == INVERTED
     assert judge(as_radiograph(255 - picture.as_uint8())).fine
 

@@ -12,13 +12,11 @@ from chexnet.errors import ConfigError
 from chexnet.inference.job import PredictionJob
 from chexnet.inference.predictor import AHEAD, Predictor
 from tests import jobs
+from tests.conftest import BEST
 from tests.malformed import encoded, smooth
 from tests.processes import start_ranks, wait
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
-
-
-BEST = "best_chexnet_params.pth"
 
 
 def draw(folder: Path, count: int, damaged: tuple[int, ...] = ()) -> list[str]:
@@ -42,10 +40,10 @@ def parts(out: Path) -> list[Path]:
     return sorted(path for path in out.glob("part-*.csv") if ".errors" not in path.name)
 
 
-def test_two_ranks_killed_and_started_again_predict_every_picture_once(trained_tiny, tmp_path):
+def test_two_ranks_killed_and_started_again_predict_every_picture_once(trained, tmp_path):
     bad, out = (3, 101, 158), tmp_path / "out"
     files = draw(tmp_path / "pictures", 160, bad)
-    arguments = (tmp_path / "pictures", trained_tiny / BEST, out)
+    arguments = (tmp_path / "pictures", trained / BEST, out)
     ranks = start_ranks(jobs.predict_many, *arguments)
     while not (written := parts(out) if out.exists() else []):
         assert all(rank.is_alive() for rank in ranks)
@@ -65,8 +63,8 @@ def test_two_ranks_killed_and_started_again_predict_every_picture_once(trained_t
 
 
 @pytest.fixture(scope="module")
-def predictor(trained_tiny) -> Predictor:
-    return Predictor(trained_tiny / BEST, "cpu", engine="torch")
+def predictor(trained) -> Predictor:
+    return Predictor(trained / BEST, "cpu", engine="torch")
 
 
 def job(out: Path, files: list[str], **about: object) -> PredictionJob:

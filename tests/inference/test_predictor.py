@@ -1,8 +1,4 @@
-import json
-import os
 import re
-import subprocess
-import sys
 from base64 import b64decode
 from io import BytesIO
 
@@ -13,23 +9,25 @@ from PIL import Image
 from scipy.special import logit
 
 from chexnet.checkpoint import load_sealed, save_sealed
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import ConfigError, ImageError
-from chexnet.evaluation.calibration import calibrate
+from chexnet.evaluation.calibration import calibrate, validation_choices
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import validation_choices
 from chexnet.explain import explain
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, spoken
 from chexnet.model import load_weights
 from chexnet.overlay import overlay
 from chexnet.transforms import Preprocessing, normalise
-from tests.conftest import ROOT, answers
+from tests.conftest import BEST, answers
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 @pytest.fixture(scope="module")
 def predictor(trained) -> Predictor:
-    return Predictor(trained / "best_chexnet_params.pth", "cpu", "torch")
+    return Predictor(trained / BEST, "cpu", "torch")
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +36,7 @@ def pictures(phantoms) -> list:
 
 
 def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
-    scored = score_weights(
-        phantoms, trained / "best_chexnet_params.pth", "test", device="cpu", workers=0
-    )
+    scored = score_weights(DataRequest(phantoms), trained / BEST, "test", device="cpu", workers=0)
     paths = read_folder(phantoms).paths
     found = answers(predictor, [paths[name] for name in scored.scores.images[:4]])
     calibrated = calibrate(scored.scores, validation_choices(predictor.metadata).calibrations)
@@ -55,7 +51,7 @@ def test_pytorch_computes_in_channels_last_and_answers_the_same(predictor, train
     assert engine.inputs(items).is_contiguous(memory_format=torch.channels_last)
     for weight in engine.model.parameters():
         assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last)
-    plain, metadata = load_weights(trained / "best_chexnet_params.pth")
+    plain, metadata = load_weights(trained / BEST)
     expected = explain(plain, normalise(torch.from_numpy(items)[:, None], metadata.preprocessing))
     for found, wanted in zip(engine(items), (expected.logits, expected.contributions), strict=True):
         assert found.flags.c_contiguous
@@ -73,7 +69,7 @@ def test_bytes_and_paths_alone_and_together_get_the_same_answer(predictor, pictu
 
 
 def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures, tmp_path):
-    content = load_sealed(trained / "best_chexnet_params.pth")
+    content = load_sealed(trained / BEST)
     name = next(iter(content["classes"]))
     raw = {}
     for bias in (0.0, 2.0):
@@ -122,33 +118,6 @@ def test_a_picture_that_cannot_be_read_says_why(predictor):
         predictor.read(b"no picture")
 
 
-def test_the_command_shows_a_table_json_and_overlays(trained, pictures, tmp_path):
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "scripts.predict", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-    weights = trained / "best_chexnet_params.pth"
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(pictures[0].read_bytes()[:90])
-    options = (*pictures[:2], broken, "--weights", weights, "--device", "cpu")
-    done = run(*options, "--json", "--heatmaps", tmp_path / "heat")
-    assert done.returncode == 1
-    assert "1 of 3 pictures could not be read" in done.stderr
-    assert "Traceback" not in done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["file"] for answer in answers] == [str(path) for path in pictures[:2]]
-    assert all(0 <= p <= 1 for p in answers[0]["probabilities"].values())
-    drawn = list((tmp_path / "heat").glob("*.png"))
-    assert {path.name[:12] for path in drawn} == {path.stem for path in pictures[:2]}
-    with Image.open(drawn[0]) as overlay:
-        assert overlay.mode == "RGB"
-
-    shown = run(pictures[0].parent, "--weights", weights, "--device", "cpu")
-    assert shown.returncode == 0, shown.stderr
-    assert "not for clinical use" in shown.stdout
-    assert shown.stdout.count("Pleural Thickening") == len(list(pictures[0].parent.iterdir()))
-
-
 def test_threads_share_a_predictor(predictor, pictures):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -159,20 +128,6 @@ def test_threads_share_a_predictor(predictor, pictures):
         assert answer.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
     assert not any(p.requires_grad for p in predictor._engine.model.parameters())
     assert torch.is_grad_enabled()
-
-
-def test_without_weights_the_command_says_which_it_took_and_json_stays_pure(pictures, tmp_path):
-    command = [sys.executable, "-m", "scripts.predict", str(pictures[0]), "--json"]
-    done = subprocess.run(
-        [*command, "--engine", "torch"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "starter.pth" in done.stderr
-    assert len(json.loads(done.stdout)["probabilities"]) == 15
 
 
 def test_many_files_come_in_order_and_a_broken_one_stops_nothing(predictor, pictures, tmp_path):
@@ -202,7 +157,7 @@ def test_a_radiograph_that_was_read_goes_through_the_same_door(predictor, pictur
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 def test_bias_and_contributions_add_up_to_the_logit(trained, pictures, engine):
-    weights = trained / "best_chexnet_params.pth"
+    weights = trained / BEST
     predictor = Predictor(weights, "cpu", engine)
     stored = load_sealed(weights)["state_dict"]["classifier.bias"].numpy()
     assert list(predictor.bias.values()) == pytest.approx(stored.tolist(), abs=1e-7)

@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from chexnet.checkpoint import load_sealed
+from chexnet.data.formats import DataRequest
 from chexnet.errors import DataError, LeakError
-from chexnet.evaluation.facts import SEEN_CALIBRATION
+from chexnet.evaluation.calibration import fit_on, validation_choices
+from chexnet.evaluation.info import SEEN_CALIBRATION
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.thresholds import fit_on, validation_choices
 from chexnet.model import load_weights
 from chexnet.networks import calibrate
 from chexnet.networks.calibrate import calibrate_weights
 from tests.standins import as_imported, rows_seen
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
 QUICK = {"device": "cpu", "workers": 0}
 
 
@@ -39,8 +41,8 @@ def easily(monkeypatch):
 def test_it_gives_what_training_gives_and_changes_no_tensor(phantoms, imported, tmp_path, easily):
     before = load_sealed(imported)
     out = tmp_path / "calibrated.pth"
-    found = calibrate_weights(imported, phantoms, out, **QUICK)
-    scores = score_weights(phantoms, imported, "val", **QUICK).scores
+    found = calibrate_weights(imported, DataRequest(phantoms), out, **QUICK)
+    scores = score_weights(DataRequest(phantoms), imported, "val", **QUICK).scores
     expected = fit_on(scores, "")
     _, metadata = load_weights(out)
     chosen = validation_choices(metadata)
@@ -51,7 +53,7 @@ def test_it_gives_what_training_gives_and_changes_no_tensor(phantoms, imported, 
     after = load_sealed(out)
     assert all(torch.equal(v, after["state_dict"][k]) for k, v in before["state_dict"].items())
     assert load_sealed(imported)["validation"] == {}
-    scored = score_weights(phantoms, out, "test", **QUICK)
+    scored = score_weights(DataRequest(phantoms), out, "test", **QUICK)
     assert scored.chosen is not None
     assert scored.stamps == []
     assert sorted([*found.own, *found.pooled]) == sorted(metadata.classes)
@@ -65,7 +67,7 @@ def test_publishers_thresholds_stay_beside_it_and_the_file_is_replaced(phantoms,
     update_metadata(
         imported, dataclasses.replace(metadata, validation={"publisher_thresholds": theirs})
     )
-    calibrate_weights(imported, phantoms, **QUICK)
+    calibrate_weights(imported, DataRequest(phantoms), **QUICK)
     _, metadata = load_weights(imported)
     assert metadata.validation["publisher_thresholds"] == theirs
     assert metadata.seen is not None
@@ -77,30 +79,30 @@ def test_seen_images_are_refused_or_taken_with_a_stamp(phantoms, trained, tmp_pa
     path = as_imported(trained / "best_chexnet_params.pth", tmp_path / "w.pth", seen)
     before = path.read_bytes()
     with pytest.raises(LeakError, match="is clean"):
-        calibrate_weights(path, phantoms, **QUICK)
+        calibrate_weights(path, DataRequest(phantoms), **QUICK)
     assert path.read_bytes() == before
-    assert calibrate_weights(path, phantoms, allow_seen=True, **QUICK).seen
-    assert score_weights(phantoms, path, "test", **QUICK).stamps == [SEEN_CALIBRATION]
+    assert calibrate_weights(path, DataRequest(phantoms), allow_seen=True, **QUICK).seen
+    assert score_weights(DataRequest(phantoms), path, "test", **QUICK).stamps == [SEEN_CALIBRATION]
 
 
 def test_too_few_positives_choose_nothing(phantoms, imported, monkeypatch):
     monkeypatch.setattr(calibrate, "enough", lambda truth: False)
     before = imported.read_bytes()
     with pytest.raises(DataError, match="too few positives"):
-        calibrate_weights(imported, phantoms, **QUICK)
+        calibrate_weights(imported, DataRequest(phantoms), **QUICK)
     assert imported.read_bytes() == before
 
 
 def test_only_unseen_images_choose(phantoms, trained, tmp_path, easily):
     """Half of the validation patients were seen: the others alone choose."""
     weights = trained / "best_chexnet_params.pth"
-    whole = score_weights(phantoms, weights, "val", **QUICK).scores
+    whole = score_weights(DataRequest(phantoms), weights, "val", **QUICK).scores
     from chexnet.data.nih import read_folder
     from tests.standins import seen_of
 
     table = read_folder(phantoms).table
     half = sorted(set(whole.patients))[:1]
     path = as_imported(weights, tmp_path / "w.pth", seen_of(table[table["patient"].isin(half)]))
-    found = calibrate_weights(path, phantoms, **QUICK)
+    found = calibrate_weights(path, DataRequest(phantoms), **QUICK)
     expected = np.array([patient not in half for patient in whole.patients]).sum()
     assert (found.images, found.of) == (expected, len(whole.images))

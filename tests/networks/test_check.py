@@ -5,14 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.evaluation.holdout import open_holdout
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import summarise
 from chexnet.labels import FINDINGS
 from chexnet.networks.check import choose_images, verdict
 from chexnet.networks.training_lists import image_names, seen_by
 from tests.standins import as_imported, seen_of
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def simulated(strength: float) -> Scores:
@@ -60,7 +63,7 @@ def test_unseen_radiographs_are_checked_and_seen_ones_only_where_there_are_no_ot
 
     def chosen(seen, limit=1000):
         path = as_imported(weights, tmp_path / "w.pth", seen)
-        return choose_images(open_holdout(root, path, "all", allow_leak=True), limit)
+        return choose_images(open_holdout(DataRequest(root), path, "all", seen="stamp"), limit)
 
     few = table[table["patient"].isin(["1", "2"])]
     found = chosen(seen_of(few))
@@ -72,7 +75,9 @@ def test_unseen_radiographs_are_checked_and_seen_ones_only_where_there_are_no_ot
 
 
 def test_under_200_radiographs_everything_at_hand_is_shown(phantoms, trained):
-    holdout = open_holdout(phantoms, trained / "best_chexnet_params.pth", "all", allow_leak=True)
+    holdout = open_holdout(
+        DataRequest(phantoms), trained / "best_chexnet_params.pth", "all", seen="stamp"
+    )
     found = choose_images(holdout, 1000)
     assert (found.real, found.nih) == (False, 0)
     assert len(found.rows) == len(holdout.data_set.images)

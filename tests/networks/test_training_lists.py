@@ -122,15 +122,13 @@ def test_what_this_project_trained_on_comes_before_what_was_seen_elsewhere():
     assert metadata.trained_hashes[0].tolist() == own.tolist()
 
 
-@needs_nih
-def test_a_network_of_the_official_list_may_be_scored_on_the_official_test_list():
-    folder = read_folder(NIH, need_images=False)
-    test = make_split(folder, "official").rows["test"]
+def test_a_network_of_the_official_list_may_be_scored_on_the_official_test_list(nih):
+    test = make_split(nih, "official").rows["test"]
     images, patients = (seen_by("official-train-val")[of].numpy() for of in ("images", "patients"))
-    assert not refuse_trained(folder.table, test, images, patients)
+    assert not refuse_trained(nih.table, test, images, patients)
     images, patients = (seen_by("lists-2017")[of].numpy() for of in ("images", "patients"))
     with pytest.raises(LeakError, match="20,383 of these 25,596 images"):
-        refuse_trained(folder.table, test, images, patients)
+        refuse_trained(nih.table, test, images, patients)
 
 
 def test_every_list_says_where_it_comes_from():

@@ -11,11 +11,13 @@ from PIL import Image
 
 from chexnet.data import pack as packing
 from chexnet.data.datamodule import open_datamodule
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
-from chexnet.evaluation.facts import ScoringFacts
-from chexnet.evaluation.metrics import Scores
-from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.validation_scores import validation_scores
+from chexnet.evaluation.info import ScoringInfo
+from chexnet.evaluation.report.sentences import limits
+from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.validation import validation_scores
+from chexnet.files import plain
 from chexnet.phantom import marks
 from chexnet.phantom.marks import MARK, drawn_images
 from chexnet.transforms import Preprocessing
@@ -57,9 +59,9 @@ def test_phantoms_without_their_text_or_their_files_are_known_by_the_folder(phan
     for number, path in enumerate(sorted(root.rglob("images/*.png"))):
         Image.open(path).save(path) if number else path.unlink()
     table = read_folder(root).table
-    assert open_datamodule(root, SMALL).drawn == set(table["image"])
+    assert open_datamodule(DataRequest(root), SMALL).drawn == set(table["image"])
     (root / MARK).unlink()
-    assert not open_datamodule(root, SMALL).drawn
+    assert not open_datamodule(DataRequest(root), SMALL).drawn
 
 
 def test_a_pack_keeps_what_is_drawn_and_an_older_one_lets_the_folder_say(
@@ -72,26 +74,26 @@ def test_a_pack_keeps_what_is_drawn_and_an_older_one_lets_the_folder_say(
     opened: list[object] = []
     whether = marks._has_text
     monkeypatch.setattr(marks, "_has_text", lambda path: opened.append(path) or whether(path))
-    assert open_datamodule(mixture, SMALL, packs=tmp_path).drawn == phantom
+    assert open_datamodule(DataRequest(mixture, packs=tmp_path), SMALL).drawn == phantom
     assert opened == []
     header = json.loads((place / "pack.json").read_text())
     del header["drawn"]
     (place / "pack.json").write_text(json.dumps(header))
-    assert open_datamodule(mixture, SMALL, packs=tmp_path).drawn == phantom
+    assert open_datamodule(DataRequest(mixture, packs=tmp_path), SMALL).drawn == phantom
     assert len(opened) == 4
     packing.prepare(folder.paths, place, SMALL, workers=1, drawn=drawn)
     assert packing.Pack(place, SMALL).drawn == drawn
 
 
 def test_only_what_is_scored_can_be_drawn(mixture, undrawn_assessment):
-    module = open_datamodule(mixture, SMALL)
+    module = open_datamodule(DataRequest(mixture), SMALL)
     data = module.facts
     parts = {part: data.drawn[part] for part in ("train", "val", "test")}
     assert sorted(parts.values()) == [0, 0, 1]
     assert data.phantoms
     assert parts["test"] == 0
     for part, count in parts.items():
-        facts = ScoringFacts.of_data(data, part=part)
+        facts = ScoringInfo.of_data(data, part=part)
         assert facts.phantoms == bool(count)
         said = " ".join(limits(undrawn_assessment, facts))
         assert "one hospital, the NIH" not in said
@@ -101,7 +103,7 @@ def test_only_what_is_scored_can_be_drawn(mixture, undrawn_assessment):
 
 
 def test_the_whole_table_of_nih_is_of_one_hospital(undrawn_assessment):
-    facts = ScoringFacts(table="t.csv", label_version="2017", split="official", leaky=False)
+    facts = ScoringInfo(table="t.csv", label_version="2017", split="official", leaky=False)
     assert "one hospital, the NIH" in " ".join(limits(undrawn_assessment, facts))
     drawn = replace(facts, part="test", phantoms=True, drawn={"test": 3}, images={"test": 3})
     assert drawn.all_drawn
@@ -134,4 +136,5 @@ def undrawn_assessment():
         targets=(np.arange(12) % 2)[:, None].astype(np.int8),
     )
     table = pd.DataFrame({"image": names, "patient": scores.patients})
-    return assess(scores, table.assign(age=50.0, sex="F", view="PA"), None, replicates=0)
+    table = table.assign(age=50.0, sex="F", view="PA")
+    return plain(assess(scores, table, None, replicates=0))

@@ -19,14 +19,13 @@ from PIL import Image
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.data.nih import read_folder
 from scripts import cli
-from scripts.doctor.data import data_folder
+from scripts.doctor import data_folder
 from scripts.train import console
 from tests import jobs
 from tests.conftest import ROOT, needs_signals, rows_of
 from tests.processes import start_ranks, wait
 
 SCRIPTS = (
-    "claim",
     "compare",
     "doctor",
     "download",
@@ -38,11 +37,11 @@ SCRIPTS = (
     "predict",
     "prepare",
     "space",
-    "starter",
     "train",
     "weights",
 )
-COMMANDS = (*(f"scripts.{name}" for name in SCRIPTS), "dev.bench", "dev.gate", "dev.screenshots")
+DEV = ("bench", "gate", "screenshots", "starter")
+COMMANDS = (*(f"scripts.{name}" for name in SCRIPTS), *(f"dev.{name}" for name in DEV))
 
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -73,6 +72,10 @@ def test_every_command_stands_in_this_test():
         for path in [*(ROOT / room).glob("[!_]*.py"), *(ROOT / room).glob("*/__main__.py")]
     }
     assert found - {"scripts.cli"} == set(COMMANDS)
+
+
+def test_no_helper_of_the_scripts_hides_behind_an_underscore():
+    assert [p.name for p in (ROOT / "scripts").rglob("_*.py") if not p.name.startswith("__")] == []
 
 
 def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
@@ -155,7 +158,7 @@ def test_printed_commands_can_be_pasted_and_repeat_what_was_given(phantoms, tmp_
     line = shown("prepare", *options, "--workers", 1).splitlines()[-1].removeprefix("Next: ")
     assert shlex.split(line) == ["python", "-m", "scripts.train", *map(str, options)]
     (data / ".images_003.tar.gz.part").touch()
-    advice = [one.advice for one in data_folder(data, tmp_path / "none yet")]
+    advice = [one.advice or one.text for one in data_folder(data, tmp_path / "none yet")]
     wanted = ["scripts.download", str(data)], ["scripts.prepare", "--data", str(data), "--packs"]
     found = [shlex.split(text) for text in advice if text.startswith("python -m")]
     assert [words[2:][: len(some)] for words, some in zip(found, wanted, strict=True)] == [*wanted]
@@ -261,9 +264,9 @@ def test_no_imagenet_weights_to_be_had_is_told_not_replaced(
 
 
 def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
-    phantoms, trained_tiny, tmp_path, refused
+    phantoms, trained, tmp_path, refused
 ):
-    whole = (trained_tiny / "best_chexnet_params.pth").read_bytes()
+    whole = (trained / "best_chexnet_params.pth").read_bytes()
     path = tmp_path / "w.pth"
     options = ("--data", phantoms, "--weights", path, "--out", tmp_path)
     assert "Found no file" in refused("eval", *options)
@@ -271,7 +274,7 @@ def test_weights_that_are_missing_cut_short_foreign_or_of_other_classes(
     assert "cannot be read: it is cut short" in refused("eval", *options)
     path.write_text("these are no weights")
     assert "found no zip archive of torch.save" in refused("eval", *options)
-    content = load_sealed(trained_tiny / "best_chexnet_params.pth")
+    content = load_sealed(trained / "best_chexnet_params.pth")
     content["classes"] = {f"Cat {number}": number for number in content["classes"].values()}
     save_sealed(path, content)
     assert "other classes" in refused("eval", *options)
@@ -302,13 +305,13 @@ def on_two_ranks(tmp_path):
 
 
 def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
-    phantoms, trained_tiny, tmp_path, here, on_two_ranks
+    phantoms, trained, tmp_path, here, on_two_ranks
 ):
     """Also without --out: torchrun would end the other process for an exit code."""
     pictures = tmp_path / "pictures"
     shutil.copytree(phantoms / "images_001" / "images", pictures)
     good = sorted(map(str, pictures.iterdir()))
-    options = ("--weights", trained_tiny / "best_chexnet_params.pth")
+    options = ("--weights", trained / "best_chexnet_params.pth")
     alone = map(json.loads, here("predict", pictures, *options, "--json").stdout.splitlines())
     (pictures / "00000000_bad.png").write_bytes(b"no picture")
     printed, complained = on_two_ranks("predict", pictures, *options, "--json")

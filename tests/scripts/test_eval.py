@@ -8,11 +8,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chexnet.config import TrainConfig
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split
 from chexnet.errors import ConfigError
-from chexnet.evaluation.facts import NOT_CALIBRATED, RECONSTRUCTED, TEST_CHOSEN
 from chexnet.evaluation.holdout import open_holdout
+from chexnet.evaluation.info import NOT_CALIBRATED, RECONSTRUCTED, TEST_CHOSEN
 from chexnet.evaluation.report.history import COLUMNS, NAME, note_scoring, read_record
 from chexnet.evaluation.scoring import score_networks, score_weights
 from chexnet.model import build, load_weights, save_weights
@@ -22,11 +23,6 @@ from tests.conftest import rows_of
 from tests.standins import as_imported, seen_of
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
-
-
-@pytest.fixture(scope="module")
-def trained(trained_tiny):
-    return trained_tiny
 
 
 @pytest.fixture
@@ -44,8 +40,8 @@ def other(weights, tmp_path):
 
 def test_several_networks_are_averaged_and_choose_their_thresholds_anew(phantoms, weights, other):
     options = {"device": "cpu", "workers": 0}
-    singles = [score_weights(phantoms, w, "test", **options) for w in (weights, other)]
-    both = score_networks(phantoms, [weights, other], "test", **options)
+    singles = [score_weights(DataRequest(phantoms), w, "test", **options) for w in (weights, other)]
+    both = score_networks(DataRequest(phantoms), [weights, other], "test", **options)
     mean = (singles[0].scores.probabilities + singles[1].scores.probabilities) / 2
     np.testing.assert_allclose(both.scores.probabilities, mean, atol=1e-12)
     assert len(both.facts.ensemble) == 2
@@ -55,8 +51,8 @@ def test_several_networks_are_averaged_and_choose_their_thresholds_anew(phantoms
 
 def test_a_mirrored_picture_counts_as_much_as_the_picture(phantoms, weights):
     options = {"device": "cpu", "workers": 0}
-    plain = score_weights(phantoms, weights, "test", **options)
-    flipped = score_networks(phantoms, [weights], "test", flip=True, **options)
+    plain = score_weights(DataRequest(phantoms), weights, "test", **options)
+    flipped = score_networks(DataRequest(phantoms), [weights], "test", flip=True, **options)
     assert flipped.facts.tta == "flip"
     assert flipped.scores.probabilities.shape == plain.scores.probabilities.shape
     assert not np.allclose(flipped.scores.probabilities, plain.scores.probabilities, atol=1e-6)
@@ -72,12 +68,12 @@ def test_networks_of_other_splits_are_not_averaged(phantoms, weights, tmp_path):
     save_weights(tmp_path / "other.pth", model, metadata)
     with pytest.raises(ConfigError, match="other splits"):
         score_networks(
-            phantoms,
+            DataRequest(phantoms),
             [weights, tmp_path / "other.pth"],
             "test",
             device="cpu",
             workers=0,
-            allow_leak=True,
+            seen="stamp",
         )
 
 
@@ -111,7 +107,7 @@ def test_the_clean_rest_is_scored_and_stamped_wherever_it_is_shown(
     phantoms, weights, tmp_path, refused, shown
 ):
     """A network from elsewhere that has seen a third of the test part's patients."""
-    opened = open_holdout(phantoms, weights, "test").datamodule
+    opened = open_holdout(DataRequest(phantoms), weights, "test").datamodule
     table = opened.folder.table.iloc[opened.rows("test")]
     dirty = table[table["patient"].isin(sorted(set(table["patient"]))[::3])]
     path = as_imported(
@@ -200,7 +196,7 @@ def test_thresholds_are_not_chosen_on_the_patients_they_are_scored_on(
     assert not (tmp_path / "eval-test").exists()
 
 
-def test_two_files_are_compared_and_the_old_option_says_where_it_went(folder, tmp_path, here):
+def test_two_files_are_compared(folder, tmp_path, here):
     files = (folder / "test-a.csv", folder / "test-b.csv")
     options = ("--data", folder, "--replicates", 200)
     done = here("compare", *files, *options, "--out", tmp_path)
@@ -214,14 +210,6 @@ def test_two_files_are_compared_and_the_old_option_says_where_it_went(folder, tm
     assert mass["difference"] > 0.1
     assert mass["p"] < 0.01
     assert set(mass["interval"]) == {"low", "high", "draws_left_out"}
-
-    old = here("eval", *options, "--compare", *files, "--out", tmp_path)
-    assert old.returncode == 0, old.stderr
-    [line] = old.stderr.splitlines()
-    assert "python -m scripts.compare A.csv B.csv" in line
-    again = json.loads((tmp_path / "eval-test" / "comparison.json").read_text())
-    assert again["differences"] == found["differences"]
-    assert again["facts"] == found["facts"]
 
 
 def test_images_outside_the_part_are_compared_only_when_asked(folder, tmp_path, refused, shown):
@@ -266,7 +254,7 @@ def test_data_that_the_network_never_saw_is_scored_whole(weights, tmp_path, show
 def test_a_network_of_a_fold_is_scored_on_that_fold(tiny_options, tmp_path):
     config = TrainConfig(**tiny_options | {"epochs": 1}, out=tmp_path / "run", folds=3, fold=2)
     weights = fit(config).weights
-    holdout = open_holdout(tiny_options["data"], weights, "val")
+    holdout = open_holdout(DataRequest(tiny_options["data"]), weights, "val")
     fold = make_split(holdout.datamodule.folder, "official", fold=(2, 3)).rows["val"]
     assert np.array_equal(holdout.datamodule.rows("val"), fold)
     with pytest.raises(ConfigError, match=r"--fold: found 4, expected 1 to 3"):
@@ -300,7 +288,7 @@ def test_predictions_are_scored_against_radiologists_in_every_output(
     out = ("--out", tmp_path, "--replicates", 50, "--report")
     options = ("--data", folder, "--predictions", folder / "both.csv", *out)
     printed = shown("eval", *options, "--experts", f"google={google}")
-    assert "Nodule or mass ~ Nodule or Mass R" in printed
+    assert "Google 2020  Nodule or mass  Nodule or Mass" in printed
     assert "Fracture ~ nothing: n/a" in printed
     found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["experts"]["google"]
     rows = {row["asked"]: row for row in found["rows"]}
@@ -317,7 +305,7 @@ def test_predictions_are_scored_against_radiologists_in_every_output(
 def test_without_predictions_the_text_label_itself_is_scored(folder, google, tmp_path, shown):
     options = ("--data", folder, "--out", tmp_path, "--replicates", 50)
     printed = shown("eval", *options, "--experts", f"google={google}")
-    assert "Text label of Data_Entry_2017.csv against radiologists" in printed
+    assert "NIH's text label against radiologists" in printed
     assert [path.name for path in (tmp_path / "eval-test").iterdir()] == ["text_labels.json"]
     found = json.loads((tmp_path / "eval-test" / "text_labels.json").read_text())
     rows = {row["asked"]: row for row in found["experts"]["google"]["rows"]}

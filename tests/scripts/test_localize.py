@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from chexnet.data.formats import DataRequest
 from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_boxes
 from chexnet.evaluation.holdout import open_holdout
@@ -19,11 +20,6 @@ from chexnet.transforms import normalise
 from tests.conftest import rows_of
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
-
-
-@pytest.fixture(scope="module")
-def trained(trained_tiny):
-    return trained_tiny
 
 
 def test_boxes_are_scored_and_drawn(phantoms, trained, tmp_path, shown):
@@ -86,7 +82,7 @@ def test_store_keeps_how_often_heatmaps_point_right_and_the_mean_map(
     assert trust["all"]["count"] == whole["targets"]
     assert all(row["count"] >= 5 for row in trust["findings"].values())
 
-    val = open_holdout(phantoms, weights, "val")
+    val = open_holdout(DataRequest(phantoms), weights, "val")
     maps = [
         explain(after, normalise(images, metadata.preprocessing)).contributions
         for images, _, _ in batch_loader(val.data_set, [np.arange(len(val.data_set))], 0)
@@ -111,7 +107,7 @@ def test_boxes_of_radiologists_are_scored_together_and_beside_their_own_controls
 ):
     """RSNA's files for two phantoms of the test part: one with two boxes, one with one."""
     weights = trained / "best_chexnet_params.pth"
-    holdout = open_holdout(phantoms, weights, "test")
+    holdout = open_holdout(DataRequest(phantoms), weights, "test")
     table = holdout.datamodule.folder.table.iloc[holdout.datamodule.rows("test")]
     first, second = table.drop_duplicates("patient")["image"].iloc[:2]
     rsna = tmp_path / "rsna"

@@ -1,33 +1,21 @@
-"""Commands about networks from elsewhere: leakage --list, compare --weights, weights check."""
+"""Commands about networks from elsewhere: compare --weights, weights check."""
 
 import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from chexnet.data.datasets import PackedDataSet
-from chexnet.evaluation.comparison import MEAN
+from chexnet.data.formats import DataRequest
+from chexnet.evaluation.compare import MEAN
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.model import load_weights, save_weights
-from chexnet.networks.training_lists import image_names, members
 from chexnet.transforms import Preprocessing
 from tests.standins import as_imported, rows_seen
 
-
-def test_the_command_needs_no_data_and_says_what_a_file_is(tmp_path, shown):
-    path = tmp_path / "mine.txt"
-    names = [*np.array(image_names())[members("torchxrayvision_nih")], "00000001_000.png"]
-    path.write_text("\n".join(names))
-    printed = shown("leakage", "--list", path, "--out", tmp_path)
-    assert "It is torchxrayvision's NIH list." in printed
-    assert "1,355 of the 25,596 official test images are in it; 13,711 are of" in printed
-    assert "1 stand twice" in printed
-    assert json.loads((tmp_path / "list.json").read_text())["exact"] == [
-        "torchxrayvision's NIH list"
-    ]
-    path.write_text("\n".join(names[:20]))
-    assert "It is no known list. Closest:" in shown("leakage", "--list", path, "--out", tmp_path)
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def test_networks_are_compared_by_their_weights(phantoms, trained, tmp_path, here, refused):
@@ -52,11 +40,6 @@ def test_networks_are_compared_by_their_weights(phantoms, trained, tmp_path, her
     assert "found 1, expected two" in refused("compare", *options, "--weights", weights[0])
     for wrong in ((), (weights[0],), (*weights, "--allow-leak", "--weights", *weights)):
         assert here("compare", *options, *wrong).returncode == 2
-
-
-def test_leakage_takes_data_or_a_list(here, tmp_path):
-    assert here("leakage").returncode == 2
-    assert here("leakage", "--data", tmp_path, "--list", tmp_path).returncode == 2
 
 
 def test_phantoms_show_each_findings_auroc_and_cannot_say(phantoms, trained, tmp_path, shown):
@@ -115,7 +98,8 @@ def test_a_pack_is_made_as_a_network_sees_the_pictures_and_scoring_finds_it(
     assert "packed at 64x64" in printed
     assert f"Next: python -m scripts.eval --data {phantoms} --weights {weights}" in printed
     packed, files = (
-        open_holdout(phantoms, weights, "test", packs=folder).data_set for folder in (packs, None)
+        open_holdout(DataRequest(phantoms, packs=folder), weights, "test").data_set
+        for folder in (packs, None)
     )
     assert isinstance(packed, PackedDataSet)
     assert torch.equal(packed.batch(np.arange(3))[0], files.batch(np.arange(3))[0])

@@ -2,16 +2,20 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from scripts.predict import _distinct_stems
-from tests.conftest import needs_links, needs_modes
+from tests.conftest import ROOT, needs_links, needs_modes
 from tests.malformed import encoded, smooth
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 @pytest.fixture
@@ -25,6 +29,38 @@ def draw(*paths: Path) -> None:
     for number, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(np.roll(smooth(), number, axis=1)))
+
+
+def test_the_command_shows_a_table_json_and_overlays(predict, phantoms, tmp_path):
+    folder = phantoms / "images_001" / "images"
+    pictures = sorted(folder.iterdir())[:2]
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(pictures[0].read_bytes()[:90])
+    done = predict(*pictures, broken, "--json", "--heatmaps", tmp_path / "heat")
+    assert done.returncode == 1
+    assert "1 of 3 pictures could not be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["file"] for answer in answers] == [str(path) for path in pictures]
+    assert all(0 <= p <= 1 for p in answers[0]["probabilities"].values())
+    drawn = list((tmp_path / "heat").glob("*.png"))
+    assert {path.name[:12] for path in drawn} == {path.stem for path in pictures}
+    with Image.open(drawn[0]) as overlay:
+        assert overlay.mode == "RGB"
+    shown = predict(folder)
+    assert shown.returncode == 0, shown.stderr
+    assert "not for clinical use" in shown.stdout
+    assert shown.stdout.count("Pleural Thickening") == len(list(folder.iterdir()))
+
+
+def test_without_weights_the_command_says_which_it_took_and_json_stays_pure(tmp_path):
+    draw(tmp_path / "x.png")
+    command = [sys.executable, "-m", "scripts.predict", "x.png", "--json"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "starter.pth" in done.stderr
+    assert len(json.loads(done.stdout)["probabilities"]) == 15
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 
 from chexnet.checkpoint import load_sealed
 from chexnet.config import TrainConfig
+from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError, ChexnetError, DataError, LeakError
 from chexnet.evaluation.scoring import score_weights
@@ -98,7 +99,7 @@ def test_thresholds_and_calibration_are_chosen_in_the_precision_that_answers(
     fit(config)
     weights = tmp_path / "run" / "best_chexnet_params.pth"
     _, metadata = load_weights(weights)
-    scored = score_weights(config.data, weights, "val", device="cpu", workers=0)
+    scored = score_weights(DataRequest(config.data), weights, "val", device="cpu", workers=0)
     loss = metadata.validation["figures"]["loss"]
     assert loss == pytest.approx(summarise(scored.scores).loss, rel=1e-6)
 

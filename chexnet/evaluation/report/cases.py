@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from chexnet.evaluation.heat_regions import peak
 from chexnet.evaluation.localization import BoxedFinding
-from chexnet.evaluation.metrics import Scores
+from chexnet.evaluation.scores import Scores
 from chexnet.overlay import overlay
 from chexnet.transforms import AS_SEEN, Preprocessing
 

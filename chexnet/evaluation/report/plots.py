@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from chexnet.evaluation.calibration import reliability
-from chexnet.evaluation.metrics import Scores, roc
+from chexnet.evaluation.metrics import reliability, roc
+from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import Summary
 from chexnet.files import replacing
 from chexnet.labels import FINDINGS, spoken

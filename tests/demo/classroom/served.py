@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -16,10 +15,8 @@ from demo.classroom.draw import draw
 from demo.classroom.pool import FIRST, case_of, radiograph_of
 
 
-@cache
-def known(weights) -> dict[bytes, Case]:
+def known(predictor: Predictor) -> dict[bytes, Case]:
     """Every case of the first dozen by its pixels, drawn and answered anew by a test."""
-    predictor = Predictor(weights, "cpu", engine="torch")
     drawn = [draw(recipe) for recipe in FIRST]
     answers = predictor.predict([predictor.read(radiograph_of(one.pixels)) for one in drawn])
     return {
@@ -49,7 +46,6 @@ def leaks(text: str, case: Case) -> list[str]:
     secret |= {f"{value:.4f}" for value in values} | {repr(value) for value in values}
     picture = data and find(data, "preview")
     bare = text.replace(picture["data"], "") if picture else text  # base64 may spell anything
-    bare = re.sub(r'"(average_)?duration":[\d.e-]+', "", bare)  # Gradio's own, of the request
     whole = [patient] if re.search(rf"(?<![\d.]){patient}(?![\d.])", bare) else []
     return sorted([*whole, *(one for one in secret if one in bare)])
 

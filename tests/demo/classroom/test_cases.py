@@ -242,9 +242,9 @@ def test_the_committed_dozen_holds_what_it_promises_for_the_starter_weights_and_
 
 
 def test_another_networks_mistakes_come_from_the_pool_and_further_dozens_hold_no_case_twice(
-    trained,
+    predictor,
 ):
-    cases = source(Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch"), 24)
+    cases = source(predictor, 24)
     cases.start()
     try:
         until(lambda: cases.first() and cases.first().looked_through == 36)
@@ -259,8 +259,7 @@ def test_another_networks_mistakes_come_from_the_pool_and_further_dozens_hold_no
         cases.close()
 
 
-def test_a_process_that_was_killed_is_said_and_does_not_keep_anybody_waiting(trained):
-    predictor = Predictor(trained / "best_chexnet_params.pth", "cpu", engine="torch")
+def test_a_process_that_was_killed_is_said_and_does_not_keep_anybody_waiting(predictor):
     cases = source(predictor, 0)
     cases.start()
     cases._drawer._process.kill()

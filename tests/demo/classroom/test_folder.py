@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from chexnet.errors import DataError
-from chexnet.inference.predictor import STARTER, Predictor
 from demo.classroom.case_list import MOST_CASES, Problems, read_list
 from demo.classroom.cases import union_iou
 from demo.classroom.content import Content
@@ -20,11 +19,6 @@ from tests.demo.classroom.made import reply
 
 HEAD = ["file", "findings", "boxes", "note", "source"]
 HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def predictor():
-    return Predictor(STARTER, "cpu", engine="torch")
 
 
 @pytest.fixture

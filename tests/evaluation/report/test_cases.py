@@ -1,8 +1,8 @@
 import numpy as np
 
 from chexnet.evaluation.localization import BoxedFinding
-from chexnet.evaluation.metrics import Scores
 from chexnet.evaluation.report.cases import confident_errors, wrong_places
+from chexnet.evaluation.scores import Scores
 
 
 def tiny() -> Scores:

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from chexnet.evaluation.bootstrap import NO_INTERVAL, Interval
+from chexnet.evaluation.intervals import NO_INTERVAL, Interval
 from chexnet.evaluation.report.published import published, relation
 from chexnet.labels import FINDINGS
 from tests.conftest import SHARED
