@@ -30,6 +30,7 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 
 from chexnet.evaluation.calibration import Calibration
+from chexnet.evaluation.intervals import Interval, PatientBootstrap
 from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.labels import FINDINGS
@@ -50,6 +51,8 @@ MAIN_SEVERITY = 0.6
 RESHAPING = ("Cardiomegaly", "Emphysema", "Atelectasis", "Fibrosis")
 """They move the heart or the diaphragm, so that pixels change all over the chest: shown apart."""
 CONTROLS = ("untrained", "edges")
+LOCAL, ANATOMY = "Drawn in place", "Change the anatomy"
+"""Rows of all findings but `RESHAPING`, and of these."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,84 @@ def edges(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     blocks = gradient[:height, :width].reshape(shape[0], height // shape[0], shape[1], -1)
     mean: np.ndarray = blocks.mean(axis=(1, 3))
     return mean
+
+
+@dataclass(frozen=True)
+class TwinFigure:
+    """A mean over pairs, with its interval over patients."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class TwinRow:
+    """The figures of one finding, or of several together.
+
+    Attributes:
+        pairs: of `MAIN_SEVERITY`.
+        changed, touched: mean shares of pixels and of cells.
+        logit, probability, explained, inside, logit_rank, heat_rank: see the head of this file;
+            `explained` is None for other methods than the closed form.
+        controls: name to the mean share of heat inside, of `CONTROLS`; None without any heat.
+    """
+
+    pairs: int
+    changed: float
+    touched: float
+    logit: TwinFigure
+    probability: TwinFigure
+    explained: TwinFigure | None
+    inside: TwinFigure | None
+    logit_rank: TwinFigure
+    heat_rank: TwinFigure
+    controls: Mapping[str, float | None]
+
+
+def summarise_twins(
+    scores: TwinScores, replicates: int = 1000, seed: int = 0
+) -> dict[str, TwinRow]:
+    """The figures of each finding, then of all that leave the anatomy alone, then of the others.
+
+    Args:
+        scores: of `score_twins`.
+        replicates: of the bootstrap over patients.
+        seed: of its draws.
+    """
+    labels = list(dict.fromkeys(scores.labels.tolist()))
+    groups = {name: [name] for name in labels}
+    groups[LOCAL] = [name for name in labels if name not in RESHAPING]
+    groups[ANATOMY] = [name for name in labels if name in RESHAPING]
+
+    def figure(values: np.ndarray, patients: Sequence[str]) -> TwinFigure | None:
+        known = ~np.isnan(values)
+        if not known.any():
+            return None
+        kept = [patient for patient, here in zip(patients, known, strict=True) if here]
+        interval = PatientBootstrap(kept, replicates, seed).mean(values[known])
+        return TwinFigure(float(values[known].mean()), interval)
+
+    rows = {}
+    for name, chosen in groups.items():
+        if not chosen:
+            continue
+        at = scores.rows(chosen)
+        patients = scores.patients[at].tolist()
+        ranks = {of: figure(r, who) for of, (who, r) in scores.rank_correlations(chosen).items()}
+        rises = [figure(values[at], patients) for values in (scores.logit, scores.probability)]
+        explained = None if scores.explained is None else scores.explained[at]
+        known = {of: share[at][~np.isnan(share[at])] for of, share in scores.inside.items()}
+        rows[name] = TwinRow(
+            int(at.sum()),
+            float(scores.changed[at].mean()),
+            float(scores.touched[at].mean()),
+            *(rise for rise in rises if rise),
+            explained=None if explained is None else figure(explained, patients),
+            inside=figure(scores.inside["heatmap"][at], patients),
+            **{f"{of}_rank": rank for of, rank in ranks.items() if rank},
+            controls={of: float(known[of].mean()) if len(known[of]) else None for of in CONTROLS},
+        )
+    return rows
 
 
 @dataclass(frozen=True)

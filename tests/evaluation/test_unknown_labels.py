@@ -99,7 +99,9 @@ def test_calibration_is_fitted_and_measured_on_labelled_images(scores):
     found = assess(scores, table, chosen, replicates=20)
     after = calibrate(scores, fitted)
     given, truth, _ = known(after, 1)
-    assert found.reliability["Effusion"].brier_after == pytest.approx(brier_score_loss(truth, given))
+    assert found.reliability["Effusion"].brier_after == pytest.approx(
+        brier_score_loss(truth, given)
+    )
     # Labelled only where absent: what is labelled hangs on the label, and is no sample.
     for name in ("Nodule", "Hernia"):
         assert np.isnan(found.reliability[name].ece_before)
