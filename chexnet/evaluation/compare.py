@@ -258,7 +258,6 @@ def compare_networks(
     weights: Sequence[Path],
     part: str,
     *,
-    names: Sequence[str] | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
     on_network: Callable[[int, str], None] = lambda number, name: None,
@@ -270,7 +269,6 @@ def compare_networks(
         request: see `open_holdout`.
         weights: two weights files or more.
         part: `val`, `test` or `all`.
-        names: what to call them; else their name in the registry, or their file's.
         replicates: bootstrap draws of all intervals.
         seed: of the bootstrap.
         on_network: called with number and name before each network is scored.
@@ -296,14 +294,12 @@ def compare_networks(
             f"No image of the {part} part was left unseen by all networks (clean for each: "
             f"{counts}). Leave out the network that has seen the most."
         )
-    own_names = [
+    names = [
         (holdout.facts.weights.network if holdout.facts.weights else None) or path.stem
         for path, holdout in zip(weights, opened, strict=True)
     ]
     networks: list[NetworkScore] = []
-    for place, (name, holdout) in enumerate(
-        zip(_distinct(names or own_names), opened, strict=True), 1
-    ):
+    for place, (name, holdout) in enumerate(zip(_distinct(names), opened, strict=True), 1):
         on_network(place, name)
         shared = holdout.only(common)
         found = score_holdout(shared, **options)
