@@ -1,7 +1,7 @@
 """Score heatmaps against boxes: python -m scripts.localize --data DIR --weights W."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -126,8 +126,9 @@ def localize(
 
 def _experts(given: str | None, keep: bool) -> "ExpertLabels | None":
     """The radiologists whose boxes are asked for."""
+    from chexnet.data.rsna import RSNA_SOURCE
     from chexnet.errors import ConfigError
-    from chexnet.evaluation.experts import RSNA_SOURCE, read_experts
+    from chexnet.evaluation.experts import read_experts
 
     if not given:
         return None
@@ -172,7 +173,7 @@ def _source(holdout: "Holdout") -> str:
     return f"{holdout.part} part of {facts.table}, {facts.split} split"
 
 
-def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
+def _store(weights: Path, holdout: "Holdout", trust: dict[str, Any], method: str) -> None:
     """Keep the figures, and the mean map of the validation images where they are here."""
     from dataclasses import replace
 
@@ -199,7 +200,7 @@ def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
     print(f"Stored in {weights}: how often its heatmaps point into a box ({kind}).")
 
 
-def _cells(maps: dict) -> str:
+def _cells(maps: "dict[tuple[str, str], np.ndarray]") -> str:
     height, width = next(iter(maps.values())).shape
     return f"{height} x {width}"
 
