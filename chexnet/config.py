@@ -37,7 +37,7 @@ CHOICES = {
     "bf16": ("auto", "on", "off"),
     "resident": ("auto", "on", "off"),
 }
-WITHOUT_ARITHMETIC = (
+NOT_NUMERICAL = (
     *("data", "out", "packs", "workers", "resident", "save_every", "save_minutes"),
     # Images and labels are compared by their fingerprints, wherever the table lies.
     *("table", "format", "mapping", "uncertain"),
@@ -151,10 +151,10 @@ class TrainConfig:
             _refuse("recipe", recipe, "one of " + ", ".join(RECIPES))
         return cls(**(RECIPES[recipe] | given))
 
-    def arithmetic(self) -> dict[str, Any]:
+    def numerical_options(self) -> dict[str, Any]:
         """The fields that decide the numbers of the run, as plain values."""
         fields = dataclasses.asdict(self)
-        kept = {name: v for name, v in fields.items() if name not in WITHOUT_ARITHMETIC}
+        kept = {name: v for name, v in fields.items() if name not in NOT_NUMERICAL}
         if kept["init"] not in ("imagenet", "none"):
             kept["init"] = Path(kept["init"]).name  # a folder of this machine is nobody's business
         return kept
