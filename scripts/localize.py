@@ -163,10 +163,12 @@ def _twins(
     model, metadata = load_weights(weights)
     chosen, side = pick_device(device), metadata.preprocessing.size
     untrained = build(metadata.classes, "none", seed).model
-    models = [to_device(one.eval(), chosen, side) for one in (model, untrained)]
+    looked, control = (to_device(one.eval(), chosen, side) for one in (model, untrained))
     choices = validation_choices(metadata)
     calibrations = choices.calibrations if choices else {}
-    subject = Subject(*models, metadata.preprocessing, metadata.classes, calibrations, method)
+    subject = Subject(
+        looked, control, metadata.preprocessing, metadata.classes, calibrations, method
+    )
     with progress_bar("Twins") as on_progress:
         scores = score_twins(subject, number, on_progress)
     rows = plain(summarise_twins(scores, replicates, seed))

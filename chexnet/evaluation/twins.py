@@ -259,17 +259,18 @@ class TwinRow:
         logit, probability, explained, inside, logit_rank, heat_rank: see the head of this file;
             `explained` is None for other methods than the closed form.
         controls: name to the mean share of heat inside, of `CONTROLS`; None without any heat.
+            A figure is None where no pair has it.
     """
 
     pairs: int
     changed: float
     touched: float
-    logit: TwinFigure
-    probability: TwinFigure
+    logit: TwinFigure | None
+    probability: TwinFigure | None
     explained: TwinFigure | None
     inside: TwinFigure | None
-    logit_rank: TwinFigure
-    heat_rank: TwinFigure
+    logit_rank: TwinFigure | None
+    heat_rank: TwinFigure | None
     controls: Mapping[str, float | None]
 
 
@@ -302,18 +303,19 @@ def summarise_twins(
             continue
         at = scores.rows(chosen)
         patients = scores.patients[at].tolist()
-        ranks = {of: figure(r, who) for of, (who, r) in scores.rank_correlations(chosen).items()}
-        rises = [figure(values[at], patients) for values in (scores.logit, scores.probability)]
+        ranks = scores.rank_correlations(chosen)
         explained = None if scores.explained is None else scores.explained[at]
         known = {of: share[at][~np.isnan(share[at])] for of, share in scores.inside.items()}
         rows[name] = TwinRow(
-            int(at.sum()),
-            float(scores.changed[at].mean()),
-            float(scores.touched[at].mean()),
-            *(rise for rise in rises if rise),
+            pairs=int(at.sum()),
+            changed=float(scores.changed[at].mean()),
+            touched=float(scores.touched[at].mean()),
+            logit=figure(scores.logit[at], patients),
+            probability=figure(scores.probability[at], patients),
             explained=None if explained is None else figure(explained, patients),
             inside=figure(scores.inside["heatmap"][at], patients),
-            **{f"{of}_rank": rank for of, rank in ranks.items() if rank},
+            logit_rank=figure(ranks["logit"][1], ranks["logit"][0]),
+            heat_rank=figure(ranks["heat"][1], ranks["heat"][0]),
             controls={of: float(known[of].mean()) if len(known[of]) else None for of in CONTROLS},
         )
     return rows
@@ -352,4 +354,4 @@ def _heat(subject: Subject, closed: np.ndarray, picture: np.ndarray, index: int)
 
 
 def _probability(subject: Subject, logit: np.ndarray, label: str) -> float:
-    return float(subject.calibrations.get(label, Calibration())(expit(float(logit))))
+    return float(subject.calibrations.get(label, Calibration())(expit(np.asarray(logit))))
