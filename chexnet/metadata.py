@@ -119,7 +119,7 @@ class Metadata:
         trust: per class, how far its probability may be trusted; None where nobody measured it.
         validation_scores: the network's answers on its validation part, which later choices
             (another operating point, the place of a new answer among them) can be made from; plain
-            values and tensors, see `evaluation.validation_scores`.
+            values and tensors, see `evaluation.validation`.
         seen: what the network was trained on elsewhere, for the leak guard; plain values and
             tensors, see `networks.training_lists.seen_by`. `provenance` holds the hashes of what
             this project trained on.

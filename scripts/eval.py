@@ -240,8 +240,9 @@ def _finish(
         content["stamps"] = scored.stamps
     by_both = None
     if both_labels:
-        options = {"known": found.summary, "replicates": replicates, "seed": seed}
-        by_both = both_tables(scored.scores, request.root, **options)
+        by_both = both_tables(
+            scored.scores, request.root, known=found.summary, replicates=replicates, seed=seed
+        )
         content["labels"] = plain(by_both)
         print(f"\n{both_text(content['labels'], tables_told(by_both), replicates)}")
     protocols = _protocols(scored, found, request.root, replicates, seed)
@@ -306,9 +307,16 @@ def _protocols(
     if facts.phantoms or facts.label_version == "unknown" or facts.label_mapping:
         return []  # the lists name images of NIH's, and these are others under such names
     lists = {"official": (read_lists(data) or {}).get("test", ()), "2017": images_for_test_2017()}
-    options = {"whole": found.summary, "replicates": replicates, "seed": seed}
     seen = seen_by([network.metadata.trained_hashes for network in scored.networks])
-    return protocol_figures(scored.scores, scored.table, lists, seen, **options)
+    return protocol_figures(
+        scored.scores,
+        scored.table,
+        lists,
+        seen,
+        whole=found.summary,
+        replicates=replicates,
+        seed=seed,
+    )
 
 
 def _text_labels(

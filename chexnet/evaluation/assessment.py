@@ -147,8 +147,10 @@ def reliability_of(
         if set(truth.tolist()) in ({UNKNOWN}, {UNKNOWN, 0}, {UNKNOWN, 1}):
             # Whether an image is labelled at all then depends on its label (a nodule or a mass that
             # is unknown, an absent one that is not): what is left is no sample to calibrate on.
-            intervals = (NO_INTERVAL, NO_INTERVAL)
-            found[name] = CalibrationFigures(*[float("nan")] * 4, pooled, *intervals)
+            none = float("nan")
+            found[name] = CalibrationFigures(
+                none, none, none, none, pooled, NO_INTERVAL, NO_INTERVAL
+            )
             continue
         error, score = error_intervals(after, truth, bootstrap)
         found[name] = CalibrationFigures(

@@ -97,22 +97,24 @@ def compare(
         min(patients_behind(truth, bootstrap.unit) for truth in truths)
         for truths in zip(first.targets.T, second.targets.T, strict=True)
     ]
-    found = {
-        name: difference_of(*values[:, column], drawn[:, column], *patients[column])
-        for column, name in enumerate(first.classes)
-    }
+    found = {}
+    for column, name in enumerate(first.classes):
+        pair, (fewest, effective) = values[:, column], patients[column]
+        found[name] = difference_of(pair[0], pair[1], drawn[:, column], fewest, effective)
     chosen = [
         column
         for column, name in enumerate(first.classes)
         if name in FINDINGS and not np.isnan(values[0][column])
     ]
     if chosen:
-        fewest, effective = np.array(patients)[chosen].T
+        means = values[:, chosen].mean(axis=1)
+        behind = np.array(patients)[chosen]
         mean = difference_of(
-            *values[:, chosen].mean(axis=1),
+            means[0],
+            means[1],
             row_means(drawn[:, chosen]),
-            int(fewest.max()),
-            len(chosen) / (1 / effective).sum(),
+            int(behind[:, 0].max()),
+            len(chosen) / (1 / behind[:, 1]).sum(),
         )
         found[MEAN] = replace(mean, n_classes=len(chosen))
     return found
@@ -171,7 +173,7 @@ def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
 def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
     """The differences for JSON."""
     adjusted = holm_of_findings(found)
-    return plain(
+    content: dict[str, Any] = plain(
         {
             name: {
                 "a": one.first,
@@ -186,6 +188,7 @@ def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
             for name, one in found.items()
         }
     )
+    return content
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,6 @@ def compare_networks(
     weights: Sequence[Path],
     part: str,
     *,
-    names: Sequence[str] | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
     on_network: Callable[[int, str], None] = lambda number, name: None,
@@ -270,7 +272,6 @@ def compare_networks(
         request: see `open_holdout`.
         weights: two weights files or more.
         part: `val`, `test` or `all`.
-        names: what to call them; else their name in the registry, or their file's.
         replicates: bootstrap draws of all intervals.
         seed: of the bootstrap.
         on_network: called with number and name before each network is scored.
@@ -296,14 +297,12 @@ def compare_networks(
             f"No image of the {part} part was left unseen by all networks (clean for each: "
             f"{counts}). Leave out the network that has seen the most."
         )
-    own_names = [
+    names = [
         (holdout.facts.weights.network if holdout.facts.weights else None) or path.stem
         for path, holdout in zip(weights, opened, strict=True)
     ]
     networks: list[NetworkScore] = []
-    for place, (name, holdout) in enumerate(
-        zip(_distinct(names or own_names), opened, strict=True), 1
-    ):
+    for place, (name, holdout) in enumerate(zip(_distinct(names), opened, strict=True), 1):
         on_network(place, name)
         shared = holdout.only(common)
         found = score_holdout(shared, **options)

@@ -291,14 +291,14 @@ def to_latex(table: Table, *, scored: str = "", stamp: str = "") -> str:
         columns=[latex(column.title) for column in table.columns],
         dtype=object,
     )
-    shape = {"environment": "longtable"} if many else {"position_float": "centering"}
-    text = frame.style.hide(axis="index").to_latex(
+    text: str = frame.style.hide(axis="index").to_latex(
         column_format="".join(_FORMS.get(column.kind, "r") for column in table.columns),
         caption=f"{latex(caption)}.",
         label=f"tab:{table.name.replace('_', '-')}",
+        environment="longtable" if many else None,
         position=None if many else "htbp",
+        position_float=None if many else "centering",
         hrules=True,
-        **shape,
     )
     packages = r"\usepackage{booktabs}" + (r"\usepackage{longtable}" if many else "")
     return f"% {NOT_CLINICAL.rstrip('.')}. Needs {packages}.\n{text}"

@@ -76,7 +76,9 @@ def findings(figures: Figures) -> Table:
         Column("chance", "AP of chance", in_files=False),
     ]
     # Where a table does not say everything of every image, each class has a number of its own.
-    without = () if any("labelled" in one for one in found.values()) else ("labelled",)
+    without: tuple[str, ...] = (
+        () if any("labelled" in one for one in found.values()) else ("labelled",)
+    )
     without += () if calibration else ("ece_after", "brier_after")
     rows = [
         {"finding": name, "labelled": figures["images"], "chance": prevalence(figures, name)}
@@ -237,10 +239,8 @@ def beside(name: str, caption: str, sets: Mapping[str, Figures]) -> Table:
     foot: list[dict[str, Any]] = [{"finding": MEAN}, {"finding": "Mean of all rows"}]
     for head, one in sets.items():
         for row, (_, mean) in zip(foot, _means(one), strict=True):
-            row[head] = mean | {
-                "auroc": mean["value"],
-                "positives": f"{mean['of']} of {mean['all']}",
-            }
+            counted = f"{mean['of']} of {mean['all']}"
+            row[head] = {**mean, "auroc": mean["value"], "positives": counted}
     return Table.of(name, caption, columns, rows, foot)
 
 
@@ -427,15 +427,13 @@ def side_by_side(content: Figures) -> Table:
 
 def networks(content: Figures) -> Table:
     """The mean of each network, and its difference to the first."""
+    less = f"less {content['networks'][0]['name']}"
     columns = (
         Column("network", "Network", "text", path="name"),
         Column("stamps", "Stamps", "text", small=""),
         Column("auroc", "mean AUROC", digits=4, path="value"),
         replace(_INTERVAL, digits=4),
-        Column(
-            *("difference", f"less {content['networks'][0]['name']}"),
-            **{"digits": 4, "signed": True, "path": "gap/difference"},
-        ),
+        Column("difference", less, digits=4, signed=True, path="gap/difference"),
         Column("gap", "95 % interval", "interval", 4, signed=True, path="gap/interval"),
         replace(_P, path="gap/p"),
         Column("p_holm", "p (Holm)", "p"),
