@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import rankdata, t
 
 from chexnet.evaluation.intervals import MIN_PATIENTS, NO_INTERVAL, Interval, patients_behind
 from chexnet.evaluation.scores import labelled_only
+
+# scipy.stats within the functions: the page draws curves of what is stored, and needs none of it.
 
 FEW_PATIENTS = 10
 """Positive (or negative) patients under which the clustered interval stands beside the
@@ -56,6 +57,8 @@ class ClusteredAuroc:
         """95 % interval; `n/a` under five positive or negative patients, and for AUROC 0 and 1."""
         if self.fewest < MIN_PATIENTS or not self._spread:
             return NO_INTERVAL
+        from scipy.stats import t
+
         away = t.ppf(0.975, self.effective - 1) * self._spread
         low, high = (float(expit(logit(self.value) + side * away)) for side in (-1, 1))
         return Interval(low, high)
@@ -70,6 +73,8 @@ class ClusteredAuroc:
         """Two-sided p-value of the AUROC's being 0.5; NaN where there is no interval."""
         if self.fewest < MIN_PATIENTS or not self._spread:
             return float("nan")
+        from scipy.stats import t
+
         return float(2 * t.sf(abs(logit(self.value)) / self._spread, self.effective - 1))
 
 
@@ -81,6 +86,8 @@ def clustered_auroc(scores: np.ndarray, targets: np.ndarray, unit: np.ndarray) -
         targets: 0 or 1, (N,); images with `UNKNOWN` are left out.
         unit: number of each image's patient, int (N,), from 0.
     """
+    from scipy.stats import rankdata
+
     scores, unit, targets = labelled_only(scores, unit, targets=np.asarray(targets))
     fewest, effective = patients_behind(targets, unit)
     if not fewest:
