@@ -1,16 +1,19 @@
 """Files under a folder, written so that a crash never leaves half of one; optional packages."""
 
+import dataclasses
 import errno
+import json
 import os
 import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from chexnet.errors import ChexnetError, ConfigError, DataError, FetchError
 
@@ -174,6 +177,33 @@ def move_over(source: Path, target: Path) -> None:
             if not is_held(error) or time.monotonic() >= deadline:
                 raise
         time.sleep(0.05)
+
+
+def plain(value: Any) -> Any:
+    """What JSON and weights files can keep of any value; NaN becomes None.
+
+    A dataclass becomes a dict: of what its method `as_dict` gives where it has one, else of its
+    fields, each under the name `json` of its metadata or its own.
+    """
+    if hasattr(value, "as_dict"):
+        return plain(value.as_dict())
+    if dataclasses.is_dataclass(value):
+        return {
+            field.metadata.get("json", field.name): plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if hasattr(value, "tolist"):  # of NumPy
+        return plain(value.tolist())
+    return None if value != value else value
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write what `plain` makes of some content, as `write_text` writes."""
+    write_text(path, json.dumps(plain(content), indent=2))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from chexnet.transforms import Preprocessing
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DataInfo:
     """What every report and every weights file says of its data; see `DataModule.facts`.
 
     Attributes:
@@ -75,7 +75,7 @@ class DataFacts:
         return self.images_of or self.dataset
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "DataFacts":
+    def from_dict(cls, stored: Mapping[str, Any]) -> "DataInfo":
         """What `as_dict` gave, also in an earlier release; other keys are left out.
 
         Args:
@@ -101,7 +101,7 @@ _NOT_KEPT: dict[str, Any] = {
     "images_of": "",
     "copy": "",
 }
-"""What `DataFacts.from_dict` takes for a key that the file does not have; 0 for all others."""
+"""What `DataInfo.from_dict` takes for a key that the file does not have; 0 for all others."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,9 @@ class Metadata:
     mean_contributions: np.ndarray | None = None
 
     @property
-    def data(self) -> DataFacts:
+    def data(self) -> DataInfo:
         """Of the data that it was trained on."""
-        return DataFacts.from_dict(self.provenance.get("data", {}))
+        return DataInfo.from_dict(self.provenance.get("data", {}))
 
     @property
     def trained_hashes(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from chexnet.devices import copies_overlap, memory_format
+
 if TYPE_CHECKING:
     import torch
 
@@ -194,6 +196,23 @@ def normalise(images: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Te
     for channel, (mean, std) in enumerate(zip(preprocessing.mean, preprocessing.std, strict=True)):
         torch.mul(brightness, 1 / (unit * std), out=normal[:, channel]).sub_(mean / std)
     return normal
+
+
+def network_inputs(
+    images: "torch.Tensor", preprocessing: Preprocessing, device: "torch.device"
+) -> "torch.Tensor":
+    """What a network takes: the batch on its device, normalised, in the layout of convolutions.
+
+    Args:
+        images: see `normalise`.
+        preprocessing: its mean and std are used.
+        device: where the network computes; the copy does not wait where that is safe.
+
+    Returns:
+        (B, 3, H, W), float32.
+    """
+    there = images.to(device, non_blocking=copies_overlap(device))
+    return normalise(there, preprocessing).contiguous(memory_format=memory_format(device))
 
 
 def eval_transform(preprocessing: Preprocessing | None = None) -> Callable[[Image.Image], Any]:

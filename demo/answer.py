@@ -1,21 +1,24 @@
 """One answer that holds everything that the page can show of a picture.
 
+Page, named API and classroom give the same shape; its JSDoc type is `page/source/answer.js`.
+
 Shapes: D classes, h w cells of a contribution map, H W pixels.
 """
 
 import base64
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from chexnet.explain import CLOSED_FORM
 from chexnet.imaging.radiograph import Radiograph
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from chexnet.metadata import Metadata
 from chexnet.overlay import TOP
-from demo.pictures import data_url, png
+from demo.pictures import png
 from demo.service import Analysis
 
 NOT_FOR_DIAGNOSIS = (
@@ -23,11 +26,98 @@ NOT_FOR_DIAGNOSIS = (
 )
 
 
-def page_answer(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> dict[str, Any]:
-    """Everything that the page can show of a picture, as plain values for JSON.
+@dataclass(frozen=True)
+class Result:
+    """What the network says of a picture, and what adds up to it.
 
-    While the gate objects and the visitor has not gone on, it holds the picture and the verdict
-    alone: no figure leaves the server before.
+    Attributes:
+        crop: what the network saw: `percent`, and `box` in pixels of the preview.
+        cells: h and w of a contribution map.
+        classes: D labels, in the order of the maps.
+        contributions: base64 of float32 (D, h, w), little-endian, in logits; their sum over the
+            cells and `bias` are `logit`.
+        mean_contributions: the same, the mean of the validation images; None where it is not known.
+        bias, logit, probability: label to value; without calibration a probability is a score.
+        threshold: label to threshold, None where none was measured.
+        calibrated: whether the values are probabilities.
+        thresholds_of: whose thresholds they are; None where there are none.
+        calibration: label to slope and bias, of the logit.
+        trust: finding to what was measured of heatmaps like this one.
+        notes, titles: label to an explanation, and to its name for people.
+        findings: the labels that are findings, in the network's order.
+        no_finding: the label of a clear chest; None where the network has none.
+        first: the most probable finding.
+        methods: heatmap methods, the exact one first.
+        more_methods: why there are no others; empty where there are.
+        top: logits that have the brightest colour on the absolute scale.
+    """
+
+    crop: dict[str, Any]
+    cells: list[int]
+    classes: list[str]
+    contributions: str
+    mean_contributions: str | None
+    bias: Mapping[str, float]
+    logit: Mapping[str, float]
+    probability: Mapping[str, float]
+    threshold: Mapping[str, float | None]
+    calibrated: bool
+    thresholds_of: str | None
+    calibration: dict[str, dict[str, float]]
+    trust: dict[str, str]
+    notes: dict[str, str]
+    titles: dict[str, str]
+    findings: list[str]
+    no_finding: str | None
+    first: str
+    methods: list[str]
+    more_methods: str
+    top: float
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return _plain(self)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer about one picture.
+
+    Attributes:
+        id: unguessable; tells an answer to this picture from one to another.
+        notice: that it is no diagnosis.
+        trained_on: `phantoms`, `radiographs` or `both`.
+        facts: what was read of the picture, in a line.
+        example: whether the picture is one of our examples.
+        gate: `fine`, `kind`, `message`, `open` (the result may be seen) and `correctable`.
+        preview: the picture for a canvas; see `preview`.
+        result: None while the gate objects and the visitor has not gone on: no figure leaves the
+            server before.
+    """
+
+    id: str
+    notice: str
+    trained_on: str
+    facts: str
+    example: bool
+    gate: dict[str, Any]
+    preview: dict[str, Any] | None
+    result: Result | None
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for JSON; the result's fields stand beside the others."""
+        found = _plain(self)
+        result, picture = found.pop("result"), found.pop("preview")
+        found |= {"preview": picture} if picture else {}
+        return found | (result.plain() if result else {})
+
+
+def _plain(one: Any) -> dict[str, Any]:
+    return {field.name: getattr(one, field.name) for field in fields(one)}
+
+
+def answer_of(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> Answer:
+    """Everything that the page can show of a picture.
 
     Args:
         analysis: of the picture; its radiograph is still kept.
@@ -37,62 +127,68 @@ def page_answer(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> di
     verdict, radiograph = analysis.verdict, analysis.radiograph
     if radiograph is None:
         raise ValueError("the radiograph of this analysis is no longer kept")
-    found = {
-        "id": analysis.id,
-        "notice": NOT_FOR_DIAGNOSIS,
-        "facts": facts_text(analysis),
-        "example": bool(analysis.example),
-        "trained_on": predictor.metadata.trained_on,
-        "gate": {
+    height, width = radiograph.pixels.shape
+    given, result = analysis.prediction, None
+    if verdict.fine or anyway:
+        values = (given.probabilities, given.logits, given.contributions)
+        result = result_of(predictor, *values, (height, width))
+    return Answer(
+        id=analysis.id,
+        notice=NOT_FOR_DIAGNOSIS,
+        trained_on=predictor.metadata.trained_on,
+        facts=facts_text(analysis),
+        example=bool(analysis.example),
+        gate={
             "fine": verdict.fine,
             "kind": verdict.kind,
             "message": verdict.message,
-            "open": verdict.fine or anyway,
+            "open": result is not None,
             "correctable": bool(verdict.turns or verdict.inverted),
         },
-        "preview": preview(radiograph),
-    }
-    if not found["gate"]["open"]:
-        return found
-    height, width = radiograph.pixels.shape
-    seen = predictor.metadata.preprocessing
-    classes = predictor.classes
-    shown = [name for name in classes if name in FINDINGS]
-    return found | {
-        "crop": {"percent": seen.crop, "box": list(seen.frame(width, height))},
-        **evidence(analysis, predictor),
-        "notes": {name: NOTES[name] for name in classes},
-        "titles": {name: spoken(name) for name in classes},
-        "findings": shown,
-        "no_finding": NO_FINDING if NO_FINDING in classes else None,
-        "first": max(shown, key=analysis.prediction.probabilities.__getitem__),
-        "methods": list(predictor.methods),
-        "more_methods": predictor.more_methods,
-        "top": TOP,
-    }
+        preview=preview(radiograph),
+        result=result,
+    )
 
 
-def evidence(analysis: Analysis, predictor: Predictor) -> dict[str, Any]:
-    """What adds up to each score: the fields that the page and the named API have in common."""
-    prediction, metadata = analysis.prediction, predictor.metadata
+def result_of(
+    predictor: Predictor,
+    probabilities: Mapping[str, float],
+    logits: Mapping[str, float],
+    contributions: np.ndarray,
+    shape: tuple[int, int],
+) -> Result:
+    """What a network says of a picture of `shape` (height, width); see `Prediction`."""
+    metadata, classes = predictor.metadata, predictor.classes
+    height, width = shape
     mean = metadata.mean_contributions
-    return {
-        "cells": list(prediction.contributions.shape[-2:]),
-        "classes": predictor.classes,
-        "contributions": floats(prediction.contributions),
-        "mean_contributions": None if mean is None else floats(np.asarray(mean)),
-        "bias": predictor.bias,
-        "logit": prediction.logits,
-        "probability": prediction.probabilities,
-        "threshold": predictor.thresholds,
-        "calibrated": bool(predictor.calibrations),
-        "thresholds_of": predictor.thresholds_of,
-        "calibration": {
-            name: {"slope": one.slope, "bias": one.bias}
-            for name, one in predictor.calibrations.items()
+    findings = [name for name in classes if name in FINDINGS]
+    fitted = predictor.calibrations.items()
+    return Result(
+        crop={
+            "percent": metadata.preprocessing.crop,
+            "box": list(metadata.preprocessing.frame(width, height)),
         },
-        "trust": trust_texts(metadata, predictor.classes),
-    }
+        cells=list(contributions.shape[-2:]),
+        classes=classes,
+        contributions=floats(contributions),
+        mean_contributions=None if mean is None else floats(np.asarray(mean)),
+        bias=predictor.bias,
+        logit=logits,
+        probability=probabilities,
+        threshold=predictor.thresholds,
+        calibrated=bool(predictor.calibrations),
+        thresholds_of=predictor.thresholds_of,
+        calibration={name: {"slope": one.slope, "bias": one.bias} for name, one in fitted},
+        trust=trust_texts(metadata, classes),
+        notes={name: NOTES[name] for name in classes},
+        titles={name: spoken(name) for name in classes},
+        findings=findings,
+        no_finding=NO_FINDING if NO_FINDING in classes else None,
+        first=max(findings, key=probabilities.__getitem__),
+        methods=list(predictor.methods),
+        more_methods=predictor.more_methods,
+        top=TOP,
+    )
 
 
 def trust_texts(metadata: Metadata, classes: list[str]) -> dict[str, str]:
@@ -161,32 +257,6 @@ def facts_text(analysis: Analysis) -> str:
     if facts.inverted:
         parts.append("bones made bright")
     return ", ".join(parts)
-
-
-def result(analysis: Analysis, predictor: Predictor) -> dict[str, Any]:
-    """The named API's answer as plain values; nothing of it says whose picture it was."""
-    prediction, verdict = analysis.prediction, analysis.verdict
-    return {
-        "notice": NOT_FOR_DIAGNOSIS,
-        "trained_on": predictor.metadata.trained_on,
-        "probabilities": prediction.probabilities,
-        "thresholds": predictor.thresholds,
-        "over_threshold": predictor.findings_over_threshold(prediction),
-        "gate": {"kind": verdict.kind, "fine": verdict.fine, "message": verdict.message},
-        **evidence(analysis, predictor),
-    }
-
-
-def heatmap_result(finding: str, method: str, heat: np.ndarray, overlay: bytes) -> dict[str, Any]:
-    """The named API's answer for one heatmap."""
-    return {
-        "finding": finding,
-        "method": method,
-        "speaks_for_it": bool(heat.any()),
-        "unit": "logits" if method == CLOSED_FORM else "none",
-        "heatmap": heat.tolist(),
-        "overlay": data_url(overlay),
-    }
 
 
 def _base64(data: bytes) -> str:

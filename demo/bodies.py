@@ -41,16 +41,28 @@ def nameless(body: bytes, kind: bytes, name: str) -> bytes:
     return b"".join((line, b"\r\n", part, b"\r\n\r\n", body[len(head) + 4 :]))
 
 
-def question(body: bytes) -> dict[str, Any]:
-    """What a page or a program asks of one of Gradio's functions.
+def json_object(body: bytes) -> dict[str, Any]:
+    """The object that a body holds.
 
     Raises:
-        Refused: it has not the form that they give it, or a number that no float holds.
+        Refused: it holds none, or a number that no float holds.
     """
     try:
-        asked = json.loads(body, parse_int=_integer, parse_float=_real, parse_constant=_real)
+        found = json.loads(body, parse_int=_integer, parse_float=_real, parse_constant=_real)
     except (ValueError, RecursionError):
         raise Refused(422, "Expected JSON with numbers of an ordinary size.") from None
+    if not isinstance(found, dict):
+        raise Refused(422, "Expected a JSON object.")
+    return found
+
+
+def question(body: bytes) -> dict[str, Any]:
+    """What a program asks of one of Gradio's functions.
+
+    Raises:
+        Refused: it has not the form that gradio_client gives it.
+    """
+    asked = json_object(body)
     forms: dict[str, tuple[type, ...]] = {
         "data": (list, dict),
         "event_data": (dict,),
@@ -58,12 +70,12 @@ def question(body: bytes) -> dict[str, Any]:
         "trigger_id": (int,),
         "session_hash": (str,),
     }
-    for name, kinds in forms.items() if isinstance(asked, dict) else ():
+    for name, kinds in forms.items():
         value = asked.get(name)
         if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
             raise Refused(422, f"Expected another kind of {name}.")
-    if not isinstance(asked, dict) or not _SESSION.fullmatch(asked.get("session_hash") or "-"):
-        raise Refused(422, "Expected a question as Gradio's own page asks it.")
+    if not _SESSION.fullmatch(asked.get("session_hash") or "-"):
+        raise Refused(422, "Expected a question as gradio_client asks it.")
     return asked
 
 

@@ -1,12 +1,10 @@
 """The example pictures: drawn phantoms with known findings. Made by python -m demo.examples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-
-from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import spoken
 
@@ -28,7 +26,7 @@ class Example:
 
     name: str
     patient: int
-    findings: dict[str, float]
+    findings: dict[str, float] = field(hash=False)
 
     @property
     def title(self) -> str:
@@ -55,27 +53,14 @@ OPENING = EXAMPLES[1]
 
 
 @cache
-def thumbnails(side: int = 192) -> tuple[tuple[Example, np.ndarray], ...]:
-    """Each example with a small picture of it, uint8 (side, side)."""
+def thumbnail(example: Example, side: int = 96) -> bytes:
+    """A small picture of an example, as JPEG: 2 kB."""
     from PIL import Image
 
-    def small(example: Example) -> np.ndarray:
-        picture = Image.fromarray(read_radiograph(example.path).as_uint8())
-        return np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS))
-
-    return tuple((example, small(example)) for example in EXAMPLES)
-
-
-def by_name(name: object) -> Example:
-    """The example that a page names; no path is made from what it says.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for example in EXAMPLES:
-        if example.name == name:
-            return example
-    raise ConfigError("There is no such example.")
+    picture = Image.fromarray(read_radiograph(example.path).as_uint8())
+    file = BytesIO()
+    picture.resize((side, side), Image.Resampling.LANCZOS).save(file, "JPEG", quality=80)
+    return file.getvalue()
 
 
 def draw() -> None:

@@ -3,25 +3,19 @@
 import logging
 import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from gradio import queueing, route_utils, routes
-from starlette.requests import Request
+import gradio as gr
+from gradio import component_meta, queueing, routes
+from gradio.data_classes import FileData
 
+from chexnet.errors import ChexnetError
 from demo import security
 
-
-def ask_where_the_page_is(root_path: str) -> None:
-    """Let the page ask the host that it came from, whatever the server knows of its own name.
-
-    Gradio writes its idea of its public address into the page, taken from Host and X-Forwarded-*;
-    behind a proxy that tells it neither, a browser then asks its own machine.
-
-    Args:
-        root_path: the path under which a proxy serves the page; empty for none.
-    """
-    route_utils.get_root_url = lambda *_, **__: root_path or "/"
+# Gradio would write a .pyi file of type hints beside every file that defines a component.
+component_meta.create_or_modify_pyi = lambda *_: None
 
 
 def log_in_one_line() -> None:
@@ -39,14 +33,41 @@ def _log_exception() -> None:
     logging.getLogger("demo").error(f"Gradio could not answer: {kind and kind.__name__}")
 
 
-def login_of(app: Any, scope: dict[str, Any]) -> tuple[str, str] | None:
-    """The token and the name of whoever logged in, as Gradio looks them up; None for others."""
-    cookies = Request(scope).cookies
-    for kind in ("access-token", "access-token-unsecure"):
-        token = cookies.get(f"{kind}-{app.cookie_id}", "")
-        if user := app.tokens.get(token):
-            return token, user
-    return None
+def serve_all_admitted(blocks: Any) -> None:
+    """Let Gradio's queue make nobody wait before the service has counted him."""
+    blocks._queue.max_thread_count = 4 * security.ADMITTED
+
+
+class Upload(gr.File):
+    """What `/predict` is given: a path inside the folder of uploads, unopened.
+
+    `preprocess` is replaced whole: Gradio's own copies what a request names.
+    """
+
+    is_template = True  # Gradio knows it as its own file component
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        """Accept files of `folder` only."""
+        self.folder = folder
+        super().__init__(file_count="single", type="filepath", **options)
+
+    def get_config(self) -> dict[str, Any]:  # type: ignore[override]
+        """The settings of a file component; Gradio reads them off the signature."""
+        return super().get_config(gr.File)
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str:
+        """Leave an upload where it is. Gradio would copy it, remember its name, or fetch a URL."""
+        return str(self._inside(str(url_or_file_path)))
+
+    def preprocess(self, payload: FileData | None) -> Path | None:  # type: ignore[override]
+        """The upload's real path, or a refusal."""
+        return None if payload is None else self._inside(getattr(payload, "path", None))
+
+    def _inside(self, path: object) -> Path:
+        try:
+            return security.upload_inside(path, self.folder)
+        except ChexnetError as error:
+            raise gr.Error(str(error), print_exception=False) from None
 
 
 class Answers:
@@ -67,7 +88,7 @@ class Answers:
         return event in self._queue.event_ids_to_events or any(event in i for i in waiting.values())
 
     def understands(self, name: str | None, asked: dict[str, Any]) -> bool:
-        """Whether the page has this function, and with so many inputs."""
+        """Whether there is this function, and with so many inputs."""
         number, data = asked.get("fn_index"), asked.get("data")
         if number is None:
             found = [one for one in self._blocks.fns.values() if name and one.api_name == name]
@@ -108,34 +129,3 @@ class Answers:
         self._queue.pending_messages_per_session.pop(session, None)
         self._queue.pending_event_ids_session.pop(session, None)
         self._owners.pop(session, None)
-
-
-class FirstScript:
-    """Puts a script of ours before the page's others; what `head` holds is written by those."""
-
-    def __init__(self, app: Any, script: str) -> None:
-        """Put `script` into the page of `app`."""
-        self.app, self.script = app, f"<script>{script}</script>".encode()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request."""
-        if (scope["type"], scope.get("path"), scope.get("method")) != ("http", "/", "GET"):
-            await self.app(scope, receive, send)
-            return
-        plain = [(k, v) for k, v in scope["headers"] if k != b"accept-encoding"]
-        start, parts = {}, []
-
-        async def collect(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-                return
-            parts.append(message.get("body", b""))
-            if not message.get("more_body"):
-                mark = b"<script data-gradio-mode>"
-                page = b"".join(parts).replace(mark, self.script + mark, 1)
-                headers = [(k, v) for k, v in start["headers"] if k != b"content-length"]
-                headers.append((b"content-length", str(len(page)).encode()))
-                await send({**start, "headers": headers})
-                await send({"type": "http.response.body", "body": page})
-
-        await self.app({**scope, "headers": plain}, receive, collect)

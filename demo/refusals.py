@@ -4,18 +4,18 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.responses import PlainTextResponse, Response
+
+FRESH = {"cache-control": "no-store"}
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-robots-tag", b"noindex"),
-    # Pictures come as data: URLs; nothing of another host is ever asked for. Gradio's page needs
-    # inline scripts, styles, and eval for its templates.
+    # Scripts and styles are files of ours; nothing of another host is ever asked for.
     (
         b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-        b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        b"connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; "
-        b"base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        b"connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
     ),
 )
 HUB = b" https://huggingface.co"
@@ -40,14 +40,18 @@ def too_large(limit: int) -> Refused:
     return Refused(413, f"At most {limit // 2**10:,} KB can be sent.")
 
 
-async def refuse(send: Callable[[dict[str, Any]], Awaitable[None]], refused: Refused) -> None:
-    """Answer whoever does not come through."""
-    status, text = refused.status, refused.text
-    # The page shows its visitor what stands in these fields, where he can do something about it.
-    told = status in (401, 429, 503, 507)
-    body = (json.dumps({"detail": text, "error": text}) if told else text).encode()
+def text(status: int, words: str) -> Response:
+    """Words for a visitor; the page shows what is text, and nothing else of a refusal."""
+    return PlainTextResponse(words, status, FRESH)
+
+
+async def refuse(send: Callable[[Any], Awaitable[None]], refused: Refused, program: bool) -> None:
+    """Answer whoever does not come through; a `program` reads JSON, as of Gradio."""
+    status, words = refused.status, refused.text
+    program = program and status in (401, 429, 503, 507)  # else its visitor can do nothing
+    body = (json.dumps({"detail": words, "error": words}) if program else words).encode()
     headers = [
-        (b"content-type", b"application/json" if told else b"text/plain; charset=utf-8"),
+        (b"content-type", b"application/json" if program else b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
         *HEADERS,

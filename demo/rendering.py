@@ -6,22 +6,37 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from chexnet.evaluation.report.tables import above_chance
+from chexnet.evaluation.report.sentences import above_chance
 from chexnet.files import WHOLE_LIST, installed
 from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
-from chexnet.labels import FINDINGS, LABELS, spoken
+from chexnet.labels import FINDINGS, LABELS, NOTES, spoken
 from chexnet.metadata import Metadata
 from chexnet.overlay import COLORMAPS
 from demo import security
 from demo.answer import NOT_FOR_DIAGNOSIS
-from demo.examples import EXAMPLES, thumbnails
-from demo.pictures import data_url, png
+from demo.classroom.cases import Words
+from demo.classroom.reading import LIMITS, SURE
+from demo.examples import EXAMPLES, OPENING
+from demo.page_files import PageFiles
+from demo.service import Service
 
 PUBLISHED = "make venv demo WEIGHTS=medmae-mae"
 """What opens the page on a published network; `venv` installs PyTorch where it is not yet."""
 WITHOUT_TORCH = (
     "PyTorch is not installed. Other heatmap methods, .pth weights and published networks need it: "
     f"{WHOLE_LIST}"
+)
+STYLES = (
+    *("base.css", "viewer/viewer.css", "reading/reading.css"),
+    *("teaching/thresholds.css", "teaching/lessons.css"),
+)
+"""The page's styles, each after those that it builds on."""
+TABS = (
+    ("radiograph", "Radiograph"),
+    ("reading", "Read it yourself"),
+    ("thresholds", "Thresholds"),
+    ("lessons", "Lessons"),
+    ("model", "Model"),
 )
 _FOLDER = Path(__file__).parent
 _ROC_SIDE = 100.0  # of a ROC curve, in its own units
@@ -45,8 +60,10 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values)
+def render(template: str, **values: Any) -> str:
+    """A template of ours with its values."""
+    text: str = _environment().get_template(template).render(**values)
+    return text
 
 
 def header(weights: str, metadata: Metadata) -> str:
@@ -56,7 +73,7 @@ def header(weights: str, metadata: Metadata) -> str:
     if metadata.trained_on == "both":
         real = data["images"]["train"] - data["drawn"]["train"]
     figures = metadata.validation.get("reported", {}).get("radiographs")
-    return _render(
+    return render(
         "header.html.jinja",
         notice=NOT_FOR_DIAGNOSIS,
         trained_on=metadata.trained_on,
@@ -71,59 +88,39 @@ def header(weights: str, metadata: Metadata) -> str:
     )
 
 
-def shell() -> str:
-    """The viewer's fixed part."""
-    return _render("shell.html.jinja", tables=COLORMAPS.read_text(encoding="utf-8"))
+def index(service: Service, weights: str, words: Words, files: PageFiles, root_path: str) -> str:
+    """The whole page before its scripts run; nothing of a visitor or of a case is in it.
 
-
-def start() -> str:
-    """The place to upload to, and a strip of drawn radiographs to try."""
-    return _render(
-        "start.html.jinja",
+    Args:
+        service: answers.
+        weights: the file's name as the page shows it.
+        words: of the cases to read.
+        files: scripts and styles.
+        root_path: path under which a proxy serves the page; empty for none.
+    """
+    predictor = service.predictor
+    low, high = (f"{100 * limit:.0f}" for limit in LIMITS)
+    chances = (f"under {low} %", f"{low} to {high} %", f"over {high} %")
+    return render(
+        "index.html.jinja",
+        root_path=root_path,
+        files=files.folder,
+        styles=STYLES,
+        modules=[name for name in files.names if name.endswith(".js") and "lecturer" not in name],
+        header=header(weights, predictor.metadata),
+        model=model_tab(predictor),
+        tabs=TABS,
+        tables=COLORMAPS.read_text(encoding="utf-8"),
         most=security.MAX_UPLOAD,
-        examples=[(example, data_url(png(pixels))) for example, pixels in thumbnails()],
-    )
-
-
-def reading(findings: list[dict[str, str]], steps: list[tuple[str, str]], words: Any) -> str:
-    """The fixed part of the tab "Read it yourself"; nothing of a case is in it."""
-    return _render(
-        "reading.html.jinja",
-        findings=findings,
-        steps=steps,
-        words=words,
-        tables=COLORMAPS.read_text(encoding="utf-8"),
+        minutes=security.KEPT_SECONDS // 60,
         hours=security.READING_SECONDS // 3600,
-    )
-
-
-def lecturer(user: str) -> str:
-    """The lecturer's panel, before its script has asked for anything."""
-    style, script = (
-        (_FOLDER / "static" / f"lecturer.{kind}").read_text(encoding="utf-8")
-        for kind in ("css", "js")
-    )
-    return _render("lecturer.html.jinja", user=user, style=style, script=script)
-
-
-def thresholds_tab() -> str:
-    """The fixed part of the tab "Thresholds"."""
-    return _render("thresholds.html.jinja")
-
-
-def lessons_tab(more_methods: str) -> str:
-    """The fixed part of the tab "Lessons": its text; see `Predictor.more_methods`."""
-    return _render(
-        "lessons.html.jinja",
         examples=EXAMPLES,
-        tables=COLORMAPS.read_text(encoding="utf-8"),
-        more_methods=more_methods,
+        opening=OPENING.name,
+        more_methods=predictor.more_methods,
+        findings=[{"name": n, "title": spoken(n), "note": NOTES[n]} for n in FINDINGS],
+        steps=list(zip(SURE, chances, strict=True)),
+        words=words,
     )
-
-
-def privacy() -> str:
-    """What is kept of a visitor, in a sentence or two."""
-    return _render("privacy.html.jinja", minutes=security.KEPT_SECONDS // 60)
 
 
 def model_tab(predictor: Predictor) -> str:
@@ -131,7 +128,7 @@ def model_tab(predictor: Predictor) -> str:
     metadata = predictor.metadata
     reported = metadata.validation.get("reported", {})
     validation = metadata.validation
-    return _render(
+    return render(
         "model.html.jinja",
         predictor=predictor,
         metadata=metadata,

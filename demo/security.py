@@ -56,10 +56,11 @@ those who look at pictures, because one lesson asks for ten each time."""
 ADMITTED = 64
 """Requests waiting or running. Gradio's own limit counts only waiting events, of all functions
 together, and let 5 of 6 through at 4; so the demo counts by itself."""
-SESSIONS = 256
-"""Visitors whose result is kept; each takes about 1 MB. The oldest is forgotten first."""
+KEPT = 256
+"""Results that are kept, one of a page or a program; each takes 0.1 MB, one of `/predict` 1 MB. The
+oldest is forgotten first."""
 KEPT_SECONDS = 30 * 60
-"""Lifetime of a result in memory; then the page asks to upload again."""
+"""Lifetime of a result in memory; then the picture has to be uploaded again."""
 READERS = 512
 """Readers of cases whose progress is kept, at most about 0.1 MB each. Then a newcomer takes the
 place of one who is idle, or is asked to come back: whoever only knocks pushes nobody out."""
@@ -256,8 +257,8 @@ def credentials(auth: str | None, host: str, share: bool) -> Logins | None:
     return None
 
 
-def page_safety() -> dict[str, Any]:
-    """What `gradio.mount_gradio_app` is given, beside the look.
+def gradio_safety() -> dict[str, Any]:
+    """What `gradio.mount_gradio_app` is given.
 
     `run_history`: since 6.24 each browser would keep inputs and outputs in its storage.
     `allowed_paths`: no file is served. `show_error`: no traceback reaches a visitor.

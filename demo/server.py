@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from socket import socket
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -14,28 +13,22 @@ from fastapi import FastAPI
 from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
 from demo import security
+from demo.api import NamedApi
 from demo.classroom.cases import CaseSource
 from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.handlers import Classroom
 from demo.classroom.pool import POOL, PhantomCases
 from demo.classroom.results import ClassResults
-from demo.gradio_private import (
-    Answers,
-    FirstScript,
-    ask_where_the_page_is,
-    log_in_one_line,
-    login_of,
-)
-from demo.layout import build, page_settings
+from demo.gradio_private import Answers, log_in_one_line, serve_all_admitted
 from demo.listener import EVERYWHERE, Server, address, listen, most_connections
+from demo.members import Members
 from demo.middleware import RequestFilter
 from demo.room.addresses import checked_root_path, lan_url, public_address
 from demo.room.link import PublicLink
 from demo.room.panel import PATH, Panel
 from demo.room.tunnel import open_tunnel, share_server
-from demo.room.visitors import Visitors
+from demo.routes import Routes
 from demo.service import Service
-from demo.style import script
 
 PATIENCE = 20.0
 """Seconds that the start waits for the first public link."""
@@ -49,13 +42,11 @@ class Running:
         url: its address, the public one where there is one.
         notes: lines that whoever started it should read.
         service: what answers.
-        blocks: Gradio's own object.
         panel: the lecturer's, which knows the other addresses.
     """
 
     url: str
     service: Service
-    blocks: gr.Blocks
     panel: Panel
     notes: list[str] = field(default_factory=list)
 
@@ -130,16 +121,17 @@ def serve(
         raise
     try:
         listening = listen(host, port)
-        blocks = build(service, _shown_name(weights), classroom)
         url = address(host, listening.getsockname()[1])
-        panel = Panel(logins, Visitors(), classroom.readers, classroom.results, local_url=url)
+        members = Members(logins)
+        routes = Routes(service, classroom, members, _shown_name(weights), root_path)
+        panel = Panel(members, routes, classroom.readers, classroom.results, local_url=url)
         panel.lan_url, panel.public_url = lan_url(host, url), public_url
-        _start(blocks, panel, listening, service, host, root_path, public)
+        server = _start(routes, panel, listening, service, host, root_path, public)
     except BaseException:
         classroom.results.close()
         service.close()
         raise
-    running = Running(url, service, blocks, panel)
+    running = Running(url, service, panel)
     try:
         if share:
             near = "127.0.0.1" if host in EVERYWHERE else host
@@ -159,53 +151,47 @@ def serve(
     finally:
         if panel.link:
             panel.link.close()
-        blocks.close(verbose=False)
+        server.close()
         classroom.close()
         service.close()
 
 
 def _start(
-    blocks: gr.Blocks,
+    routes: Routes,
     panel: Panel,
-    listening: Any,
+    listening: socket,
     service: Service,
     host: str,
     root_path: str,
     public: bool,
-) -> None:
-    """Serve the page and the panel at a socket.
+) -> Server:
+    """Serve the page, the panel and the named API at a socket.
 
     Not by `Blocks.launch`: it asks its own page through whatever proxy the machine has, gives up
     after three seconds on a busy one, and hides the server whose limits have to be set.
     """
-    ask_where_the_page_is(root_path)
     log_in_one_line()
-    routes = [] if public else panel.routes()
-    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=routes)
-    blocks.state_session_capacity = security.SESSIONS
-    # Above the number admitted: Gradio's queue makes nobody wait before he was counted.
-    blocks.max_threads = blocks._queue.max_thread_count = 4 * security.ADMITTED
-    both = panel.logins.both if panel.logins else None
-    looks = security.page_safety() | page_settings()
-    gr.mount_gradio_app(front, blocks, "/", auth=both, root_path=root_path, **looks)
-    blocks.app = front.routes[-1].app
-    panel.login_of = partial(login_of, blocks.app)
+    own = routes.routes() + ([] if public else panel.routes())
+    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=own)
+    blocks = NamedApi(service).blocks()
+    serve_all_admitted(blocks)
+    gr.mount_gradio_app(front, blocks, "/", root_path=root_path, **security.gradio_safety())
     request_filter = RequestFilter(
-        FirstScript(front, script("first.js")),
+        front,
         service.uploads,
         local=host in security.LOOPBACK,
         share_host=lambda: panel.link.host if panel.link else None,
         former_hosts=lambda: panel.link.former if panel.link else (),
-        visitors=panel.visitors,
         public_host=urlsplit(panel.public_url).netloc if panel.public_url else None,
         root_path=root_path,
-        login_of=panel.login_of if panel.logins else None,
+        members=panel.members if panel.members.logins else None,
         answers=Answers(blocks),
         requests_each=most_connections() // 2,
         public=public,
     )
-    blocks.server = Server(request_filter, listening, behind_proxy=panel.public_url is not None)
+    server = Server(request_filter, listening, behind_proxy=panel.public_url is not None)
     service.uploads.start()
+    return server
 
 
 def _without_link(problem: str) -> str:

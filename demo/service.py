@@ -9,12 +9,11 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -49,7 +48,7 @@ class Analysis:
         radiograph: at most 768 pixels a side, about 1 MB; None where nothing needs it any more.
         id: unguessable; tells an answer to this picture from one to another.
         since: when it was read, in seconds of `time.monotonic`.
-        maps: heatmaps by other methods that were asked for already.
+        maps: heatmaps by other methods that were asked for already, or are being computed.
         example: what was drawn, of one of our examples; empty for a visitor's picture.
     """
 
@@ -58,18 +57,56 @@ class Analysis:
     facts: Facts
     shape: tuple[int, int]
     radiograph: Radiograph | None
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
     since: float = field(default_factory=time.monotonic)
-    maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    maps: dict[tuple[str, str], asyncio.Task[np.ndarray]] = field(default_factory=dict)
     example: str = ""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Analysis":
-        """Itself: Gradio copies states, and nothing in it is changed."""
-        return self
-
     def without_radiograph(self) -> "Analysis":
-        """The same, once the browser has the picture."""
+        """The same, once whoever asked has the picture."""
         return replace(self, radiograph=None)
+
+
+class Kept:
+    """What visitors may ask again: analyses by their ids, a bounded number, each for some time."""
+
+    def __init__(self, limit: int = security.KEPT, seconds: float = security.KEPT_SECONDS) -> None:
+        """Keep at most `limit`, each for `seconds`; those of examples stay."""
+        self._limit, self._seconds = limit, seconds
+        self._visitors: dict[str, Analysis] = {}  # the oldest first
+        self._examples: dict[str, Analysis] = {}
+
+    def __len__(self) -> int:
+        """Visitors' analyses that are kept."""
+        return len(self._visitors)
+
+    def add(self, analysis: Analysis, instead: str = "") -> None:
+        """Keep an analysis; `instead` is the id of one that its visitor no longer needs."""
+        if analysis.example:
+            self._examples[analysis.id] = analysis
+            return
+        self._visitors.pop(instead, None)
+        self._forget_old()
+        while len(self._visitors) >= self._limit:
+            del self._visitors[next(iter(self._visitors))]
+        self._visitors[analysis.id] = analysis
+
+    def get(self, name: object) -> Analysis:
+        """The analysis of an id.
+
+        Raises:
+            ConfigError: there is none, or no longer.
+        """
+        self._forget_old()
+        found = self._visitors.get(str(name)) or self._examples.get(str(name))
+        if found is None:
+            raise ConfigError(EXPIRED)
+        return found
+
+    def _forget_old(self) -> None:
+        oldest = time.monotonic() - self._seconds
+        while self._visitors and next(iter(self._visitors.values())).since < oldest:
+            del self._visitors[next(iter(self._visitors))]
 
 
 class Batcher:
@@ -132,6 +169,7 @@ class Service:
         admission: how many are being served.
         folder: the only one from which a picture is read.
         uploads: counts what lies in it.
+        kept: what visitors may ask again.
         opening: the answered example that a page opens on.
     """
 
@@ -139,6 +177,7 @@ class Service:
         """Start the threads, and run everything once so that the first visitor need not wait."""
         self.predictor, self.folder = predictor, folder
         self.uploads = Uploads(folder)
+        self.kept = Kept()
         self.admission = security.Admission()
         self._methods = security.Admission(security.METHODS, "heatmaps are being computed")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
@@ -159,42 +198,41 @@ class Service:
         self._slow.shutdown(cancel_futures=True)
         self._batcher.close()
 
-    async def analyse(self, path: Path) -> Analysis:
-        """Read an upload, remove it, and ask the network.
+    async def analyse(self, data: bytes | Path, corrected: int = 0) -> Analysis:
+        """Read a picture and ask the network.
+
+        Args:
+            data: the file's bytes; a path only of ours.
+            corrected: how often the picture is turned and inverted as its verdict says.
 
         Raises:
             Busy: too many are waiting.
             ImageError: it cannot be read as a radiograph.
         """
+        with self.admission.one():
+            loop = asyncio.get_running_loop()
+            read, shape = await loop.run_in_executor(self._readers, self._read, data)
+            for _ in range(corrected):
+                verdict = read.verdict
+                upright = read.radiograph.corrected(verdict.turns, verdict.inverted)
+                read = await asyncio.to_thread(self.predictor.read, upright)
+                shape = shape[::-1] if verdict.turns % 2 else shape
+            return _analysis(read, shape, await asyncio.wrap_future(self._batcher.submit(read)))
+
+    async def analyse_upload(self, path: Path) -> Analysis:
+        """The same of an upload, which is removed; see `analyse`."""
         try:
-            return await self._analyse(path)
+            return await self.analyse(path)
         finally:
             self.uploads.discard(path)  # whatever happened, also for one who is turned away
 
     async def analyse_example(self, example: Example) -> Analysis:
-        """The same of a file of ours, which stays."""
-        return replace(await self._analyse(example.path), example=example.title)
-
-    async def _analyse(self, path: Path) -> Analysis:
-        with self.admission.one():
-            loop = asyncio.get_running_loop()
-            read, shape = await loop.run_in_executor(self._readers, self._read, path)
-            return await self._predict(read, shape)
-
-    async def correct(self, analysis: Analysis) -> Analysis:
-        """Turn and invert a picture as its verdict says, and ask the network again.
-
-        Raises:
-            ConfigError: the picture is no longer kept.
-        """
-        verdict = analysis.verdict
-        if analysis.radiograph is None:
-            raise ConfigError(EXPIRED)
-        with self.admission.one():
-            upright = analysis.radiograph.corrected(verdict.turns, verdict.inverted)
-            read = await asyncio.to_thread(self.predictor.read, upright)
-            shape = analysis.shape[::-1] if verdict.turns % 2 else analysis.shape
-            return await self._predict(read, shape)
+        """The same of an example, kept for as long as the demo runs."""
+        if example is OPENING:
+            return self.opening
+        found = replace(await self.analyse(example.path), example=example.title)
+        self.kept.add(found)
+        return found
 
     async def heatmap(
         self, analysis: Analysis, finding: str, method: str = CLOSED_FORM
@@ -202,73 +240,65 @@ class Service:
         """The heatmap of one finding, float32 (h, w).
 
         Raises:
-            ConfigError: unknown finding or method, or the picture is no longer kept.
+            ConfigError: unknown finding or method.
             Busy: a method that needs the network again, and too many are waiting.
         """
-        return (await self.heatmaps(analysis, finding, [method]))[method]
+        self.check(finding, method)
+        if method == CLOSED_FORM:
+            return analysis.prediction.heatmap(finding)
+        key = finding, method
+        if key not in analysis.maps:  # a class that looks at one example asks for it together
+            analysis.maps[key] = asyncio.ensure_future(self._other(analysis, *key))
+        try:
+            return await asyncio.shield(analysis.maps[key])  # one who leaves stops nobody's
+        except Exception:
+            analysis.maps.pop(key, None)  # the next may try again
+            raise
 
-    async def heatmaps(
-        self, analysis: Analysis, finding: str, methods: Sequence[str]
-    ) -> dict[str, np.ndarray]:
-        """The same by several methods, which take one place together; see `heatmap`."""
-        for method in methods:
-            self.check(analysis, finding, method)
-        known = analysis.maps
-        missing = [m for m in methods if m != CLOSED_FORM and (finding, m) not in known]
-        if missing:
-            loop = asyncio.get_running_loop()
-            with self._methods.one():
-                for method in missing:
-                    asked = (self.predictor.heatmap, analysis.prediction, finding, method)
-                    known[finding, method] = await loop.run_in_executor(self._slow, *asked)
-            if not self._methods.count:
-                self._slow.submit(_give_memory_back)
-        closed = analysis.prediction.heatmap(finding)
-        return {m: closed if m == CLOSED_FORM else known[finding, m] for m in methods}
+    async def _other(self, analysis: Analysis, finding: str, method: str) -> np.ndarray:
+        with self._methods.one():
+            asked = (self.predictor.heatmap, analysis.prediction, finding, method)
+            found = await asyncio.get_running_loop().run_in_executor(self._slow, *asked)
+        if not self._methods.count:
+            self._slow.submit(_give_memory_back)
+        return found
 
     def predict_one(self, radiograph: Radiograph) -> Prediction:
         """The network's answer for a picture of ours; waits in the same line as the visitors."""
         return self._batcher.submit(self.predictor.read(radiograph)).result()
 
-    def check(self, analysis: object, finding: object, method: object = CLOSED_FORM) -> None:
+    def check(self, finding: object, method: object) -> None:
         """Refuse what a page would not ask.
 
         Raises:
             ConfigError: see `heatmap`; the message repeats nothing of the request.
         """
-        kept = isinstance(analysis, Analysis)
-        if not kept or time.monotonic() - analysis.since > security.KEPT_SECONDS:
-            raise ConfigError(EXPIRED)
         if finding not in self.findings:
             raise ConfigError(f"Expected one of these findings: {', '.join(self.findings)}.")
         methods = self.predictor.methods
         if method not in methods:
             raise ConfigError(f"Expected one of these methods: {', '.join(methods)}.")
 
-    def first(self, analysis: Analysis) -> str:
-        """The finding whose heatmap is shown first: the most probable."""
-        return max(self.findings, key=analysis.prediction.probabilities.__getitem__)
-
-    def _read(self, path: Path) -> tuple[ModelInput, tuple[int, int]]:
+    def _read(self, data: bytes | Path) -> tuple[ModelInput, tuple[int, int]]:
         """A picture's input, with the radiograph at display size, and its own shape."""
-        read = self.predictor.read(path.read_bytes(), max_pixels=security.MAX_PIXELS)
-        shape = read.radiograph.pixels.shape
-        return replace(read, radiograph=read.radiograph.reduced(MAX_SIDE)), shape
-
-    async def _predict(self, read: ModelInput, shape: tuple[int, int]) -> Analysis:
-        prediction = await asyncio.wrap_future(self._batcher.submit(read))
-        radiograph = read.radiograph
-        return Analysis(prediction, read.verdict, radiograph.facts, shape, radiograph)
+        given = data.read_bytes() if isinstance(data, Path) else data
+        read = self.predictor.read(given, max_pixels=security.MAX_PIXELS)
+        height, width = read.radiograph.pixels.shape
+        return replace(read, radiograph=read.radiograph.reduced(MAX_SIDE)), (height, width)
 
     def _answered(self, example: Example) -> Analysis:
         """An example's answer. Everything runs once, so that the first visitor need not wait."""
         read, shape = self._read(example.path)
         prediction = self._batcher.submit(read).result()
         self.predictor.overlay(read.radiograph, prediction, self.findings[0])
-        radiograph = read.radiograph
-        return Analysis(
-            prediction, read.verdict, radiograph.facts, shape, radiograph, example=example.title
-        )
+        found = replace(_analysis(read, shape, prediction), example=example.title)
+        self.kept.add(found)
+        return found
+
+
+def _analysis(read: ModelInput, shape: tuple[int, int], prediction: Prediction) -> Analysis:
+    radiograph = read.radiograph
+    return Analysis(prediction, read.verdict, radiograph.facts, shape, radiograph)
 
 
 def _give_memory_back() -> None:

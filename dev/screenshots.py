@@ -43,11 +43,8 @@ def screenshots(
                 page = browser.new_context(**options).new_page()
                 page.goto(running.url)
                 page.wait_for_selector("#cx-findings [data-finding]")
-                page.evaluate("chexnet.page.clear()")  # of the example that it opens on
                 page.click(f"[data-example={example}]")
-                page.wait_for_selector("#cx-findings [data-finding]")
-                page.evaluate("chexnet.page.settled()")
-                page.wait_for_timeout(500)
+                page.wait_for_timeout(1000)
                 page.screenshot(path=out / f"demo-{name}.png")
                 if name == "desktop":
                     page.get_by_role("tab", name="Model").click()

@@ -105,28 +105,25 @@ def compare(
 
 
 def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path) -> None:
-    import json
-
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.predictions import write_predictions
-    from chexnet.evaluation.report.history import record_network
-    from chexnet.evaluation.report.side_by_side import (
-        side_by_side_csv,
-        side_by_side_html,
-        side_by_side_text,
-    )
-    from chexnet.files import write_text
+    from chexnet.evaluation.report.history import record_scoring
+    from chexnet.evaluation.report.page import side_by_side_html
+    from chexnet.evaluation.report.render import to_csv
+    from chexnet.evaluation.report.tables import side_by_side
+    from chexnet.evaluation.report.terminal import side_by_side_text
+    from chexnet.files import plain, write_json, write_text
     from chexnet.metadata import surroundings
 
-    print(side_by_side_text(found))
-    made = surroundings()
-    write_text(results / "comparison.json", json.dumps({**found.as_dict(), "made": made}, indent=2))
-    write_text(results / "comparison.csv", side_by_side_csv(found))
-    write_text(results / "comparison.html", side_by_side_html(found, made))
+    content, facts, made = plain(found), [one.facts for one in found.contenders], surroundings()
+    print(side_by_side_text(content, facts))
+    write_json(results / "comparison.json", {**content, "made": made})
+    write_text(results / "comparison.csv", to_csv(side_by_side(content)))
+    write_text(results / "comparison.html", side_by_side_html(content, facts, made))
     for number, (one, path) in enumerate(zip(found.contenders, weights, strict=True), 1):
         write_predictions(results / f"predictions-{number}.csv", one.scores)
         try:
-            record_network(one.facts, one.summary, path.parent)
+            record_scoring(one.facts, one.summary, path.parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"This scoring is not noted beside {path.name}: {error}")
     names = "comparison.json, comparison.csv, comparison.html, predictions-1.csv ..."
@@ -151,27 +148,27 @@ def compare_files(
         replicates: bootstrap draws.
         options: further arguments of `score_predictions`.
     """
-    import json
-
     from chexnet.evaluation.compare import as_dict
     from chexnet.evaluation.compare import compare as compare_scores
     from chexnet.evaluation.predictions import score_predictions
-    from chexnet.evaluation.report.tables import comparison_text, facts_text
-    from chexnet.files import write_text
+    from chexnet.evaluation.report.sentences import facts_text
+    from chexnet.evaluation.report.terminal import comparison_text
+    from chexnet.files import write_json
     from chexnet.metadata import surroundings
 
     first, second = (score_predictions(request, path, part, **options) for path in files)
     found = compare_scores(first.scores, second.scores, replicates, request.seed)
     print(facts_text(first.facts))
-    print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(found)}")
+    differences = as_dict(found)
+    print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(differences)}")
     content = {
         "a": files[0].name,
         "b": files[1].name,
-        "facts": first.facts.as_dict(),
-        "differences": as_dict(found),
+        "facts": first.facts,
+        "differences": differences,
         "made": surroundings(),
     }
-    write_text(results / "comparison.json", json.dumps(content, indent=2))
+    write_json(results / "comparison.json", content)
     print(f"\nWritten to {results}: comparison.json")
 
 

@@ -31,13 +31,10 @@ def leakage(
 
     Reads the label table alone. Writes leakage.json and leakage.png into --out.
     """
-    import json
-
     from chexnet.data.nih import read_folder
     from chexnet.evaluation.leakage import leakage as measure
     from chexnet.evaluation.report.plots import plot_leakage
-    from chexnet.evaluation.summary import as_dict
-    from chexnet.files import write_text
+    from chexnet.files import write_json
     from chexnet.metadata import surroundings
 
     folder = read_folder(data, labels, need_images=False)
@@ -67,19 +64,19 @@ def leakage(
                 "share": one.share,
                 "images_with_patient_outside": one.images,
                 "patients_outside": one.patients,
-                "memory": as_dict(one.memory),
+                "memory": one.memory,
             }
             for one in found
         ],
         "made": surroundings(),
     }
-    write_text(out / "leakage.json", json.dumps(content, indent=2))
+    write_json(out / "leakage.json", content)
     plot_leakage(found, out / "leakage.png")
     print(f"\nWritten to {out}: leakage.json, leakage.png")
 
 
 def _auroc(memory: "Summary") -> str:
-    from chexnet.evaluation.report.tables import format_interval, format_value
+    from chexnet.evaluation.report.render import format_interval, format_value
 
     value = format_value(memory.findings.value)
     if not memory.intervals or not memory.intervals.findings.known:

@@ -62,8 +62,6 @@ def localize(
     Peak in the box, IoU and IoBB of every finding, for all boxes and apart for those smaller than
     a cell of the map. Writes localization.json and overlays into --out/localize-<part>.
     """
-    import json
-
     from chexnet.data.formats import DataRequest
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
@@ -72,13 +70,13 @@ def localize(
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
     from chexnet.evaluation.localization_summary import (
-        as_dict,
         score_maps,
         summarise_maps,
         trust_of,
     )
-    from chexnet.evaluation.report.tables import facts_text, localization_text
-    from chexnet.files import write_text
+    from chexnet.evaluation.report.sentences import facts_text
+    from chexnet.evaluation.report.terminal import localization_text
+    from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
     from chexnet.model import build
 
@@ -106,7 +104,8 @@ def localize(
     if said:
         print(f"Boxes: {said.told} An image's boxes are scored together, as Pneumonia.")
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
-    print((f"{stamp} figures\n" if stamp else "") + localization_text(tables))
+    figures = plain(tables)
+    print((f"{stamp} figures\n" if stamp else "") + localization_text(figures))
     folder = out / f"localize-{split.value}{f'-{said.key}' if said else ''}"
     path = folder / "localization.json"
     content = {
@@ -114,11 +113,11 @@ def localize(
         "method": method,
         "boxes_of": list(said.files) if said else [BOXES],
         "cells": _cells(ours),
-        "boxes": as_dict(tables),
-        "facts": holdout.facts.as_dict(),
+        "boxes": figures,
+        "facts": holdout.facts,
         "made": surroundings(),
     }
-    write_text(path, json.dumps(content, indent=2))
+    write_json(path, content)
     drawn = _write_overlays(holdout, boxed, ours, path.parent / "overlays", overlays)
     print(f"\nWritten to {path.parent}: localization.json, {drawn} overlays")
     if keep:

@@ -1,12 +1,16 @@
 import errno
+import json
+import math
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from chexnet import files
 from chexnet.errors import ChexnetError, DataError
-from chexnet.files import files_under, replacing, sweep, write_text, writing
+from chexnet.files import files_under, plain, replacing, sweep, write_text, writing
 from tests.conftest import needs_links, needs_modes
 
 
@@ -137,3 +141,25 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path):
         pytest.skip("this user may read everything")
     with pytest.raises(DataError, match="shut cannot be read"):
         files_under(tmp_path)
+
+
+def test_any_value_becomes_plain_and_what_json_cannot_say_becomes_null():
+    @dataclass
+    class Inner:
+        value: float
+        shown: int = field(default=0, metadata={"json": "other_name"})
+
+    @dataclass
+    class Outer:
+        inner: Inner
+        hidden: str = "left out"
+
+        def as_dict(self):
+            return {"kept": (self.inner, np.float64(0.5), np.arange(2)), 0.1: None}
+
+    content = {"outer": Outer(Inner(math.nan, 3)), "list": [np.int64(2), True, "text"]}
+    assert plain(content) == {
+        "outer": {"kept": [{"value": None, "other_name": 3}, 0.5, [0, 1]], "0.1": None},
+        "list": [2, True, "text"],
+    }
+    json.dumps(plain(content), allow_nan=False)

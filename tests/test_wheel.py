@@ -1,27 +1,17 @@
 """What `pip install .` would install: the package alone, whole, and told what it needs."""
 
 import ast
-import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
-
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def requirements(lines: list[str]) -> dict[str, Requirement]:
-    """By the name as registries compare it."""
-    found = map(Requirement, lines)
-    return {re.sub(r"[-_.]+", "-", one.name).lower(): one for one in found}
+from tests.test_requirements import PROJECT, named
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +24,9 @@ def wheel(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / name, source / name, ignore=unwanted)
     for name in ("pyproject.toml", "requirements.txt", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-    ]
-    build += [
-        "--no-build-isolation",
-        "--disable-pip-version-check",
-        "--wheel-dir",
-        str(folder),
-        str(source),
-    ]
-    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index", "--wheel-dir", folder]
+    build += [source, "--no-build-isolation", "--disable-pip-version-check"]
+    done = subprocess.run(list(map(str, build)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return next(folder.glob("*.whl"))
 
@@ -87,8 +63,8 @@ site = pathlib.Path(sys.argv[1])
 assert pathlib.Path(chexnet.__file__).is_relative_to(site), chexnet.__file__
 ramp = np.linspace(0, 255, 96 * 80).astype(np.uint8).reshape(96, 80)
 gate.judge(as_radiograph(ramp, Facts("PNG", "L", 8)))
-assert page.environment().get_template("report.html.jinja")
-assert page.environment().get_template("model_card.md.jinja")
+assert page._environment().get_template("report.html.jinja")
+assert page._environment().get_template("model_card.md.jinja")
 assert code_version().startswith(chexnet.__version__)
 assert not {"scripts", "demo", "gradio", "typer"} & set(sys.modules)
 try:
@@ -123,15 +99,15 @@ def test_every_package_that_is_imported_is_a_dependency():
                 continue
             (head if node in tree.body else within).update(name.split(".")[0] for name in names)
     known = packages_distributions()
-    required = requirements(PROJECT["dependencies"])
+    required = named(PROJECT["dependencies"])
     extras = PROJECT["optional-dependencies"].values()
-    optional = requirements([line for lines in extras for line in lines])
+    optional = named([line for lines in extras for line in lines])
 
-    def missing(names: set[str], *declared: dict[str, Requirement]) -> list[str]:
+    def missing(names: set[str], *declared: dict[str, object]) -> list[str]:
         outside = names - sys.stdlib_module_names - {"chexnet"}
         allowed = set().union(*declared)
         return sorted(
-            name for name in outside if not allowed & set(requirements(known.get(name, [name])))
+            name for name in outside if not allowed & named(known.get(name, [name])).keys()
         )
 
     assert missing(head, required) == []

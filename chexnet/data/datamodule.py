@@ -13,7 +13,8 @@ from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Split, fingerprint, make_split
 from chexnet.errors import DataError
-from chexnet.metadata import DataFacts
+from chexnet.files import plain
+from chexnet.metadata import DataInfo
 from chexnet.phantom.marks import drawn_images
 from chexnet.transforms import Preprocessing
 
@@ -62,11 +63,11 @@ class DataModule:
         return open_data_set(self.folder, rows, classes, self.preprocessing, self.pack)
 
     @cached_property
-    def facts(self) -> DataFacts:
+    def facts(self) -> DataInfo:
         """What every report says of its data."""
         parts = {part: self.rows(part) for part in self.split.rows}
         names = self.folder.table["image"]
-        return DataFacts(
+        return DataInfo(
             table=self.folder.table_name,
             label_version=self.folder.version,
             split=self.split.scheme,
@@ -81,7 +82,7 @@ class DataModule:
             images={part: len(rows) for part, rows in parts.items()},
             drawn={p: int(names.iloc[rows].isin(self.drawn).sum()) for p, rows in parts.items()},
             dataset=self.folder.dataset,
-            label_mapping=self.folder.mapping.as_dict() if self.folder.mapping else None,
+            label_mapping=plain(self.folder.mapping),
             images_of=self.folder.images_of,
             copy=self.folder.copy.about if self.folder.copy else "",
         )

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -35,15 +34,6 @@ class LabelMapping:
     labelled_by: str
     rows: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for reports and weights files."""
-        return {
-            "title": self.title,
-            "labelled_by": self.labelled_by,
-            "rows": [list(row) for row in self.rows],
-            "notes": list(self.notes),
-        }
 
 
 @dataclass(frozen=True)

@@ -15,28 +15,32 @@ from chexnet.evaluation.metrics import brier, expected_calibration_error
 from chexnet.evaluation.operating import OperatingPoint, operating_points
 from chexnet.evaluation.scores import UNKNOWN, Scores
 from chexnet.evaluation.subgroups import Subgroups, by_group, membership
-from chexnet.evaluation.summary import Summary, number, summarise
-from chexnet.evaluation.summary import as_dict as figures
+from chexnet.evaluation.summary import Summary, summarise
 
 
 @dataclass(frozen=True)
 class CalibrationFigures:
-    """How well one class's probabilities mean what they say; before and after calibration.
+    """How well one class's probabilities mean what they say, under the keys of `metrics.json`.
 
     Attributes:
-        error: expected calibration error, equal-mass bins, in [0, 1]. This and the next are NaN
-            where the table labels none of the images, or only those without (with) the finding.
-        brier: Brier score, in [0, 1].
+        ece_before: expected calibration error of the network's scores, equal-mass bins, in [0, 1].
+            This and the next three are NaN where the table labels none of the images, or only those
+            without (with) the finding.
+        ece_after: the same after calibration.
+        brier_before: Brier score, in [0, 1].
+        brier_after: the same after calibration.
         pooled: calibrated with all classes together.
-        error_interval: of the error after calibration.
-        brier_interval: of the Brier score after calibration.
+        ece_after_interval: of the error.
+        brier_after_interval: of the Brier score.
     """
 
-    error: tuple[float, float]
-    brier: tuple[float, float]
+    ece_before: float
+    ece_after: float
+    brier_before: float
+    brier_after: float
     pooled: bool
-    error_interval: Interval
-    brier_interval: Interval
+    ece_after_interval: Interval
+    brier_after_interval: Interval
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,24 @@ class Assessment:
     operating: dict[str, dict[str, OperatingPoint]]
     subgroups: Subgroups
     prevalence: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures of `metrics.json`."""
+        return {
+            **self.summary.as_dict(),
+            "chosen_on": self.chosen.source if self.chosen else None,
+            "calibration": self.reliability,
+            "prevalence": self.prevalence,
+            "operating_points": {
+                rule: {
+                    name: {"threshold": point.threshold, **point.by_measure}
+                    for name, point in points.items()
+                }
+                for rule, points in self.operating.items()
+            },
+            "subgroups": self.subgroups.groups,
+            "largest_gap": self.subgroups.gap,
+        }
 
 
 def assess(
@@ -125,72 +147,17 @@ def reliability_of(
         if set(truth.tolist()) in ({UNKNOWN}, {UNKNOWN, 0}, {UNKNOWN, 1}):
             # Whether an image is labelled at all then depends on its label (a nodule or a mass that
             # is unknown, an absent one that is not): what is left is no sample to calibrate on.
-            nothing = (float("nan"), float("nan"))
-            found[name] = CalibrationFigures(nothing, nothing, pooled, NO_INTERVAL, NO_INTERVAL)
+            intervals = (NO_INTERVAL, NO_INTERVAL)
+            found[name] = CalibrationFigures(*[float("nan")] * 4, pooled, *intervals)
             continue
         error, score = error_intervals(after, truth, bootstrap)
         found[name] = CalibrationFigures(
-            error=(
-                expected_calibration_error(before, truth),
-                expected_calibration_error(after, truth),
-            ),
-            brier=(brier(before, truth), brier(after, truth)),
+            ece_before=expected_calibration_error(before, truth),
+            ece_after=expected_calibration_error(after, truth),
+            brier_before=brier(before, truth),
+            brier_after=brier(after, truth),
             pooled=pooled,
-            error_interval=error,
-            brier_interval=score,
+            ece_after_interval=error,
+            brier_after_interval=score,
         )
     return found
-
-
-def as_dict(found: Assessment) -> dict[str, Any]:
-    """What is added to the summary's figures in `metrics.json`; NaN becomes None."""
-    gap = found.subgroups.gap
-    return {
-        **figures(found.summary),
-        "chosen_on": found.chosen.source if found.chosen else None,
-        "calibration": {
-            name: {
-                "ece_before": number(one.error[0]),
-                "ece_after": number(one.error[1]),
-                "brier_before": number(one.brier[0]),
-                "brier_after": number(one.brier[1]),
-                "pooled": one.pooled,
-                "ece_after_interval": one.error_interval.as_dict(),
-                "brier_after_interval": one.brier_interval.as_dict(),
-            }
-            for name, one in found.reliability.items()
-        },
-        "prevalence": found.prevalence,
-        "operating_points": {
-            rule: {
-                name: {
-                    "threshold": point.threshold,
-                    **{
-                        measure: {"value": number(value)}
-                        | (
-                            {"interval": point.intervals[measure].as_dict()}
-                            if point.intervals
-                            else {}
-                        )
-                        for measure, value in point.values.items()
-                    },
-                }
-                for name, point in points.items()
-            }
-            for rule, points in found.operating.items()
-        },
-        "subgroups": {
-            attribute: {name: figures(summary) for name, summary in groups.items()}
-            for attribute, groups in found.subgroups.groups.items()
-        },
-        "largest_gap": None
-        if gap is None
-        else {
-            "attribute": gap.attribute,
-            "better": gap.better,
-            "worse": gap.worse,
-            "mean_auroc_difference": gap.value,
-            "findings": gap.n_findings,
-            "interval": gap.interval.as_dict(),
-        },
-    }

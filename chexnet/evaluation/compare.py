@@ -15,7 +15,7 @@ Shapes: N images, D classes that all networks have, R replicates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ from chexnet.evaluation.intervals import (
 from chexnet.evaluation.metrics import auroc
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score_holdout
-from chexnet.evaluation.summary import Summary, number, summarise
-from chexnet.evaluation.summary import as_dict as figures
+from chexnet.evaluation.summary import Summary, summarise
+from chexnet.files import plain
 from chexnet.labels import FINDINGS
 
 MEAN = "Mean of the findings"
@@ -169,21 +169,23 @@ def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
 
 
 def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
-    """The differences for JSON; NaN becomes None."""
+    """The differences for JSON."""
     adjusted = holm_of_findings(found)
-    return {
-        name: {
-            "a": number(one.first),
-            "b": number(one.second),
-            "difference": number(one.value),
-            "interval": one.interval.as_dict(),
-            "p": number(one.p),
-            "p_holm": adjusted.get(name),
-            "smallest_shown_at_80_percent_power": number(minimum_detectable(one.interval)),
-            "classes": one.n_classes,
+    return plain(
+        {
+            name: {
+                "a": one.first,
+                "b": one.second,
+                "difference": one.value,
+                "interval": one.interval,
+                "p": one.p,
+                "p_holm": adjusted.get(name),
+                "smallest_shown_at_80_percent_power": minimum_detectable(one.interval),
+                "classes": one.n_classes,
+            }
+            for name, one in found.items()
         }
-        for name, one in found.items()
-    }
+    )
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ class NetworkScore:
     holm: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; NaN becomes None."""
+        """The figures under the keys of `comparison.json`."""
         weights = self.facts.weights
         return {
             "name": self.name,
@@ -219,8 +221,8 @@ class NetworkScore:
             "published_source": weights.published_source if weights else None,
             "chosen_on": self.chosen_on,
             "stamps": self.stamps,
-            "facts": self.facts.as_dict(),
-            **figures(self.summary),
+            "facts": self.facts,
+            **self.summary.as_dict(),
             "against_first": as_dict(self.against_first) if self.against_first else None,
             "p_holm": self.holm,
         }
@@ -231,7 +233,6 @@ class SideBySide:
     """All of them.
 
     Attributes:
-        contenders: the networks, in the order given.
         part: `val`, `test` or `all`.
         images: that none of them has seen, and that were scored.
         of: images of the part that are here.
@@ -239,29 +240,17 @@ class SideBySide:
         left_out: classes that only some of them have.
         notes: sentences that a user should read.
         replicates: bootstrap draws.
+        contenders: the networks, in the order given.
     """
 
-    contenders: list[NetworkScore]
     part: str
     images: int
-    of: int
+    of: int = field(metadata={"json": "images_of_part"})
     classes: list[str]
-    left_out: list[str]
+    left_out: list[str] = field(metadata={"json": "classes_left_out"})
     notes: list[str]
     replicates: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "part": self.part,
-            "images": self.images,
-            "images_of_part": self.of,
-            "classes": self.classes,
-            "classes_left_out": self.left_out,
-            "notes": self.notes,
-            "replicates": self.replicates,
-            "networks": [one.as_dict() for one in self.contenders],
-        }
+    contenders: list[NetworkScore] = field(metadata={"json": "networks"})
 
 
 def compare_networks(

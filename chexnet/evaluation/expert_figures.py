@@ -8,7 +8,7 @@ Shapes: N images that have both a score and a radiologist's answer, Q questions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from chexnet.evaluation.intervals import (
 )
 from chexnet.evaluation.operating import OperatingPoint, operating_points
 from chexnet.evaluation.scores import Scores
-from chexnet.evaluation.summary import number, summarise
+from chexnet.evaluation.summary import summarise
 
 
 @dataclass(frozen=True)
@@ -58,29 +58,13 @@ class TruthFigures:
     positive_patients: int
     auroc: float
     interval: Interval
-    clustered: Interval
+    clustered: Interval = field(metadata={"json": "clustered_interval"})
     average_precision: float
-    precision_interval: Interval
-    error: float
-    error_interval: Interval
+    precision_interval: Interval = field(metadata={"json": "average_precision_interval"})
+    error: float = field(metadata={"json": "ece"})
+    error_interval: Interval = field(metadata={"json": "ece_interval"})
     brier: float
     brier_interval: Interval
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures for JSON; NaN becomes None."""
-        return {
-            "positives": self.positives,
-            "positive_patients": self.positive_patients,
-            "auroc": number(self.auroc),
-            "interval": self.interval.as_dict(),
-            "clustered_interval": self.clustered.as_dict(),
-            "average_precision": number(self.average_precision),
-            "average_precision_interval": self.precision_interval.as_dict(),
-            "ece": number(self.error),
-            "ece_interval": self.error_interval.as_dict(),
-            "brier": number(self.brier),
-            "brier_interval": self.brier_interval.as_dict(),
-        }
 
 
 @dataclass(frozen=True)
@@ -116,20 +100,20 @@ class ExpertRow:
     text: OperatingPoint | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures for JSON; NaN becomes None."""
+        """The figures under the keys of `metrics.json`."""
         return {
             "asked": self.question.asked,
-            "findings": list(self.question.findings),
+            "findings": self.question.findings,
             "images": self.images,
             "patients": self.patients,
             "positives": self.positives,
             "positive_patients": self.positive_patients,
             "reason": self.reason or None,
-            "experts": self.experts.as_dict() if self.experts else None,
-            "text_label": self.label.as_dict() if self.label else None,
+            "experts": self.experts,
+            "text_label": self.label,
             "difference": _difference(self.difference) if self.difference else None,
             "text_label_positives": self.text_positives,
-            "text_label_against_experts": _point(self.text) if self.text else None,
+            "text_label_against_experts": self.text.by_measure if self.text else None,
         }
 
 
@@ -152,38 +136,24 @@ class ExpertFigures:
     rows: list[ExpertRow]
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures for JSON; NaN becomes None."""
+        """The figures under the keys of `metrics.json`."""
         return {
             "title": TITLES[self.labels.key],
             "source": CITED[self.labels.key],
-            "files": list(self.labels.files),
+            "files": self.labels.files,
             "images_without_nih_image": self.labels.unmapped,
             "images_outside": self.outside,
             "text_labels": self.table,
-            "rows": [row.as_dict() for row in self.rows],
+            "rows": self.rows,
         }
-
-
-def experts_as_dict(found: Sequence[ExpertFigures]) -> dict[str, Any]:
-    """The figures of several groups of radiologists for JSON."""
-    return {one.labels.key: one.as_dict() for one in found}
 
 
 def _difference(found: Difference) -> dict[str, Any]:
     return {
-        "auroc": number(found.value),
-        "interval": found.interval.as_dict(),
-        "p": number(found.p),
-        "smallest_shown_at_80_percent_power": number(minimum_detectable(found.interval)),
-    }
-
-
-def _point(found: OperatingPoint) -> dict[str, Any]:
-    intervals = found.intervals or {}
-    return {
-        measure: {"value": number(value)}
-        | ({"interval": intervals[measure].as_dict()} if intervals else {})
-        for measure, value in found.values.items()
+        "auroc": found.value,
+        "interval": found.interval,
+        "p": found.p,
+        "smallest_shown_at_80_percent_power": minimum_detectable(found.interval),
     }
 
 
@@ -213,41 +183,13 @@ def score_experts(
 
 
 def score_text_labels(
-    labels: ExpertLabels,
-    table: pd.DataFrame,
-    table_name: str,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> ExpertFigures:
-    """Score NIH's text label itself; no network and no picture is needed.
-
-    Args:
-        labels: see `read_experts`.
-        table: rows of `DataFolder.table`, of the images that are asked for.
-        table_name: its file name.
-        replicates: bootstrap draws.
-        seed: of the bootstrap.
-
-    Raises:
-        DataError: none of the images has an answer.
-    """
-    about = table[table["image"].isin(labels.answers.index)].set_index("image")
-    if about.empty:
-        raise DataError(
-            f"None of the {len(labels.answers):,} images of {labels.files[0]} is among the "
-            f"{len(table):,} images that were asked for. Pass another --split, or NIH's own table."
-        )
-    return _figures(labels, table_name, about, None, replicates, seed)
-
-
-def score_part_text_labels(
     request: DataRequest,
     experts: Sequence[ExpertLabels],
     part: str,
     *,
     replicates: int = REPLICATES,
 ) -> tuple[ScoringInfo, list[ExpertFigures]]:
-    """Score NIH's text labels of one part of a data folder; no picture is read.
+    """Score NIH's text labels themselves, of one part of a data folder; no network, no picture.
 
     Args:
         request: which label table, and the division that the part is of. Its seed is also the
@@ -273,7 +215,16 @@ def score_part_text_labels(
         leaky=False,
         part=part,
     )
-    found = [score_text_labels(one, table, folder.table_name, replicates, seed) for one in experts]
+    found = []
+    for labels in experts:
+        about = table[table["image"].isin(labels.answers.index)].set_index("image")
+        if about.empty:
+            raise DataError(
+                f"None of the {len(labels.answers):,} images of {labels.files[0]} is among the "
+                f"{len(table):,} images that were asked for. Pass another --split, or NIH's own "
+                "table."
+            )
+        found.append(_figures(labels, folder.table_name, about, None, replicates, seed))
     return facts, found
 
 
@@ -359,8 +310,8 @@ def _against(scores: Scores, replicates: int, seed: int) -> TruthFigures:
         clustered=summary.clustered_interval_if_rare(name),
         average_precision=float(summary.average_precision[0]),
         precision_interval=intervals.average_precision[name] if intervals else NO_INTERVAL,
-        error=found.error[1],
-        error_interval=found.error_interval,
-        brier=found.brier[1],
-        brier_interval=found.brier_interval,
+        error=found.ece_after,
+        error_interval=found.ece_after_interval,
+        brier=found.brier_after,
+        brier_interval=found.brier_after_interval,
     )

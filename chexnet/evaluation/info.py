@@ -1,11 +1,11 @@
 """What a scoring is of: data, part and network, for every report and JSON file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chexnet.data.folder import NIH
-from chexnet.metadata import DataFacts, Metadata
+from chexnet.metadata import DataInfo, Metadata
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class WeightsInfo:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without what is not known."""
-        found = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        """What is known, for JSON."""
+        found = {name: value for name, value in vars(self).items() if value not in (None, ())}
         return found if self.imported else {k: v for k, v in found.items() if k != "imported"}
 
 
@@ -140,7 +140,7 @@ class ScoringInfo:
         images_in_part: images that the part has.
         clean_of: images of the part that are here, where only those were kept of which the
             network has seen neither the image nor the patient; None where nothing was left out.
-        dataset: of a table that is not NIH's; None for NIH's. So are the next two, see `DataFacts`.
+        dataset: of a table that is not NIH's; None for NIH's. So are the next two, see `DataInfo`.
         label_mapping: how its labels became ours.
         images_of: the data set whose images these are under other names.
         copy: see `DataFacts`; None for NIH's own files.
@@ -173,7 +173,7 @@ class ScoringInfo:
     copy: str | None = None
 
     @classmethod
-    def of_data(cls, data: DataFacts | Mapping[str, Any], **others: Any) -> "ScoringInfo":
+    def of_data(cls, data: DataInfo | Mapping[str, Any], **others: Any) -> "ScoringInfo":
         """Facts of an opened data folder, and others that are added or take their place.
 
         Args:
@@ -225,17 +225,13 @@ class ScoringInfo:
         return (self.fingerprints or {}).get(self.part, "")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without what is not known.
+        """What is known, for JSON.
 
         `fold` is written wherever a data folder was opened, also as None.
         """
         opened = self.images_present is not None
-        networks = {
-            "weights": self.weights.as_dict() if self.weights else None,
-            "ensemble": [one.as_dict() for one in self.ensemble] if self.ensemble else None,
-        }
         return {
             name: value
-            for name, value in (asdict(self) | networks).items()
+            for name, value in vars(self).items()
             if value is not None or (name == "fold" and opened)
         }

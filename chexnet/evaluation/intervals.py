@@ -9,7 +9,7 @@ Shapes: N images, U units (patients), R replicates, K draws of a block, D classe
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,17 +39,12 @@ class Interval:
 
     low: float
     high: float
-    left_out: int = 0
+    left_out: int = field(default=0, metadata={"json": "draws_left_out"})
 
     @property
     def known(self) -> bool:
         """False where the interval is `n/a`."""
         return not np.isnan(self.low)
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """The same for JSON, in every file; None for NaN."""
-        low, high = (self.low, self.high) if self.known else (None, None)
-        return {"low": low, "high": high, "draws_left_out": self.left_out}
 
 
 NO_INTERVAL = Interval(float("nan"), float("nan"))
@@ -57,7 +52,7 @@ NO_INTERVAL = Interval(float("nan"), float("nan"))
 
 
 def read_interval(found: Interval | Mapping[str, Any] | Sequence[float] | None) -> Interval:
-    """An interval of a JSON file: `Interval.as_dict`, or `[low, high]` and None of older files."""
+    """An interval, also of a JSON file: `plain`, or `[low, high]` and None of older files."""
     if isinstance(found, Interval):
         return found
     if isinstance(found, Mapping):

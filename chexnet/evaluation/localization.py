@@ -31,7 +31,7 @@ from chexnet.evaluation.holdout import Holdout
 from chexnet.explain import CLOSED_FORM, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
-from chexnet.transforms import Preprocessing, normalise
+from chexnet.transforms import Preprocessing, network_inputs
 
 OVERLAPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Least IoU or IoBB of a hit, as in Wang et al. 2017."""
@@ -245,7 +245,7 @@ def maps_of(
     maps: list[dict[tuple[str, str], np.ndarray]] = [{} for _ in models]
     done = 0
     for images, _, indices in batch_loader(data, batches, workers=0):
-        inputs = normalise(images.to(device), metadata.preprocessing)
+        inputs = network_inputs(images, metadata.preprocessing, device)
         named = [(i, data.images[index]) for i, index in enumerate(indices.tolist())]
         for number, (model, found) in enumerate(zip(models, maps, strict=True)):
             closed = number > 0 or method == CLOSED_FORM
@@ -279,7 +279,7 @@ def mean_contributions(
     batches = [order[start : start + BATCH] for start in range(0, len(data), BATCH)]
     total: np.ndarray | None = None
     for images, _, _ in batch_loader(data, batches, workers=0):
-        found = explain(model, normalise(images.to(device), preprocessing)).contributions
+        found = explain(model, network_inputs(images, preprocessing, device)).contributions
         part = found.cpu().double().sum(dim=0).numpy()  # Apple GPUs have no float64
         total = part if total is None else total + part
     assert total is not None  # there is at least one image

@@ -18,6 +18,7 @@ from chexnet.evaluation.localization import (
     most_boxed_points,
     pointing,
 )
+from chexnet.files import plain
 
 CONTROLS = ("average box", "most boxed point", "random point", "untrained")
 MIN_BOXES = 5
@@ -86,75 +87,79 @@ def score_maps(
 
 
 @dataclass(frozen=True)
+class Share:
+    """A share in [0, 1], with its interval."""
+
+    share: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
 class BoxFigures:
-    """Figures of one group of boxed findings.
+    """Figures of one group of boxed findings, under the keys of `localization.json`.
 
     Attributes:
-        count: how many.
-        patients: of how many patients.
-        hits: name to share, `heatmap` and `CONTROLS`.
-        interval: of the heatmap's share.
-        gain: the heatmap's share less that of the average box's centre.
-        gain_interval: of that difference, paired.
-        gain_most: the heatmap's share less that of the most boxed point.
-        gain_most_interval: of that difference, paired.
-        iou: share of targets with at least each of `OVERLAPS`, with its interval.
-        iobb: the same of IoBB.
-        size_iou: the same of IoU for a box of average size at the average centre, no interval.
-        size_iobb: the same of IoBB.
+        targets: how many.
         boxes: boxes there are; a target may have several.
+        patients: of how many patients.
+        peak_in_box: `heatmap` and each of `CONTROLS` to its share.
+        interval: of the heatmap's share.
+        gain_over_average_box: the heatmap's share less that of the average box's centre.
+        gain_interval: of that difference, paired.
+        gain_over_most_boxed_point: the heatmap's share less that of the most boxed point.
+        gain_over_most_boxed_point_interval: of that difference, paired.
+        iou: share of targets with at least each of `OVERLAPS`.
+        iobb: the same of IoBB.
+        iou_of_average_box: the same of IoU for a box of average size at the average centre.
+        iobb_of_average_box: the same of IoBB.
     """
 
-    count: int
-    patients: int
-    hits: dict[str, float]
-    interval: Interval
-    gain: float
-    gain_interval: Interval
-    gain_most: float
-    gain_most_interval: Interval
-    iou: dict[float, tuple[float, Interval]]
-    iobb: dict[float, tuple[float, Interval]]
-    size_iou: dict[float, float]
-    size_iobb: dict[float, float]
+    targets: int
     boxes: int
+    patients: int
+    peak_in_box: dict[str, float]
+    interval: Interval
+    gain_over_average_box: float
+    gain_interval: Interval
+    gain_over_most_boxed_point: float
+    gain_over_most_boxed_point_interval: Interval
+    iou: dict[float, Share]
+    iobb: dict[float, Share]
+    iou_of_average_box: dict[float, float]
+    iobb_of_average_box: dict[float, float]
 
 
 def group(scored: ScoredMaps, chosen: np.ndarray, replicates: int, seed: int) -> BoxFigures | None:
     """The figures of the targets of a mask (T,); None where it is empty."""
-    if not chosen.any():
+    targets = [target for target, kept in zip(scored.boxed, chosen, strict=True) if kept]
+    if not targets:
         return None
-    patients = [t.patient for t, kept in zip(scored.boxed, chosen, strict=True) if kept]
+    bootstrap = PatientBootstrap([target.patient for target in targets], replicates, seed)
     hits = {name: values[chosen] for name, values in scored.hits.items()}
     gain = hits["heatmap"] - hits["average box"]
     gain_most = hits["heatmap"] - hits["most boxed point"]
-    bootstrap = PatientBootstrap(patients, replicates, seed)
 
-    def share(values: np.ndarray, least: float) -> tuple[float, Interval]:
-        reached = (values >= least).astype(float)
-        return float(reached.mean()), bootstrap.share(reached)
+    def shares(overlaps: np.ndarray) -> dict[float, Share]:
+        reached = {least: (overlaps >= least).astype(float) for least in OVERLAPS}
+        return {k: Share(float(hit.mean()), bootstrap.share(hit)) for k, hit in reached.items()}
 
-    iou, iobb = (
-        {least: share(values, least) for least in OVERLAPS} for values in scored.overlaps[chosen].T
-    )
-    size_iou, size_iobb = (
-        {least: float((values >= least).mean()) for least in OVERLAPS}
-        for values in scored.size_overlaps[chosen].T
-    )
+    def shares_alone(overlaps: np.ndarray) -> dict[float, float]:
+        return {least: float((overlaps >= least).mean()) for least in OVERLAPS}
+
     return BoxFigures(
-        count=int(chosen.sum()),
-        patients=len(set(patients)),
-        hits={name: float(values.mean()) for name, values in hits.items()},
+        targets=len(targets),
+        boxes=sum(len(target.boxes) for target in targets),
+        patients=bootstrap.units,
+        peak_in_box={name: float(values.mean()) for name, values in hits.items()},
         interval=bootstrap.share(hits["heatmap"]),
-        gain=float(gain.mean()),
+        gain_over_average_box=float(gain.mean()),
         gain_interval=bootstrap.mean(gain),
-        gain_most=float(gain_most.mean()),
-        gain_most_interval=bootstrap.mean(gain_most),
-        iou=iou,
-        iobb=iobb,
-        size_iou=size_iou,
-        size_iobb=size_iobb,
-        boxes=sum(len(t.boxes) for t, kept in zip(scored.boxed, chosen, strict=True) if kept),
+        gain_over_most_boxed_point=float(gain_most.mean()),
+        gain_over_most_boxed_point_interval=bootstrap.mean(gain_most),
+        iou=shares(scored.overlaps[chosen, 0]),
+        iobb=shares(scored.overlaps[chosen, 1]),
+        iou_of_average_box=shares_alone(scored.size_overlaps[chosen, 0]),
+        iobb_of_average_box=shares_alone(scored.size_overlaps[chosen, 1]),
     )
 
 
@@ -173,38 +178,6 @@ def summarise_maps(
     return tables
 
 
-def as_dict(tables: dict[str, dict[str, BoxFigures]]) -> dict[str, Any]:
-    """The same for JSON, with every threshold."""
-    return {
-        size: {
-            name: {
-                "targets": row.count,
-                "boxes": row.boxes,
-                "patients": row.patients,
-                "peak_in_box": row.hits,
-                "interval": row.interval.as_dict(),
-                "gain_over_average_box": row.gain,
-                "gain_interval": row.gain_interval.as_dict(),
-                "gain_over_most_boxed_point": row.gain_most,
-                "gain_over_most_boxed_point_interval": row.gain_most_interval.as_dict(),
-                **{
-                    kind: {
-                        str(least): {"share": share, "interval": interval.as_dict()}
-                        for least, (share, interval) in shares.items()
-                    }
-                    for kind, shares in (("iou", row.iou), ("iobb", row.iobb))
-                },
-                **{
-                    f"{kind}_of_average_box": {str(least): share for least, share in shares.items()}
-                    for kind, shares in (("iou", row.size_iou), ("iobb", row.size_iobb))
-                },
-            }
-            for name, row in rows.items()
-        }
-        for size, rows in tables.items()
-    }
-
-
 def trust_of(tables: dict[str, dict[str, BoxFigures]], source: str) -> dict[str, Any]:
     """What a weights file keeps of these figures, for whoever sees one of its heatmaps.
 
@@ -218,11 +191,11 @@ def trust_of(tables: dict[str, dict[str, BoxFigures]], source: str) -> dict[str,
     """
     rows: dict[str, dict[str, Any]] = {
         name: {
-            "count": row.count,
+            "count": row.targets,
             "patients": row.patients,
-            "peak_in_box": row.hits["heatmap"],
-            "average_box": row.hits["average box"],
-            "interval": row.interval.as_dict(),
+            "peak_in_box": row.peak_in_box["heatmap"],
+            "average_box": row.peak_in_box["average box"],
+            "interval": plain(row.interval),
         }
         for name, row in tables[ALL].items()
     }

@@ -6,6 +6,7 @@ targets 0, 1 or `UNKNOWN`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,15 @@ class OperatingPoint:
     threshold: float
     values: dict[str, float]
     intervals: dict[str, Interval]
+
+    @property
+    def by_measure(self) -> dict[str, Any]:
+        """Each measure as JSON files have it: `value`, and `interval` where there are some."""
+        return {
+            measure: {"value": value}
+            | ({"interval": self.intervals[measure]} if self.intervals else {})
+            for measure, value in self.values.items()
+        }
 
 
 def operating_points(

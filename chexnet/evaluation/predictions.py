@@ -15,7 +15,7 @@ from chexnet.evaluation.calibration import fit_on
 from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.scores import UNKNOWN, Scores, as_targets
 from chexnet.evaluation.scoring import Scored
-from chexnet.files import replacing
+from chexnet.files import plain, replacing
 from chexnet.labels import LABELS
 
 PREFIX = "prob_"
@@ -129,7 +129,7 @@ def score_predictions(
         table=folder.table_name,
         label_version=folder.version,
         dataset=folder.dataset if folder.mapping else None,
-        label_mapping=folder.mapping.as_dict() if folder.mapping else None,
+        label_mapping=plain(folder.mapping),
         images_of=folder.images_of or None,
         split="none",
         leaky=False,

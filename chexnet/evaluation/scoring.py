@@ -19,7 +19,7 @@ from chexnet.evaluation.holdout import Holdout, Seen, open_holdout
 from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.metrics import sigmoid
 from chexnet.evaluation.scores import Scores, as_targets
-from chexnet.transforms import normalise
+from chexnet.transforms import network_inputs
 
 
 def score(
@@ -62,9 +62,7 @@ def score(
     loader = batch_loader(data, batches, workers, pin=device.type == "cuda")
     with torch.inference_mode():
         for images, _, _ in loader:
-            pixels = images.to(device, non_blocking=devices.copies_overlap(device))
-            inputs = normalise(pixels, data.preprocessing)
-            inputs = inputs.contiguous(memory_format=devices.memory_format(device))
+            inputs = network_inputs(images, data.preprocessing, device)
             views = (inputs, inputs.flip(-1)) if flip else (inputs,)
             logits.append(torch.cat([model(view) for view in views], 1).float())
             done += len(images)

@@ -4,7 +4,7 @@ Shapes: N images, G groups, D classes, R replicates.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -48,8 +48,8 @@ class Gap:
     attribute: str
     better: str
     worse: str
-    value: float
-    n_findings: int
+    value: float = field(metadata={"json": "mean_auroc_difference"})
+    n_findings: int = field(metadata={"json": "findings"})
     interval: Interval
 
 

@@ -81,6 +81,38 @@ class Summary:
         """p-value of each finding's AUROC being 0.5, held for all findings at once (Holm)."""
         return holm({n: one.p_of_chance for n, one in self.clustered.items() if n in FINDINGS})
 
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under the keys that JSON and weights files have always had."""
+        intervals, adjusted = self.intervals, self.p_of_chance
+        classes: dict[str, dict[str, Any]] = {}
+        for i, name in enumerate(self.classes):
+            classes[name] = {"positives": self.positives[i]}
+            classes[name] |= {} if self.all_labelled else {"labelled": self.labelled[i]}
+            classes[name] |= {
+                "auroc": self.auroc[i],
+                "average_precision": self.average_precision[i],
+            }
+            if intervals:
+                classes[name] |= {
+                    "interval": intervals.classes[name],
+                    "average_precision_interval": intervals.average_precision[name],
+                    "clustered_interval": self.clustered_interval_if_rare(name),
+                    "p_of_chance_holm": adjusted.get(name),
+                }
+        means: dict[str, dict[str, Any]] = {}
+        for key, mean in (("findings", self.findings), ("rows", self.all_classes)):
+            means[key] = {"value": mean.value, "of": mean.n_defined, "all": mean.n_classes}
+        if intervals:
+            means["findings"]["interval"] = intervals.findings
+            means["rows"]["interval"] = intervals.all_classes
+        return {
+            "images": self.images,
+            "patients": self.patients,
+            "classes": classes,
+            "mean_auroc": means,
+            "loss": self.loss,
+        }
+
 
 def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
     """Compute the figures; with `replicates`, also their intervals by patient bootstrap."""
@@ -107,48 +139,3 @@ def summarise(scores: Scores, *, replicates: int = 0, seed: int = 0) -> Summary:
         replicates=replicates,
         clustered=clustered,
     )
-
-
-def as_dict(summary: Summary) -> dict[str, Any]:
-    """The same figures for JSON and for the weights file; NaN becomes None."""
-    intervals, adjusted = summary.intervals, summary.p_of_chance
-    per_class: dict[str, dict[str, Any]] = {
-        name: {
-            "positives": int(summary.positives[i]),
-            **({} if summary.all_labelled else {"labelled": int(summary.labelled[i])}),
-            "auroc": number(summary.auroc[i]),
-            "average_precision": number(summary.average_precision[i]),
-        }
-        | (
-            {
-                "interval": intervals.classes[name].as_dict(),
-                "average_precision_interval": intervals.average_precision[name].as_dict(),
-                "clustered_interval": summary.clustered_interval_if_rare(name).as_dict(),
-                "p_of_chance_holm": adjusted.get(name),
-            }
-            if intervals
-            else {}
-        )
-        for i, name in enumerate(summary.classes)
-    }
-    # The keys are those of files that exist already.
-    means = {"findings": summary.findings, "rows": summary.all_classes}
-    mean_intervals = (
-        {"findings": intervals.findings, "rows": intervals.all_classes} if intervals else {}
-    )
-    return {
-        "images": summary.images,
-        "patients": summary.patients,
-        "classes": per_class,
-        "mean_auroc": {
-            key: {"value": number(mean.value), "of": mean.n_defined, "all": mean.n_classes}
-            | ({"interval": mean_intervals[key].as_dict()} if intervals else {})
-            for key, mean in means.items()
-        },
-        "loss": number(summary.loss),
-    }
-
-
-def number(value: float) -> float | None:
-    """A plain number; None for NaN."""
-    return None if np.isnan(value) else float(value)

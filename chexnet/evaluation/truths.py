@@ -22,7 +22,6 @@ from chexnet.data.splits import name_hashes
 from chexnet.evaluation.intervals import NO_INTERVAL, REPLICATES
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import Summary, summarise
-from chexnet.evaluation.summary import as_dict as figures
 
 LIST_TITLES = {
     "official": "NIH's official test list",
@@ -57,6 +56,18 @@ class BothTables:
     follow_ups: int
     ages: int
     impossible: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under the keys of `metrics.json`."""
+        return {
+            "images_that_differ": self.differing,
+            "images_in_both": self.images,
+            "labels_added_and_removed_by_v2020": self.changed,
+            "follow_up_numbers_that_differ": self.follow_ups,
+            "ages_that_differ": self.ages,
+            "without_a_possible_age": self.impossible,
+            **self.summaries,
+        }
 
 
 def both_tables(
@@ -121,21 +132,6 @@ def both_tables(
     )
 
 
-def tables_as_dict(found: BothTables) -> dict[str, Any]:
-    """The figures for JSON."""
-    return {
-        "images_that_differ": found.differing,
-        "images_in_both": found.images,
-        "labels_added_and_removed_by_v2020": {
-            name: list(counts) for name, counts in found.changed.items()
-        },
-        "follow_up_numbers_that_differ": found.follow_ups,
-        "ages_that_differ": found.ages,
-        "without_a_possible_age": found.impossible,
-        **{version: figures(summary) for version, summary in found.summaries.items()},
-    }
-
-
 def tables_told(found: BothTables) -> list[str]:
     """What differs between the tables, in sentences."""
     early, late = found.files
@@ -180,6 +176,16 @@ class ProtocolFigures:
     def title(self) -> str:
         """For a reader."""
         return LIST_TITLES[self.key]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under the keys of `metrics.json`."""
+        return {
+            "title": self.title,
+            "images_of_list": self.size,
+            "images_scored": self.scored,
+            "reason": self.reason or None,
+            "figures": self.summary,
+        }
 
 
 def seen_by(networks: Sequence[Hashes | None]) -> Hashes | None:
@@ -261,17 +267,3 @@ def lists_told(found: Sequence[ProtocolFigures]) -> str:
         else:
             lines.append(f"- {one.title}: blank, {one.reason}")
     return "\n".join(lines)
-
-
-def lists_as_dict(found: Sequence[ProtocolFigures]) -> dict[str, Any]:
-    """The figures for JSON."""
-    return {
-        one.key: {
-            "title": one.title,
-            "images_of_list": one.size,
-            "images_scored": one.scored,
-            "reason": one.reason or None,
-            "figures": figures(one.summary) if one.summary else None,
-        }
-        for one in found
-    }

@@ -26,7 +26,8 @@ from chexnet.evaluation.calibration import calibrate, fit_on
 from chexnet.evaluation.intervals import REPLICATES
 from chexnet.evaluation.metrics import operating_curve
 from chexnet.evaluation.scores import Scores
-from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.evaluation.summary import summarise
+from chexnet.files import plain
 from chexnet.metadata import Metadata
 
 LEVELS = 2000
@@ -59,7 +60,7 @@ def describe_validation(scores: Scores) -> dict[str, Any]:
     chosen = fit_on(scores, "its validation part")
     calibrated = calibrate(scores, chosen.calibrations)
     return {
-        "figures": as_dict(summarise(scores, replicates=REPLICATES)),
+        "figures": plain(summarise(scores, replicates=REPLICATES)),
         **chosen.as_metadata(),
         # Of calibrated probabilities, which are what a reader of the file sees.
         "operating_curve": {

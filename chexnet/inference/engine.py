@@ -24,7 +24,7 @@ from chexnet.explain import explain
 from chexnet.files import installed, require_torch, sweep, write_text
 from chexnet.inference.onnx_runtime import VERSION, OnnxEngine
 from chexnet.metadata import Metadata
-from chexnet.transforms import normalise
+from chexnet.transforms import network_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -96,9 +96,8 @@ class TorchEngine:
         """What the network takes: normalised, (B, 3, size, size), on its device."""
         import torch
 
-        batch = torch.from_numpy(items)[:, None].to(self.device)
-        inputs = normalise(batch, self.metadata.preprocessing)
-        return inputs.contiguous(memory_format=memory_format(self.device))
+        batch = torch.from_numpy(items)[:, None]
+        return network_inputs(batch, self.metadata.preprocessing, self.device)
 
 
 def _explained(model: Any, images: "torch.Tensor") -> "torch.Tensor":

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chexnet.evaluation.summary import Summary
-from chexnet.metadata import DataFacts
+from chexnet.metadata import DataInfo
 
 
 class Callbacks:
     """What `fit` tells while it works; every method does nothing until it is overridden."""
 
-    def opened(self, facts: DataFacts) -> None:
+    def opened(self, facts: DataInfo) -> None:
         """The data are open."""
 
     def note(self, text: str) -> None:

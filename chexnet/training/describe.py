@@ -9,7 +9,7 @@ import torch
 from chexnet import distributed
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.validation import describe_validation, validation_scores
-from chexnet.metadata import DataFacts, Metadata, surroundings
+from chexnet.metadata import DataInfo, Metadata, surroundings
 from chexnet.transforms import Preprocessing
 
 
@@ -18,7 +18,7 @@ def describe(
     scores: Scores,
     *,
     trained: tuple[np.ndarray, np.ndarray],
-    facts: DataFacts,
+    facts: DataInfo,
     config: dict[str, Any],
     origin: str,
     epoch: int,

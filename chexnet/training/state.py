@@ -23,7 +23,7 @@ from chexnet.errors import CheckpointError, ChexnetError, ConfigError
 from chexnet.evaluation.holdout import refuse_other_names
 from chexnet.files import sweep, writing
 from chexnet.labels import class_to_index
-from chexnet.metadata import DataFacts, Metadata
+from chexnet.metadata import DataInfo, Metadata
 from chexnet.model import build
 from chexnet.training.log import EPOCHS, STEPS, RunLog
 from chexnet.training.step import TrainStep
@@ -81,7 +81,7 @@ class TrainState:
     """
 
     config: TrainConfig
-    facts: DataFacts
+    facts: DataInfo
     train: AnyDataSet
     val: AnyDataSet
     workers: int
@@ -185,7 +185,7 @@ def _has_seen(
     return any([refuse_trained(table, rows, *trained, allow_leak=allow_leak) for rows in parts])
 
 
-def _check_ranks_agree(facts: DataFacts, config: TrainConfig, progress: Progress) -> None:
+def _check_ranks_agree(facts: DataInfo, config: TrainConfig, progress: Progress) -> None:
     """Every rank must be about to do the same, or they would wait for each other for ever."""
     about = {"data": facts, "config": config.arithmetic(), "position": progress}
     wrong = distributed.differing({name: repr(value) for name, value in about.items()})
@@ -236,7 +236,7 @@ def write_checkpoint(state: TrainState) -> None:
 
 
 def read_checkpoint(
-    out: Path, config: TrainConfig, facts: DataFacts
+    out: Path, config: TrainConfig, facts: DataInfo
 ) -> tuple[Progress, dict[str, Any]] | None:
     """Read `last.pth` if there is one.
 

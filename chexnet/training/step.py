@@ -21,7 +21,7 @@ from chexnet.errors import ConfigError
 from chexnet.model import DenseNet121
 from chexnet.training.augmentation import augment, draw_parameters
 from chexnet.training.optim import MovingAverage, learning_rate, make_optimizer
-from chexnet.transforms import Preprocessing, normalise
+from chexnet.transforms import Preprocessing, network_inputs
 
 SYNCHRONISED_BELOW = 32
 """Images that a GPU sees at once, below which BatchNorm's statistics are those of all ranks."""
@@ -255,8 +255,7 @@ class TrainStep:
             rows = self._moved(indices, self._augment_on)
             pixels = self._moved(images, self._augment_on)
             images = augment(pixels, self._parameters.index_select(0, rows))
-        inputs = normalise(self._moved(images), self.preprocessing)
-        return inputs.contiguous(memory_format=devices.memory_format(self.device))
+        return network_inputs(images, self.preprocessing, self.device)
 
     def _moved(self, tensor: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
         device = device or self.device

@@ -7,8 +7,7 @@ from typing import Any
 
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, SIGNS, spoken
-from chexnet.overlay import TOP
-from demo.answer import floats, trust_texts
+from demo.answer import result_of
 from demo.classroom.cases import Case, union_iou
 from demo.classroom.figures import figures_of
 from demo.classroom.pool import CLEAR, FAINT
@@ -21,7 +20,6 @@ class Content:
     def __init__(self, predictor: Predictor, more: bool = True) -> None:
         """For this network; `more` tells whether another dozen may follow."""
         self._predictor, self._more = predictor, more
-        self._trust = trust_texts(predictor.metadata, predictor.classes)
         self._answers: dict[str, dict[str, Any]] = {}
 
     def of(self, reader: Reader, *, picture: bool = True) -> dict[str, Any]:
@@ -48,21 +46,12 @@ class Content:
     def _network(self, case: Case) -> dict[str, Any]:
         """The network's answer with its maps, as the viewer's functions take it."""
         if case.key not in self._answers:
-            predictor, answer = self._predictor, case.network
-            seen = predictor.metadata.preprocessing
-            box = seen.frame(case.width, case.height)
-            self._answers[case.key] = {
-                "cells": list(answer.contributions.shape[-2:]),
-                "classes": predictor.classes,
-                "contributions": floats(answer.contributions),
-                "crop": {"percent": seen.crop, "box": list(box)},
-                "findings": [name for name in predictor.classes if name in FINDINGS],
-                "probability": dict(answer.probabilities),
+            answer = case.network
+            values = answer.probabilities, answer.logits, answer.contributions
+            result = result_of(self._predictor, *values, (case.height, case.width))
+            self._answers[case.key] = result.plain() | {
                 "named": [name for name in FINDINGS if name in answer.named],
-                "calibrated": answer.sure is not None,
                 "sure": None if answer.sure is None else step_of(answer.sure),
-                "top": TOP,
-                "trust": self._trust,
             }
         return self._answers[case.key]
 

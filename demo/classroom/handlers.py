@@ -1,19 +1,14 @@
 """What happens when a reader does something."""
 
-import asyncio
-import json
 from typing import Any
 
-import gradio as gr
-
-from chexnet.errors import ChexnetError, ConfigError
+from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
 from demo.classroom.cases import CaseSource
 from demo.classroom.content import Content
 from demo.classroom.readers import Readers
 from demo.classroom.reading import Reader, Stage, new_reader
 from demo.classroom.results import ClassResults
-from demo.gradio_private import login_of
 
 STILL_DRAWING = "More cases are being drawn. Try again in a minute."
 
@@ -44,26 +39,6 @@ class Classroom:
         self.source.close()
         self.results.close()
 
-    async def act(self, event: gr.EventData, request: gr.Request) -> str:
-        """A step of a reader; returns a message for the page's script.
-
-        A refusal is a message too: a page that went astray (the back button, two tabs of one
-        reader) then asks where it is.
-        """
-        given = {
-            name: getattr(event, name, None) for name in ("action", "reader", "case", "answer")
-        }
-        token, _ = login_of(request.request.app, request.request.scope) or (
-            request.session_hash or "",
-            None,
-        )
-        try:
-            # In a thread: nobody else waits for the encoding of a picture.
-            content = await asyncio.to_thread(self.step, **given, visitor=token)
-        except ChexnetError as error:
-            content = {"problem": str(error)}
-        return json.dumps({"content": content})
-
     def step(
         self,
         action: object,
@@ -73,6 +48,13 @@ class Classroom:
         visitor: str | None = None,
     ) -> dict[str, Any]:
         """Do one step and tell what may be seen then.
+
+        Args:
+            action: of a reader: `begin`, `resume`, `commit`, `settle`, `next` or `another`.
+            reader: his id.
+            case: the id of the case that he has before him.
+            answer: see `reply_of`.
+            visitor: whose readings are counted together.
 
         Raises:
             ConfigError: no such reader, an unknown step, one that is not open, or no place.

@@ -3,7 +3,6 @@
 Routes of its own beside Gradio's: what a class's login may not see is in no part of Gradio's page.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,12 @@ from chexnet.labels import FINDINGS, NO_FINDING, spoken
 from demo import rendering
 from demo.classroom.readers import Readers
 from demo.classroom.results import FEWEST, ClassResults
+from demo.members import Members
+from demo.refusals import FRESH
 from demo.room.addresses import qr_picture
 from demo.room.link import PublicLink
-from demo.room.visitors import Visitors
-from demo.security import LECTURER, Logins
+from demo.routes import Routes
+from demo.security import LECTURER
 
 PATH = "/lecturer"
 
@@ -28,26 +29,24 @@ class Panel:
     """What the panel shows.
 
     Attributes:
-        logins: None where the page has none.
-        visitors: open pages.
+        members: who has logged in.
+        page: its routes, which count who has it open.
         readers: of cases.
         results: of the class.
         link: the public one; None where nobody asked for one.
         local_url: the page on this machine.
         lan_url: the page on the local network.
         public_url: the page behind a reverse proxy.
-        login_of: tells who has logged in, as token and name.
     """
 
-    logins: Logins | None
-    visitors: Visitors
+    members: Members
+    page: Routes
     readers: Readers
     results: ClassResults
     link: PublicLink | None = None
     local_url: str = ""
     lan_url: str | None = None
     public_url: str | None = None
-    login_of: Callable[[dict[str, Any]], tuple[str, str] | None] = lambda scope: None
 
     def routes(self) -> list[Route]:
         """For the server."""
@@ -59,13 +58,14 @@ class Panel:
 
     def state(self) -> dict[str, Any]:
         """Everything that the panel shows, as plain values."""
+        logins = self.members.logins
         return {
             "addresses": list(self._addresses()),
             "link": self._link(),
-            "login": dict(zip(("user", "password"), self.logins.students, strict=True))
-            if self.logins
+            "login": dict(zip(("user", "password"), logins.students, strict=True))
+            if logins
             else None,
-            "connected": len(self.visitors.open),
+            "connected": self.page.open,
             "reading": len(self.readers),
             "fewest": FEWEST,
             "titles": {name: spoken(name) for name in FINDINGS} | {NO_FINDING: "Nothing"},
@@ -95,19 +95,22 @@ class Panel:
 
     def _refusal(self, request: Request) -> Response | None:
         """An answer for whoever is not the lecturer, else None."""
-        if self.logins is None:
+        if self.members.logins is None:
             return None
-        login = self.login_of(request.scope)
+        login = self.members.of(request.scope)
         if login and login[1] == LECTURER:
             return None
-        return JSONResponse({"problem": "For the lecturer only."}, 403 if login else 401, _FRESH)
+        return JSONResponse({"problem": "For the lecturer only."}, 403 if login else 401, FRESH)
 
     async def _page(self, request: Request) -> Response:
         """The panel without a word of its content; its script asks for that."""
-        return HTMLResponse(rendering.lecturer(LECTURER), headers=_FRESH)
+        return HTMLResponse(
+            rendering.render("lecturer.html.jinja", user=LECTURER, files=self.page.files.folder),
+            headers=FRESH,
+        )
 
     async def _state(self, request: Request) -> Response:
-        return self._refusal(request) or JSONResponse(self.state(), headers=_FRESH)
+        return self._refusal(request) or JSONResponse(self.state(), headers=FRESH)
 
     async def _picture(self, request: Request) -> Response:
         """A case's picture; its place in the address is that of its row."""
@@ -115,8 +118,5 @@ class Panel:
             return refusal
         case = self.results.case(request.path_params["number"])
         if case is None:
-            return JSONResponse({"problem": "There is no such case."}, 404, _FRESH)
-        return Response(case.picture, media_type="image/png", headers=_FRESH)
-
-
-_FRESH = {"cache-control": "no-store"}
+            return JSONResponse({"problem": "There is no such case."}, 404, FRESH)
+        return Response(case.picture, media_type="image/png", headers=FRESH)

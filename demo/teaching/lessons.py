@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.errors import ConfigError
 from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, spoken
@@ -55,17 +54,6 @@ def split_content() -> dict[str, Any]:
 def _person(patient: int) -> dict[str, Any]:
     who = person(SEED, patient)
     return {"sex": "woman" if who.sex == "F" else "man", "age": who.age, "visits": who.visits}
-
-
-def patient_number(text: str) -> int:
-    """Place in `PATIENTS`, as a page says it.
-
-    Raises:
-        ConfigError: there is no such patient.
-    """
-    if text not in map(str, range(len(PATIENTS))):
-        raise ConfigError("There is no such patient.")
-    return int(text)
 
 
 def patient_content(predictor: Predictor, number: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chexnet.data.formats import DataRequest
     from chexnet.evaluation.assessment import Assessment
-    from chexnet.evaluation.expert_figures import ExpertFigures
     from chexnet.evaluation.experts import ExpertLabels
     from chexnet.evaluation.report.files import ReportImages
     from chexnet.evaluation.scoring import Scored
@@ -41,23 +40,24 @@ def finish(
         report: gives the pictures of a report; None where none is wanted.
         experts: what radiologists said of some of the images.
     """
-    import json
-
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
-    from chexnet.evaluation.assessment import as_dict, assess
-    from chexnet.evaluation.expert_figures import experts_as_dict
+    from chexnet.evaluation.assessment import assess
+    from chexnet.evaluation.expert_figures import score_experts
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.report.files import write_report
     from chexnet.evaluation.report.history import record_scoring
-    from chexnet.evaluation.report.mapping_text import mapping_text
+    from chexnet.evaluation.report.page import Report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.report.tables import assessment_text, both_text, facts_text, stamps_text
-    from chexnet.evaluation.truths import both_tables
-    from chexnet.evaluation.truths import lists_as_dict as protocols_dict
+    from chexnet.evaluation.report.terminal import (
+        about_text,
+        assessment_text,
+        both_text,
+        experts_text,
+    )
+    from chexnet.evaluation.truths import both_tables, tables_told
     from chexnet.evaluation.truths import lists_told as protocols_text
-    from chexnet.evaluation.truths import tables_as_dict as both_dict
-    from chexnet.files import write_text
+    from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
 
     stamp = LEAKY if scored.facts.leaky else ""
@@ -70,35 +70,33 @@ def finish(
         replicates=replicates,
         seed=seed,
     )
-    print(facts_text(scored.facts))
-    if scored.facts.label_mapping:
-        print(mapping_text(scored.facts))
-    for note in scored.notes:
-        print(note)
-    if scored.stamps:
-        print(stamps_text(scored.stamps))
-    print(f"\n{assessment_text(found, stamp)}")
-    facts = scored.facts.as_dict()
-    content = {"stamp": stamp, **as_dict(found), "facts": facts, "made": surroundings()}
+    print(about_text(scored.facts, scored.notes, scored.stamps))
+    content = plain({"stamp": stamp, **found.as_dict(), "facts": scored.facts})
+    content["made"] = surroundings()
+    print(f"\n{assessment_text(content, replicates)}")
     if scored.stamps:
         content["stamps"] = scored.stamps
     by_both = None
     if both_labels:
         options = {"known": found.summary, "replicates": replicates, "seed": seed}
         by_both = both_tables(scored.scores, data, **options)
-        print(f"\n{both_text(by_both)}")
-        content["labels"] = both_dict(by_both)
+        content["labels"] = plain(by_both)
+        print(f"\n{both_text(content['labels'], tables_told(by_both), replicates)}")
     protocols = _protocols(scored, found, data, replicates, seed)
     if protocols:
         print(f"\n{protocols_text(protocols)}")
-        content["protocols"] = protocols_dict(protocols)
-    by_experts = _experts(scored, found, experts, replicates, seed)
+        content["protocols"] = plain({one.key: one for one in protocols})
+    by_experts = [
+        score_experts(found.calibrated, one, scored.table, scored.facts.table, replicates, seed)
+        for one in experts
+    ]
     if by_experts:
-        content["experts"] = experts_as_dict(by_experts)
+        content["experts"] = plain({one.labels.key: one for one in by_experts})
+        print(f"\n{experts_text(by_experts)}")
     record = []
     if weights:
         try:
-            record = record_scoring(scored, found.summary, weights[0].parent)
+            record = record_scoring(scored.facts, found.summary, weights[0].parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"\nThis scoring is not noted beside the weights: {error}")
     if record:
@@ -109,16 +107,20 @@ def finish(
         content["test_scorings"] = record
     stamped = f".{stamp}" if stamp else ""
     write_predictions(results / f"predictions{stamped}.csv", scored.scores)
-    write_text(results / "metrics.json", json.dumps(content, indent=2))
+    write_json(results / "metrics.json", content)
     plot_auroc(found.summary, results / "auroc.png", stamp)
     plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report:
-        beside = {"experts": by_experts, "protocols": protocols, "both": by_both}
-        metadata = scored.networks[0].metadata if scored.networks else None
-        beside |= {"content": content, "metadata": metadata}
-        noted = record if weights else None
-        written += f", {write_report(scored, found, results, noted, report(), **beside)}"
+        about = Report(
+            scored=scored,
+            assessment=found,
+            content=content,
+            record=record if weights else None,
+            experts=by_experts,
+            both=by_both,
+        )
+        written += f", {write_report(about, results, report())}"
     print(f"\nWritten to {results}: {written}")
 
 
@@ -143,26 +145,6 @@ def _protocols(
     return protocol_figures(scored.scores, scored.table, lists, seen, **options)
 
 
-def _experts(
-    scored: "Scored",
-    found: "Assessment",
-    experts: "Sequence[ExpertLabels]",
-    replicates: int,
-    seed: int,
-) -> "list[ExpertFigures]":
-    """Each group of radiologists, scored with calibrated probabilities and shown."""
-    from chexnet.evaluation.expert_figures import score_experts
-    from chexnet.evaluation.report.expert_tables import experts_text
-
-    table, name = scored.table, scored.facts.table
-    figures = [
-        score_experts(found.calibrated, one, table, name, replicates, seed) for one in experts
-    ]
-    if figures:
-        print(f"\n{experts_text(figures)}")
-    return figures
-
-
 def text_labels(
     request: "DataRequest",
     experts: "Sequence[ExpertLabels]",
@@ -171,18 +153,17 @@ def text_labels(
     replicates: int,
 ) -> None:
     """Score NIH's text labels, show them and write text_labels.json."""
-    import json
-
-    from chexnet.evaluation.expert_figures import experts_as_dict, score_part_text_labels
-    from chexnet.evaluation.report.expert_tables import experts_text
-    from chexnet.evaluation.report.tables import facts_text
-    from chexnet.files import write_text
+    from chexnet.evaluation.expert_figures import score_text_labels
+    from chexnet.evaluation.report.sentences import facts_text
+    from chexnet.evaluation.report.terminal import experts_text
+    from chexnet.files import write_json
     from chexnet.metadata import surroundings
 
-    facts, found = score_part_text_labels(request, experts, part, replicates=replicates)
+    facts, found = score_text_labels(request, experts, part, replicates=replicates)
     print(f"{facts_text(facts)}\n\n{experts_text(found)}")
-    content = {"experts": experts_as_dict(found), "facts": facts.as_dict(), "made": surroundings()}
-    write_text(results / "text_labels.json", json.dumps(content, indent=2))
+    groups = {one.labels.key: one for one in found}
+    content = {"experts": groups, "facts": facts, "made": surroundings()}
+    write_json(results / "text_labels.json", content)
     print(f"\nWritten to {results}: text_labels.json")
 
 

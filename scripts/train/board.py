@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from chexnet.config import TrainConfig
 from chexnet.errors import ConfigError
 from chexnet.evaluation.summary import Summary
-from chexnet.metadata import DataFacts
+from chexnet.metadata import DataInfo
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.optim import learning_rate
 
@@ -36,7 +36,7 @@ class Board(Callbacks):
         if self._writer:
             self._writer.close()
 
-    def opened(self, facts: DataFacts) -> None:
+    def opened(self, facts: DataInfo) -> None:
         self._inner.opened(facts)
 
     def note(self, text: str) -> None:

@@ -17,10 +17,10 @@ from rich.progress import (
 
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.info import ScoringInfo
-from chexnet.evaluation.report.mapping_text import mapping_text
-from chexnet.evaluation.report.tables import facts_text, validation_text
+from chexnet.evaluation.report.sentences import facts_text
+from chexnet.evaluation.report.terminal import mapping_text, validation_text
 from chexnet.evaluation.summary import Summary
-from chexnet.metadata import DataFacts
+from chexnet.metadata import DataInfo
 from chexnet.parallel import INTERRUPTS
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.log import plot_curves
@@ -91,7 +91,7 @@ class Console(Callbacks):
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def opened(self, facts: DataFacts) -> None:
+    def opened(self, facts: DataInfo) -> None:
         self.stamp = f"{LEAKY}. " if facts.leaky else ""
         about = ScoringInfo.of_data(facts)
         print("\n".join(filter(None, [facts_text(about), mapping_text(about)])), flush=True)

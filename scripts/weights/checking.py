@@ -161,7 +161,7 @@ def _about_images(holdout: "Holdout", chosen: "CheckedImages") -> str:
 
 
 def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
-    from chexnet.evaluation.report.tables import format_interval, format_value
+    from chexnet.evaluation.report.render import format_interval, format_value
 
     made = holdout.metadata.provenance
     means = summary.intervals.findings if summary.intervals else None
@@ -188,9 +188,9 @@ def _text(summary: "Summary", verdict: str, holdout: "Holdout") -> str:
 def _note(summary: "Summary", holdout: "Holdout", weights: Path) -> None:
     """Official test images may be among them: the record beside the weights counts it."""
     from chexnet.errors import ChexnetError
-    from chexnet.evaluation.report.history import record_network
+    from chexnet.evaluation.report.history import record_scoring
 
     try:
-        record_network(holdout.facts, summary, weights.parent)
+        record_scoring(holdout.facts, summary, weights.parent)
     except ChexnetError as error:  # weights may lie where nobody can write
         print(f"This scoring is not noted beside the weights: {error}")

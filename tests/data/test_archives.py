@@ -272,15 +272,10 @@ def table_of(known: list[Archive], place: Path) -> Path:
     return place
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "scripts.download", *map(str, arguments)]
-
-
-def test_the_command_fetches_and_says_what_is_left_to_do(served, tmp_path):
+def test_the_command_fetches_and_says_what_is_left_to_do(served, tmp_path, here):
     table = table_of(served[1], tmp_path / "table.toml")
     data = tmp_path / "data"
-    asked = command(data, "--archives", table, "--parts", 1, 3, "--remove-archives")
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = here("download", data, "--archives", table, "--parts", 1, 3, "--remove-archives")
     assert done.returncode == 0, done.stderr
     assert names(data) == ["images_001", "images_003"]
     assert "2 parts" in done.stdout
@@ -314,7 +309,7 @@ def test_a_stopped_command_goes_on_where_it_was(served, tmp_path, number):
     server.answers["/1"] = [Answer(cut=4000), *[Answer(cut=0)] * 5]
     table = table_of(known, tmp_path / "table.toml")
     data = tmp_path / "data"
-    asked = command(data, "--archives", table, "--parts", "1")
+    asked = [sys.executable, "-m", "scripts.download", data, "--archives", table, "--parts", "1"]
     # A shell's background job ignores Ctrl-C, and what it starts would inherit that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -20,12 +20,14 @@ import pytest
 from chexnet.inference.predictor import Predictor
 from tests import tiny
 from tests.conftest import BEST, ROOT, needs_signals
+from tests.demo.harness import EXPOSE
 from tests.malformed import encoded
 
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+ROW = "#cx-findings [data-finding]"
 INPUT = "#cx-upload input[type=file]"
 SECRET = "the-content-of-a-server-file-7f3a"
 """Stands in files of the server that no visitor may read."""
@@ -129,7 +131,12 @@ def page_of(browser):
     @contextmanager
     def lent(**look):
         pages = free.setdefault(repr(sorted(look.items())), [])
-        page = pages.pop() if pages else browser.new_context(**look).new_page()
+        if pages:
+            page = pages.pop()
+        else:
+            context = browser.new_context(**look)
+            context.add_init_script(EXPOSE)
+            page = context.new_page()
         page.set_default_timeout(30_000)
         yield page
         for other in page.context.pages:
@@ -163,8 +170,8 @@ def visiting(page_of, served: Served) -> Iterator[Callable]:
                 page.on(event, told)
                 pages.callback(page.remove_listener, event, told)
             page.goto(served.url)
-            page.wait_for_selector(INPUT, state="attached")
-            page.wait_for_selector("#cx-findings [data-finding]")  # of the example it opens on
+            page.wait_for_selector(ROW)  # of the example it opens on
+            page.wait_for_function("chexnet.page")
             if empty:
                 page.evaluate("chexnet.page.clear()")
             return page

@@ -2,17 +2,19 @@
 
 import base64
 import json
+import time
 import zlib
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from chexnet.errors import ConfigError
 from chexnet.phantom.draw import draw_phantom
 from demo import answer as answers
-from demo.handlers import Handlers
-from demo.service import Service
+from demo.service import Kept, Service
 from tests.demo.conftest import run
 from tests.malformed import encoded
 
@@ -26,23 +28,17 @@ def service(predictor, tmp_path_factory):
     service.close()
 
 
-@pytest.fixture(scope="module")
-def handlers(service) -> Handlers:
-    return Handlers(service)
+def sent(service, data: bytes, anyway: bool = False) -> dict:
+    """What the page gets for a picture."""
+    analysis = run(service.analyse(data))
+    return answers.answer_of(analysis, service.predictor, anyway=anyway).plain()
 
 
-def uploaded(service, data: bytes):
-    path = service.folder / "own" / "upload"  # the folder goes with the upload
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
-def sent(handlers, data: bytes):
-    """State and message of an upload to the page."""
-    path = uploaded(handlers.service, data)
-    state, message = run(handlers.upload(path))
-    return state, json.loads(message)["content"]
+def stripes() -> bytes:
+    """A picture that the gate objects to."""
+    y, x = np.mgrid[:300, :300]
+    pixels = np.stack([(x // 10 % 2) * 200, (y // 14 % 2) * 220, (x + y) % 256], axis=2)
+    return encoded(pixels.astype(np.uint8))
 
 
 def grain(bits: int) -> np.ndarray:
@@ -53,8 +49,8 @@ def grain(bits: int) -> np.ndarray:
     return (np.clip(noisy, 0, 1) * top).astype(np.uint8 if bits == 8 else np.uint16)
 
 
-def test_the_answer_holds_what_adds_up_to_each_score(handlers):
-    state, content = sent(handlers, encoded(draw_phantom(998, 20, 0, size=256, findings={}).pixels))
+def test_the_answer_holds_what_adds_up_to_each_score(service):
+    content = sent(service, encoded(draw_phantom(998, 20, 0, size=256, findings={}).pixels))
     assert content["gate"]["open"]
     classes, (height, width) = content["classes"], content["cells"]
     maps = np.frombuffer(base64.b64decode(content["contributions"]), "<f4")
@@ -66,13 +62,12 @@ def test_the_answer_holds_what_adds_up_to_each_score(handlers):
         fitted = content["calibration"][name]
         p = 1 / (1 + np.exp(-(fitted["slope"] * content["logit"][name] + fitted["bias"])))
         assert p == pytest.approx(content["probability"][name], abs=1e-4)
-    assert state.analysis.radiograph is None, "the browser has the picture now"
 
 
 @pytest.mark.parametrize(("bits", "limit"), [(8, 0.5e6), (16, 1.8e6)])
-def test_an_answer_is_small_and_keeps_the_depth(handlers, bits, limit):
+def test_an_answer_is_small_and_keeps_the_depth(service, bits, limit):
     pixels = grain(bits)
-    _, content = sent(handlers, encoded(pixels))
+    content = sent(service, encoded(pixels))
     assert len(json.dumps(content)) <= limit
     preview = content["preview"]
     assert preview["bits"] == bits
@@ -86,35 +81,43 @@ def test_an_answer_is_small_and_keeps_the_depth(handlers, bits, limit):
     assert shown.shape == (768, 768)
 
 
-def test_a_picture_that_the_gate_objects_to_has_no_result_before_the_visitor_goes_on(handlers):
-    y, x = np.mgrid[:300, :300]
-    stripes = np.stack([(x // 10 % 2) * 200, (y // 14 % 2) * 220, (x + y) % 256], axis=2)
-    state, content = sent(handlers, encoded(stripes.astype(np.uint8)))
+def test_a_picture_that_the_gate_objects_to_has_no_result_before_the_visitor_goes_on(service):
+    content = sent(service, stripes())
     assert not content["gate"]["open"]
     assert not RESULT & set(content)
-    assert not state.open
-    assert state.analysis.radiograph is not None
-
-    class Event:
-        action = "anyway"
-
-    state, message = run(handlers.act(Event(), state))
-    content = json.loads(message)["content"]
+    content = sent(service, stripes(), anyway=True)
     assert set(content) >= RESULT
     assert "means little" in content["gate"]["message"]
-    assert state.analysis.radiograph is None
 
 
-def test_another_method_is_refused_before_the_visitor_goes_on(handlers):
-    y, x = np.mgrid[:300, :300]
-    stripes = np.stack([(x // 10 % 2) * 200, (y // 14 % 2) * 220, (x + y) % 256], axis=2)
-    state, _ = sent(handlers, encoded(stripes.astype(np.uint8)))
+def test_only_what_a_visitor_may_ask_again_is_kept_and_without_its_picture(web):
+    refused = web.post("/api/analyse", content=stripes()).json()
+    heat = "/api/heat/{}?finding=Mass&method=Grad-CAM"
+    assert web.get(heat.format(refused["id"])).status_code == 422
+    shown = web.post(f"/api/analyse?anyway=1&instead={refused['id']}", content=stripes()).json()
+    assert web.get(heat.format(shown["id"])).status_code == 200
+    again = web.post(f"/api/analyse?anyway=1&instead={shown['id']}", content=stripes()).json()
+    assert web.get(heat.format(shown["id"])).status_code == 422, "another took its place"
+    kind, said = web.ask("heatmap", "Mass", "Grad-CAM", session=again["id"])
+    assert (kind, "upload it again" in said) == ("error", True)
 
-    class Event:
-        action, finding, method, id = "method", "Mass", "HiResCAM", "x"
 
-    _, message = run(handlers.act(Event(), state))
-    assert json.loads(message)["kind"] == "problem"
+def test_what_is_kept_is_bounded_and_goes_after_its_time(service):
+    analysis = replace(service.opening, example="")
+    kept = Kept(limit=2, seconds=60)
+    for number in range(5):
+        kept.add(replace(analysis, id=str(number), since=time.monotonic()))
+    assert (len(kept), kept.get("4").id) == (2, "4")
+    kept.add(replace(analysis, id="late", since=time.monotonic()), instead="4")
+    for gone in ("2", "4", None, {}):
+        with pytest.raises(ConfigError, match="no longer kept"):
+            kept.get(gone)
+    old = Kept(limit=2, seconds=60)
+    old.add(replace(analysis, id="old", since=time.monotonic() - 61))
+    old.add(replace(analysis, id="example", example="Mass", since=0.0))
+    assert old.get("example").example == "Mass"
+    with pytest.raises(ConfigError):
+        old.get("old")
 
 
 def test_trust_is_the_findings_own_from_five_boxes_and_of_all_otherwise():

@@ -11,10 +11,9 @@ from PIL import Image
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.examples import EXAMPLES, OPENING
-from tests.demo.conftest import INPUT
+from tests.demo.conftest import INPUT, ROW
 from tests.malformed import encoded
 
-ROW = "#cx-findings [data-finding]"
 CANVAS = """() => {
   const canvas = document.querySelector('#cx-viewer canvas');
   const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);

@@ -45,15 +45,15 @@ def deep() -> np.ndarray:
 
 
 @pytest.fixture
-def visit(page_of, tmp_path):
+def visit(page_of):
     """Open the viewer's page; afterwards nothing may have been asked of any host."""
     asked, wrong = [], []
     with ExitStack() as pages:
 
-        def opened(answer=None, *, size=(1366, 768), theme="light", before="", **look):
+        def opened(answer=None, *, size=(1366, 768), before="", **look):
             width, height = size
             page = pages.enter_context(page_of(viewport={"width": width, "height": height}, **look))
-            page.goto(harness.page(tmp_path, theme=theme, before=before))
+            harness.viewer(page, before=before)
             for event, told in (
                 ("request", lambda request: asked.append(request.url)),
                 ("pageerror", lambda error: wrong.append(str(error))),
@@ -520,7 +520,7 @@ def test_text_from_an_answer_is_never_read_as_html(visit):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(visit, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page = visit(harness.answer(phantom(1)), theme=theme, bypass_csp=True)
+    page = visit(harness.answer(phantom(1)), color_scheme=theme)
     choose(page, "Hernia")
     found = axe.Axe().run(page).response["violations"]
     serious = [one for one in found if one["impact"] in ("serious", "critical")]

@@ -7,11 +7,10 @@ import pytest
 
 from chexnet.phantom.draw import draw_phantom
 from demo import security
-from tests.demo.conftest import INPUT
+from tests.demo.conftest import INPUT, ROW
 from tests.malformed import encoded
 
-ROW = "#cx-findings [data-finding]"
-ASK = "**/gradio_api/run/predict"
+ANALYSE = "**/api/analyse*"
 CHIP = "document.querySelector('[data-part=chip]').textContent"
 GIVE = """([bytes, kind, place]) => {
   const given = new DataTransfer();
@@ -31,17 +30,10 @@ def browse(page, data: bytes) -> None:
     page.set_input_files(INPUT, {"name": "a.png", "mimeType": "image/png", "buffer": data})
 
 
-def held_back(page, address: str, part: str = ""):
-    """Keep the page's requests that hold `part`; the function that is returned lets them go."""
+def held_back(page, address: str):
+    """Keep the page's requests to `address`; the function that is returned lets them go."""
     routes = []
-
-    def keep(route):
-        if part and part not in route.request.post_data:
-            route.continue_()
-        else:
-            routes.append(route)
-
-    page.route(address, keep)
+    page.route(address, routes.append)
     return lambda: [route.continue_() for route in routes]
 
 
@@ -85,9 +77,7 @@ def test_a_refused_upload_is_explained_until_the_next_which_works_at_once(visit,
 def test_an_upload_that_does_not_come_through_is_explained(visit, phantom, status):
     page = visit()
     answer = {"status": status, "content_type": "text/plain", "body": "Come back later."}
-    page.route(
-        "**/upload", lambda route: route.fulfill(**answer) if status else route.abort(), times=1
-    )
+    page.route(ANALYSE, lambda route: route.fulfill(**answer) if status else route.abort(), times=1)
     browse(page, phantom)
     text = "Come back later." if status else "The demo does not answer"
     page.locator(".cx-alert", has_text=text).wait_for()
@@ -118,10 +108,10 @@ def test_the_picture_that_was_chosen_last_is_shown_and_kept(
         page.wait_for_timeout(300)
         assert f"{size} x" in page.evaluate(facts)
         if last:
-            page.evaluate("window.shown = chexnet.page.state.answer.logit")
+            page.evaluate("window.shown = chexnet.page.state.answer")
             page.click(f"[data-example={last}]")
-            page.wait_for_function("chexnet.page.state.answer.logit !== window.shown")
-            assert page.evaluate("chexnet.page.state.answer.logit") == page.evaluate("window.shown")
+            page.wait_for_function("chexnet.page.state.answer !== window.shown")
+            assert page.evaluate("chexnet.page.state.answer.logit === window.shown.logit")
         # The server keeps the same one: another method's map is of it.
         page.select_option("[data-set=method]", "EigenCAM")
         page.wait_for_function(f"!{CHIP}.includes('…')")
@@ -130,7 +120,7 @@ def test_the_picture_that_was_chosen_last_is_shown_and_kept(
 
 def test_a_late_upload_does_not_replace_what_was_chosen_meanwhile(visit, phantom):
     page = visit()
-    let_go = held_back(page, "**/upload")
+    let_go = held_back(page, ANALYSE)
     page.evaluate(GIVE, [list(phantom), "paste", "body"])
     page.click("[data-example=effusion]")
     page.wait_for_selector(ROW)
@@ -152,7 +142,7 @@ def test_no_wish_for_another_methods_map_is_dropped(visit_with_torch, phantom):
     name = page.locator(ROW).nth(3).get_attribute("data-finding").replace("_", " ")
     assert page.evaluate(CHIP).startswith(name)
     # A failure that comes late leaves a newer choice alone.
-    page.route(ASK, lambda route: (time.sleep(0.5), route.abort()))
+    page.route("**/api/heat/**", lambda route: (time.sleep(0.5), route.abort()))
     page.select_option("[data-set=method]", "HiResCAM")
     page.select_option("[data-set=method]", "Grad-CAM")
     page.select_option("[data-set=method]", "EigenCAM")
@@ -163,7 +153,7 @@ def test_no_wish_for_another_methods_map_is_dropped(visit_with_torch, phantom):
 
 def test_no_lesson_waits_for_another_and_no_late_answer_is_shown(visit):
     page = visit()
-    let_go = held_back(page, ASK, '"mass')
+    let_go = held_back(page, "**/api/part/example/mass")
     page.get_by_role("tab", name="Lessons", exact=True).click()
     page.wait_for_selector(".cx-l-strip img")
     page.click("[data-open=heat]")  # its example is held back
@@ -186,7 +176,7 @@ def test_no_lesson_waits_for_another_and_no_late_answer_is_shown(visit):
 
 def test_the_patient_who_was_chosen_last_is_shown(visit):
     page = visit()
-    let_go = held_back(page, ASK, '"of":"1"')
+    let_go = held_back(page, "**/api/part/patient/1")
     page.get_by_role("tab", name="Lessons", exact=True).click()
     page.wait_for_selector(".cx-l-strip img")
     first = page.get_attribute(".cx-l-strip img", "src")
@@ -203,7 +193,7 @@ def test_lesson_five_says_why_nothing_came_and_goes_on(visit):
     page.click("[data-open=breaks]")
     page.wait_for_function("document.querySelector('[data-canvas=changed]').width > 384")
     busy = {"status": 503, "content_type": "text/plain", "body": "Too many at once."}
-    page.route("**/upload", lambda route: route.fulfill(**busy), times=1)
+    page.route(ANALYSE, lambda route: route.fulfill(**busy), times=1)
     page.click("[data-act=send]")
     page.locator("[data-part=breaks-says]", has_text="Too many at once.").wait_for()
     page.click("[data-act=send]")

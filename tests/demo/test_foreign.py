@@ -12,7 +12,7 @@ from chexnet.networks.importers import import_network
 from chexnet.networks.registry import find_network
 from chexnet.phantom.draw import draw_phantom
 from demo import rendering
-from demo.handlers import Handlers
+from demo.answer import answer_of
 from demo.service import Service
 from scripts.predict import _as_json, _as_text
 from tests.demo.conftest import run
@@ -40,16 +40,8 @@ def wide() -> np.ndarray:
 def content(predictor, tmp_path_factory) -> dict:
     """What the page gets for a picture of 480 x 320 pixels."""
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
-    path = service.folder / "own" / "upload"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(encoded(wide()))
-    handlers = Handlers(service)
-    state, message = run(handlers.upload(path))
-    found = json.loads(message)["content"]
-    if not found["gate"]["open"]:
-        from demo.answer import page_answer
-
-        found = page_answer(state, predictor, anyway=True)
+    analysis = run(service.analyse(encoded(wide())))
+    found = answer_of(analysis, predictor, anyway=True).plain()
     service.close()
     return found
 

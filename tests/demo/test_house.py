@@ -1,5 +1,6 @@
 """What the demo's files may not hold."""
 
+import re
 import subprocess
 import sys
 
@@ -24,8 +25,14 @@ def test_the_page_imports_nothing_that_it_does_not_use():
 
 
 def test_nothing_of_the_page_names_another_host():
-    for path in [*FOLDER.glob("static/*"), FOLDER / "style.py"]:
-        assert "//" not in path.read_text().replace("// ", ""), path
+    for path in [*FOLDER.glob("page/**/*.*"), *FOLDER.glob("templates/*")]:
+        assert "//" not in re.sub("// |http:/[^/]", "", path.read_text()), path
+
+
+def test_no_script_of_the_page_has_a_global():
+    for path in FOLDER.glob("page/**/*.js"):
+        text = path.read_text()
+        assert not re.search(r"(?:window|globalThis|self)\.\w+ \??\??=[^=]", text), path
 
 
 def test_the_examples_folder_holds_pictures_alone():

@@ -5,29 +5,20 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chexnet.evaluation.leakage import memory_scores
-from demo import style
 from demo.teaching import lessons
+from tests.demo.node import call
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
-@pytest.fixture
-def page(page_of):
-    """A page with the scripts alone."""
-    with page_of() as page:
-        page.set_content("<p></p>")
-        for name in (*style.VIEWER_SCRIPTS, *style.TEACHING_SCRIPTS):
-            page.add_script_tag(content=style.script(f"{name}.js"))
-        yield page
-
-
-def test_the_memory_in_the_browser_is_the_one_of_the_evaluation(page):
+def test_the_memory_in_the_browser_is_the_one_of_the_evaluation():
     content = lessons.split_content()
     patients, held = np.array(content["patients"]), np.array(content["held"]) == 1
     targets = np.array([[label >> bit & 1 for bit in range(14)] for label in content["labels"]])
     shared = np.isin(patients, patients[held])
-    for both in (0, 0.4, 1):
-        found = page.evaluate("([c, both]) => chexnet.lessonSplit.memory(c, both)", [content, both])
+    shares = (0, 0.4, 1)
+    answers = call("teaching/split.js", "memory", *[(content, both) for both in shares])
+    for both, found in zip(shares, answers, strict=True):
         learned = ~held & (~shared | (np.array(content["order"])[patients] < both))
         scores = memory_scores(patients[learned], targets[learned], patients[held], 1400)
         # The page smooths with the prevalence of all images: a column's order differs by nothing.
@@ -46,22 +37,20 @@ def test_the_memory_in_the_browser_is_the_one_of_the_evaluation(page):
     assert found["mean"] > 0.7
 
 
-def test_another_base_rate_moves_a_probability_by_bayes_rule(page):
+def test_another_base_rate_moves_a_probability_by_bayes_rule():
     for p, before, after in ((0.3, 0.08, 0.005), (0.02, 0.5, 0.9), (0.6, 0.1, 0.1)):
         ratio = p / (1 - p) / (before / (1 - before))  # likelihood of the picture
         odds = ratio * after / (1 - after)
-        found = page.evaluate(
-            "given => chexnet.lessonProbability.moved(...given)", [p, before, after]
-        )
+        [found] = call("teaching/probability.js", "moved", (p, before, after))
         assert found == pytest.approx(odds / (1 + odds))
 
 
-def test_a_network_that_is_always_right_is_marked_as_wrong_labels_mark_it(page):
+def test_a_network_that_is_always_right_is_marked_as_wrong_labels_mark_it():
     rng = np.random.default_rng(0)
     labelled = rng.random(200_000) < 0.1
     truth = np.where(labelled, rng.random(200_000) < 0.57, rng.random(200_000) < 0.05)
     given = {"labelled": 0.1, "right": 0.57, "hidden": 0.05}
-    found = page.evaluate("given => chexnet.lessonLabels.perfect(given)", given)
+    [found] = call("teaching/label_noise.js", "perfect", (given,))
     assert found["sensitivity"] == pytest.approx(truth[labelled].mean(), abs=0.02)
     assert found["specificity"] == pytest.approx(1 - truth[~labelled].mean(), abs=0.01)
     assert found["ppv"] == pytest.approx(labelled[truth].mean(), abs=0.02)

@@ -1,7 +1,8 @@
 """The page on a phone: everything fits, and the picture stays in sight."""
 
+from tests.demo.conftest import ROW
+
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
-ROW = "#cx-findings [data-finding]"
 SEEN = """() => {
   const frame = document.querySelector('.cx-stage').getBoundingClientRect();
   return frame.top >= -1 && frame.bottom <= innerHeight && frame.height > 200;

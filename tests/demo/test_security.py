@@ -15,7 +15,7 @@ from demo.middleware import RequestFilter
 from tests.conftest import needs_links, needs_modes
 from tests.demo.conftest import run
 
-JOIN = "/gradio_api/queue/join"
+JOIN = "/api/step"
 ARGUMENTS = {"method": "POST", "path": "/gradio_api/upload", "type": "http"}
 
 

@@ -14,12 +14,22 @@ from chexnet.evaluation.intervals import PatientBootstrap
 from chexnet.evaluation.operating import MEASURES, operating_points
 from chexnet.evaluation.validation import read_validation_scores
 from chexnet.model import load_weights
-from demo import rendering, style
+from demo import rendering
 from demo.teaching.curves import calibration_content, threshold_content
 from tests.conftest import ROOT
+from tests.demo import harness
+from tests.demo.node import call
 
 PLACES = (0.1, 0.3, 0.5, 0.8, 0.95)
 """Five places along a curve, in shares of it."""
+TAB = """
+import { mountThresholds } from "/teaching/thresholds.js";
+window.open = (content, own) => {
+  const load = () => Promise.resolve(content);
+  window.tab = mountThresholds(document.getElementById("root"), { load, own: () => own });
+  return tab.look();
+};
+"""
 
 
 def reader(metadata) -> SimpleNamespace:
@@ -44,33 +54,16 @@ def content(starter) -> dict:
 
 
 @pytest.fixture
-def mounted(page_of, tmp_path):
+def mounted(page_of):
     """The tab alone on a page; `tab` in the browser is what `mountThresholds` gave."""
     wrong, pages = [], ExitStack()
 
     def opened(content: dict, own: dict | None = None):
-        scripts = "".join(
-            f"<script>{style.script(f'{name}.js')}</script>"
-            for name in (*style.VIEWER_SCRIPTS, *style.TEACHING_SCRIPTS)
-        )
-        path = tmp_path / "page.html"
-        path.write_text(
-            f'<!doctype html><meta charset="utf-8"><style>{style.script("thresholds.css")}</style>'
-            f'<div id="root">{rendering.thresholds_tab()}</div>{scripts}',
-            encoding="utf-8",
-        )
         page = pages.enter_context(page_of(viewport={"width": 1366, "height": 900}))
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(path.as_uri())
-        page.evaluate(
-            """([content, own]) => {
-              if (own) chexnet.page = {state: {answer: {...own, gate: {open: true}}}};
-              window.tab = chexnet.mountThresholds(document.getElementById('root'),
-                () => Promise.resolve(content));
-              return tab.look();
-            }""",
-            [content, own],
-        )
+        html = f'<div id="root">{rendering.render("thresholds.html.jinja")}</div>'
+        harness.alone(page, html, TAB, ("base.css", "teaching/thresholds.css"))
+        page.evaluate("([content, own]) => open(content, own)", [content, own])
         return page
 
     with pages:
@@ -115,25 +108,19 @@ def test_values_at_five_thresholds_equal_those_of_scikit_learn(mounted, starter,
             "npv": precision_score(truth, over, pos_label=0, zero_division=np.nan),
             "f1": f1_score(truth, over),
         }
-        found = page.evaluate("counts => chexnet.numbers.measuresOf(counts)", counts)
-        assert found == pytest.approx(expected, nan_ok=True)
+        [found] = call("teaching/numbers.js", "measuresOf", (counts,))
+        assert {k: float(v) for k, v in found.items()} == pytest.approx(expected, nan_ok=True)
         names = list(expected)
-        words = page.evaluate("values => values.map(chexnet.share)", [expected[n] for n in names])
+        words = call("base/words.js", "share", *[(expected[name],) for name in names])
         assert shown(page) == dict(zip(names, words, strict=True))
         [point] = operating_points(
             scores.take(np.arange(len(truth)), ["Effusion"]),
             {"Effusion": {"youden": curve["thresholds"][place]}},
             bootstrap=bootstrap,
         ).values()
-        for measure in MEASURES:
-            interval = page.evaluate(
-                """([measure, place]) => {
-                  const {content, group} = tab.state;
-                  const curve = content.groups[group].curves.Effusion;
-                  return chexnet.numbers.intervalAt(content, curve, measure, place);
-                }""",
-                [measure, place],
-            )
+        asked = [(content, curve, measure, place) for measure in MEASURES]
+        intervals = call("teaching/numbers.js", "intervalAt", *asked)
+        for measure, interval in zip(MEASURES, intervals, strict=True):
             one = point.intervals[measure]
             known = [one.low, one.high] if one.known else None
             assert interval == (pytest.approx(known, abs=2e-5) if known else None), measure
@@ -152,11 +139,9 @@ def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, star
         true, false = prevalence * sensitivity, (1 - prevalence) * (1 - specificity)
         expected = true / (true + false)
         text = page.inner_text("[data-part=values] [data-value=ppv]")
-        assert text == page.evaluate("value => chexnet.share(value)", expected)
-        found = page.evaluate(
-            "([rates, p]) => chexnet.numbers.atPrevalence(rates, p)",
-            [{"sensitivity": sensitivity, "specificity": specificity}, prevalence],
-        )
+        assert [text] == call("base/words.js", "share", (expected,))
+        rates = {"sensitivity": sensitivity, "specificity": specificity}
+        [found] = call("teaching/numbers.js", "atPrevalence", (rates, prevalence))
         assert found["ppv"] == pytest.approx(expected, abs=1e-12)
         [point] = operating_points(
             scores.take(np.arange(len(scores.images)), ["Effusion"]),
@@ -164,14 +149,9 @@ def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, star
             prevalence={"Effusion": prevalence},
             bootstrap=PatientBootstrap(scores.patients),
         ).values()
-        for measure in ("ppv", "npv"):
-            interval = page.evaluate(
-                """([measure, place, p]) => {
-                  const {content, group} = tab.state, curve = content.groups[group].curves.Effusion;
-                  return chexnet.numbers.intervalAtPrevalence(content, curve, measure, place, p);
-                }""",
-                [measure, place, prevalence],
-            )
+        asked = [(content, curve, measure, place, prevalence) for measure in ("ppv", "npv")]
+        intervals = call("teaching/numbers.js", "intervalAtPrevalence", *asked)
+        for measure, interval in zip(("ppv", "npv"), intervals, strict=True):
             one = point.intervals[measure]
             assert interval == pytest.approx([one.low, one.high], abs=2e-3)
 

@@ -14,7 +14,7 @@ from chexnet.evaluation.calibration import (
 from chexnet.evaluation.intervals import PatientBootstrap
 from chexnet.evaluation.metrics import auroc, brier, expected_calibration_error, reliability
 from chexnet.evaluation.scores import Scores
-from chexnet.metadata import DataFacts, Metadata
+from chexnet.metadata import DataInfo, Metadata
 from chexnet.training.describe import describe
 from chexnet.transforms import Preprocessing
 
@@ -101,7 +101,7 @@ def test_bins_have_equal_mass_and_the_error_is_their_weighted_distance():
 
 def test_a_weights_file_carries_what_validation_chose():
     scores, nobody = simulated(500, 6)[0], np.zeros(0, np.int64)
-    told = {"facts": DataFacts.from_dict({}), "config": {}, "origin": "", "epoch": 1}
+    told = {"facts": DataInfo.from_dict({}), "config": {}, "origin": "", "epoch": 1}
     metadata = describe(Preprocessing(), scores, trained=(nobody, nobody), **told)
     carried, expected = validation_choices(metadata), fit_on(scores, "")
     assert carried.calibrations == expected.calibrations

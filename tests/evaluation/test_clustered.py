@@ -8,9 +8,10 @@ from sklearn.metrics import roc_auc_score
 
 from chexnet.evaluation.clustered import FEW_PATIENTS, clustered_auroc, holm
 from chexnet.evaluation.compare import compare, findings_that_differ
-from chexnet.evaluation.report.tables import above_chance
+from chexnet.evaluation.report.sentences import above_chance
 from chexnet.evaluation.scores import Scores
-from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.evaluation.summary import summarise
+from chexnet.files import plain
 from chexnet.labels import FINDINGS, spoken
 
 AUROCS = (0.65, 0.8, 0.9)
@@ -191,22 +192,21 @@ def test_a_summary_has_clustered_intervals_of_rare_findings_and_names_what_is_ab
     scores.targets[:12:3, none] = 1  # 4 patients
     found = summarise(scores, replicates=30)
     others = ", ".join(sorted(spoken(n) for n in FINDINGS if n not in ("Mass", FINDINGS[3])))
-    assert above_chance(found) == (
+    assert above_chance(plain(found)) == (
         "Above 0.5 at 5 %, corrected for 13 findings at once (Holm; p by clustered variance): "
         f"{spoken(FINDINGS[3])}. Not shown for: {others}. "
         "Under five patients with or without it, so not tested: Mass."
     )
-    assert above_chance(as_dict(found)) == above_chance(found)  # from a file as well
-    assert above_chance(as_dict(summarise(scores))) == ""
+    assert above_chance(plain(summarise(scores))) == ""
     assert found.clustered_interval_if_rare("Hernia").known
     assert not found.clustered_interval_if_rare("Mass").known
     assert not found.clustered_interval_if_rare(FINDINGS[3]).known
     assert found.clustered["Hernia"].fewest == 6 < FEW_PATIENTS
-    plain = as_dict(found)["classes"]
+    stored = plain(found)["classes"]
     assert (
-        plain["Hernia"]["clustered_interval"]["low"]
+        stored["Hernia"]["clustered_interval"]["low"]
         == found.clustered_interval_if_rare("Hernia").low
     )
-    assert plain["Mass"]["p_of_chance_holm"] is None
-    assert plain["Hernia"]["interval"]["low"] is not None
-    assert "clustered_interval" not in as_dict(summarise(scores))["classes"]["Hernia"]
+    assert stored["Mass"]["p_of_chance_holm"] is None
+    assert stored["Hernia"]["interval"]["low"] is not None
+    assert "clustered_interval" not in plain(summarise(scores))["classes"]["Hernia"]

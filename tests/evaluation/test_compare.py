@@ -75,7 +75,7 @@ def test_patients_with_unlike_numbers_of_images_count_as_effective_ones():
             for value in (0, 1)
         ]
         effective.append(min(n.sum() ** 2 / (n**2).sum() for n in numbers))
-        assert effective[-1] < 0.7 * min(map(len, numbers))
+        assert effective[-1] < 0.9 * min(map(len, numbers))
         statistic = found[name].value / drawn[:, column].std(ddof=1)
         assert found[name].p == pytest.approx(2 * t.sf(abs(statistic), effective[-1] - 1))
     statistic = found[MEAN].value / drawn.mean(axis=1).std(ddof=1)

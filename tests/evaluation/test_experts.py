@@ -13,12 +13,12 @@ from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
 from chexnet.evaluation.expert_figures import (
     score_experts,
-    score_part_text_labels,
     score_text_labels,
 )
 from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
-from chexnet.evaluation.report.expert_tables import experts_text
+from chexnet.evaluation.report.terminal import experts_text
 from chexnet.evaluation.scores import Scores
+from chexnet.files import plain
 from chexnet.labels import FINDINGS
 from tests.conftest import NIH, SHARED
 
@@ -53,7 +53,7 @@ def test_the_files_hold_what_they_are_known_to_hold(nih):
 @needs_experts
 def test_the_text_label_of_pneumonia_is_right_in_174_of_306():
     given = [f"rsna={EXPERTS}", f"google={GOOGLE}"]
-    facts, found = score_part_text_labels(
+    facts, found = score_text_labels(
         DataRequest(NIH, labels="v2020"), read_experts(given), "test", replicates=20
     )
     assert facts.split == "official"
@@ -224,7 +224,7 @@ def test_few_positive_patients_have_a_clustered_interval_and_under_five_no_figur
     row = score_experts(scores.take(np.arange(12)), rsna, table, "t.csv", 50).rows[0]
     assert row.reason == "3 positive and 6 negative patients; five of each are needed"
     assert row.experts is row.text is None
-    assert score_experts(fewer, rsna, table, "t.csv", 0).as_dict()["rows"][0]["experts"]
+    assert plain(score_experts(fewer, rsna, table, "t.csv", 0))["rows"][0]["experts"]
 
 
 def test_a_column_that_scores_lack_is_named(table, tmp_path):
@@ -236,10 +236,11 @@ def test_a_column_that_scores_lack_is_named(table, tmp_path):
     assert "no column Pneumonia" in experts_text([found])
 
 
-def test_images_that_nobody_asked_for_have_no_text_label_to_score(table, tmp_path):
+def test_images_that_nobody_asked_for_have_no_text_label_to_score(make_folder, tmp_path):
+    root = make_folder([("00000001_001.png", "Mass", "1"), ("00000002_001.png", "Mass", "2")])
     google = read_google(google_file(tmp_path / "g.csv"))
     with pytest.raises(DataError, match="None of the 20 images"):
-        score_text_labels(google, table[table["image"].str.endswith("001.png")], "t.csv")
+        score_text_labels(DataRequest(root), [google], "all")
 
 
 @pytest.mark.parametrize(

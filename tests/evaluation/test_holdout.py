@@ -17,9 +17,9 @@ from chexnet.evaluation.info import (
     UNKNOWN_LIST,
     WeightsInfo,
 )
-from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.sentences import facts_text, limits
 from chexnet.evaluation.scoring import score_networks
+from chexnet.files import plain
 from chexnet.metadata import Metadata
 from chexnet.networks.training_lists import seen_by
 from chexnet.transforms import Preprocessing
@@ -54,7 +54,7 @@ def test_a_network_from_elsewhere_is_scored_on_the_official_lists(phantoms, weig
     assert np.array_equal(holdout.datamodule.rows("test"), own.datamodule.rows("test"))
     assert not holdout.facts.leaky
     assert "trained on: somebody's list, confirmed" in facts_text(holdout.facts)
-    assert "epoch" not in holdout.facts.as_dict()["weights"]
+    assert "epoch" not in plain(holdout.facts)["weights"]
 
 
 def test_without_lists_it_is_scored_on_a_split_by_patient(make_folder, weights, tmp_path):
@@ -205,6 +205,6 @@ def test_limits_name_the_clean_rest(phantoms, contaminated):
     path, whole, dirty = contaminated
     scored = score_networks(DataRequest(phantoms), [path], "test", seen="skip", **QUICK)
     found = assess(scored.scores, scored.table, scored.chosen, replicates=0)
-    said = " ".join(limits(found, scored.facts))
+    said = " ".join(limits(plain(found), scored.facts))
     assert f"{whole - dirty:,} of {whole:,} images of the test part" in said
     assert scored.stamps == [TEST_CHOSEN, NOT_CALIBRATED]

@@ -4,7 +4,8 @@ from chexnet.data.formats import DataRequest
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.info import ScoringInfo, WeightsInfo
 from chexnet.evaluation.predictions import score_predictions
-from chexnet.evaluation.report.tables import facts_text
+from chexnet.evaluation.report.sentences import facts_text
+from chexnet.files import plain
 from tests.conftest import rows_of
 
 DATA_KEYS = (
@@ -15,7 +16,7 @@ DATA_KEYS = (
 
 def test_the_facts_of_a_network_have_the_keys_of_files_that_exist_already(phantoms, trained):
     holdout = open_holdout(DataRequest(phantoms), trained / "best_chexnet_params.pth", "test")
-    found = json.loads(json.dumps(holdout.facts.as_dict()))
+    found = json.loads(json.dumps(plain(holdout.facts)))
     assert list(found) == [*DATA_KEYS, "part", "weights"]
     assert found["fold"] is None
     assert list(found["weights"]) == (
@@ -33,7 +34,7 @@ def test_the_facts_of_a_file_of_predictions_have_the_keys_of_files_that_exist_al
 ):
     root = make_folder(rows_of(40, 2), images=[])
     (tmp_path / "p.csv").write_text("Image Index,prob_Mass\n" + rows_of(40, 2)[0][0] + ",0.5\n")
-    whole = score_predictions(DataRequest(root), tmp_path / "p.csv", "all").facts.as_dict()
+    whole = plain(score_predictions(DataRequest(root), tmp_path / "p.csv", "all").facts)
     assert whole == {
         "table": "Data_Entry_2017.csv",
         "label_version": whole["label_version"],
@@ -42,9 +43,10 @@ def test_the_facts_of_a_file_of_predictions_have_the_keys_of_files_that_exist_al
         "part": "all",
         "predictions": "p.csv",
     }
-    part = score_predictions(
+    scored = score_predictions(
         DataRequest(root), tmp_path / "p.csv", "test", allow_leak=True, partial=True
-    ).facts.as_dict()
+    )
+    part = plain(scored.facts)
     assert set(part) == set(whole) | {"split_seed", "images_of_part", "images_in_part"}
     assert part["images_of_part"] <= 1 < part["images_in_part"]
 

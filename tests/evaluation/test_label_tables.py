@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from chexnet.data.nih import read_folder
-from chexnet.evaluation.report.tables import both_text
+from chexnet.evaluation.report.terminal import both_text
 from chexnet.evaluation.scores import Scores
-from chexnet.evaluation.truths import both_tables, tables_as_dict, tables_told
+from chexnet.evaluation.truths import both_tables, tables_told
+from chexnet.files import plain
 from chexnet.labels import FINDINGS
 from tests.conftest import NIH, SHARED
 
@@ -48,8 +49,8 @@ def test_what_differs_between_the_tables_is_counted_label_by_label(folder):
     assert found.summaries["2017"].positives.tolist() == [15, 0]
     assert found.summaries["v2020"].positives.tolist() == [15, 3]
     assert "From 2017 to v2020: No Finding +0 -1, Pneumonia +3." in tables_told(found)
-    assert "2017 1, v2020 0." in both_text(found)
-    assert tables_as_dict(found)["without_a_possible_age"]["2017"] == 1
+    assert "2017 1, v2020 0." in both_text(plain(found), tables_told(found), 20)
+    assert plain(found)["without_a_possible_age"]["2017"] == 1
 
 
 @pytest.mark.skipif(

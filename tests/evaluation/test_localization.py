@@ -17,11 +17,11 @@ from chexnet.evaluation.localization import (
 from chexnet.evaluation.localization_summary import (
     LARGE,
     SMALL,
-    as_dict,
     score_maps,
     summarise_maps,
 )
-from chexnet.evaluation.report.tables import localization_text
+from chexnet.evaluation.report.terminal import localization_text
+from chexnet.files import plain
 from chexnet.transforms import Preprocessing
 
 
@@ -129,17 +129,18 @@ def test_maps_that_point_right_are_told_from_controls_that_do_not():
     )
     tables = summarise_maps(scored, replicates=200, seed=0)
     whole = tables[LARGE]["All"]
-    assert whole.count == 40
-    assert whole.hits["heatmap"] > 0.95
-    assert whole.hits["untrained"] < 0.3
-    assert whole.hits["random point"] == pytest.approx(0.04, abs=0.005)
-    assert whole.gain == pytest.approx(whole.hits["heatmap"] - whole.hits["average box"])
-    assert whole.gain_interval.low <= whole.gain <= whole.gain_interval.high
-    assert tables[SMALL]["Mass"].count == 20
-    assert "smaller than a cell" in localization_text(tables)
-    stored = json.loads(json.dumps(as_dict(tables), allow_nan=False))[LARGE]["All"]
+    assert whole.targets == 40
+    assert whole.peak_in_box["heatmap"] > 0.95
+    assert whole.peak_in_box["untrained"] < 0.3
+    assert whole.peak_in_box["random point"] == pytest.approx(0.04, abs=0.005)
+    gain = whole.peak_in_box["heatmap"] - whole.peak_in_box["average box"]
+    assert whole.gain_over_average_box == pytest.approx(gain)
+    assert whole.gain_interval.low <= whole.gain_over_average_box <= whole.gain_interval.high
+    assert tables[SMALL]["Mass"].targets == 20
+    assert "smaller than a cell" in localization_text(plain(tables))
+    stored = json.loads(json.dumps(plain(tables), allow_nan=False))[LARGE]["All"]
     assert set(stored["interval"]) == {"low", "high", "draws_left_out"}
-    assert stored["iou"]["0.1"]["interval"] == whole.iou[0.1][1].as_dict()
+    assert stored["iou"]["0.1"]["interval"] == plain(whole.iou[0.1].interval)
 
 
 def random_place(image: str) -> np.ndarray:
@@ -160,8 +161,8 @@ def test_a_map_that_is_always_hot_in_the_middle_of_the_average_box_gains_nothing
     row = summarise_maps(score_maps(boxed, lambda _: constant, lambda _: constant), 200, 0)["all"][
         "All"
     ]
-    assert 0.2 < row.hits["heatmap"] < 0.8
-    assert abs(row.gain) <= 0.08  # leaving one out moves the centre a little
+    assert 0.2 < row.peak_in_box["heatmap"] < 0.8
+    assert abs(row.gain_over_average_box) <= 0.08  # leaving one out moves the centre a little
     assert row.gain_interval.low <= 0 <= row.gain_interval.high
 
 
@@ -239,8 +240,8 @@ def test_the_controls_that_know_boxes_are_those_of_other_patients():
     scored = score_maps(boxed, lambda _: np.zeros((4, 4)), lambda _: np.zeros((4, 4)))
     row = summarise_maps(scored, 0, 0)["all"]["All"]
     assert row.boxes == 7
-    assert row.hits["most boxed point"] == 0.4  # the first two
-    assert row.gain_most == -0.4
+    assert row.peak_in_box["most boxed point"] == 0.4  # the first two
+    assert row.gain_over_most_boxed_point == -0.4
     expected = [boxed[n].overlaps(sizes[n])[0] for n in range(4)]
     np.testing.assert_allclose(scored.size_overlaps[:4, 0], expected)
-    assert row.size_iou[0.1] == np.mean([*(e >= 0.1 for e in expected), False])
+    assert row.iou_of_average_box[0.1] == np.mean([*(e >= 0.1 for e in expected), False])

@@ -9,7 +9,8 @@ from chexnet.evaluation.metrics import auroc
 from chexnet.evaluation.predictions import read_predictions, score_predictions, write_predictions
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score_weights
-from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.evaluation.summary import summarise
+from chexnet.files import plain
 from tests.conftest import rows_of
 
 COLUMN = "prob_Mass"
@@ -33,7 +34,7 @@ def test_scoring_the_file_equals_scoring_the_model(phantoms, trained, tmp_path):
     read = score_predictions(DataRequest(phantoms), tmp_path / "p.csv", "test").scores
     assert np.array_equal(read.probabilities, scored.scores.probabilities)
     assert read.images == scored.scores.images
-    one, other = (as_dict(summarise(scores, replicates=50)) for scores in (scored.scores, read))
+    one, other = (plain(summarise(scores, replicates=50)) for scores in (scored.scores, read))
     assert one == other
 
 

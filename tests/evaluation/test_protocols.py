@@ -8,7 +8,8 @@ from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import summarise
-from chexnet.evaluation.truths import lists_as_dict, lists_told, protocol_figures, seen_by
+from chexnet.evaluation.truths import lists_told, protocol_figures, seen_by
+from chexnet.files import plain
 from chexnet.networks.training_lists import image_names, image_patients, images_for_test_2017
 from tests.conftest import NIH, needs_nih
 
@@ -40,7 +41,7 @@ def test_each_list_is_scored_by_itself(table):
     expected = summarise(scores.take(np.arange(20, 80)), replicates=40)
     assert found[1].summary.auroc == expected.auroc
     assert found[1].summary.intervals == expected.intervals
-    assert lists_as_dict(found)["2017"]["figures"]["images"] == 60
+    assert plain({one.key: one for one in found})["2017"]["figures"]["images"] == 60
     assert "60 of 60 images" in lists_told(found)
 
 

@@ -13,13 +13,12 @@ from chexnet.errors import ConfigError, LeakError
 from chexnet.evaluation.compare import MEAN, compare, compare_networks
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.info import NOT_CALIBRATED, TEST_CHOSEN
-from chexnet.evaluation.report.side_by_side import (
-    COLUMNS,
-    side_by_side_csv,
-    side_by_side_html,
-    side_by_side_text,
-)
+from chexnet.evaluation.report.page import side_by_side_html
+from chexnet.evaluation.report.render import to_csv
+from chexnet.evaluation.report.tables import side_by_side
+from chexnet.evaluation.report.terminal import side_by_side_text
 from chexnet.evaluation.scoring import score_weights
+from chexnet.files import plain
 from chexnet.metadata import surroundings
 from chexnet.model import load_weights, save_weights
 from tests.standins import as_imported, rows_seen, seen_of
@@ -100,8 +99,9 @@ def test_differences_are_to_the_first_network(found):
 def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
     assert found.contenders[0].stamps == []
     assert found.contenders[1].stamps == [TEST_CHOSEN, NOT_CALIBRATED]
-    text = side_by_side_text(found)
-    page = side_by_side_html(found, surroundings())
+    content, facts = plain(found), [one.facts for one in found.contenders]
+    text = side_by_side_text(content, facts)
+    page = side_by_side_html(content, facts, surroundings())
     HTMLParser().feed(page)
     for shown in (text, page):
         assert TEST_CHOSEN in shown
@@ -113,14 +113,18 @@ def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
 
 
 def test_the_csv_has_a_row_for_each_network_and_class(found):
-    rows = list(csv.DictReader(io.StringIO(side_by_side_csv(found))))
-    assert tuple(rows[0]) == COLUMNS
+    text = to_csv(side_by_side(plain(found)))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == [
+        *("network", "label", "positives", "auroc", "low", "high"),
+        *("difference_to_first", "difference_low", "difference_high", "p", "published", "stamps"),
+    ]
     assert len(rows) == 3 * (len(found.classes) + 1)
     mean = next(r for r in rows if r["label"] == MEAN and r["network"] == "the <second>")
     assert float(mean["auroc"]) == pytest.approx(found.contenders[1].summary.findings.value)
     assert float(mean["published"]) == 0.9
     assert float(mean["difference_to_first"]) == 0
-    assert "nan" not in side_by_side_csv(found)
+    assert "nan" not in text
 
 
 def test_a_network_that_has_seen_all_of_it_is_named(phantoms, networks, tmp_path):

@@ -1,8 +1,9 @@
 import numpy as np
 
-from chexnet.evaluation.report.tables import evaluation_text, validation_text
+from chexnet.evaluation.report.terminal import evaluation_text, validation_text
 from chexnet.evaluation.scores import Scores
-from chexnet.evaluation.summary import as_dict, summarise
+from chexnet.evaluation.summary import summarise
+from chexnet.files import plain
 
 
 def scores() -> Scores:
@@ -35,11 +36,12 @@ def test_the_mean_that_chooses_leaves_no_finding_out():
 
 
 def test_the_evaluation_table_shows_counts_intervals_and_both_means():
-    text = evaluation_text(summarise(scores(), replicates=100), "LEAKY")
+    text = evaluation_text(plain(summarise(scores(), replicates=100)), 100, "LEAKY")
     assert text.splitlines()[0] == "LEAKY figures"
     hernia = next(line for line in text.splitlines() if line.startswith("Hernia"))
     assert hernia.split() == ["Hernia", "0", "n/a", "n/a", "n/a"]
-    assert "Mean of the 3 findings" in text
+    mean = next(line for line in text.splitlines() if line.startswith("Mean of the findings"))
+    assert mean.split()[4:7] == ["2", "of", "3"]
     assert "Mean of all rows" in text
     assert "120 images of 40 patients" in text
     assert "100 bootstrap draws" in text
@@ -48,7 +50,7 @@ def test_the_evaluation_table_shows_counts_intervals_and_both_means():
 def test_figures_for_json_have_no_nan():
     import json
 
-    figures = as_dict(summarise(scores(), replicates=20))
+    figures = plain(summarise(scores(), replicates=20))
     json.dumps(figures, allow_nan=False)
     assert figures["classes"]["Hernia"]["auroc"] is None
     assert figures["classes"]["Mass"]["interval"]["low"] < figures["classes"]["Mass"]["auroc"]

@@ -8,17 +8,18 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from chexnet.evaluation.assessment import as_dict, assess
+from chexnet.evaluation.assessment import assess
 from chexnet.evaluation.calibration import calibrate, choose_thresholds, fit_calibrations, fit_on
 from chexnet.evaluation.clustered import clustered_auroc
 from chexnet.evaluation.intervals import PatientBootstrap, interval_of
 from chexnet.evaluation.operating import operating_points, threshold_curve
 from chexnet.evaluation.predictions import write_predictions
 from chexnet.evaluation.report.cases import confident_errors
-from chexnet.evaluation.report.tables import assessment_text
+from chexnet.evaluation.report.terminal import assessment_text
 from chexnet.evaluation.scores import UNKNOWN, Scores
 from chexnet.evaluation.summary import summarise
 from chexnet.evaluation.validation import read_validation_scores, validation_scores
+from chexnet.files import plain
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
 
@@ -98,13 +99,14 @@ def test_calibration_is_fitted_and_measured_on_labelled_images(scores):
     found = assess(scores, table, chosen, replicates=20)
     after = calibrate(scores, fitted)
     given, truth, _ = known(after, 1)
-    assert found.reliability["Effusion"].brier[1] == pytest.approx(brier_score_loss(truth, given))
+    assert found.reliability["Effusion"].brier_after == pytest.approx(brier_score_loss(truth, given))
     # Labelled only where absent: what is labelled hangs on the label, and is no sample.
     for name in ("Nodule", "Hernia"):
-        assert np.isnan(found.reliability[name].error).all()
-    assert json.loads(json.dumps(as_dict(found)))["calibration"]["Hernia"]["ece_after"] is None
-    assert as_dict(found)["classes"]["Mass"]["labelled"] == len(known(scores, 2)[0])
-    assert "labelled" in assessment_text(found)
+        assert np.isnan(found.reliability[name].ece_before)
+        assert np.isnan(found.reliability[name].ece_after)
+    assert json.loads(json.dumps(plain(found)))["calibration"]["Hernia"]["ece_after"] is None
+    assert plain(found)["classes"]["Mass"]["labelled"] == len(known(scores, 2)[0])
+    assert "labelled" in assessment_text(plain(found), 20)
 
 
 def test_operating_points_count_labelled_images_alone(scores):

@@ -106,12 +106,6 @@ def test_methods_of_the_package_need_the_weights_file(real_weights, exported, pi
 
 
 def test_torch_is_not_imported_to_answer(exported, pictures):
-    code = (
-        "import sys; from pathlib import Path; from chexnet.inference.predictor import Predictor; "
-        f"p = Predictor(Path({str(exported)!r})); p.predict([p.read(Path({str(pictures[0])!r}))]); "
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
     command = [sys.executable, "-X", "importtime", "-m", "scripts.predict", pictures[0]]
     command += ["--weights", exported]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)

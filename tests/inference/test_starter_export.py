@@ -21,7 +21,7 @@ from tests.conftest import BEST, answers
 
 PICTURES = [example.path for example in EXAMPLES]
 needs_starter = pytest.mark.skipif(
-    starter_export() is None, reason="weights/starter.onnx: scripts.starter has not written it"
+    starter_export() is None, reason="weights/starter.onnx: dev.starter has not written it"
 )
 
 
@@ -65,7 +65,7 @@ def test_each_changed_byte_of_a_sealed_file_is_noticed_without_onnx(small, tmp_p
 
 @needs_starter
 def test_the_starter_weights_and_their_export_are_the_same_network():
-    """After scripts.starter, which writes both."""
+    """After dev.starter, which writes both."""
     model, metadata = load_weights(STARTER)
     shipped = starter_export()
     assert OnnxEngine(shipped).parameters_sha256 == parameters_sha256(model)

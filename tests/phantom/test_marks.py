@@ -14,9 +14,10 @@ from chexnet.data.datamodule import open_datamodule
 from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.evaluation.info import ScoringInfo
-from chexnet.evaluation.report.limits import limits
+from chexnet.evaluation.report.sentences import limits
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.validation import validation_scores
+from chexnet.files import plain
 from chexnet.phantom import marks
 from chexnet.phantom.marks import MARK, drawn_images
 from chexnet.transforms import Preprocessing
@@ -135,4 +136,5 @@ def undrawn_assessment():
         targets=(np.arange(12) % 2)[:, None].astype(np.int8),
     )
     table = pd.DataFrame({"image": names, "patient": scores.patients})
-    return assess(scores, table.assign(age=50.0, sex="F", view="PA"), None, replicates=0)
+    table = table.assign(age=50.0, sex="F", view="PA")
+    return plain(assess(scores, table, None, replicates=0))

@@ -3,8 +3,6 @@
 import csv
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +13,6 @@ from chexnet.errors import ConfigError, DataError
 from chexnet.labels import FINDINGS
 from chexnet.phantom import dataset
 from chexnet.phantom.dataset import draw_phantoms
-from tests.conftest import ROOT
 
 PATIENTS, SIZE = 30, 64
 
@@ -202,23 +199,14 @@ def test_the_parameters_stand_in_phantom_json(drawn):
     }
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "scripts.phantom", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-
-
-def test_the_command_draws_says_what_and_names_the_next_command(tmp_path):
+def test_the_command_draws_says_what_and_names_the_next_command(shown, tmp_path):
     out = tmp_path / "set"
-    done = _run(str(out), "--patients", "2", "--size", "64", "--workers", "1")
-    assert done.returncode == 0, done.stderr
+    said = shown("phantom", out, "--patients", 2, "--size", 64, "--workers", 1)
     images = len(list(out.glob("images_*/images/*.png")))
-    assert done.stdout.startswith(f"{images} images of 2 patients")
-    assert done.stdout.endswith(f"Next: python -m scripts.train --data {out}\n")
+    assert said.startswith(f"{images} images of 2 patients")
+    assert said.endswith(f"Next: python -m scripts.train --data {out}\n")
 
 
-def test_the_command_refuses_with_a_message_and_no_traceback(tmp_path):
-    refused = _run(str(tmp_path / "set"), "--patients", "10001")
-    assert refused.returncode == 1
-    assert "expected 1 to 10,000" in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_the_command_refuses_with_a_message_and_no_traceback(refused, tmp_path):
+    assert "expected 1 to 10,000" in refused("phantom", tmp_path / "set", "--patients", 10_001)
     assert not list(tmp_path.iterdir())

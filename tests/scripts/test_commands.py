@@ -37,11 +37,11 @@ SCRIPTS = (
     "predict",
     "prepare",
     "space",
-    "starter",
     "train",
     "weights",
 )
-COMMANDS = (*(f"scripts.{name}" for name in SCRIPTS), "dev.bench", "dev.gate", "dev.screenshots")
+DEV = ("bench", "gate", "screenshots", "starter")
+COMMANDS = (*(f"scripts.{name}" for name in SCRIPTS), *(f"dev.{name}" for name in DEV))
 
 
 pytestmark = pytest.mark.usefixtures("tiny_network")

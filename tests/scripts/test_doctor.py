@@ -73,12 +73,12 @@ def test_damaged_and_missing_starter_weights_are_named(tmp_path, monkeypatch):
         assert "starter.pth" in found.advice
 
 
-def test_weights_that_are_given_are_opened_and_answer(trained):
-    [found] = doctor.given(trained / "best_chexnet_params.pth")
+def test_weights_that_are_given_are_opened_and_answer(exported):
+    [found] = doctor.given(exported)
     assert found.state is State.fine
     assert "15 classes" in found.text
     with pytest.raises(CheckpointError):
-        list(doctor.given(trained / "none.pth"))
+        list(doctor.given(exported.with_name("none.pth")))
 
 
 # The machine.

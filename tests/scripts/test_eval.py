@@ -288,7 +288,7 @@ def test_predictions_are_scored_against_radiologists_in_every_output(
     out = ("--out", tmp_path, "--replicates", 50, "--report")
     options = ("--data", folder, "--predictions", folder / "both.csv", *out)
     printed = shown("eval", *options, "--experts", f"google={google}")
-    assert "Nodule or mass ~ Nodule or Mass R" in printed
+    assert "Google 2020  Nodule or mass  Nodule or Mass" in printed
     assert "Fracture ~ nothing: n/a" in printed
     found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["experts"]["google"]
     rows = {row["asked"]: row for row in found["rows"]}
@@ -305,7 +305,7 @@ def test_predictions_are_scored_against_radiologists_in_every_output(
 def test_without_predictions_the_text_label_itself_is_scored(folder, google, tmp_path, shown):
     options = ("--data", folder, "--out", tmp_path, "--replicates", 50)
     printed = shown("eval", *options, "--experts", f"google={google}")
-    assert "Text label of Data_Entry_2017.csv against radiologists" in printed
+    assert "NIH's text label against radiologists" in printed
     assert [path.name for path in (tmp_path / "eval-test").iterdir()] == ["text_labels.json"]
     found = json.loads((tmp_path / "eval-test" / "text_labels.json").read_text())
     rows = {row["asked"]: row for row in found["experts"]["google"]["rows"]}

@@ -1,35 +1,27 @@
 """The files of a report: report.html, model_card.md and the tables for a paper."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from chexnet.data.nih import BOXES
-from chexnet.data.splits import LEAKY
 from chexnet.devices import to_device
 from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
-from chexnet.evaluation.expert_figures import ExpertFigures
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
-from chexnet.evaluation.report.cases import (
-    Pictures,
-    wrong_places,
-)
-from chexnet.evaluation.report.checklists import filled
-from chexnet.evaluation.report.page import model_card, report_html
-from chexnet.evaluation.report.paper import paper_tables
-from chexnet.evaluation.report.published import comparisons, with_reasons
-from chexnet.evaluation.report.run_facts import Run, run_facts
-from chexnet.evaluation.report.table_files import write_tables
+from chexnet.evaluation.report.cases import Pictures, wrong_places
+from chexnet.evaluation.report.page import Report, model_card, report_html
+from chexnet.evaluation.report.published import compared, published_tables
+from chexnet.evaluation.report.render import to_csv, to_latex
+from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.truths import BothTables, ProtocolFigures
 from chexnet.files import write_text
-from chexnet.metadata import Metadata
+
+FOLDER = "tables"
 
 
 @dataclass(frozen=True)
@@ -73,78 +65,40 @@ def _scored(scored: Scored, found: Assessment) -> str:
     return ". ".join([said[:1].upper() + said[1:], *scored.stamps])
 
 
-def write_report(
-    scored: Scored,
-    found: Assessment,
-    folder: Path,
-    record: list[dict[str, str]] | None,
-    looks: ReportImages,
-    *,
-    content: Mapping[str, Any],
-    metadata: Metadata | None = None,
-    experts: Sequence[ExpertFigures] = (),
-    protocols: Sequence[ProtocolFigures] = (),
-    both: BothTables | None = None,
-) -> str:
+def write_report(report: Report, folder: Path, looks: ReportImages) -> str:
     """Write report.html, model_card.md and the tables for a paper into `folder`.
 
     Args:
-        scored: the scores and their facts.
-        found: see `assess`.
+        report: without `pictures` and `places`.
         folder: of the files.
-        record: see `report_html`.
         looks: see `report_images`.
-        content: what `metrics.json` holds.
-        metadata: of the network's weights file; None for a file of predictions.
-        experts: see `report_html`.
-        protocols: see `report_html`.
-        both: see `report_html`.
 
     Returns:
         What was written, for the user. Everything is made before the first file is written.
     """
+    content, facts = report.content, report.scored.facts
     places = None
-    if looks.maps and found.operating:
+    if looks.maps and content["operating_points"]:
         boxed, maps = looks.maps
+        points = content["operating_points"]["youden"]
         places = wrong_places(
             boxed,
             lambda target: maps[target.image, target.label],
-            found.calibrated,
-            {name: point.threshold for name, point in found.operating["youden"].items()},
+            report.assessment.calibrated,
+            {name: point["threshold"] for name, point in points.items()},
             looks.pictures,
         )
-    made, leaky = content["made"], scored.facts.leaky
-    compared = [] if scored.facts.phantoms else comparisons(protocols, leaky)
-    about = Run(
-        assessment=found,
-        facts=scored.facts,
-        made=made,
-        metadata=metadata,
-        experts=experts,
-        both=both,
-        compared=bool(compared),
-        boxes=places is not None,
-    )
-    checklists = filled(run_facts(about))
-    page = report_html(
-        found,
-        scored.scores,
-        scored.facts,
-        notes=scored.notes,
-        made=made,
-        record=record,
-        pictures=looks.pictures,
-        places=places,
-        experts=experts,
-        protocols=protocols,
-        both=both,
-        checklists=checklists,
-    )
-    card = model_card(found, scored.facts, notes=scored.notes, made=made, record=record)
-    apart = with_reasons(protocols, leaky) if compared else []
-    tables = paper_tables(content, compared, apart, checklists)
-    stamp = LEAKY if leaky else ""
-    written = write_tables(tables, folder, scored=_scored(scored, found), stamp=stamp)
-    write_text(folder / "report.html", page)
-    write_text(folder / "model_card.md", card)
-    return f"report.html, model_card.md, {written}"
+    report = replace(report, pictures=looks.pictures, places=places)
+    made = paper_tables(content)
+    protocols = {} if facts.phantoms else content.get("protocols", {})
+    if compared(protocols, facts.leaky):
+        made += published_tables(protocols, facts.leaky)
+    files = {"report.html": report_html(report), "model_card.md": model_card(report)}
+    said = _scored(report.scored, report.assessment)
+    for table in made:
+        name = f"{FOLDER}/{table.name}{f'.{report.stamp}' if report.stamp else ''}"
+        files[f"{name}.csv"] = to_csv(table)
+        files[f"{name}.tex"] = to_latex(table, scored=said, stamp=report.stamp)
+    for name, text in files.items():
+        write_text(folder / name, text)
+    return f"report.html, model_card.md, {len(made)} tables as CSV and LaTeX in {FOLDER}"

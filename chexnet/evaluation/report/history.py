@@ -11,24 +11,14 @@ from typing import Any
 
 from chexnet.errors import DataError
 from chexnet.evaluation.info import ScoringInfo
-from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.summary import Summary, number
-from chexnet.files import write_text
+from chexnet.evaluation.summary import Summary
+from chexnet.files import plain, write_text
 from chexnet.metadata import surroundings
 
 NAME = "test_scores.csv"
 COLUMNS = (
-    "date",
-    "code",
-    "weights",
-    "tta",
-    "table",
-    "split",
-    "part",
-    "fingerprint",
-    "images",
-    "mean_auroc_findings",
-    "leaky",
+    *("date", "code", "weights", "tta", "table", "split", "part", "fingerprint", "images"),
+    *("mean_auroc_findings", "leaky"),
 )
 
 
@@ -64,23 +54,18 @@ def note_scoring(folder: Path, row: dict[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
-def record_scoring(scored: Scored, summary: Summary, folder: Path) -> list[dict[str, str]]:
+def record_scoring(facts: ScoringInfo, summary: Summary, folder: Path) -> list[dict[str, str]]:
     """Note a scoring of test images beside its weights; one of validation images, or of a
     file of predictions, is not noted.
 
     Args:
-        scored: what was scored.
+        facts: of what was scored.
         summary: its figures.
         folder: of the weights.
 
     Raises:
         ChexnetError: the folder cannot be written, or holds another file of that name.
     """
-    return record_network(scored.facts, summary, folder)
-
-
-def record_network(facts: ScoringInfo, summary: Summary, folder: Path) -> list[dict[str, str]]:
-    """The same of a scoring's facts; see `record_scoring`."""
     if facts.part == "val" or not facts.weights:
         return []
     members = facts.ensemble or [facts.weights]
@@ -95,7 +80,7 @@ def record_network(facts: ScoringInfo, summary: Summary, folder: Path) -> list[d
         "part": facts.part,
         "fingerprint": facts.fingerprint,
         "images": summary.images,
-        "mean_auroc_findings": number(summary.findings.value),
+        "mean_auroc_findings": plain(summary.findings.value),
         "leaky": facts.leaky,
     }
     return note_scoring(folder, row)

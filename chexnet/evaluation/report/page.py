@@ -1,191 +1,194 @@
-"""One page that says everything of a scoring, and the same in short as a model card.
+"""Pages of figures: the report of a scoring with its model card, and several networks side by side.
 
-The page is one HTML file: style and pictures stand in it, it runs no script and asks no host.
-What it says stands in the templates beside this file; here the figures are put at their hand.
+A page is one HTML file: style and pictures stand in it, it runs no script and asks no host. What it
+says stands in the templates beside this file; here the tables and sentences are put at their hand.
 Every name from a user's file is escaped by the templates' engine, not by whoever writes a line.
 """
 
 import base64
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.calibration import RULES
 from chexnet.evaluation.expert_figures import ExpertFigures
-from chexnet.evaluation.experts import TITLES
-from chexnet.evaluation.info import STAMPS, ScoringInfo
-from chexnet.evaluation.intervals import minimum_detectable
-from chexnet.evaluation.operating import MEASURES
-from chexnet.evaluation.report.cases import (
-    Case,
-    Pictures,
-    WrongPlaces,
-    confident_errors,
-)
-from chexnet.evaluation.report.checklists import Filled
-from chexnet.evaluation.report.limits import limits
+from chexnet.evaluation.info import ScoringInfo
+from chexnet.evaluation.report import published, sentences, tables
+from chexnet.evaluation.report.cases import Errors, Pictures, WrongPlaces, confident_errors
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
-from chexnet.evaluation.report.published import comparisons, with_reasons
-from chexnet.evaluation.report.tables import CLUSTERED, above_chance, facts_text
-from chexnet.evaluation.report.templating import NOT_CLINICAL, environment
-from chexnet.evaluation.scores import Scores
-from chexnet.evaluation.truths import BothTables, ProtocolFigures, tables_told
-from chexnet.labels import FINDINGS, spoken
+from chexnet.evaluation.report.render import (
+    NOT_CLINICAL,
+    format_interval,
+    format_value,
+    grid,
+    heads,
+    markdown,
+    to_markdown,
+)
+from chexnet.evaluation.scoring import Scored
+from chexnet.evaluation.truths import BothTables, tables_told
+from chexnet.labels import spoken
 
 RULE = "youden"
 """The threshold that the page calls a class's own; the demo marks the same one."""
 THUMBNAIL = 144  # pixels of the longer side
 
 
-def report_html(
-    assessment: Assessment,
-    scores: Scores,
-    facts: ScoringInfo,
-    *,
-    notes: Sequence[str] = (),
-    made: Mapping[str, Any] | None = None,
-    record: Sequence[Mapping[str, str]] | None = None,
-    pictures: Pictures | None = None,
-    places: WrongPlaces | None = None,
-    experts: Sequence[ExpertFigures] = (),
-    protocols: Sequence[ProtocolFigures] = (),
-    both: BothTables | None = None,
-    checklists: Sequence[Filled] = (),
-) -> str:
-    """Write the page.
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a report is made of.
 
-    Args:
+    Attributes:
+        scored: the scores as the network gave them, and their facts.
         assessment: see `assess`.
-        scores: what was assessed, as the network gave it.
-        facts: see `Scored.facts`.
-        notes: see `Scored.notes`.
-        made: see `surroundings`.
+        content: what `metrics.json` holds: every table comes from it.
         record: see `read_record`; None where there are no weights to keep a record beside.
+        experts: see `score_experts`.
+        both: see `both_tables`; None where figures by one table were asked for.
         pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
         places: see `wrong_places`; None where there were no boxes or no maps.
-        experts: see `score_experts`.
-        protocols: see `protocol_figures`; published values stand beside these figures.
-        both: see `both_tables`; None where figures by one table were asked for.
-        checklists: see `checklists.filled`.
-
-    Returns:
-        HTML, of some MB with pictures.
     """
-    stamp = LEAKY if facts.leaky else ""
-    calibrated = assessment.calibrated if assessment.chosen else None
-    plots = {
-        "auroc": _plot(plot_auroc, assessment.summary, stamp=stamp),
-        "roc": _plot(plot_roc, scores, assessment.summary, stamp=stamp),
-        "reliability": _plot(plot_reliability, scores, calibrated, stamp=stamp),
-    }
-    errors = confident_errors(assessment.calibrated, _thresholds(assessment))
-    return (
-        _templates(autoescape=True)
-        .get_template("report.html.jinja")
-        .render(
-            _said(assessment, facts, notes, made, record),
-            plots=plots,
-            errors=errors,
-            thumbnails=_thumbnails(errors.values(), pictures) if pictures else {},
-            places=places,
-            experts=experts,
-            expert_titles=TITLES,
-            protocols=protocols,
-            both=both,
-            both_told=tables_told(both) if both else [],
-            checklists=checklists,
-            comparisons=comparisons(protocols, facts.leaky),
-            tables=with_reasons(protocols, facts.leaky),
-            place_pictures=[
-                None if case.picture is None else _data_url(case.picture)
-                for case in (places.cases if places else [])
-            ],
-        )
+
+    scored: Scored
+    assessment: Assessment
+    content: Mapping[str, Any]
+    record: Sequence[Mapping[str, str]] | None = None
+    experts: Sequence[ExpertFigures] = ()
+    both: BothTables | None = None
+    pictures: Pictures | None = None
+    places: WrongPlaces | None = None
+
+    @property
+    def stamp(self) -> str:
+        """On top, on every caption and plot; empty where nothing leaks."""
+        return LEAKY if self.scored.facts.leaky else ""
+
+
+def report_html(report: Report) -> str:
+    """Write the page; HTML, of some MB with pictures."""
+    content, scores, found = report.content, report.scored.scores, report.assessment
+    stamp, places = report.stamp, report.places
+    calibrated = found.calibrated if content["chosen_on"] else None
+    points = content["operating_points"].get(RULE, {})
+    thresholds = {name: point["threshold"] for name, point in points.items()}
+    errors = confident_errors(found.calibrated, thresholds)
+    template = _environment(autoescape=True).get_template("report.html.jinja")
+    return template.render(
+        _said(report),
+        plots={
+            "auroc": _plot(plot_auroc, found.summary, stamp=stamp),
+            "roc": _plot(plot_roc, scores, found.summary, stamp=stamp),
+            "reliability": _plot(plot_reliability, scores, calibrated, stamp=stamp),
+        },
+        rows=_rows(report),
+        errors={name: errors[name] for name in tables.in_order(list(errors))},
+        thumbnails=_thumbnails(errors, report.pictures) if report.pictures else {},
+        places=places,
+        place_pictures=[
+            None if case.picture is None else _data_url(case.picture)
+            for case in (places.cases if places else [])
+        ],
+        both=tables_told(report.both) if report.both else [],
+        pooled=[spoken(name) for name, one in content["calibration"].items() if one["pooled"]],
     )
 
 
-def model_card(
-    assessment: Assessment,
-    facts: ScoringInfo,
-    *,
-    notes: Sequence[str] = (),
-    made: Mapping[str, Any] | None = None,
-    record: Sequence[Mapping[str, str]] | None = None,
+def model_card(report: Report) -> str:
+    """Write the model metadata as Markdown, in the order of Mitchell et al., FAccT 2019."""
+    environment = _environment(
+        autoescape=False, finalize=lambda text: text if isinstance(text, Markup) else markdown(text)
+    )
+    return environment.get_template("model_card.md.jinja").render(_said(report))
+
+
+def side_by_side_html(
+    content: Mapping[str, Any], facts: Sequence[ScoringInfo], made: Mapping[str, Any]
 ) -> str:
-    """Write the model metadata, in the order of Mitchell et al., FAccT 2019.
+    """A page of several networks on the images that none of them has seen.
 
     Args:
-        assessment: see `assess`.
-        facts: see `Scored.facts`.
-        notes: see `Scored.notes`.
+        content: a `SideBySide` as plain values.
+        facts: of each network's scoring.
         made: see `surroundings`.
-        record: see `report_html`.
-
-    Returns:
-        Markdown.
     """
-    templates = _templates(autoescape=False, finalize=_markdown)
-    return templates.get_template("model_card.md.jinja").render(
-        _said(assessment, facts, notes, made, record)
+    stamps = dict.fromkeys(stamp for one in content["networks"] for stamp in one["stamps"])
+    template = _environment(autoescape=True).get_template("side_by_side.html.jinja")
+    return template.render(
+        content=content,
+        made=made,
+        stamp=LEAKY if LEAKY in stamps else "",
+        stamps=list(stamps),
+        facts=facts,
     )
 
 
-def _said(
-    assessment: Assessment,
-    facts: ScoringInfo,
-    notes: Sequence[str],
-    made: Mapping[str, Any] | None,
-    record: Sequence[Mapping[str, str]] | None,
-) -> dict[str, Any]:
-    """What both templates are given."""
-    summary, names = assessment.summary, assessment.summary.classes
-    intervals = summary.intervals.classes if summary.intervals else {}
-    return {
-        "not_clinical": NOT_CLINICAL,
-        "stamp": LEAKY if facts.leaky else "",
-        "assessment": assessment,
-        "summary": summary,
-        "facts": facts,
-        "fingerprint": facts.fingerprint,
-        **{key: getattr(facts, key) for key in ("part", "phantoms", "weights", "predictions")},
-        "made": made,
-        "told": facts_text(facts),
-        "stamps": {
-            name: STAMPS[name] for name in facts.stamps(calibrated=assessment.chosen is not None)
-        },
-        "answer": "probability" if assessment.chosen else "score",
-        "rows": [
-            *_flat({k: v for k, v in facts.as_dict().items() if k != "label_mapping"}),
-            *_flat(made or {}, "made"),
-        ],
-        "notes": notes,
-        "record": record,
-        "order": sorted(range(len(names)), key=lambda i: (names[i] not in FINDINGS, names[i])),
-        "left_out": [
-            f"{spoken(name)} {intervals[name].left_out}"
-            for name in sorted(intervals)
-            if intervals[name].left_out
-        ],
-        "few": any(summary.clustered_interval_if_rare(name).known for name in names),
-        "clustered": CLUSTERED,
-        "pooled": [spoken(name) for name in sorted(names) if assessment.reliability[name].pooled],
-        "limits": limits(assessment, facts),
+def _environment(**options: Any) -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,  # an unknown name is an error, never empty text
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+    found.filters |= {
+        "figure": format_value,
+        "span": partial(format_interval, between="\u2013"),
+        "spoken": spoken,
+        "heads": heads,
+        "grid": grid,
+        "table": lambda table: Markup(to_markdown(table)),
+    }
+    found.globals |= {
+        "tables": tables,
+        "published": published,
+        "say": sentences,
         "rules": RULES,
         "rule": RULE,
-        "measures": MEASURES,
+        "not_clinical": NOT_CLINICAL,
+    }
+    return found
+
+
+def _said(report: Report) -> dict[str, Any]:
+    """What page and card are both given, beside `say` and `tables`."""
+    content, scored, facts = report.content, report.scored, report.scored.facts
+    summary, mapping = report.assessment.summary, facts.label_mapping
+    drawn = sentences.about_intervals(content, summary.replicates) if summary.intervals else ""
+    return {
+        "report": report,
+        "stamp": report.stamp,
+        "stamps": scored.stamps,
+        "external": (mapping["title"] if mapping else "NIH") if facts.external else "",
+        "content": content,
+        "facts": facts,
+        "made": content.get("made"),
+        "chosen": content["chosen_on"],
+        "images": f"{content['images']:,}",
+        "patients": f"{content['patients']:,}",
+        "notes": scored.notes,
+        "record": report.record,
+        "intervals": drawn,
     }
 
 
-def _thresholds(assessment: Assessment) -> dict[str, float]:
-    return {name: point.threshold for name, point in assessment.operating.get(RULE, {}).items()}
+def _rows(report: Report) -> list[tuple[str, str]]:
+    """Everything that is known of data, network and run."""
+    content, facts = report.content, report.scored.facts
+    rows = [("images", f"{content['images']:,}"), ("patients", f"{content['patients']:,}")]
+    if facts.fingerprint:
+        rows.append((f"fingerprint of the {facts.part} part", facts.fingerprint))
+    about = {key: one for key, one in content["facts"].items() if key != "label_mapping"}
+    return [*rows, *_flat(about), *_flat(content.get("made", {}), "made")]
 
 
 def _flat(facts: Mapping[str, Any], *above: str) -> list[tuple[str, str]]:
@@ -212,31 +215,17 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _markdown(value: Any) -> str:
-    """Text that stays text in Markdown, also within a table."""
-    flat = " ".join(str(value).split())
-    return escape(re.sub(r"([\\`*_\[\]|~#])", r"\\\1", flat), quote=False)
-
-
-def _templates(**options: Any) -> Environment:
-    found = environment(**options)
-    found.globals |= {
-        "minimum_detectable": minimum_detectable,
-        "above_chance": above_chance,
-    }
-    return found
-
-
 def _plot(draw: Callable[..., None], *about: Any, stamp: str) -> str:
     file = io.BytesIO()
     draw(*about, file, stamp)
     return _encoded("image/png", file)
 
 
-def _thumbnails(errors: Any, pictures: Pictures) -> dict[str, str]:
+def _thumbnails(errors: Mapping[str, Errors], pictures: Pictures) -> dict[str, str]:
     """Each image once, however many classes it is wrong in."""
-    cases: list[Case] = [case for one in errors for case in (*one.positives, *one.negatives)]
-    return {name: _data_url(pictures(name), THUMBNAIL) for name in sorted({c.image for c in cases})}
+    cases = (case for one in errors.values() for case in (*one.positives, *one.negatives))
+    names = sorted({case.image for case in cases})
+    return {name: _data_url(pictures(name), THUMBNAIL) for name in names}
 
 
 def _data_url(pixels: np.ndarray, side: int | None = None) -> str:

@@ -6,15 +6,18 @@ the same list of images, and apart, with the reason, where they are not.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from chexnet.evaluation.intervals import Interval, read_interval
-from chexnet.evaluation.truths import LIST_TITLES, ProtocolFigures
+from chexnet.evaluation.intervals import Interval, minimum_detectable, read_interval
+from chexnet.evaluation.report.render import Column, Table
+from chexnet.evaluation.report.tables import MEAN
+from chexnet.evaluation.truths import LIST_TITLES
 from chexnet.labels import FINDINGS
 
 FILE = Path(__file__).with_name("published.toml")
@@ -70,75 +73,152 @@ def published() -> tuple[Published, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One finding, or the mean, beside published values of the same list.
+def _same_list(key: str) -> list[Published]:
+    return [one for one in published() if one.protocol == key]
 
-    Attributes:
-        name: of the finding.
-        value: this run's AUROC.
-        interval: of it; None where none was drawn.
-        others: a value (None where there is none) and its `relation`, a table each.
+
+def _values(
+    found: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any], list[float | None]]]:
+    """Each finding, then the mean: name, this run's figures, and a value of each table.
+
+    Args:
+        found: `key` of a list of images, and `figures` of this run, see `ProtocolFigures`.
     """
-
-    name: str
-    value: float
-    interval: Interval | None
-    others: list[tuple[float | None, str]]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One list of images: this run and the tables that are of the same list."""
-
-    title: str
-    scored: int
-    size: int
-    tables: list[Published]
-    rows: list[Row]
+    figures, tables = found["figures"], _same_list(found["key"])
+    for name in FINDINGS:
+        if name in figures["classes"]:
+            yield name, figures["classes"][name], [one.auroc.get(name) for one in tables]
+    mean = figures["mean_auroc"]["findings"]
+    if mean["of"] == len(FINDINGS):
+        means = [None if np.isnan(one.mean) else one.mean for one in tables]
+        yield MEAN, {"auroc": mean["value"], "interval": mean.get("interval")}, means
 
 
-def comparisons(found: Sequence[ProtocolFigures], leaky: bool) -> list[Comparison]:
-    """A table for each list that this run has a figure of; none where the figures leak."""
-    made = []
-    for one in found:
-        tables = [other for other in published() if other.protocol == one.key]
-        if leaky or not one.summary or not tables:
-            continue
-        summary, intervals = one.summary, one.summary.intervals
-        rows = []
-        for name in FINDINGS:
-            if name in summary.classes:
-                value = float(summary.auroc[summary.classes.index(name)])
-                interval = intervals.classes[name] if intervals else None
-                rows.append(_row(name, value, interval, [t.auroc.get(name) for t in tables]))
-        if summary.findings.n_defined == len(FINDINGS):
-            interval = intervals.findings if intervals else None
-            means = [None if np.isnan(t.mean) else t.mean for t in tables]
-            rows.append(_row("Mean of the findings", summary.findings.value, interval, means))
-        made.append(Comparison(one.title, one.scored, one.size, tables, rows))
-    return made
+def compared(protocols: Mapping[str, Any], leaky: bool) -> list[Mapping[str, Any]]:
+    """The lists, each with its `key`, that this run has figures of; none where these leak.
+
+    Args:
+        protocols: key to `ProtocolFigures`, as plain values.
+        leaky: the figures leak.
+    """
+    return [one | {"key": key} for key, one in protocols.items() if one["figures"] and not leaky]
 
 
-def _row(name: str, value: float, interval: Interval | None, others: Sequence[float | None]) -> Row:
-    return Row(name, value, interval, [(other, relation(other, interval)) for other in others])
+def lists(protocols: Mapping[str, Any]) -> Table:
+    """The two lists of test images, with a figure or the reason why there is none."""
+    columns = (
+        Column("list", "List", "text"),
+        Column("images", "Images scored", "text"),
+        Column("auroc", "mean AUROC"),
+        Column("auroc_interval", "95 % interval", "interval"),
+    )
+    rows = []
+    for one in protocols.values():
+        size = f"{one['images_of_list']:,}" if one["images_of_list"] else "n/a"
+        begin = (one["title"], f"{one['images_scored']:,} of {size}")
+        mean = one["figures"]["mean_auroc"]["findings"] if one["figures"] else {}
+        blank = (mean["value"], mean.get("interval")) if mean else ("", f"blank: {one['reason']}")
+        rows.append((*begin, *blank))
+    caption = "Two lists of test images, never mixed: mean AUROC of the findings"
+    return Table("lists", caption, columns, rows)
 
 
-def with_reasons(found: Sequence[ProtocolFigures], leaky: bool) -> list[tuple[Published, str]]:
-    """Every table, and why it is not compared with this run; empty where it is."""
-    have = {one.key: one for one in found}
+def beside(found: Mapping[str, Any]) -> Table:
+    """This run, and beside it a column for each published table of the same list.
+
+    Args:
+        found: see `compared`.
+    """
+    columns = [
+        Column("finding", "Finding", "label"),
+        Column("auroc", "this run"),
+        Column("auroc_interval", "95 % interval", "interval"),
+        Column("detectable", "Detectable"),
+    ]
+    for one in _same_list(found["key"]):
+        title = f"{one.name}\nepoch chosen on: {one.chosen_on}"
+        columns.append(Column(one.name, title, "text"))
+    rows = []
+    for name, figures, values in _values(found):
+        interval = read_interval(figures.get("interval"))
+        begin = (name, figures["auroc"], interval, minimum_detectable(interval))
+        others = ("n/a" if v is None else f"{v:.3f} {relation(v, interval)}" for v in values)
+        rows.append((*begin, *others))
+    scored, size = found["images_scored"], found["images_of_list"]
+    caption = (
+        f"On {found['title']}: this run ({scored:,} of {size:,} images) and published values of "
+        "the same list"
+    )
+    return Table("beside", caption, columns, rows)
+
+
+def page_tables(protocols: Mapping[str, Any], leaky: bool) -> list[Table]:
+    """For the page: the lists, this run beside values of the same list, and every other table."""
+    every = replace(
+        with_reasons(protocols, leaky),
+        caption="Every published table, and why one is not compared with this run",
+    )
+    return [lists(protocols), *map(beside, compared(protocols, leaky)), every]
+
+
+def published_tables(protocols: Mapping[str, Any], leaky: bool) -> list[Table]:
+    """For files: a row a published value of the same list, and every table with its reason."""
+    columns = (
+        Column("list", "Test list", "text"),
+        Column("table", "Published", "text"),
+        Column("epoch_chosen_on", "Epoch chosen on", "text"),
+        Column("finding", "Finding", "label"),
+        Column("published_auroc", "Published AUROC"),
+        Column("auroc", "AUROC"),
+        Column("auroc_interval", "95 % interval", "interval"),
+        Column("where", "Published value is", "text"),
+    )
+    rows = []
+    for found in compared(protocols, leaky):
+        for place, one in enumerate(_same_list(found["key"])):
+            for name, figures, values in _values(found):
+                interval = read_interval(figures.get("interval"))
+                if (value := values[place]) is not None:
+                    about = (found["title"], one.name, one.chosen_on, name, value)
+                    where = relation(value, interval)
+                    rows.append((*about, figures["auroc"], interval, where))
+    caption = (
+        "Published values of the same list of test images: inside, above or below this run's 95 % "
+        "interval"
+    )
+    return [Table("published", caption, columns, rows), with_reasons(protocols, leaky)]
+
+
+def with_reasons(protocols: Mapping[str, Any], leaky: bool) -> Table:
+    """Every published table, and why it is not compared with this run; empty where it is."""
 
     def reason(one: Published) -> str:
         if leaky:
             return "no: this run's figures leak"
         if not one.protocol:
             return "no: its list of test images was not published"
-        own = have.get(one.protocol)
-        if own is None or not own.summary:
-            return f"no: of the {LIST_TITLES[one.protocol]}; {own.reason if own else 'not scored'}"
+        own = protocols.get(one.protocol)
+        if own is None or not own["figures"]:
+            why = own["reason"] if own else "not scored"
+            return f"no: of the {LIST_TITLES[one.protocol]}; {why}"
         return ""
 
-    return [(one, reason(one)) for one in published()]
+    columns = (
+        Column("table", "Published", "text"),
+        Column("split", "Split", "long"),
+        Column("epoch_chosen_on", "Epoch chosen on", "text"),
+        Column("mean_auroc", "Mean AUROC"),
+        Column("interval", "Printed interval", "interval"),
+        Column("not_compared", "Not compared", "long"),
+        Column("source", "Source", "text"),
+    )
+    rows = [
+        (one.name, one.split, one.chosen_on, one.mean, one.interval, reason(one), one.source)
+        for one in published()
+    ]
+    caption = "Published tables, and why one is not compared"
+    return Table("published_tables", caption, columns, rows)
 
 
 def relation(value: float | None, interval: Interval | None) -> str:

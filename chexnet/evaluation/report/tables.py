@@ -1,379 +1,467 @@
-"""Figures as text: how a number and an interval look, and the tables that the commands show."""
+"""The tables of a scoring, for the terminal, the page, the card and the files for a paper.
+
+Each is made of what `metrics.json` (or the JSON file of another command) holds, so that no two of
+them can differ. Figures are a `Summary` as plain values.
+"""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-
-from chexnet.data.splits import LEAKY
 from chexnet.evaluation.calibration import RULES
-from chexnet.evaluation.info import STAMPS, ScoringInfo
-from chexnet.evaluation.intervals import Interval, Intervals, minimum_detectable, read_interval
 from chexnet.evaluation.operating import MEASURES
+from chexnet.evaluation.report.render import Column, Table
 from chexnet.labels import FINDINGS, spoken
-from chexnet.metadata import DataFacts
 
-if TYPE_CHECKING:  # they import torch and pandas, which a page that only formats does without
-    from chexnet.evaluation.assessment import Assessment
-    from chexnet.evaluation.compare import Difference
-    from chexnet.evaluation.localization_summary import BoxFigures
-    from chexnet.evaluation.summary import Summary
-    from chexnet.evaluation.truths import BothTables
+Figures = Mapping[str, Any]
 
-NAME_WIDTH = 22
-"""Width of the name column; the longest label has 18 letters."""
-NAME_WIDTH_BOXES = 24
-
-
-def format_value(value: float | None, digits: int = 3, *, signed: bool = False) -> str:
-    """A figure with so many digits after the point, `n/a` for None and NaN."""
-    if value is None or np.isnan(value):
-        return "n/a"
-    return f"{value:{'+' if signed else ''}.{digits}f}"
-
-
-def format_interval(
-    interval: Interval | Mapping[str, Any] | Sequence[float] | None,
-    digits: int = 3,
-    *,
-    between: str = "-",
-    signed: bool = False,
-) -> str:
-    """An interval, for example `0.812-0.901`, or `n/a` where there is none.
-
-    Args:
-        interval: as computed, or as it stands in a JSON file, see `read_interval`.
-        digits: after the point.
-        between: what stands between the ends.
-        signed: show the sign of both.
-    """
-    found = read_interval(interval)
-    if not found.known:
-        return "n/a"
-    return between.join(format_value(end, digits, signed=signed) for end in (found.low, found.high))
-
-
-# The commands' tables show four digits, pages and cards three.
-_value = partial(format_value, digits=4)
-_interval = partial(format_interval, digits=4)
-
-
-def facts_text(facts: ScoringInfo | DataFacts | Mapping[str, Any]) -> str:
-    """What was scored or trained on, in a few sentences; of `Scored` or of `DataModule`."""
-    about = facts if isinstance(facts, ScoringInfo) else ScoringInfo.of_data(facts)
-    sentences = []
-    if about.leaky:
-        sentences.append(f"{LEAKY}: trained and scored on the same patients; too good to be true.")
-    if about.images_present is not None:
-        left_out = about.images_unreadable
-        sentences.append(
-            f"{about.images_present:,} of {about.images_in_table:,} images of "
-            f"{about.table} (labels: {about.label_version}) are here"
-            + (f", {left_out:,} of them left out as unreadable." if left_out else ".")
-        )
-    else:
-        sentences.append(f"Labels: {about.table} ({about.label_version}).")
-    if about.copy:
-        sentences.append(f"Pictures: {about.copy}; its figures are not figures on NIH's originals.")
-    counts = ", ".join(f"{part} {count:,}" for part, count in (about.images or {}).items())
-    sentences.append(f"Split: {about.split}" + (f" ({counts})." if counts else "."))
-    if about.weights and about.weights.imported:
-        weights = about.weights
-        sentences.append(
-            f"Weights: {weights.file}, from elsewhere ({weights.origin}); trained on: "
-            f"{weights.trained_on}."
-        )
-    elif about.weights:
-        weights = about.weights
-        sentences.append(
-            f"Weights: {weights.file}, {weights.epoch} epochs on {weights.trained_on} "
-            f"({weights.train_fingerprint}), begun from {weights.origin}."
-        )
-    if about.ensemble:
-        names = ", ".join(one.file for one in about.ensemble)
-        sentences.append(f"Probabilities averaged over {len(about.ensemble)} networks: {names}.")
-    if about.tta == "flip":
-        sentences.append("Averaged over each picture and its mirror image.")
-    if about.part:
-        sentences.append(f"Scored: {about.part}.")
-    if about.clean_of is not None:
-        sentences.append(
-            f"The clean rest of it: {(about.images or {}).get(about.part, 0):,} of "
-            f"{about.clean_of:,} images, of which neither image nor patient was seen."
-        )
-    return " ".join(sentences)
-
-
-def stamps_text(stamps: Sequence[str]) -> str:
-    """What the figures must not be shown without, see `STAMPS`; one line each."""
-    return "\n".join(f"[{stamp}] {STAMPS[stamp]}" for stamp in stamps)
-
-
-def validation_text(summary: "Summary") -> str:
-    """What training shows after each epoch: one row a class in alphabetical order, then means."""
-    lines = ["Validation AUROC per class:"]
-    for name, value in sorted(zip(summary.classes, summary.auroc, strict=True)):
-        lines.append(f"{name:<{NAME_WIDTH}}: {_value(value)}")
-    lines.append(f"Mean AUROC: {summary.all_classes}")
-    lines.append(f"Val Loss  : {summary.loss:.4f}")
-    lines.append(f"Mean AUROC of the {summary.findings.n_classes} findings: {summary.findings}")
-    return "\n".join(lines)
-
-
-def evaluation_text(summary: "Summary", stamp: str = "") -> str:
-    """The table that evaluation shows: positives, AUROC with interval and average precision."""
-    intervals = summary.intervals
-    lines = [f"{stamp} figures"] if stamp else []
-    among = not summary.all_labelled
-    lines += [
-        f"{'':<{NAME_WIDTH}}  {'n pos':>6}  {'AUROC':>6}  {'95 % interval':<15}  {'AP':>6}"
-        + "  labelled" * among
-    ]
-    rows = zip(
-        summary.classes,
-        summary.positives,
-        summary.auroc,
-        summary.average_precision,
-        summary.labelled,
-        strict=True,
-    )
-    for name, positives, value, precision, labelled in sorted(rows):
-        shown = _interval(intervals.classes[name] if intervals else None)
-        count = f"{positives:,}" if labelled else "n/a"
-        rare = summary.clustered_interval_if_rare(name)
-        lines.append(
-            f"{name:<{NAME_WIDTH}}  {count:>6}  {_value(value):>6}  {shown:<15}  "
-            f"{_value(precision):>6}"
-            + f"  {labelled:>8,}" * among
-            + (f"  clustered {_interval(rare)}" if rare.known else "")
-        )
-    for label, mean, interval in (
-        (
-            f"Mean of the {summary.findings.n_classes} findings",
-            summary.findings,
-            intervals.findings if intervals else None,
-        ),
-        ("Mean of all rows", summary.all_classes, intervals.all_classes if intervals else None),
-    ):
-        shown = _interval(interval)
-        note = str(mean).partition(" ")[2]
-        lines.append(
-            f"{label:<{NAME_WIDTH}}  {'':>6}  {_value(mean.value):>6}  {shown:<15}  {note}".rstrip()
-        )
-    lines.append(f"{'Loss':<{NAME_WIDTH}}  {'':>6}  {_value(summary.loss)}")
-    lines.append(f"{summary.images:,} images of {summary.patients:,} patients.")
-    if intervals:
-        lines += [_footnote(intervals, summary.replicates), above_chance(summary)]
-        if any(summary.clustered_interval_if_rare(name).known for name in summary.classes):
-            lines.append(CLUSTERED)
-    return "\n".join(lines)
-
-
-CLUSTERED = (
-    "Clustered: Obuchowski's interval by patient, for findings with under ten positive patients, "
-    "where the bootstrap's is too narrow; read this one."
+MEAN = "Mean of the findings"
+_FINDING = Column("finding", "Finding", "label")
+_POSITIVES = Column("positives", "n positive", "count")
+_AUROC = Column("auroc", "AUROC")
+_INTERVAL = Column("auroc_interval", "95 % interval", "interval", path="interval")
+_CLUSTERED = Column("clustered_interval", "clustered", "interval", small="clustered")
+_AP = Column("average_precision", "AP")
+_AP_INTERVAL = Column("average_precision_interval", "95 % interval", "interval", small="")
+_IMAGES = Column("images", "Images", "count")
+_P = Column("p", "p", "p")
+_DETECTABLE = "smallest_shown_at_80_percent_power"
+_MEANS = (
+    _IMAGES,
+    replace(_AUROC, path="value"),
+    _INTERVAL,
+    Column("defined", "of", "count", path="of"),
+    Column("classes", "classes", "count", path="all"),
 )
 
 
-def above_chance(figures: "Summary | Mapping[str, Any]") -> str:
-    """Which findings are better than chance, in a sentence that holds for all of them at once.
+def paper_tables(content: Figures) -> list[Table]:
+    """Every table with rows that stands in files of its own, but for those of published values.
 
     Args:
-        figures: of one scoring, computed or as `summary.as_dict` stored them.
-
-    Returns:
-        Empty for stored figures of before there was such a test.
+        content: what `metrics.json` holds.
     """
-    if isinstance(figures, Mapping):
-        stored = figures["classes"]
-        if not any("p_of_chance_holm" in one for one in stored.values()):
-            return ""
-        scored = list(stored)
-        adjusted = {name: one.get("p_of_chance_holm") for name, one in stored.items()}
-        values = {name: one["auroc"] for name, one in stored.items()}
-        adjusted = {name: p for name, p in adjusted.items() if p is not None}
-    else:
-        scored, adjusted = figures.classes, figures.p_of_chance
-        values = dict(zip(figures.classes, figures.auroc, strict=True))
-    if not adjusted:
-        return "Above 0.5: no finding has five positive and five negative patients to tell by."
-    found = [name for name in adjusted if adjusted[name] < 0.05 and values[name] > 0.5]
-    groups = {
-        f"Above 0.5 at 5 %, corrected for {len(adjusted)} findings at once (Holm; p by clustered "
-        "variance)": found or ["none"],
-        "Not shown for": [name for name in adjusted if name not in found],
-        "Under five patients with or without it, so not tested": [
-            name for name in scored if name in FINDINGS and name not in adjusted
-        ],
-    }
-    return " ".join(
-        f"{what}: {', '.join(sorted(map(spoken, names)))}."
-        for what, names in groups.items()
-        if names
+    points = operating_points(content, "youden")
+    made = [
+        findings(content),
+        overall(content),
+        replace(points, rows=[row for row in points.rows if row[1] is not None]),
+        subgroups(content),
+        *experts(content.get("experts", {})),
+        mapping(content.get("facts", {}).get("label_mapping")),
+    ]
+    return [table for table in made if table.rows]
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """Findings by name, then what is none."""
+    return sorted(names, key=lambda name: (name not in FINDINGS, name))
+
+
+def findings(figures: Figures) -> Table:
+    """A row a class, with the means beneath; calibrated errors where the figures have them."""
+    found, calibration = figures["classes"], figures.get("calibration", {})
+    columns = [
+        _FINDING,
+        Column("labelled", "n labelled", "count"),
+        _POSITIVES,
+        _AUROC,
+        _INTERVAL,
+        _CLUSTERED,
+        Column("p_of_chance_holm", "p (Holm)", "p"),
+        _AP,
+        _AP_INTERVAL,
+        Column("ece_after", "ECE", digits=4),
+        Column("brier_after", "Brier", digits=4),
+        Column("chance", "AP of chance", in_files=False),
+    ]
+    # Where a table does not say everything of every image, each class has a number of its own.
+    without = () if any("labelled" in one for one in found.values()) else ("labelled",)
+    without += () if calibration else ("ece_after", "brier_after")
+    rows = [
+        {"finding": name, "labelled": figures["images"], "chance": prevalence(figures, name)}
+        | found[name]
+        | calibration.get(name, {})
+        for name in in_order(list(found))
+    ]
+    foot = [
+        dict.fromkeys((column.key for column in columns), "")
+        | {"finding": title, "auroc": one["value"], "interval": one.get("interval")}
+        | {"positives": f"{one['of']} of {one['all']}"}
+        for title, one in _means(figures)
+    ]
+    caption = (
+        "Each finding: AUROC and average precision (AP) with 95 % intervals by bootstrap over "
+        "patients and, under ten positive patients, the clustered one; p-value of AUROC 0.5 for "
+        "all findings at once (Holm); expected calibration error (ECE) and Brier score"
     )
+    kept = [column for column in columns if column.key not in without]
+    return Table.of("findings", caption, kept, rows, foot)
 
 
-def differing(found: "Mapping[str, Difference]") -> str:
-    """Which findings two networks differ in, in a sentence that holds for all at once."""
-    from chexnet.evaluation.compare import findings_that_differ
-
-    tested = [name for name, one in found.items() if name in FINDINGS and one.interval.known]
-    names = ", ".join(map(spoken, sorted(findings_that_differ(found)))) or "none"
-    return f"Differ at 5 %, corrected for {len(tested)} findings at once (Holm): {names}."
+def _means(figures: Figures) -> list[tuple[str, Figures]]:
+    means = figures["mean_auroc"]
+    return [(MEAN, means["findings"]), ("Mean of all rows", means["rows"])]
 
 
-def _footnote(intervals: Intervals, replicates: int) -> str:
-    left_out = {name: one.left_out for name, one in intervals.classes.items() if one.left_out}
-    text = f"Intervals: {replicates:,} bootstrap draws of patients"
-    if left_out:
-        listed = ", ".join(f"{name} {count}" for name, count in sorted(left_out.items()))
-        text += f"; draws without a positive or a negative, left out: {listed}"
-    if intervals.findings.left_out:
-        text += f"; {intervals.findings.left_out} draws average fewer findings"
-    return text + "."
-
-
-def assessment_text(found: "Assessment", stamp: str = "") -> str:
-    """AUROC, calibration, operating points at Youden's threshold, and subgroups."""
-    parts = [evaluation_text(found.summary, stamp), _calibration(found)]
-    if found.operating:
-        parts.append(_operating(found))
-    parts.append(_subgroups(found))
-    return "\n\n".join(part for part in parts if part)
-
-
-def both_text(found: "BothTables") -> str:
-    """What differs between NIH's two tables, and the figures by each of them."""
-    from chexnet.evaluation.truths import tables_told
-
-    parts = ["\n".join(tables_told(found))]
-    for version, summary in found.summaries.items():
-        parts.append(f"{found.files[version]}:\n{evaluation_text(summary)}")
-    return "\n\n".join(parts)
-
-
-def comparison_text(found: "dict[str, Difference]") -> str:
-    """One row a class, the mean last."""
-    lines = [
-        f"{'A less B':<{NAME_WIDTH}}  {'A':>6}  {'B':>6}  {'A-B':>7}  {'95 % interval':<17}  "
-        f"{'p':<5}  could show"
+def card_findings(content: Figures, rule: str) -> Table:
+    """The figures of each finding in short, with what the threshold of a rule does."""
+    keys = ("finding", "positives", "labelled", "auroc", "auroc_interval", "clustered_interval")
+    table = findings(content).only(*keys, "average_precision", "ece_after")
+    points = content["operating_points"].get(rule, {})
+    measures = ("sensitivity", "specificity")
+    rows = [
+        [*row, *(points.get(row[0], {}).get(measure, {}).get("value") for measure in measures)]
+        for row in table.rows
     ]
-    for name, one in found.items():
-        first, second = (_value(value) for value in (one.first, one.second))
-        value = _value(one.value, signed=True)
-        interval = _interval(one.interval, between=" ", signed=True)
-        lines.append(
-            f"{name:<{NAME_WIDTH}}  {first:>6}  {second:>6}  {value:>7}  {interval:<17}  "
-            f"{format_value(one.p):<5}  {_value(minimum_detectable(one.interval))}"
-        )
-    lines += [
-        "Both scored under the same draws of patients; p two-sided, of each row by itself. Could "
-        "show: the smallest true difference that such images show in four trials of five (80 % "
-        "power).",
-        differing(found),
+    columns = [*table.columns, *(Column(measure, measure) for measure in measures)]
+    return replace(table, columns=columns, rows=rows, foot=[[*table.foot[0], "", ""]])
+
+
+def prevalence(figures: Figures, name: str) -> float | None:
+    """Share of positive images among those that are labelled.
+
+    None where none is, or where only images with it, or only images without, were labelled at all:
+    then their share says nothing.
+    """
+    one = figures["classes"][name]
+    labelled = one.get("labelled", figures["images"])
+    if labelled < figures["images"] and one["positives"] in (0, labelled):
+        return None
+    return float(one["positives"] / labelled)
+
+
+def overall(content: Figures) -> Table:
+    """The means, and those of the two test lists that published figures are of."""
+    titles = {"findings": "of the findings", "rows": "of all rows"}
+    rows = [
+        {"mean_of": title, "images": content["images"], **content["mean_auroc"][key]}
+        for key, title in titles.items()
     ]
-    return "\n".join(lines)
+    for one in content.get("protocols", {}).values():
+        if one["figures"]:
+            about = {"mean_of": f"of the findings, {one['title']}", "images": one["images_scored"]}
+            rows.append(about | one["figures"]["mean_auroc"]["findings"])
+    caption = "Mean AUROC with its 95 % interval by bootstrap over patients"
+    return Table.of("overall", caption, [Column("mean_of", "Mean AUROC", "text"), *_MEANS], rows)
 
 
-def _calibration(found: "Assessment") -> str:
-    if not found.chosen:
-        return (
-            "Calibration and thresholds: none. They are chosen on validation images, and here are "
-            "none; for a CSV, --validation names the CSV of its validation images; for a network "
-            "from elsewhere, python -m scripts.weights calibrate."
-        )
-    lines = [
-        f"Calibration, chosen on {found.chosen.source}:",
-        f"{'':<{NAME_WIDTH}}  {'ECE before':>10}  {'after':>7}  {'Brier before':>12}  {'after':>7}",
+def calibration(content: Figures) -> Table:
+    """How well probabilities mean what they say, before and after."""
+    columns = [
+        _FINDING,
+        Column("ece_before", "ECE before", digits=4),
+        Column("ece_after", "ECE after", digits=4),
+        Column("brier_before", "Brier before", digits=4),
+        Column("brier_after", "Brier after", digits=4),
+        Column("how", "calibrated", "text"),
     ]
-    for name, one in sorted(found.reliability.items()):
-        note = "  pooled: under 20 positives there" if one.pooled else ""
-        lines.append(
-            f"{name:<{NAME_WIDTH}}  {_value(one.error[0]):>10}  {_value(one.error[1]):>7}  "
-            f"{_value(one.brier[0]):>12}  {_value(one.brier[1]):>7}{note}"
-        )
-    return "\n".join(lines)
-
-
-def _operating(found: "Assessment", rule: str = "youden") -> str:
-    points = found.operating[rule]
-    given = sorted(found.prevalence.items())
-    lines = [
-        f"At the threshold of {RULES[rule]} on validation (95 % intervals in metrics.json):",
-        f"{'':<{NAME_WIDTH}}  {'threshold':>9}  " + "  ".join(f"{m:>11}" for m in MEASURES),
-    ]
-    for name, point in sorted(points.items()):
-        values = "  ".join(f"{_value(point.values[m]):>11}" for m in MEASURES)
-        lines.append(f"{name:<{NAME_WIDTH}}  {point.threshold:>9.4f}  {values}")
-    without = sorted(set(found.reliability) - set(points))
-    if without:
-        lines.append(f"No threshold (under 20 positives on validation): {', '.join(without)}.")
-    if given:
-        shares = ", ".join(f"{name} {share:g}" for name, share in given)
-        lines.append(f"PPV and NPV are for the prevalence given: {shares}.")
-    return "\n".join(lines)
-
-
-def _subgroups(found: "Assessment") -> str:
-    lines = ["Mean AUROC of the findings by group:"]
-    for attribute, groups in found.subgroups.groups.items():
-        for name, summary in groups.items():
-            interval = summary.intervals.findings if summary.intervals else None
-            lines.append(
-                f"{attribute + ' ' + name:<{NAME_WIDTH}}  n {summary.images:>6,}  "
-                f"{_value(summary.findings.value)} ({_interval(interval)})  of "
-                f"{summary.findings.n_defined} findings"
-            )
-    if len(lines) == 1:
-        return ""
-    gap = found.subgroups.gap
-    lines.append(
-        "No two groups share half of the findings with 5 positive and 5 negative patients each: no "
-        "gap is named."
-        if gap is None
-        else f"Largest gap: {gap.attribute} {gap.better} over {gap.worse} by {gap.value:.4f} "
-        f"({_interval(gap.interval)}), over {gap.n_findings} findings that both have; "
-        "picked as the largest. Such groups could show a gap of "
-        f"{_value(minimum_detectable(gap.interval))} at 80 % power."
+    how = {True: "pooled", False: "by itself"} if content["chosen_on"] else {False: "not"}
+    found = content["calibration"]
+    rows = [{"finding": n, "how": how[found[n]["pooled"]]} | found[n] for n in in_order(found)]
+    caption = (
+        "Expected calibration error (ECE, bins of equal mass) and Brier score; lower is better"
     )
-    return "\n".join(lines)
+    return Table.of("calibration", caption, columns, rows)
 
 
-def localization_text(tables: "dict[str, dict[str, BoxFigures]]") -> str:
-    """The tables that the command shows."""
-    lines = []
-    for size, rows in tables.items():
-        if not rows:
-            continue
-        lines += [
-            f"Boxes: {size}",
-            f"{'':<{NAME_WIDTH_BOXES}}{'n':>5}  {'peak in box':<22}{'average box':>12}"
-            f"{'most boxed':>12}{'random point':>14}{'untrained':>11}{'IoU>0.1':>9}"
-            f"{'IoBB>0.5':>10}",
+def operating_points(content: Figures, rule: str) -> Table:
+    """What the threshold of a rule does here; a row of n/a for a class that has none."""
+    points, given = content["operating_points"].get(rule, {}), content["prevalence"]
+    columns = [
+        _FINDING,
+        Column("threshold", "Threshold", digits=4),
+        *_measures(MEASURES, {"sensitivity": "Sens.", "specificity": "Spec."}),
+        Column("prevalence", "Prevalence", in_files=False),
+    ]
+    rows = []
+    for name in in_order(list(content["classes"])):
+        share = f"{given[name]:.3f}*" if name in given else prevalence(content, name)
+        about = {"finding": name, "prevalence": share if name in points else ""}
+        rows.append(about | points.get(name, {}))
+    caption = (
+        f"Sensitivity, specificity, predictive values and F1 at the threshold of {RULES[rule]}, "
+        f"chosen on {content['chosen_on']} and only applied here"
+    )
+    return Table.of("operating_points", caption, columns, rows)
+
+
+def _measures(names: Sequence[str], titles: Mapping[str, str], above: str = "") -> list[Column]:
+    """A measure of a threshold, and its interval beneath; `above` it in JSON."""
+    columns = []
+    for name in names:
+        title = titles.get(name, name.upper())
+        columns.append(Column(name, title, path=f"{above}{name}/value"))
+        path = f"{above}{name}/interval"
+        columns.append(Column(f"{name}_interval", "95 % interval", "interval", small="", path=path))
+    return columns
+
+
+def subgroups(content: Figures) -> Table:
+    """The mean of each group."""
+    columns = [
+        Column("attribute", "", "text"),
+        Column("group", "Group", "text"),
+        Column("patients", "Patients", "count"),
+        *_MEANS,
+    ]
+    rows = [
+        {"attribute": attribute, "group": name, **one, **one["mean_auroc"]["findings"]}
+        for attribute, groups in content["subgroups"].items()
+        for name, one in groups.items()
+    ]
+    return Table.of("subgroups", "Mean AUROC of the findings by group", columns, rows)
+
+
+def beside(name: str, caption: str, sets: Mapping[str, Figures]) -> Table:
+    """Each finding's figures of several sets of images, or of labels, beside each other.
+
+    Args:
+        name: of the table.
+        caption: of it.
+        sets: head of the columns to figures.
+    """
+    columns = [_FINDING]
+    for head, one in sets.items():
+        title = f"{head}\n{one['images']:,} images, {one['patients']:,} patients"
+        columns += [
+            replace(_AUROC, title=title, path=f"{head}/auroc"),
+            replace(_INTERVAL, small="", path=f"{head}/interval"),
+            replace(_POSITIVES, small="n", path=f"{head}/positives"),
+            replace(_AP, small="AP", path=f"{head}/average_precision"),
         ]
-        for name, row in rows.items():
-            found = f"{row.hits['heatmap']:.3f} ({format_interval(row.interval)})"
-            lines.append(
-                f"{name:<{NAME_WIDTH_BOXES}}{row.count:>5}  {found:<22}"
-                f"{row.hits['average box']:>12.3f}{row.hits['most boxed point']:>12.3f}"
-                f"{row.hits['random point']:>14.3f}"
-                f"{row.hits['untrained']:>11.3f}{row.iou[0.1][0]:>9.3f}{row.iobb[0.5][0]:>10.3f}"
-            )
-        whole = rows["All"]
-        lines.append(
-            f"{whole.boxes:,} boxes of {whole.patients:,} patients. A box of average size at the "
-            f"average centre: IoU>0.1 {whole.size_iou[0.1]:.3f}, IoBB>0.5 "
-            f"{whole.size_iobb[0.5]:.3f}."
-        )
-        for name, gain, interval in (
-            ("average box's centre", whole.gain, whole.gain_interval),
-            ("most boxed point", whole.gain_most, whole.gain_most_interval),
-        ):
-            lines.append(
-                f"Peak in box, less the {name}: {gain:+.3f} ({format_interval(interval)}); "
-                f"{whole.count:,} such findings could show a difference of "
-                f"{format_value(minimum_detectable(interval))} at 80 % power."
-            )
-        lines.append("")
-    return "\n".join(lines).rstrip()
+    rows = [
+        {"finding": label} | {head: one["classes"][label] for head, one in sets.items()}
+        for label in in_order(list(next(iter(sets.values()))["classes"]))
+    ]
+    foot: list[dict[str, Any]] = [{"finding": MEAN}, {"finding": "Mean of all rows"}]
+    for head, one in sets.items():
+        for row, (_, mean) in zip(foot, _means(one), strict=True):
+            row[head] = mean | {
+                "auroc": mean["value"],
+                "positives": f"{mean['of']} of {mean['all']}",
+            }
+    return Table.of(name, caption, columns, rows, foot)
+
+
+def label_tables(labels: Figures) -> dict[str, Figures]:
+    """Version of NIH's label table to figures, of `BothTables` as plain values."""
+    return {key: one for key, one in labels.items() if isinstance(one, Mapping) and "loss" in one}
+
+
+def by_label_table(labels: Figures) -> Table:
+    """The same answers by each of NIH's label tables."""
+    caption = "The same answers by each of NIH's two tables"
+    return beside("label_tables", caption, label_tables(labels))
+
+
+def experts(groups: Figures) -> list[Table]:
+    """Three tables over all groups of radiologists: the scores, their differences, the text label.
+
+    Args:
+        groups: key of a group to its `ExpertFigures`, as plain values.
+    """
+    asked = (
+        Column("readers", "Readers", "text"),
+        Column("asked", "Asked", "text"),
+        Column("findings", "Answered by", "text", path="answered_by"),
+        _IMAGES,
+    )
+    truth = (
+        *asked,
+        Column("truth", "Truth", "text"),
+        _POSITIVES,
+        Column("positive_patients", "of patients", "count", small="patients", in_files=False),
+        _AUROC,
+        _INTERVAL,
+        replace(_CLUSTERED, in_files=False),
+        _AP,
+        replace(_AP_INTERVAL, in_files=False),
+        Column("ece", "ECE"),
+        Column("ece_interval", "95 % interval", "interval", small="", in_files=False),
+        Column("brier", "Brier"),
+    )
+    gaps = (
+        *asked,
+        Column("auroc_difference", "Difference", signed=True, path="difference/auroc"),
+        Column("interval", "95 % interval", "interval", signed=True, path="difference/interval"),
+        replace(_P, path="difference/p"),
+        Column("smallest_shown", "Detectable", path=f"difference/{_DETECTABLE}"),
+    )
+    titles = {"sensitivity": "Sensitivity", "specificity": "Specificity"}
+    text = _measures(MEASURES[:4], titles, "text_label_against_experts/")
+    rows = [
+        row | {"readers": group["title"], "answered_by": " or ".join(map(spoken, row["findings"]))}
+        for group in groups.values()
+        for row in group["rows"]
+    ]
+    scored = [row for row in rows if row["experts"]]
+    truths = [
+        row | {"truth": title} | row[key]
+        for row in scored
+        for key, title in (("experts", "radiologists"), ("text_label", "text label"))
+    ]
+    return [
+        Table.of(
+            "experts",
+            "The scores against radiologists, and against NIH's text label of the same images",
+            truth,
+            truths,
+        ),
+        Table.of(
+            "experts_differences",
+            "AUROC against radiologists less AUROC against the text label, paired by patient",
+            gaps,
+            scored,
+        ),
+        Table.of(
+            "text_label",
+            "NIH's text label against radiologists",
+            [*asked, _POSITIVES, *text],
+            [row for row in rows if row["text_label_against_experts"]],
+        ),
+    ]
+
+
+def mapping(found: Figures | None) -> Table:
+    """How another data set's labels became ours; no rows for NIH's."""
+    title = found["title"] if found else ""
+    columns = (
+        Column("label", "Label there", "text"),
+        Column("counts_as", "Counts as", "long"),
+        Column("why", "Why", "long"),
+    )
+    rows = found["rows"] if found else ()
+    return Table("mapping", f"Labels of {title} in the vocabulary of ChestX-ray14", columns, rows)
+
+
+def differences(found: Figures) -> Table:
+    """A less B of each class, the mean last.
+
+    Args:
+        found: what `compare.as_dict` gives.
+    """
+    columns = (
+        replace(_FINDING, title="A less B"),
+        Column("a", "A"),
+        Column("b", "B"),
+        Column("difference", "A-B", signed=True),
+        Column("interval", "95 % interval", "interval", signed=True),
+        _P,
+        Column(_DETECTABLE, "Detectable"),
+    )
+    rows = [{"finding": name} | one for name, one in found.items()]
+    return Table.of("differences", "A less B, paired by patient", columns, rows)
+
+
+def boxes(size: str, rows: Figures) -> Table:
+    """Heatmaps against boxes of one size, a row a finding.
+
+    Args:
+        size: of the boxes.
+        rows: label to figures, see `summarise_maps`.
+    """
+    hits = ("average box", "most boxed point", "random point", "untrained")
+    columns = (
+        _FINDING,
+        Column("targets", "n", "count"),
+        Column("peak_in_box", "peak in box", path="peak_in_box/heatmap"),
+        Column("interval", "95 % interval", "interval"),
+        *(Column(name, name, path=f"peak_in_box/{name}") for name in hits),
+        Column("iou", "IoU>0.1", path="iou/0.1/share"),
+        Column("iobb", "IoBB>0.5", path="iobb/0.5/share"),
+    )
+    shown = [{"finding": name} | one for name, one in rows.items()]
+    return Table.of("boxes", f"Boxes: {size}", columns, shown)
+
+
+def side_by_side(content: Figures) -> Table:
+    """A row a network and class, and one for the mean: the command's CSV.
+
+    Args:
+        content: a `SideBySide` as plain values.
+    """
+    columns = (
+        Column("network", "Network", "text"),
+        Column("label", "Finding", "label"),
+        _POSITIVES,
+        _AUROC,
+        Column("", "95 % interval", "interval", path="interval"),
+        Column("difference_to_first", "Difference", signed=True, path="gap/difference"),
+        Column("difference", "95 % interval", "interval", signed=True, path="gap/interval"),
+        replace(_P, path="gap/p"),
+        Column("published", "Published"),
+        Column("stamps", "Stamps", "text"),
+    )
+    rows = []
+    for one in content["networks"]:
+        mean = one["mean_auroc"]["findings"]
+        mean = mean | {"auroc": mean["value"], "published": one["published"]}
+        for name, found in [(n, one["classes"][n]) for n in content["classes"]] + [(MEAN, mean)]:
+            about = {"network": one["name"], "label": name, "stamps": "; ".join(one["stamps"])}
+            rows.append(about | found | {"gap": (one["against_first"] or {}).get(name)})
+    return Table.of("comparison", "Each network and finding", columns, rows)
+
+
+def networks(content: Figures) -> Table:
+    """The mean of each network, and its difference to the first."""
+    columns = (
+        Column("network", "Network", "text", path="name"),
+        Column("stamps", "Stamps", "text", small=""),
+        Column("auroc", "mean AUROC", digits=4, path="value"),
+        replace(_INTERVAL, digits=4),
+        Column(
+            *("difference", f"less {content['networks'][0]['name']}"),
+            **{"digits": 4, "signed": True, "path": "gap/difference"},
+        ),
+        Column("gap", "95 % interval", "interval", 4, signed=True, path="gap/interval"),
+        replace(_P, path="gap/p"),
+        Column("p_holm", "p (Holm)", "p"),
+        Column("published", "published"),
+        Column("chosen", "epoch chosen on", "text"),
+    )
+    blank = dict.fromkeys(("difference", "interval", "p"), "")
+    rows = []
+    for one in content["networks"]:
+        gap = (one["against_first"] or {}).get(MEAN)
+        imported = (one["facts"].get("weights") or {}).get("imported")
+        chosen = (one["chosen_on"] or "not stated") if imported else "its own validation part"
+        about = {"stamps": "; ".join(one["stamps"]), "chosen": chosen, "gap": gap or blank}
+        rows.append(one | one["mean_auroc"]["findings"] | about | ({} if gap else {"p_holm": ""}))
+    caption = "Each network, and its difference to the first"
+    return Table.of("networks", caption, columns, rows)
+
+
+def networks_findings(content: Figures) -> Table:
+    """Each finding's AUROC by each network, with its difference to the first."""
+    columns, networks = [_FINDING, _POSITIVES], content["networks"]
+    for place, one in enumerate(networks):
+        gap = f"{place}/gap"
+        columns += [
+            replace(_AUROC, title=one["name"], path=f"{place}/auroc"),
+            replace(_INTERVAL, small="", path=f"{place}/interval"),
+            Column("gap", "gap", signed=True, small="less first:", path=f"{gap}/difference"),
+            replace(_P, small="p", path=f"{gap}/p"),
+        ]
+    rows = []
+    for name in in_order(content["classes"]):
+        row = {"finding": name, "positives": networks[0]["classes"][name]["positives"]}
+        for place, one in enumerate(networks):
+            less = {"gap": (one["against_first"] or {}).get(name)}
+            row[str(place)] = one["classes"][name] | less
+        rows.append(row)
+    caption = "AUROC with its 95 % interval; below, the difference to the first network and its p"
+    return Table.of("networks_findings", caption, columns, rows)
+
+
+def weights(found: Figures) -> Table:
+    """What a weights file says of itself."""
+    columns = (Column("name", "", "text"), Column("value", "", "text"))
+    rows = [(key.replace("_", " "), str(value)) for key, value in found.items()]
+    return Table("weights", "The weights file", columns, rows)
+
+
+def scorings(record: Sequence[Mapping[str, str]]) -> Table:
+    """The record of scorings of a test list."""
+    columns = [Column(key, key.replace("_", " "), "text") for key in record[0]]
+    return Table.of("scorings", "Scorings, oldest first", columns, record)

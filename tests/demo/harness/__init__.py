@@ -5,39 +5,82 @@ import json
 import zlib
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from chexnet.labels import FINDINGS, LABELS, NO_FINDING, NOTES, spoken
-from chexnet.overlay import COLOURS, TOP
+from chexnet.overlay import TOP
 from chexnet.transforms import Preprocessing
+from demo import rendering
 
 ROOT = Path(__file__).parents[3]
-SCRIPTS = ("drawing", "heat", "findings", "labels", "stage", "downloads", "viewer")
-"""In the order in which a page has to load them."""
+PAGE = ROOT / "demo" / "page"
 
 TABLES_TEXT = (ROOT / "chexnet" / "colormaps.json").read_text(encoding="utf-8")
 TABLES = json.loads(TABLES_TEXT)
 SIGNED = next(iter(TABLES["two_sided"]))
 
 
-def page(folder: Path, *, theme: str = "light", before: str = "") -> str:
-    """Write the page into `folder`; returns its address. `before`: a script that runs first."""
-    loader = jinja2.FileSystemLoader([ROOT / "demo" / "templates", Path(__file__).parent])
-    environment = jinja2.Environment(loader=loader, autoescape=True)
-    static = ROOT / "demo" / "static"
-    scripts = [(static / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
-    html = environment.get_template("page.html.jinja").render(
-        shell=environment.get_template("shell.html.jinja").render(tables=TABLES_TEXT),
-        css=(static / "viewer.css").read_text(encoding="utf-8"),
-        scripts=[before, *scripts],
-        theme=theme,
+ORIGIN = "http://page.test"
+EXPOSE = """
+window.chexnet = {};
+addEventListener('DOMContentLoaded', async () => {
+  const main = document.querySelector('script[type=module][src$="/main.js"]');
+  if (main) window.chexnet = {...await import(main.src)};
+});
+"""
+"""Gives tests what the page's main module exports; the page itself has no global."""
+
+
+def alone(page, html: str, script: str, styles: tuple[str, ...]) -> None:
+    """Open a page that holds a part of the real one, without a server.
+
+    Args:
+        page: of Playwright.
+        html: of its body.
+        script: a module that imports the page's own by their names in `demo/page`.
+        styles: of the page, by name.
+    """
+    links = "".join(f'<link rel="stylesheet" href="/{name}">' for name in styles)
+    whole = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A part alone</title>'
+        f'<meta name="viewport" content="width=device-width">{links}</head><body>{html}'
+        f'<script type="module">{script}\nwindow.ready = true;</script></body></html>'
     )
-    path = folder / "page.html"
-    path.write_text(html, encoding="utf-8")
-    return path.as_uri()
+
+    def answer(route) -> None:
+        name = urlsplit(route.request.url).path.lstrip("/")
+        if name:
+            route.fulfill(path=PAGE / name)
+        else:
+            route.fulfill(content_type="text/html", body=whole)
+
+    page.route(f"{ORIGIN}/**", answer)
+    page.goto(f"{ORIGIN}/")
+    page.wait_for_function("window.ready")
+
+
+VIEWER = """
+import { mount, timings } from "/viewer/viewer.js";
+import { enlarge } from "/viewer/drawing.js";
+import { evidence } from "/viewer/evidence.js";
+window.asked = [];
+window.chexnet = { enlarge, evidence, timings };
+window.viewer = mount(document.getElementById("root"), {
+  onMethod: (...given) => window.asked.push(["method", ...given]),
+  onGate: (...given) => window.asked.push(["gate", ...given]),
+});
+"""
+
+
+def viewer(page, *, before: str = "") -> None:
+    """Open the viewer alone. `before`: a script that runs first."""
+    shell = rendering.render("shell.html.jinja", tables=TABLES_TEXT)
+    head = '<header style="height: 76px"><h1>chexnet</h1></header>'
+    html = f'<script>{before}</script>{head}<main id="root" style="--cx-above: 92px">{shell}</main>'
+    alone(page, html, VIEWER, ("base.css", "viewer/viewer.css"))
 
 
 def base64_of(data: bytes | np.ndarray) -> str:
@@ -145,6 +188,3 @@ def maps_of(one: dict, key: str = "contributions") -> dict[str, np.ndarray]:
     values = np.frombuffer(base64.b64decode(one[key]), "<f4")
     values = values.reshape(len(one["classes"]), *one["cells"])
     return dict(zip(one["classes"], values, strict=True))
-
-
-__all__ = ["COLOURS", "SIGNED", "TABLES", "answer", "base64_of", "maps_of", "page", "preview"]

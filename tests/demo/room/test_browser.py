@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.demo.classroom.made import reply
+from tests.demo.harness import EXPOSE
 from tests.demo.room.room import LOGINS, NOTE
 
 
@@ -12,6 +13,7 @@ from tests.demo.room.room import LOGINS, NOTE
 def page(browser, room):
     context = browser.new_context(viewport={"width": 1200, "height": 1400})
     asked, wrong = [], []
+    context.add_init_script(EXPOSE)
     page = context.new_page()
     page.set_default_timeout(30_000)
     page.on("request", lambda request: asked.append(request.url))
@@ -64,7 +66,7 @@ def test_a_note_with_html_is_text_on_the_page(page, room):
     page.get_by_text("Your lecturer chose the pictures").wait_for()
     assert "drawn by a program" not in page.inner_text("[data-r=intro]")
     page.click("[data-r=intro] [data-do=begin]")
-    stage = "s => chexnet.reading.now?.stage === s && !chexnet.reading.waiting"
+    stage = "s => chexnet.reading?.now?.stage === s && !chexnet.reading.waiting"
     page.wait_for_function(stage, arg="read")
     page.check(".cx-r-findings input[value='Mass']")
     page.locator("[name=cx-r-sure][value='1']").check(force=True)

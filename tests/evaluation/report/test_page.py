@@ -18,12 +18,14 @@ from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import roc
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
-from chexnet.evaluation.report.limits import limits
-from chexnet.evaluation.report.page import model_card, report_html
+from chexnet.evaluation.report.page import Report, model_card, report_html
 from chexnet.evaluation.report.plots import _corners
 from chexnet.evaluation.report.published import published
+from chexnet.evaluation.report.sentences import limits
 from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.truths import ProtocolFigures
+from chexnet.files import plain
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
 
 CLASSES = [*FINDINGS, NO_FINDING]
@@ -82,6 +84,23 @@ def scored() -> tuple[Scores, Assessment]:
     return scores, assess(scores, table, chosen, prevalence=prevalence, replicates=60)
 
 
+def report_of(
+    scores: Scores,
+    assessment: Assessment,
+    facts: ScoringInfo = FACTS,
+    *,
+    notes: tuple[str, ...] = (),
+    protocols: tuple[ProtocolFigures, ...] = (),
+    **parts,
+) -> Report:
+    """A report of what the command would have at hand."""
+    content = {**plain(assessment), "facts": plain(facts), **parts.pop("content", {})}
+    if protocols:
+        content["protocols"] = plain({one.key: one for one in protocols})
+    scored = Scored(scores, facts, list(notes), pd.DataFrame(), assessment.chosen)
+    return Report(scored=scored, assessment=assessment, content=content, **parts)
+
+
 @pytest.fixture
 def undrawn(scored, monkeypatch) -> tuple[Scores, Assessment]:
     """The same for pages whose plots nobody looks at; drawing them is what takes time."""
@@ -91,8 +110,7 @@ def undrawn(scored, monkeypatch) -> tuple[Scores, Assessment]:
 
 @pytest.fixture(scope="module")
 def page(scored) -> str:
-    scores, assessment = scored
-    return report_html(assessment, scores, FACTS, record=[])
+    return report_html(report_of(*scored, record=[]))
 
 
 class Reader(HTMLParser):
@@ -191,10 +209,11 @@ def test_the_tables_hold_the_figures_of_every_class(scored, page):
     summary = assessment.summary
     for column, name in enumerate(CLASSES):
         _, positives, value, interval, precision, *_ = reader.row("AUROC and", spoken(name))
+        ap_interval = summary.intervals.average_precision[name]
         assert int(positives) == summary.positives[column]
         assert value == three(summary.auroc[column])
         assert interval == span(summary.intervals.classes[name])
-        assert precision == three(summary.average_precision[column])
+        assert precision == f"{three(summary.average_precision[column])} {span(ap_interval)}"
         one = assessment.reliability[name]
         expected = [f"{v:.4f}" for v in (*one.error, *one.brier)]
         assert reader.row("Expected calibration error", spoken(name))[1:5] == expected
@@ -216,8 +235,8 @@ def test_the_tables_hold_the_figures_of_every_class(scored, page):
 def test_a_class_without_positives_is_not_available(page):
     reader = Reader(page)
     cells = reader.row("AUROC and", "Hernia")
-    assert cells[1:5] == ["0", "n/a", "n/a", "n/a"]
-    assert set(reader.row("(youden)", "Hernia")[1:-1]) == {"n/a"}
+    assert cells[1:5] == ["0", "n/a", "n/a", "n/a n/a"]
+    assert set(reader.row("(youden)", "Hernia")[1:-1]) == {"n/a", "n/a n/a"}
     assert reader.row("AUROC and", "Mean of the findings")[1] == "13 of 14"
 
 
@@ -239,12 +258,12 @@ def own_figures(assessment, reason_2017="the network has seen 9 of its images"):
 
 
 def test_published_values_stand_beside_figures_of_the_same_list_alone(undrawn):
-    scores, assessment = undrawn
+    assessment = undrawn[1]
     intervals = assessment.summary.intervals
-    text = report_html(assessment, scores, FACTS, protocols=own_figures(assessment))
+    text = report_html(report_of(*undrawn, protocols=own_figures(assessment)))
     reader = Reader(text)
     same = [one for one in published() if one.protocol == "official"]
-    heads = reader.row("On NIH's official test list: this run (500 of 25,596", "finding")
+    heads = reader.row("On NIH's official test list: this run (500 of 25,596", "Finding")
     assert [head.split(" epoch")[0] for head in heads[4:]] == [one.name for one in same]
     row = reader.row("On NIH's official test list", "Cardiomegaly")
     assert row[2] == span(intervals.classes["Cardiomegaly"])
@@ -258,23 +277,22 @@ def test_published_values_stand_beside_figures_of_the_same_list_alone(undrawn):
             where = next((name for name, true in places.items() if true), "inside")
             assert cell == f"{value:.3f} {where}"
     reasons = {
-        row[0].split(" arXiv")[0].split(" github")[0]: row[-1]
+        row[0]: row[-2]
         for row in reader.tables["Every published table, and why one is not compared with this run"]
     }
-    assert reasons["SwinCheX"] == "above"
+    assert reasons["SwinCheX"] == ""
     assert "list of test images was not published" in reasons["CheXNet 2017 (v3)"]
     assert "the network has seen 9 of its images" in reasons["zoogzog/chexnet"]
     lists = reader.row("Two lists of test images", "test list of arnoweng/CheXNet (2017)")
     assert lists[1:] == ["100 of 22,433", "", "blank: the network has seen 9 of its images"]
     # Nothing is compared with figures that leak.
     leaky = replace(FACTS, leaky=True)
-    page = report_html(assessment, scores, leaky, protocols=own_figures(assessment))
+    page = report_html(report_of(*undrawn, leaky, protocols=own_figures(assessment)))
     assert "published values of the same list" not in page
 
 
 def test_figures_of_phantoms_are_not_put_beside_figures_of_radiographs(undrawn):
-    scores, assessment = undrawn
-    text = Reader(report_html(assessment, scores, replace(FACTS, phantoms=True))).text
+    text = Reader(report_html(report_of(*undrawn, replace(FACTS, phantoms=True)))).text
     assert "Drawn phantoms, not patients" in text
     assert published()[0].name not in text
 
@@ -284,36 +302,32 @@ def test_names_from_files_are_shown_and_do_nothing(undrawn, page):
     assert HOSTILE in reader.text
     assert not any(tag == "script" for tag, _ in reader.tags)
     facts = replace(FACTS, table=HOSTILE, weights=replace(FACTS.weights, file=HOSTILE))
-    scores, assessment = undrawn
-    record = [{"date": HOSTILE, "weights": "w"}]
-    hostile = report_html(assessment, scores, facts, notes=[HOSTILE], record=record)
-    assert not any(tag == "script" for tag, _ in Reader(hostile).tags)
-    card = model_card(assessment, facts, notes=[HOSTILE])
+    about = report_of(*undrawn, facts, notes=[HOSTILE], record=[{"date": HOSTILE, "weights": "w"}])
+    assert not any(tag == "script" for tag, _ in Reader(report_html(about)).tags)
+    card = model_card(about)
     assert "<script" not in card
     assert r"\|\*\`.png" in card
 
 
 def test_an_apostrophe_stays_one_in_the_card(scored):
-    assert "- It's #1 & <2\n".replace("#", r"\#").replace("& <", "&amp; &lt;") in model_card(
-        scored[1], FACTS, notes=["It's #1 & <2"]
-    )
+    card = model_card(report_of(*scored, notes=["It's #1 & <2"]))
+    assert "- It's #1 & <2\n".replace("#", r"\#").replace("& <", "&amp; &lt;") in card
 
 
 def test_a_leak_is_stamped_on_top_and_on_every_table(undrawn):
-    scores, assessment = undrawn
-    facts = replace(FACTS, leaky=True)
-    reader = Reader(report_html(assessment, scores, facts, record=[{"date": "x"}]))
+    about = report_of(*undrawn, replace(FACTS, leaky=True), record=[{"date": "x"}])
+    reader = Reader(report_html(about))
     assert all(title.startswith("LEAKY") for title in reader.tables)
     assert reader.text.startswith("LEAKY: chexnet report")
     assert ("p", {"class": "stamp", "role": "alert"}) in reader.tags
     plots = [a["src"] for tag, a in reader.tags if tag == "img" and a.get("class") == "plot"]
     assert plots == ["data:image/png,LEAKY"] * 3
-    assert "**LEAKY:" in model_card(assessment, facts)
+    assert "**LEAKY:" in model_card(about)
 
 
 def test_without_a_leak_nothing_is_stamped(scored, page):
     assert "LEAKY" not in page
-    assert "LEAKY" not in model_card(scored[1], FACTS)
+    assert "LEAKY" not in model_card(report_of(*scored))
 
 
 def test_the_data_are_named(page):
@@ -323,13 +337,12 @@ def test_the_data_are_named(page):
 
 
 def test_scorings_of_the_test_list_are_counted_where_they_can_be(undrawn):
-    scores, assessment = undrawn
     rows = [{"date": f"2026-11-0{n}", "mean_auroc_findings": "0.8123"} for n in (1, 2, 3)]
-    reader = Reader(report_html(assessment, scores, FACTS, record=rows))
+    reader = Reader(report_html(report_of(*undrawn, record=rows)))
     assert "3 scorings are noted" in reader.text
     assert "It can count only there" in reader.text
     assert reader.row("Scorings, oldest first", "2026-11-02")[1] == "0.8123"
-    assert "Nobody knows" in Reader(report_html(assessment, scores, FACTS)).text
+    assert "Nobody knows" in Reader(report_html(report_of(*undrawn))).text
 
 
 def test_scores_without_validation_or_intervals_still_make_a_page(undrawn):
@@ -340,21 +353,20 @@ def test_scores_without_validation_or_intervals_still_make_a_page(undrawn):
         **{"table": "t.csv", "label_version": "2017", "part": "all", "predictions": "p.csv"},
         **{"leaky": False, "split": "none"},
     )
-    text = Reader(report_html(bare, scores, facts)).text
+    about = report_of(scores, bare, facts)
+    text = Reader(report_html(about)).text
     assert "No threshold was chosen" in text
     assert "Only a file of predictions was scored" in text
     assert "no threshold: the furthest from their label" in text
-    card = model_card(bare, facts)
-    assert "Known by its predictions alone (p.csv)" in card
+    assert "Known by its predictions alone (p.csv)" in model_card(about)
 
 
 def test_the_limits_are_those_of_what_was_scored(undrawn):
-    scores, assessment = undrawn
-    text = Reader(report_html(assessment, scores, FACTS)).text
+    text = Reader(report_html(report_of(*undrawn))).text
     assert "Only 1,693 of the 112,120 images of the label table were at hand" in text
     assert "mined from radiology reports" in text
     whole = replace(FACTS, images_present=112120, part="val")
-    text = Reader(report_html(assessment, scores, whole)).text
+    text = Reader(report_html(report_of(*undrawn, whole))).text
     assert "images of the label table were at hand" not in text
     assert "The validation part chose the weights" in text
 
@@ -371,14 +383,16 @@ def test_a_file_with_some_images_of_the_part_is_said_to_be_a_selection(undrawn):
         images_in_part=25_596,
     )
     selected = "Only 500 of the 25,596 images of the test part were at hand"
-    assert any(selected in sentence for sentence in limits(undrawn[1], facts))
+    figures = plain(undrawn[1])
+    assert any(selected in sentence for sentence in limits(figures, facts))
     whole = replace(facts, images_of_part=25_596)
-    assert not any("at hand" in sentence for sentence in limits(undrawn[1], whole))
+    assert not any("at hand" in sentence for sentence in limits(figures, whole))
 
 
 def test_the_card_begins_with_what_it_is_not_for_and_keeps_its_order(scored):
     assessment = scored[1]
-    card = model_card(assessment, FACTS, made={"date": "2026-11-23", "code": "0.1.0"}, record=[])
+    made = {"date": "2026-11-23", "code": "0.1.0"}
+    card = model_card(report_of(*scored, content={"made": made}, record=[]))
     assert card.startswith("**Research and education only, never for clinical use.**")
     heads = re.findall(r"^## (.*)$", card, re.MULTILINE)
     assert heads == [
@@ -393,28 +407,27 @@ def test_the_card_begins_with_what_it_is_not_for_and_keeps_its_order(scored):
         three(assessment.summary.auroc[column]),
         span(assessment.summary.intervals.classes["Mass"]),
         three(assessment.summary.average_precision[column]),
-        f"{assessment.reliability['Mass'].error[1]:.4f}",
+        f"{assessment.reliability['Mass'].ece_after:.4f}",
         three(point.values["sensitivity"]),
         three(point.values["specificity"]),
     ]
 
 
 def test_every_table_of_the_card_has_as_many_cells_in_each_row(scored):
-    lines = model_card(scored[1], FACTS).splitlines()
+    lines = model_card(report_of(*scored)).splitlines()
     for above, line in pairwise(lines):
         if above.startswith("|") and line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", above)) == len(re.findall(r"(?<!\\)\|", line))
 
 
 def test_errors_are_shown_with_their_picture_once_it_can_be_had(undrawn):
-    scores, assessment = undrawn
     asked = []
 
     def pixels(name: str) -> np.ndarray:
         asked.append(name)
         return np.full((300, 200), 90, np.uint8)
 
-    page = report_html(assessment, scores, FACTS, pictures=pixels)
+    page = report_html(report_of(*undrawn, pictures=pixels))
     assert HOSTILE in asked
     assert len(asked) == len(set(asked))
     images = [a for tag, a in Reader(page).tags if tag == "img"]
@@ -422,14 +435,14 @@ def test_errors_are_shown_with_their_picture_once_it_can_be_had(undrawn):
 
 
 def test_wrong_places_are_shown_with_their_pictures_and_their_share(undrawn):
-    scores, assessment = undrawn
+    scores = undrawn[0]
     target = BoxedFinding(scores.images[0], "0", "Mass", np.array([[0.0, 0.0, 0.2, 0.2]]))
     heat = np.eye(4)[::-1] * [0, 0, 0, 1] + 0.0
     found = wrong_places(
         [target], lambda t: heat[::-1], scores, {"Mass": 0.0}, lambda n: np.zeros((8, 8), np.uint8)
     )
     assert found.wrong == 1
-    reader = Reader(report_html(assessment, scores, FACTS, places=replace(found, answered=9)))
+    reader = Reader(report_html(report_of(*undrawn, places=replace(found, answered=9))))
     assert "9 reach their threshold" in reader.text
     assert "In 1 of these the heatmap's peak lies in no box" in reader.text
     shown = [a for tag, a in reader.tags if tag == "img" and a["alt"].startswith("Heatmap of Mass")]

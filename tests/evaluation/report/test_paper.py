@@ -9,26 +9,28 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from chexnet.evaluation.assessment import as_dict, assess
+from chexnet.evaluation.assessment import assess
 from chexnet.evaluation.calibration import fit_on
-from chexnet.evaluation.expert_figures import experts_as_dict, score_experts
+from chexnet.evaluation.expert_figures import score_experts
 from chexnet.evaluation.experts import ExpertLabels
 from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.report import files, page
-from chexnet.evaluation.report.checklists import BY_AUTHORS, REST_BY_AUTHORS, checklists, filled
 from chexnet.evaluation.report.files import ReportImages, write_report
-from chexnet.evaluation.report.page import report_html
-from chexnet.evaluation.report.paper import paper_tables
-from chexnet.evaluation.report.published import comparisons, published, with_reasons
-from chexnet.evaluation.report.run_facts import Run, run_facts
-from chexnet.evaluation.report.table_files import Column, Table, to_csv, to_latex, write_tables
-from chexnet.evaluation.report.tables import format_interval, format_value
+from chexnet.evaluation.report.page import Report
+from chexnet.evaluation.report.published import published, published_tables
+from chexnet.evaluation.report.render import (
+    Column,
+    Table,
+    format_interval,
+    format_value,
+    to_csv,
+    to_latex,
+)
+from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.truths import ProtocolFigures
-from chexnet.evaluation.truths import lists_as_dict as protocols_dict
+from chexnet.files import plain
 from chexnet.labels import FINDINGS, spoken
-from chexnet.metadata import Metadata
-from chexnet.transforms import Preprocessing
 from tests.evaluation.report.test_page import FACTS, simulated
 
 HOSTILE = "a_b & 50 % of $x^2$ #1 {\\it} ~ <v>\n.csv"
@@ -50,20 +52,19 @@ def run():
     experts = [score_experts(found.calibrated, labels, table, "table.csv", 20)]
     protocols = [ProtocolFigures("official", 25596, 240, "", found.summary)]
     content = {
-        **as_dict(found),
-        "experts": experts_as_dict(experts),
-        "protocols": protocols_dict(protocols),
+        **plain(found),
+        "experts": plain({one.labels.key: one for one in experts}),
+        "protocols": plain({one.key: one for one in protocols}),
+        "facts": plain(FACTS),
         "made": MADE,
     }
-    return Scored(scores, FACTS, [], table, found.chosen), found, experts, protocols, content
+    scored = Scored(scores, FACTS, [], table, found.chosen)
+    return Report(scored=scored, assessment=found, content=content, experts=experts)
 
 
 @pytest.fixture(scope="module")
 def tables(run):
-    scored, found, experts, protocols, content = run
-    answers = filled(run_facts(Run(assessment=found, facts=scored.facts, experts=experts)))
-    compared, apart = comparisons(protocols, False), with_reasons(protocols, False)
-    made = paper_tables(content, compared, apart, answers)
+    made = paper_tables(run.content) + published_tables(run.content["protocols"], False)
     return {table.name: table for table in made}
 
 
@@ -81,7 +82,7 @@ def ends_same(row: dict[str, str], key: str, interval: dict) -> bool:
 
 
 def test_the_csv_files_hold_the_figures_of_metrics_json_in_every_digit(run, tables):
-    content = json.loads(json.dumps(run[-1]))
+    content = json.loads(json.dumps(run.content))
     rows = records(tables["findings"])
     assert [row["finding"] for row in rows] == [*sorted(FINDINGS), "No Finding"]
     for row in rows:
@@ -122,7 +123,7 @@ def test_the_csv_files_hold_the_figures_of_metrics_json_in_every_digit(run, tabl
 
 
 def test_radiologists_and_published_values_have_tables_of_their_own(run, tables):
-    content = json.loads(json.dumps(run[-1]))
+    content = json.loads(json.dumps(run.content))
     first = content["experts"]["rsna"]["rows"][0]
     for row, truth in zip(records(tables["experts"])[:2], ("experts", "text_label"), strict=True):
         assert (row["readers"], row["asked"], row["findings"]) == (
@@ -165,7 +166,7 @@ def latex_rows(text: str) -> list[list[str]]:
     [form] = re.findall(r"\\begin\{(?:tabular|longtable)\}\{((?:[lr]|p\{[^}]*\})+)\}", text)
     columns = len(re.sub(r"p\{[^}]*\}", "p", form))
     body = text.split("\\midrule\n")[-1]
-    body = body.split("\\endfoot\n")[-1].split("\\bottomrule")[0].split("\\end{longtable}")[0]
+    body = body.split("\\endlastfoot\n")[-1].split("\\bottomrule")[0].split("\\end{longtable}")[0]
     rows = [line.removesuffix(" \\\\") for line in body.strip().splitlines()]
     cells = [re.split(r"(?<!\\) & ", row) for row in rows]
     assert {len(row) for row in cells} == {columns}
@@ -177,7 +178,7 @@ def latex_rows(text: str) -> list[list[str]]:
 
 
 def test_the_latex_files_show_the_figures_as_the_page_does(run, tables):
-    content = run[-1]
+    content = run.content
     for table in tables.values():
         assert len(latex_rows(to_latex(table, scored=HOSTILE))) == len(table.rows)
     text = to_latex(tables["findings"], scored="Scored: 240 images")
@@ -191,7 +192,9 @@ def test_the_latex_files_show_the_figures_as_the_page_does(run, tables):
     assert shown[2] == format_value(one["auroc"])
     assert shown[3] == format_interval(one["interval"], between="--")
     assert rows["Hernia"][2:4] == ["n/a", "n/a"]
-    assert "longtable" in to_latex(tables["checklist_tripod_ai"])
+    many = replace(tables["findings"], rows=[*tables["findings"].rows] * 3)
+    assert len(latex_rows(to_latex(many))) == 45
+    assert "longtable" in to_latex(many)
 
 
 def test_names_from_files_stay_text_in_latex_and_negative_numbers_have_a_minus():
@@ -199,7 +202,7 @@ def test_names_from_files_stay_text_in_latex_and_negative_numbers_have_a_minus()
     columns.append(Column("gain", "Gain", signed=True))
     columns.append(Column("span", "Span", "interval", signed=True))
     columns += [Column("p", "p", "p"), Column("q", "q", "p")]
-    span = Interval(-0.25, 0.5).as_dict()
+    span = plain(Interval(-0.25, 0.5))
     text = to_latex(Table("a_b", HOSTILE, columns, [(HOSTILE, -0.125, span, 4e-9, 0.012)]))
     [row] = latex_rows(text)
     assert row[0] == (
@@ -211,131 +214,31 @@ def test_names_from_files_stay_text_in_latex_and_negative_numbers_have_a_minus()
     assert "100 \\% of\\_it" in text
 
 
-def test_a_leak_stands_in_every_file_and_name_and_nothing_is_written_where_one_fails(
-    tables, tmp_path, monkeypatch
-):
-    chosen = [tables["findings"], tables["overall"]]
-    told = write_tables(chosen, tmp_path, scored="x", stamp="LEAKY")
-    assert told == "2 tables as CSV and LaTeX in tables"
-    files = sorted((tmp_path / "tables").iterdir())
-    assert [file.name for file in files] == [
-        *("findings.LEAKY.csv", "findings.LEAKY.tex"),
-        *("overall.LEAKY.csv", "overall.LEAKY.tex"),
-    ]
-    assert all("\\caption{LEAKY. " in f.read_text() for f in files if f.suffix == ".tex")
-    broken = replace(tables["overall"], rows=[("too", "few")])
-    with pytest.raises(ValueError, match="zip"):
-        write_tables([tables["findings"], broken], tmp_path / "none", scored="x")
-    assert not (tmp_path / "none").exists()
+def test_a_leak_stands_in_every_file_and_name(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "_plot", lambda *about, stamp: "data:image/png,")
+    facts = replace(FACTS, leaky=True)
+    leaky = replace(run, scored=replace(run.scored, facts=facts))
+    write_report(leaky, tmp_path, ReportImages())
+    made = sorted((tmp_path / "tables").iterdir())
+    assert {"findings.LEAKY.csv", "overall.LEAKY.tex"} <= {file.name for file in made}
+    assert all(file.stem.endswith(".LEAKY") for file in made)
+    assert all("\\caption{LEAKY. " in f.read_text() for f in made if f.suffix == ".tex")
 
 
 def test_a_report_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
-    scored, found, experts, protocols, content = run
     monkeypatch.setattr(page, "_plot", lambda *about, stamp: "data:image/png,")
-    beside = {"content": content, "experts": experts, "protocols": protocols}
     with monkeypatch.context() as patch:
-        patch.setattr(files, "paper_tables", lambda *about: 1 / 0)
+        patch.setattr(files, "to_latex", lambda *about, **more: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            write_report(scored, found, tmp_path, None, ReportImages(), **beside)
+            write_report(run, tmp_path, ReportImages())
     assert not list(tmp_path.iterdir())
-    told = write_report(scored, found, tmp_path, None, ReportImages(), **beside)
-    assert told.startswith("report.html, model_card.md, 11 tables as CSV and LaTeX")
+    told = write_report(run, tmp_path, ReportImages())
+    assert told == "report.html, model_card.md, 9 tables as CSV and LaTeX in tables"
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "model_card.md", "tables"}
     names = {path.stem for path in (tmp_path / "tables").iterdir()}
-    assert {"findings", "experts", "published", "checklist_claim_2024"} <= names
+    assert {"findings", "experts", "published"} <= names
     caption = (
         "Test part of Data\\_Entry\\_2017.csv (split: official), 240 images of 120 patients, "
         "scored with best\\_chexnet\\_params.pth.}"
     )
     assert caption in (tmp_path / "tables" / "overall.tex").read_text()
-    shown = (tmp_path / "report.html").read_text()
-    assert "TRIPOD+AI: this run says something of" in shown
-    assert "doi.org/10.1148/ryai.240300" in shown
-
-
-def test_the_checklists_have_the_items_of_their_sources():
-    tripod, claim = checklists()
-    numbers = [item.number for item in tripod.items]
-    assert (tripod.name, len(numbers)) == ("TRIPOD+AI", 52)
-    assert list(dict.fromkeys(int(n.rstrip("abcdefg")) for n in numbers)) == list(range(1, 28))
-    assert [item.number for item in claim.items] == [str(n) for n in range(1, 45)]
-    for one in (tripod, claim):
-        assert "https://doi.org/" in one.source
-        assert "https://" in one.read
-        assert all(item.facts or not item.whole for item in one.items)
-
-
-def test_every_fact_that_an_item_names_is_one_that_a_run_gives_and_none_is_in_vain(run):
-    scored, found, *_ = run
-    known = set(run_facts(Run(assessment=found, facts=scored.facts)))
-    named = {fact for one in checklists() for item in one.items for fact in item.facts}
-    assert named == known
-
-
-OWN = Metadata(
-    {name: place for place, name in enumerate(FINDINGS)},
-    Preprocessing(crop=87.5, size=224),
-    {
-        "data": {"table": FACTS.table, "images": {"train": 1411, "val": 174}, "drawn": {}},
-        "config": {"recipe": "strong", "epochs": 12, "lr": 0.001, "seed": 3},
-        "origin": "imagenet",
-        "epoch": 7,
-        **MADE,
-    },
-)
-
-
-def answers_of(about: Run) -> dict[tuple[str, str], str]:
-    return {
-        (one.checklist.key, answer.item.number): answer.text
-        for one in filled(run_facts(about))
-        for answer in one.answers
-    }
-
-
-def test_an_item_is_filled_where_the_run_knows_it_and_left_to_the_authors_where_not(run):
-    _, found, experts, *_ = run
-    own = answers_of(
-        Run(assessment=found, facts=FACTS, made=MADE, metadata=OWN, experts=experts, compared=True)
-    )
-    assert own["claim_2024", "26"].startswith("Epoch 7 of 12: the greatest mean AUROC")
-    assert REST_BY_AUTHORS not in own["claim_2024", "26"]  # nothing of that is left
-    assert "The central 87.5 % of each side" in own["claim_2024", "9"]
-    assert own["claim_2024", "20"].startswith("By patient: neither an image nor a patient")
-    assert "official lists" in own["claim_2024", "19"]
-    assert own["claim_2024", "19"].endswith(REST_BY_AUTHORS)
-    assert "Trained on 1,411 images, validated on 174" in own["tripod_ai", "21"]
-    mean = found.summary.findings.value
-    assert f"13 of 14 findings {mean:.3f} (95 % interval" in own["tripod_ai", "23a"]
-    assert "RSNA 2018" in own["claim_2024", "16"]
-    assert "chexnet 0.1.0 (abc)" in own["tripod_ai", "18f"]
-    for number in ("17", "18a", "18b", "18c", "18d", "19", "27a"):
-        assert own["tripod_ai", number] == BY_AUTHORS
-    # Of a file of predictions the same run knows no training, no network and no input.
-    facts = replace(FACTS, weights=None, predictions="theirs.csv")
-    theirs = answers_of(Run(assessment=found, facts=facts, made=MADE))
-    for number in ("9", "18", "20", "22", "24", "25", "26", "27", "31", "32", "33"):
-        expected = BY_AUTHORS if number != "22" else theirs["claim_2024", "22"]
-        assert theirs["claim_2024", number] == expected
-    assert theirs["tripod_ai", "12g"].startswith("Read from theirs.csv")
-    leaky = answers_of(Run(assessment=found, facts=replace(FACTS, leaky=True), made=MADE))
-    assert leaky["claim_2024", "20"].startswith("Not by patient")
-    mapping = {"title": "Elsewhere", "labelled_by": "Three radiologists.", "rows": [], "notes": []}
-    facts = replace(FACTS, dataset="elsewhere", label_version="unknown", label_mapping=mapping)
-    other = answers_of(Run(assessment=found, facts=facts, made=MADE))
-    assert other["claim_2024", "33"].startswith("Scored on Elsewhere, another data set than")
-    assert "Elsewhere (Data_Entry_2017.csv): Three radiologists." in other["claim_2024", "16"]
-    assert other["tripod_ai", "6a"] == BY_AUTHORS  # nothing is known of its hospitals
-    drawn = answers_of(Run(assessment=found, facts=replace(FACTS, phantoms=True), made=MADE))
-    assert "Drawn phantoms" in drawn["claim_2024", "14"]
-    assert drawn["tripod_ai", "6a"] == BY_AUTHORS  # no hospital
-
-
-def test_the_page_marks_what_the_authors_must_state(run, monkeypatch):
-    scored, found, *_ = run
-    monkeypatch.setattr(page, "_plot", lambda *about, stamp: "data:image/png,")
-    made = filled(run_facts(Run(assessment=found, facts=FACTS)))
-    shown = report_html(found, scored.scores, replace(FACTS, leaky=True), checklists=made)
-    assert shown.count(BY_AUTHORS) == sum(len(one.answers) - one.by_run for one in made)
-    assert shown.count("<caption>") == shown.count('<caption><b class="leak">LEAKY</b>')
-    assert "checklists" not in report_html(found, scored.scores, FACTS)

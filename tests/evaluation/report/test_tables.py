@@ -5,9 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from chexnet.evaluation.compare import Difference
+from chexnet.evaluation.compare import Difference, as_dict
 from chexnet.evaluation.intervals import NO_INTERVAL, Interval, read_interval
-from chexnet.evaluation.report.tables import comparison_text, format_interval, format_value
+from chexnet.evaluation.report.render import format_interval, format_value
+from chexnet.evaluation.report.terminal import comparison_text
+from chexnet.files import plain
 from tests.conftest import ROOT
 
 
@@ -23,8 +25,8 @@ def test_a_figure_is_shown_with_its_digits_and_a_missing_one_as_not_available():
     "found",
     [
         Interval(0.25, 0.75, 3),
-        Interval(0.25, 0.75, 3).as_dict(),
-        json.loads(json.dumps(Interval(0.25, 0.75).as_dict())),
+        plain(Interval(0.25, 0.75, 3)),
+        json.loads(json.dumps(plain(Interval(0.25, 0.75)))),
         [0.25, 0.75],
     ],
 )
@@ -35,15 +37,15 @@ def test_an_interval_is_shown_alike_however_a_file_holds_it(found):
     assert (read_interval(found).low, read_interval(found).high) == (0.25, 0.75)
 
 
-@pytest.mark.parametrize("found", [None, NO_INTERVAL, NO_INTERVAL.as_dict()])
+@pytest.mark.parametrize("found", [None, NO_INTERVAL, plain(NO_INTERVAL)])
 def test_no_interval_is_shown_as_not_available(found):
     assert format_interval(found) == "n/a"
     assert not read_interval(found).known
 
 
 def test_an_interval_has_no_nan_in_json():
-    assert NO_INTERVAL.as_dict() == {"low": None, "high": None, "draws_left_out": 0}
-    assert Interval(0.5, 0.75, 2).as_dict() == {"low": 0.5, "high": 0.75, "draws_left_out": 2}
+    assert plain(NO_INTERVAL) == {"low": None, "high": None, "draws_left_out": 0}
+    assert plain(Interval(0.5, 0.75, 2)) == {"low": 0.5, "high": 0.75, "draws_left_out": 2}
 
 
 def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
@@ -53,10 +55,10 @@ def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
         "Hernia": Difference(nan, nan, NO_INTERVAL, nan),
         "Edema": Difference(0.5, 0.625, NO_INTERVAL, nan),
     }
-    text = comparison_text(found)
-    rows = [line.split() for line in text.splitlines()[1:-2]]
+    text = comparison_text(as_dict(found))
+    rows = [line.split() for line in text.splitlines()[1:-3]]
     assert rows == [
-        ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "+0.3750", "0.013", "0.1786"],
+        ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "to", "+0.3750", "0.013", "0.1786"],
         ["Hernia", "n/a", "n/a", "n/a", "n/a", "n/a", "n/a"],
         ["Edema", "0.5000", "0.6250", "-0.1250", "n/a", "n/a", "n/a"],
     ]
@@ -64,7 +66,10 @@ def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
 
 
 def test_numbers_are_formatted_without_torch():
-    code = "import sys, chexnet.evaluation.report.tables; print('torch' in sys.modules)"
+    code = (
+        "import sys\nfrom chexnet.evaluation.report import sentences, tables\n"
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
 

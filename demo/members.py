@@ -1,0 +1,56 @@
+"""Who has logged in."""
+
+import secrets
+import threading
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from demo.security import Logins
+
+MOST = 20_000
+"""Logins that are remembered; then the oldest has to log in again."""
+
+
+class Members:
+    """The page's login: names, passwords, and the cookies of whoever gave them.
+
+    Args:
+        logins: None where the page has none; everybody is a member then.
+    """
+
+    def __init__(self, logins: Logins | None) -> None:
+        """Nobody has logged in yet."""
+        self.logins = logins
+        self._cookie = f"chexnet-{secrets.token_hex(4)}"  # browsers do not tell ports apart
+        self._users: dict[str, str] = {}  # by token, the oldest first
+        self._lock = threading.Lock()
+
+    def enter(self, user: str, password: str) -> str | None:
+        """The cookie of whoever logs in with this; None where it is no login."""
+        good = None
+        for name, secret in self.logins.both if self.logins else ():
+            same = secrets.compare_digest(password.encode(), secret.encode())
+            if secrets.compare_digest(user.strip().encode(), name.encode()) and same:
+                good = name
+        if good is None:
+            return None
+        token = secrets.token_urlsafe(24)
+        with self._lock:
+            self._users[token] = good
+            if len(self._users) > MOST:
+                del self._users[next(iter(self._users))]
+        return f"{self._cookie}={token}; Path=/; HttpOnly; SameSite=Lax"
+
+    def of(self, scope: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The token and the name of whoever sends a request; None where he has not logged in."""
+        for name, value in scope["headers"]:
+            if name != b"cookie":
+                continue
+            try:
+                found = SimpleCookie(value.decode("latin-1")).get(self._cookie)
+            except CookieError:
+                continue
+            if found and (user := self._users.get(found.value)):
+                return found.value, user
+        return None

