@@ -151,7 +151,9 @@ def _fetch_tables(root: Path, tables: PublishedCopy, show: Progress, pause: floa
         _fetch(temporary, tables, show, pause)
     except FetchError:
         return
-    for path in sorted(temporary.rglob("*")):
-        if path.name in missing_tables(root) or fnmatch(path.name, "Data_Entry*.csv"):
+    wanted = missing_tables(root)
+    no_table = any(name.startswith("Data_Entry") for name in wanted)
+    for path in sorted(temporary.rglob("*.*")):
+        if path.name in wanted or (no_table and path.match("Data_Entry*.csv")):
             os.replace(path, root / path.name)
     shutil.rmtree(temporary)
