@@ -22,7 +22,7 @@ from chexnet.errors import ChexnetError
 from chexnet.files import WHOLE_LIST
 from chexnet.parallel import break_as_interrupt
 
-OPTIONAL = ("torch", "torchvision", "matplotlib")
+OPTIONAL = ("torch", "torchvision", "torchmetrics", "matplotlib")
 """Modules that commands import and that requirements-demo.txt leaves out."""
 
 

@@ -115,12 +115,12 @@ def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path)
     from chexnet.files import plain, write_json, write_text
     from chexnet.metadata import surroundings
 
-    content, facts, made = plain(found), [one.facts for one in found.contenders], surroundings()
+    content, facts, made = plain(found), [one.facts for one in found.networks], surroundings()
     print(side_by_side_text(content, facts))
     write_json(results / "comparison.json", {**content, "made": made})
     write_text(results / "comparison.csv", to_csv(side_by_side(content)))
     write_text(results / "comparison.html", side_by_side_html(content, facts, made))
-    for number, (one, path) in enumerate(zip(found.contenders, weights, strict=True), 1):
+    for number, (one, path) in enumerate(zip(found.networks, weights, strict=True), 1):
         write_predictions(results / f"predictions-{number}.csv", one.scores)
         try:
             record_scoring(one.facts, one.summary, path.parent)

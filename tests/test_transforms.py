@@ -11,6 +11,7 @@ from chexnet.transforms import (
     Preprocessing,
     eval_transform,
     item_pixels,
+    network_inputs,
     normalise,
 )
 
@@ -123,3 +124,10 @@ def test_what_is_not_the_default_alone_is_written_and_an_old_description_is_read
 def test_a_preprocessing_that_nothing_can_be_prepared_with_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Preprocessing(**wrong)
+
+
+def test_what_a_network_takes_is_normalised_on_its_device_in_the_layout_of_convolutions():
+    images = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    inputs = network_inputs(images, Preprocessing(size=8), torch.device("cpu"))
+    assert torch.equal(inputs, normalise(images, Preprocessing(size=8)))
+    assert inputs.is_contiguous(memory_format=torch.channels_last)

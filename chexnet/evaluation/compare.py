@@ -240,7 +240,7 @@ class SideBySide:
         left_out: classes that only some of them have.
         notes: sentences that a user should read.
         replicates: bootstrap draws.
-        contenders: the networks, in the order given.
+        networks: in the order given.
     """
 
     part: str
@@ -250,7 +250,7 @@ class SideBySide:
     left_out: list[str] = field(metadata={"json": "classes_left_out"})
     notes: list[str]
     replicates: int
-    contenders: list[NetworkScore] = field(metadata={"json": "networks"})
+    networks: list[NetworkScore]
 
 
 def compare_networks(
@@ -330,7 +330,7 @@ def compare_networks(
     }
     corrected = holm(p)
     return SideBySide(
-        contenders=[replace(one, holm=corrected.get(one.name)) for one in networks],
+        networks=[replace(one, holm=corrected.get(one.name)) for one in networks],
         part=part,
         images=len(common),
         of=max(holdout.facts.clean_of or 0 for holdout in opened),

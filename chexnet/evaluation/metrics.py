@@ -1,12 +1,15 @@
 """The figures of a multi-label classifier, class by class.
 
+What is reported once comes from torchmetrics; the weighted forms are for the bootstrap, which asks
+thousands of times, and the tests hold them to the same values.
+
 Shapes: N images, D classes, U units (patients, or images) that are weighted, K weightings.
 Probabilities are float64 in [0, 1], targets 0, 1 or `UNKNOWN`, which counts for nothing. A class
 without a positive or without a negative has no AUROC: its value is NaN, shown as `n/a` and left out
 of every mean (torchmetrics gives 0.0 there and folds it into the mean).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,30 +135,17 @@ def nan_where_zero(values: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 
 def auroc(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Exact area under the ROC curve of each class, ties counted half.
+    """Exact area under the ROC curve of each class (torchmetrics, `thresholds=None`).
 
     Returns:
         float64 (D,), NaN where a class lacks positives or negatives.
     """
-    return _each_class(WeightedAuroc, probabilities, targets)
+    return _per_class("binary_auroc", probabilities, targets)
 
 
 def average_precision(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Average precision of each class, float64 (D,), NaN as in `auroc`."""
-    return _each_class(WeightedPrecision, probabilities, targets)
-
-
-def _each_class(
-    figure: Callable[..., Callable[[np.ndarray], np.ndarray]],
-    probabilities: np.ndarray,
-    targets: np.ndarray,
-) -> np.ndarray:
-    values = np.full(targets.shape[1], np.nan)
-    together, once = np.zeros(len(targets), np.intp), np.ones((1, 1), np.int32)
-    for column, truth in enumerate(targets.T):
-        if (truth == 0).any() and (truth == 1).any():
-            values[column] = figure(probabilities[:, column], truth, together, 1)(once)[0]
-    return values
+    return _per_class("binary_average_precision", probabilities, targets)
 
 
 def log_loss(probabilities: np.ndarray, targets: np.ndarray) -> float:
@@ -186,21 +176,21 @@ def mean_of(values: np.ndarray, classes: Iterable[str], *, findings_only: bool) 
 def roc(
     probabilities: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """False and true positive rates and thresholds of one class, or None without a curve.
+    """False and true positive rates and thresholds of one class (torchmetrics), or None.
 
     Returns:
         Each float64, one value a distinct score, the greatest first; before them the point that
         calls nothing, with threshold 1.
     """
     probabilities, targets = labelled_only(probabilities, targets=targets)
-    if not 0 < (targets == 1).sum() < len(targets):
+    if not 0 < targets.sum() < len(targets):
         return None
-    order = np.argsort(-probabilities, kind="stable")
-    falling = probabilities[order]
-    last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
-    true = np.append(0, np.cumsum(targets[order] == 1)[last])
-    false = np.append(0, last + 1) - true
-    return false / false[-1], true / true[-1], np.append(1.0, falling[last])
+    import torch
+    from torchmetrics.functional.classification import binary_roc
+
+    curves = binary_roc(torch.from_numpy(probabilities), torch.from_numpy(targets).int())
+    fpr, tpr, thresholds = (curve.numpy() for curve in curves)
+    return fpr, tpr, thresholds
 
 
 def operating_curve(
@@ -221,6 +211,22 @@ def operating_curve(
     kept = np.unique(np.linspace(0, len(full[0]) - 1, CURVE_POINTS).round().astype(int))
     names = ("fpr", "tpr", "threshold")
     return {name: values[kept].tolist() for name, values in zip(names, full, strict=True)}
+
+
+def _per_class(metric: str, probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    # Imported here: whoever only predicts needs neither package, which take seconds to import.
+    import torch
+    from torchmetrics.functional import classification
+
+    formula = getattr(classification, metric)
+    # Column by column: what torchmetrics' multilabel form computes, which refuses one column.
+    values = np.full(targets.shape[1], np.nan)
+    for column, whole in enumerate(targets.T):
+        answers, truth = labelled_only(probabilities[:, column], targets=whole)
+        if 0 < truth.sum() < len(truth):
+            given = torch.from_numpy(np.ascontiguousarray(answers))
+            values[column] = float(formula(given, torch.from_numpy(truth.astype(np.int64))))
+    return values
 
 
 @dataclass(frozen=True)

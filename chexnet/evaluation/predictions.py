@@ -105,6 +105,7 @@ def score_predictions(
     predictions: Path,
     part: str,
     *,
+    validation: Path | None = None,
     allow_leak: bool = False,
     partial: bool = False,
 ) -> Scored:
@@ -114,13 +115,31 @@ def score_predictions(
         request: which label table, and the division that the part is of.
         predictions: CSV, see `read_predictions`.
         part: `val` or `test`, whose images the file may hold; or `all` for any image.
+        validation: CSV of validation images, which calibration and thresholds are chosen on.
         allow_leak: score images outside the part as well; stamped.
         partial: score a file that has only some images of the part; noted.
 
     Raises:
         ChexnetError: a file that is no predictions, or with images outside the part, or without
-            some of it.
+            some of it; or the two files share patients.
     """
+    scored = _score_part(request, predictions, part, allow_leak=allow_leak, partial=partial)
+    if validation is None:
+        return scored
+    val = _score_part(request, validation, "val", allow_leak=allow_leak, partial=partial).scores
+    shared = set(val.patients) & set(scored.scores.patients)
+    if shared and part != "val":
+        raise ConfigError(
+            f"{len(shared):,} patients of {validation} stand in {predictions} as well. Thresholds "
+            "are chosen on other patients than they are scored on."
+        )
+    source = f"{len(val.images):,} validation images ({validation.name})"
+    return replace(scored, chosen=fit_on(val, source))
+
+
+def _score_part(
+    request: DataRequest, predictions: Path, part: str, *, allow_leak: bool, partial: bool
+) -> Scored:
     folder = open_folder(request, need_images=False)
     scores = read_predictions(predictions, folder.table)
     unknown = "Nobody can tell from a file of predictions what its network was trained on."
@@ -171,30 +190,3 @@ def score_predictions(
         images_in_part=of_part,
     )
     return Scored(scores, facts, notes, folder.table)
-
-
-def score_predictions_with_validation(
-    request: DataRequest, predictions: Path, validation: Path, part: str, **options: bool
-) -> Scored:
-    """Score a CSV; calibration and thresholds come from another one, of validation images.
-
-    Args:
-        request: see `score_predictions`; so are predictions, part and the options.
-        predictions: CSV of the part.
-        validation: CSV of validation images.
-        part: `val`, `test` or `all`.
-        options: further arguments of `score_predictions`.
-
-    Raises:
-        ChexnetError: see `score_predictions`; or the files share patients.
-    """
-    scored = score_predictions(request, predictions, part, **options)
-    val = score_predictions(request, validation, "val", **options).scores
-    shared = set(val.patients) & set(scored.scores.patients)
-    if shared and part != "val":
-        raise ConfigError(
-            f"{len(shared):,} patients of {validation} stand in {predictions} as well. Thresholds "
-            "are chosen on other patients than they are scored on."
-        )
-    source = f"{len(val.images):,} validation images ({validation.name})"
-    return replace(scored, chosen=fit_on(val, source))

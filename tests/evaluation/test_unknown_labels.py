@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from chexnet.evaluation.assessment import assess
 from chexnet.evaluation.calibration import calibrate, choose_thresholds, fit_calibrations, fit_on
 from chexnet.evaluation.clustered import clustered_auroc
-from chexnet.evaluation.intervals import PatientBootstrap, interval_of
+from chexnet.evaluation.intervals import MIN_PATIENTS, PatientBootstrap, interval_of
 from chexnet.evaluation.operating import operating_points, threshold_curve
 from chexnet.evaluation.predictions import write_predictions
 from chexnet.evaluation.report.cases import confident_errors
@@ -63,7 +63,7 @@ def test_a_class_is_scored_on_the_images_where_it_is_labelled(scores):
         assert found.labelled[column] == len(truth)
         assert found.positives[column] == truth.sum()
         draws = [roc_auc_score(truth, given, sample_weight=w[patients]) for w in weights.T]
-        expected = interval_of(np.array(draws))
+        expected = interval_of(np.array(draws), MIN_PATIENTS)
         interval = found.intervals.classes[CLASSES[column]]
         assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
         alone = clustered_auroc(given, truth, np.unique(patients, return_inverse=True)[1])
@@ -99,7 +99,9 @@ def test_calibration_is_fitted_and_measured_on_labelled_images(scores):
     found = assess(scores, table, chosen, replicates=20)
     after = calibrate(scores, fitted)
     given, truth, _ = known(after, 1)
-    assert found.reliability["Effusion"].brier_after == pytest.approx(brier_score_loss(truth, given))
+    assert found.reliability["Effusion"].brier_after == pytest.approx(
+        brier_score_loss(truth, given)
+    )
     # Labelled only where absent: what is labelled hangs on the label, and is no sample.
     for name in ("Nodule", "Hernia"):
         assert np.isnan(found.reliability[name].ece_before)

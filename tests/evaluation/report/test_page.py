@@ -215,7 +215,8 @@ def test_the_tables_hold_the_figures_of_every_class(scored, page):
         assert interval == span(summary.intervals.classes[name])
         assert precision == f"{three(summary.average_precision[column])} {span(ap_interval)}"
         one = assessment.reliability[name]
-        expected = [f"{v:.4f}" for v in (*one.error, *one.brier)]
+        figures = (one.ece_before, one.ece_after, one.brier_before, one.brier_after)
+        expected = [f"{v:.4f}" for v in figures]
         assert reader.row("Expected calibration error", spoken(name))[1:5] == expected
     for rule in RULES:
         for name, point in assessment.operating[rule].items():

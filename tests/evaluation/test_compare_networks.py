@@ -68,15 +68,15 @@ def found(phantoms, networks):
 
 def test_only_images_that_none_has_seen_are_scored(found, networks):
     _, clean, whole = networks
-    for one in found.contenders:
+    for one in found.networks:
         assert sorted(one.scores.images) == clean
         assert one.facts.images["test"] == len(clean)
     assert (found.images, found.of) == (len(clean), whole)
-    assert len({one.facts.fingerprint for one in found.contenders}) == 1
+    assert len({one.facts.fingerprint for one in found.networks}) == 1
 
 
 def test_each_networks_answers_are_those_that_it_gives_alone(found, phantoms, networks):
-    for path, one in zip(networks[0], found.contenders, strict=True):
+    for path, one in zip(networks[0], found.networks, strict=True):
         alone = score_weights(
             DataRequest(phantoms), path, "test", seen="skip", device="cpu", workers=0
         ).scores
@@ -89,17 +89,17 @@ def test_each_networks_answers_are_those_that_it_gives_alone(found, phantoms, ne
 
 
 def test_differences_are_to_the_first_network(found):
-    first, _, third = found.contenders
+    first, _, third = found.networks
     assert first.against_first is None
     expected = compare(third.scores, first.scores, OPTIONS["replicates"], 0)
     assert str(third.against_first) == str(expected)  # NaN is no NaN's equal
-    assert found.contenders[1].against_first[MEAN].value == 0
+    assert found.networks[1].against_first[MEAN].value == 0
 
 
 def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
-    assert found.contenders[0].stamps == []
-    assert found.contenders[1].stamps == [TEST_CHOSEN, NOT_CALIBRATED]
-    content, facts = plain(found), [one.facts for one in found.contenders]
+    assert found.networks[0].stamps == []
+    assert found.networks[1].stamps == [TEST_CHOSEN, NOT_CALIBRATED]
+    content, facts = plain(found), [one.facts for one in found.networks]
     text = side_by_side_text(content, facts)
     page = side_by_side_html(content, facts, surroundings())
     HTMLParser().feed(page)
@@ -121,7 +121,7 @@ def test_the_csv_has_a_row_for_each_network_and_class(found):
     ]
     assert len(rows) == 3 * (len(found.classes) + 1)
     mean = next(r for r in rows if r["label"] == MEAN and r["network"] == "the <second>")
-    assert float(mean["auroc"]) == pytest.approx(found.contenders[1].summary.findings.value)
+    assert float(mean["auroc"]) == pytest.approx(found.networks[1].summary.findings.value)
     assert float(mean["published"]) == 0.9
     assert float(mean["difference_to_first"]) == 0
     assert "nan" not in text
