@@ -39,7 +39,7 @@ CHOICES = {
 }
 BF16 = {"auto": "auto", "on": "bf16", "off": "fp32"}
 """What `--bf16` of earlier releases, and the `bf16` in their checkpoints, is as a precision."""
-WITHOUT_ARITHMETIC = (
+NOT_NUMERICAL = (
     *("data", "out", "packs", "workers", "resident", "save_every", "save_minutes"),
     # Images and labels are compared by their fingerprints, wherever the table lies.
     *("table", "format", "mapping", "uncertain"),
@@ -163,10 +163,10 @@ class TrainConfig:
             given["precision"] = BF16[before]
         return cls(**(RECIPES[recipe] | given))
 
-    def arithmetic(self) -> dict[str, Any]:
+    def numerical_options(self) -> dict[str, Any]:
         """The fields that decide the numbers of the run, as plain values."""
         fields = dataclasses.asdict(self)
-        kept = {name: v for name, v in fields.items() if name not in WITHOUT_ARITHMETIC}
+        kept = {name: v for name, v in fields.items() if name not in NOT_NUMERICAL}
         if kept["init"] not in ("imagenet", "none"):
             kept["init"] = Path(kept["init"]).name  # a folder of this machine is nobody's business
         return kept

@@ -62,13 +62,6 @@ class DenseNet121(nn.Module):
         return logits
 
 
-def empty_network(classes: int) -> DenseNet121:
-    """A network on the CPU for a whole state dict; drawing values first would take 0.4 s."""
-    with torch.device("meta"):
-        model = DenseNet121(classes)
-    return model.to_empty(device="cpu")
-
-
 @dataclass(frozen=True)
 class Start:
     """A network to start training from.
@@ -133,7 +126,7 @@ def save_weights(path: Path, model: DenseNet121, metadata: Metadata, *, half: bo
         parameters = {name for name, _ in model.named_parameters()}
         state = {name: v.half() if name in parameters else v for name, v in state.items()}
     content = {
-        "format": FORMATS[metadata.preprocessing.beyond_first_release],
+        "format": FORMATS[metadata.preprocessing.needs_format_2],
         "classes": dict(metadata.classes),
         "preprocessing": metadata.preprocessing.as_dict(),
         "state_dict": state,
@@ -173,7 +166,7 @@ def load_weights(path: Path) -> tuple[DenseNet121, Metadata]:
             f"{path} has other classes than this project: found {', '.join(strange or classes)}, "
             f"expected some of {', '.join(LABELS)}."
         )
-    model = empty_network(len(classes))
+    model = DenseNet121(len(classes))
     try:
         model.load_state_dict(content["state_dict"])
         preprocessing = Preprocessing.from_dict(content["preprocessing"])

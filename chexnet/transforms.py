@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from chexnet.devices import copies_overlap, memory_format
+from chexnet.compute import copies_overlap, memory_format
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +33,9 @@ class Preprocessing:
         mean: per channel, of brightness in [0, 1].
         std: per channel.
         resample: Pillow's antialiased filter, `bilinear` or `bicubic`.
-        square: False crops and then squashes the picture to a square. True keeps its proportions:
-            the shorter side is resized, and the centre square is cut out of the result, as
-            torchvision's `Resize` and `CenterCrop` do.
+        keep_aspect: False crops and then squashes the picture to a square. True keeps its
+            proportions: the shorter side is resized, and the centre square is cut out of the
+            result, as torchvision's `Resize` and `CenterCrop` do.
     """
 
     crop: float = 90
@@ -43,7 +43,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     resample: str = "bilinear"
-    square: bool = False
+    keep_aspect: bool = False
 
     def __post_init__(self) -> None:
         """Keep a whole percentage as an integer, as all older files do.
@@ -59,21 +59,21 @@ class Preprocessing:
             object.__setattr__(self, "crop", int(self.crop))
 
     @property
-    def beyond_first_release(self) -> bool:
+    def needs_format_2(self) -> bool:
         """Whether a release that knew crop, size, mean and std alone would prepare otherwise."""
-        return self.square or self.resample != "bilinear"
+        return self.keep_aspect or self.resample != "bilinear"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as weights files, packs and ONNX files keep them.
 
-        `resample` and `square` stand there only where they are not the default: a file of our own
-        networks keeps the bytes, and the seal, that it always had.
+        `resample` and `square` (`keep_aspect`) stand there only where they are not the default: a
+        file of our own networks keeps the bytes, and the seal, that it always had.
         """
         kept: dict[str, Any] = {"crop": self.crop, "size": self.size}
         kept |= {"mean": list(self.mean), "std": list(self.std)}
         if self.resample != "bilinear":
             kept["resample"] = self.resample
-        if self.square:
+        if self.keep_aspect:
             kept["square"] = True
         return kept
 
@@ -87,7 +87,7 @@ class Preprocessing:
         Returns:
             Left, top, right and bottom; at least one pixel each way.
         """
-        if not self.square:
+        if not self.keep_aspect:
             return PercentCenterCrop(self.crop).box(width, height)
         (across, down), (left, top) = self._square(width, height)
         x, y = width / across, height / down  # pixels of the picture in one of the resized
@@ -116,6 +116,8 @@ class Preprocessing:
             ValueError: a value that no picture can be prepared with.
         """
         values = {"crop": stored["crop"], "size": stored["size"], **stored}
+        if "square" in values:
+            values["keep_aspect"] = values.pop("square")
         for name in ("mean", "std"):
             if name in values:
                 values[name] = tuple(values[name])
@@ -163,13 +165,13 @@ def item_pixels(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
     Args:
         pixels: uint8 (H, W), any size.
-        preprocessing: its crop, size, filter and `square` are used.
+        preprocessing: its crop, size, filter and `keep_aspect` are used.
 
     Returns:
         uint8 (size, size), resized with Pillow's antialiased filter.
     """
     side, chosen = preprocessing.size, FILTERS[preprocessing.resample]
-    if preprocessing.square:
+    if preprocessing.keep_aspect:
         size, (left, top) = preprocessing._square(pixels.shape[1], pixels.shape[0])
         resized = np.asarray(Image.fromarray(pixels).resize(size, chosen))
         return np.ascontiguousarray(resized[top : top + side, left : left + side])

@@ -18,8 +18,8 @@ from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, NO_FINDING, NOTES, spoken
 from chexnet.metadata import Metadata
 from chexnet.overlay import TOP
+from demo.kept import Analysis
 from demo.pictures import png
-from demo.service import Analysis
 
 NOT_FOR_DIAGNOSIS = (
     "Research and education only. Not for diagnosis: never decide anything about a patient with it."

@@ -14,8 +14,9 @@ from chexnet.explain import CLOSED_FORM
 from chexnet.imaging.radiograph import Radiograph
 from demo.answer import answer_of
 from demo.gradio_private import Upload
+from demo.kept import EXPIRED, Analysis
 from demo.pictures import data_url, png, with_heat
-from demo.service import EXPIRED, Analysis, Service
+from demo.service import Service
 
 
 def user_error(error: Exception) -> gr.Error:

@@ -8,11 +8,29 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-from gradio import component_meta, queueing, routes
+from gradio import component_meta, networking, queueing, routes, tunneling
 from gradio.data_classes import FileData
 
 from chexnet.errors import ChexnetError
 from demo import security
+
+PRIVATE = {
+    "gradio.component_meta.create_or_modify_pyi": "a file of type hints is written at each start",
+    "gradio.queueing.traceback": "strangers fill the log, 30 lines for each bad question",
+    "gradio.routes.traceback": "the same",
+    "gradio.File.async_move_resource_to_block_cache": "Gradio copies or fetches what is named",
+    "gradio.Queue.max_thread_count": "the 65th visitor waits in silence instead of being told",
+    "gradio.Queue.pending_messages_per_session": "answers that nobody fetches are kept for ever",
+    "gradio.Queue.pending_event_ids_session": "the same",
+    "gradio.Queue.event_ids_to_events": "the same",
+    "gradio.Queue.clean_events": "the same",
+    "gradio.tunneling.Tunnel._read_url_from_tunnel_stream": "a lost link is not opened again",
+    "gradio.tunneling.CURRENT_TUNNELS": "a tunnel that was ended is ended again at exit",
+    "gradio.networking.GRADIO_API_SERVER": "no share server is found",
+}
+"""All of them, and what breaks without; `Queue` is what a page's `_queue` is."""
+__all__ = ["PRIVATE", "Answers", "Upload", "log_in_one_line", "networking", "serve_all_admitted"]
+__all__ += ["tunneling"]
 
 # Gradio would write a .pyi file of type hints beside every file that defines a component.
 component_meta.create_or_modify_pyi = lambda *_: None

@@ -2,9 +2,9 @@
 
 import secrets
 import threading
-from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
+
+from starlette.requests import Request
 
 from demo.security import Logins
 
@@ -42,15 +42,8 @@ class Members:
                 del self._users[next(iter(self._users))]
         return f"{self._cookie}={token}; Path=/; HttpOnly; SameSite=Lax"
 
-    def of(self, scope: Mapping[str, Any]) -> tuple[str, str] | None:
+    def of(self, scope: dict[str, Any]) -> tuple[str, str] | None:
         """The token and the name of whoever sends a request; None where he has not logged in."""
-        for name, value in scope["headers"]:
-            if name != b"cookie":
-                continue
-            try:
-                found = SimpleCookie(value.decode("latin-1")).get(self._cookie)
-            except CookieError:
-                continue
-            if found and (user := self._users.get(found.value)):
-                return found.value, user
-        return None
+        token = Request(scope).cookies.get(self._cookie, "")
+        user = self._users.get(token)
+        return (token, user) if user else None

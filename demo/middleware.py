@@ -33,7 +33,7 @@ _OPEN = (
     ("GET", r"/"),
     ("GET", r"/page/[0-9a-f]{16}/[\w./-]+"),
     ("GET", r"/lecturer(/state|/picture/\d{1,3})?"),
-    ("POST", r"/login/?"),
+    ("POST", r"/login"),
 )
 # These are for those who have logged in, where the page has a login.
 _MEMBERS = (

@@ -86,7 +86,7 @@ def serve(
         logins: names and passwords; without them only loopback may be served.
         public: whoever comes may use it without a login, as in a Space, in whose page it may be
             shown. There is no lecturer's panel then.
-        device: see `chexnet.distributed.pick_device`.
+        device: see `chexnet.compute.pick_device`.
         pool: phantoms that cases to read are taken from, beside the first dozen.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
         class_results: a new CSV file for how many answered what.

@@ -216,7 +216,7 @@ def options_of(config: type) -> Callable[[Callable[..., None]], Callable[..., No
 
         called.__doc__ = command.__doc__
         called.__name__ = command.__name__
-        called.__signature__ = inspect.Signature(parameters + own)
+        setattr(called, "__signature__", inspect.Signature(parameters + own))  # noqa: B010
         called.__annotations__ = {p.name: p.annotation for p in parameters + own}
         return called
 
@@ -259,6 +259,7 @@ def transfer_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
         BarColumn,
         DownloadColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
@@ -272,7 +273,7 @@ def transfer_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    stages: dict[str, tuple[str, int]] = {}
+    stages: dict[str, tuple[str, TaskID]] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
 
         def show(name: str, stage: str, done: int, total: int | None) -> None:

@@ -167,7 +167,7 @@ def gpu() -> Iterator[Finding]:
         return
     import torch
 
-    from chexnet.devices import compare_devices
+    from chexnet.compute import compare_devices
     from chexnet.inference.predictor import STARTER
     from chexnet.model import load_weights
 

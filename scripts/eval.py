@@ -115,7 +115,7 @@ def evaluate(
         raise typer.BadParameter("--clean goes with --weights, and not with --allow-leak")
     if format != "nih" and (labels != "auto" or experts):
         raise typer.BadParameter("--labels and --experts are of NIH's own tables")
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.data.formats import DataRequest
     from chexnet.evaluation.experts import read_experts
 
@@ -162,9 +162,9 @@ def evaluate(
                 batch_size=batch_size,
                 workers=workers,
                 seen="skip" if clean else "stamp" if allow_leak else "refuse",
-                on_progress=on_progress if distributed.is_main() else None,
+                on_progress=on_progress if compute.is_main() else None,
             )
-    if distributed.is_main():
+    if compute.is_main():
         _finish(
             scored,
             request,

@@ -1,13 +1,12 @@
 """Score heatmaps against boxes: python -m scripts.localize --data DIR --weights W."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scripts.cli import (
     AllowLeak,
-    Data,
     Device,
     Labels,
     Out,
@@ -33,8 +32,17 @@ app = new_app()
 
 @app.command()
 def localize(
-    data: Data,
     weights: Weights,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds images_001 ... and BBox_List_2017.csv."),
+    ] = None,
+    twins: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Instead of boxes: drawn patients, each without and with every finding."
+        ),
+    ] = 0,
     split: Annotated[
         Part, typer.Option(help="Part to score; all for data that the network never saw.")
     ] = Part.test,
@@ -61,12 +69,18 @@ def localize(
 
     Peak in the box, IoU and IoBB of every finding, for all boxes and apart for those smaller than
     a cell of the map. Writes localization.json and overlays into --out/localize-<part>.
+
+    With --twins N: does a heatmap show where a drawing was changed? Writes twins.json into
+    --out/localize-twins.
     """
+    if twins:
+        _twins(twins, weights, method, out / "localize-twins", seed, replicates, device)
+        return
+    from chexnet.compute import pick_device, to_device
     from chexnet.data.formats import DataRequest
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
-    from chexnet.devices import to_device
-    from chexnet.distributed import pick_device
+    from chexnet.errors import ConfigError
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
     from chexnet.evaluation.localization_summary import (
@@ -80,6 +94,8 @@ def localize(
     from chexnet.metadata import surroundings
     from chexnet.model import build
 
+    if data is None:
+        raise ConfigError("Found neither --data nor --twins. Pass --data DIR, or --twins 50.")
     said = _experts(boxes, keep)
     holdout = open_holdout(
         DataRequest(data, labels=labels, packs=packs),
@@ -124,10 +140,48 @@ def localize(
         _store(weights, holdout, trust_of(tables, _source(holdout)), method)
 
 
+def _twins(
+    number: int, weights: Path, method: str, out: Path, seed: int, replicates: int, device: str
+) -> None:
+    """Draw the twins, score the heatmaps, show and write the figures."""
+    from chexnet.compute import pick_device, to_device
+    from chexnet.evaluation.calibration import validation_choices
+    from chexnet.evaluation.report.render import to_text
+    from chexnet.evaluation.report.tables import twins as table
+    from chexnet.evaluation.twins import (
+        LEVELS,
+        MAIN_SEVERITY,
+        SEVERITIES,
+        Subject,
+        score_twins,
+        summarise_twins,
+    )
+    from chexnet.files import plain, write_json
+    from chexnet.metadata import surroundings
+    from chexnet.model import build, load_weights
+
+    model, metadata = load_weights(weights)
+    chosen, side = pick_device(device), metadata.preprocessing.size
+    untrained = build(metadata.classes, "none", seed).model
+    models = [to_device(one.eval(), chosen, side) for one in (model, untrained)]
+    choices = validation_choices(metadata)
+    calibrations = choices.calibrations if choices else {}
+    subject = Subject(*models, metadata.preprocessing, metadata.classes, calibrations, method)
+    with progress_bar("Twins") as on_progress:
+        scores = score_twins(subject, number, on_progress)
+    rows = plain(summarise_twins(scores, replicates, seed))
+    print(f"Heatmaps: {method}. {number} drawn patients, severity {MAIN_SEVERITY}; ranks over")
+    print(f"{len(SEVERITIES)} severities. Changed: by more than {LEVELS} of 255 grey levels.\n")
+    print(to_text(table(rows)))
+    write_json(out / "twins.json", {"method": method, "findings": rows, "made": surroundings()})
+    print(f"\nWritten to {out}: twins.json")
+
+
 def _experts(given: str | None, keep: bool) -> "ExpertLabels | None":
     """The radiologists whose boxes are asked for."""
+    from chexnet.data.rsna import RSNA_SOURCE
     from chexnet.errors import ConfigError
-    from chexnet.evaluation.experts import RSNA_SOURCE, read_experts
+    from chexnet.evaluation.experts import read_experts
 
     if not given:
         return None
@@ -172,7 +226,7 @@ def _source(holdout: "Holdout") -> str:
     return f"{holdout.part} part of {facts.table}, {facts.split} split"
 
 
-def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
+def _store(weights: Path, holdout: "Holdout", trust: dict[str, Any], method: str) -> None:
     """Keep the figures, and the mean map of the validation images where they are here."""
     from dataclasses import replace
 
@@ -199,7 +253,7 @@ def _store(weights: Path, holdout: "Holdout", trust: dict, method: str) -> None:
     print(f"Stored in {weights}: how often its heatmaps point into a box ({kind}).")
 
 
-def _cells(maps: dict) -> str:
+def _cells(maps: "dict[tuple[str, str], np.ndarray]") -> str:
     height, width = next(iter(maps.values())).shape
     return f"{height} x {width}"
 

@@ -17,7 +17,8 @@ import typer
 from scripts.cli import Device, named_weights, new_app, progress_bar, run
 
 if TYPE_CHECKING:
-    from chexnet.inference.predictor import FileResult, Predictor
+    from chexnet.inference.prediction import FileResult
+    from chexnet.inference.predictor import Predictor
 
 app = new_app()
 
@@ -39,6 +40,10 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Folder for results of many files; goes on where it was.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local", help="With --out: predict on a cluster of Ray."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 16,
     device: Device = "auto",
     engine: Annotated[
@@ -50,13 +55,16 @@ def predict(
     Of a network that was not calibrated it is a score, and called so.
 
     Under torchrun the pictures are divided over the processes. With --out, results go into CSV
-    files of 500 pictures, and the same command goes on where it was stopped.
+    files of 500 pictures, and the same command goes on where it was stopped. With --ray as well,
+    all machines of a cluster predict, into one predictions.csv; that does not go on.
     """
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor, default_weights
 
     if out and as_json:
         raise typer.BadParameter("--out writes CSV files. Leave out --json.")
+    if ray and (heatmaps or not out):
+        raise typer.BadParameter("--ray goes with --out, and not with --heatmaps")
     listed = [] if out else _pictures(images)
     if weights is None:
         weights = default_weights()
@@ -69,13 +77,17 @@ def predict(
         )
     if not as_json:
         print("Research and education only, not for clinical use.")
+    if out and ray:
+        if _on_ray(ray, images, weights, predictor.classes, out, device, engine, batch_size):
+            _fail()
+        return
     if out:
         if _many(images, weights, predictor, out, batch_size, heatmaps):
             _fail()
         return
     failed = 0
     overlays = _Overlays(heatmaps, images, listed) if heatmaps else None
-    mine = [Path(name) for name in listed[distributed.rank() :: distributed.world()]]
+    mine = [Path(name) for name in listed[compute.rank() :: compute.world()]]
     with progress_bar("Predicting") as on_progress:
         for done, result in enumerate(predictor.stream(mine, batch_size), 1):
             on_progress(done, len(mine))
@@ -94,9 +106,9 @@ def predict(
 
 
 def _fail() -> None:
-    from chexnet import distributed
+    from chexnet import compute
 
-    if distributed.world() == 1:  # torchrun would end the other processes for it
+    if compute.world() == 1:  # torchrun would end the other processes for it
         sys.exit(1)
 
 
@@ -109,7 +121,7 @@ def _many(
     heatmaps: Path | None,
 ) -> int:
     """Predict as a job; gives how many of its files cannot be read."""
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.inference.engine import file_digest
     from chexnet.inference.job import PredictionJob
 
@@ -127,11 +139,44 @@ def _many(
             if overlays and result.prediction:
                 overlays.write(predictor, result)
 
-        share = distributed.rank() / distributed.world()
-        here, failed = job.run(predictor, batch_size=batch_size, begin=share, on_result=on_result)
+        share = {"rank": compute.rank(), "world": compute.world()}
+        here, failed = job.run(predictor, batch_size=batch_size, on_result=on_result, **share)
     print(f"{here:,} of {total:,} pictures were predicted here; results are in {out}.")
     if failed:
         told = f"{failed:,} of the {total:,} could not be read: {out / 'errors.csv'}"
+        print(told, file=sys.stderr)
+    return failed
+
+
+def _on_ray(
+    address: str,
+    images: list[Path],
+    weights: Path,
+    classes: list[str],
+    out: Path,
+    device: str,
+    engine: str,
+    batch_size: int,
+) -> int:
+    """Predict on a cluster; gives how many files cannot be read."""
+    from chexnet.inference.ray_job import predict_on_ray
+
+    files = _pictures(images)
+    with progress_bar("Predicting") as on_progress:
+        failed = predict_on_ray(
+            address,
+            files,
+            weights,
+            out,
+            classes,
+            device=device,
+            engine=engine,
+            batch_size=batch_size,
+            on_progress=on_progress,
+        )
+    print(f"{len(files):,} pictures were predicted; results are in {out / 'predictions.csv'}.")
+    if failed:
+        told = f"{failed:,} of them could not be read: {out / 'errors.csv'}"
         print(told, file=sys.stderr)
     return failed
 
@@ -161,13 +206,15 @@ def _pictures(given: list[Path]) -> list[str]:
 
 
 def _as_json(predictor: "Predictor", result: "FileResult") -> str:
+    read, prediction = result.answered
     return json.dumps(
         {
             "file": str(result.path),
-            "doubt": result.input.verdict.message,
-            "probabilities": result.prediction.probabilities,
+            "doubt": read.verdict.message,  # the old name, for one release
+            "gate_warning": read.verdict.message,
+            "probabilities": prediction.probabilities,
             "thresholds": predictor.thresholds,
-            "over_threshold": predictor.findings_over_threshold(result.prediction),
+            "over_threshold": predictor.findings_over_threshold(prediction),
             **_of_others(predictor),
         }
     )
@@ -183,14 +230,15 @@ def _of_others(predictor: "Predictor") -> dict[str, object]:
 def _as_text(predictor: "Predictor", result: "FileResult") -> str:
     from chexnet.labels import spoken
 
-    over = predictor.findings_over_threshold(result.prediction)
-    doubt = result.input.verdict.message
-    lines = [f"\n{result.path}"] + ([f"  Doubtful: {doubt}"] if doubt else [])
+    read, prediction = result.answered
+    over = predictor.findings_over_threshold(prediction)
+    warning = read.verdict.message
+    lines = [f"\n{result.path}"] + ([f"  Doubtful: {warning}"] if warning else [])
     whose = "publisher's " if predictor.thresholds_of == "publisher" else ""
     digits = ".4f" if whose else ".3f"  # a publisher's may be 0.0004
     if not predictor.calibrations:
         lines.append("  Scores, not probabilities: nobody calibrated this network.")
-    for name, value in sorted(result.prediction.probabilities.items(), key=lambda pair: -pair[1]):
+    for name, value in sorted(prediction.probabilities.items(), key=lambda pair: -pair[1]):
         threshold = predictor.thresholds[name]
         mark = f"over its {whose}threshold" if name in over else ""
         shown = "n/a" if threshold is None else f"{threshold:{digits}}"
@@ -215,15 +263,15 @@ class _Overlays:
         from chexnet.files import replacing
         from chexnet.labels import FINDINGS
 
-        findings = {n: p for n, p in result.prediction.probabilities.items() if n in FINDINGS}
-        for name in predictor.findings_over_threshold(result.prediction) or [
-            max(findings, key=findings.get)
-        ]:
+        read, prediction = result.answered
+        findings = {n: p for n, p in prediction.probabilities.items() if n in FINDINGS}
+        first = max(findings, key=findings.__getitem__)
+        for name in predictor.findings_over_threshold(prediction) or [first]:
             path = self._folder / f"{self._stems[str(result.path)]}_{name}.png"
             if os.path.abspath(path) in self._pictures:
                 raise ConfigError(f"{path} is a picture itself. Pass another --heatmaps.")
             with replacing(path) as temporary:
-                drawn = predictor.overlay(result.input.radiograph, result.prediction, name)
+                drawn = predictor.overlay(read.radiograph, prediction, name)
                 Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
 
 

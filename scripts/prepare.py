@@ -96,8 +96,8 @@ def prepare(
     )
     for text in folder.all_notes:
         print(text)
-    given = {"packs": packs, "table": table, "format": format, "mapping": mapping}
-    given |= {"uncertain": uncertain, "size": size, "crop": crop}
+    given: dict[str, object] = {"packs": packs, "table": table, "format": format}
+    given |= {"mapping": mapping, "uncertain": uncertain, "size": size, "crop": crop}
     then = "train" if weights is None else "eval"
     print(f"Next: {command(f'scripts.{then}', data=data, weights=weights, **given)}")
 

@@ -118,11 +118,11 @@ def read_for_ever(folder: Path) -> None:
 
 def predict_many(folder: Path, weights: Path, out: Path) -> None:
     """Predict a folder's pictures in shards of ten, slowly enough to be killed."""
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.inference.job import PredictionJob
     from chexnet.inference.predictor import Predictor
 
     job = PredictionJob(out, lambda: sorted(folder.iterdir()), {"pictures": "all"}, shard=10)
     predictor = Predictor(weights, "cpu", engine="torch")
-    share = distributed.rank() / distributed.world()
-    job.run(predictor, batch_size=4, begin=share, on_result=lambda _: time.sleep(0.002))
+    share = {"rank": compute.rank(), "world": compute.world()}
+    job.run(predictor, batch_size=4, on_result=lambda _: time.sleep(0.002), **share)

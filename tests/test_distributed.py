@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from chexnet import distributed
+from chexnet import compute
 from chexnet.data.formats import DataRequest
 from tests import jobs
 from tests.conftest import ROOT
@@ -75,7 +75,7 @@ def test_cores_are_divided_over_the_ranks_where_torchrun_asked_for_one(
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     else:
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    assert distributed.cores() == expected
+    assert compute.cores() == expected
 
 
 def test_a_process_that_fails_does_not_wait_to_take_leave_of_the_others(monkeypatch):
@@ -84,10 +84,10 @@ def test_a_process_that_fails_does_not_wait_to_take_leave_of_the_others(monkeypa
     left = []
     monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
     monkeypatch.setattr(dist, "destroy_process_group", lambda: left.append(True))
-    with pytest.raises(ValueError, match="wrong"), distributed.process_group(torch.device("cpu")):
+    with pytest.raises(ValueError, match="wrong"), compute.process_group(torch.device("cpu")):
         raise ValueError("wrong")
     assert left == []
-    with distributed.process_group(torch.device("cpu")):
+    with compute.process_group(torch.device("cpu")):
         pass
     assert left == [True]
 
@@ -127,6 +127,6 @@ def test_float32_on_cuda_is_float32(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    assert distributed.pick_device("auto").type == "cuda"
+    assert compute.pick_device("auto").type == "cuda"
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32

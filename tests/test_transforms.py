@@ -81,18 +81,20 @@ def test_a_square_is_torchvisions_resize_and_centre_crop_to_the_byte(
     image = Image.fromarray(picture(*shape))
     mode = tv.InterpolationMode(resample)
     reference = tv.Compose([tv.Resize(resized, mode), tv.CenterCrop(size)])(image)
-    preprocessing = Preprocessing(crop, size, resample=resample, square=True)
+    preprocessing = Preprocessing(crop, size, resample=resample, keep_aspect=True)
     ours = item_pixels(np.asarray(image), preprocessing)
     assert np.array_equal(ours, np.asarray(reference))
 
 
 @pytest.mark.parametrize("shape", PROPORTIONS.values(), ids=PROPORTIONS)
 @pytest.mark.parametrize("crop", [90, 87.5, 60])
-@pytest.mark.parametrize("square", [False, True])
-def test_a_spot_in_the_item_lies_where_the_frame_says_it_was_in_the_picture(shape, crop, square):
+@pytest.mark.parametrize("keep_aspect", [False, True])
+def test_a_spot_in_the_item_lies_where_the_frame_says_it_was_in_the_picture(
+    shape, crop, keep_aspect
+):
     """The frame against what is measured: a bright spot is moved through the preprocessing."""
     height, width = shape
-    preprocessing = Preprocessing(crop, 128, square=square)
+    preprocessing = Preprocessing(crop, 128, keep_aspect=keep_aspect)
     left, top, right, bottom = preprocessing.frame(width, height)
     y, x = np.mgrid[:height, :width]
     for across, down in ((0.3, 0.4), (0.7, 0.8)):
@@ -105,8 +107,8 @@ def test_a_spot_in_the_item_lies_where_the_frame_says_it_was_in_the_picture(shap
 
 
 def test_a_square_sees_the_middle_of_the_longer_side():
-    assert Preprocessing(100, 224, square=True).frame(300, 200) == (50, 0, 250, 200)
-    assert Preprocessing(87.5, 224, square=True).frame(1024, 1024) == (64, 64, 960, 960)
+    assert Preprocessing(100, 224, keep_aspect=True).frame(300, 200) == (50, 0, 250, 200)
+    assert Preprocessing(87.5, 224, keep_aspect=True).frame(1024, 1024) == (64, 64, 960, 960)
     assert Preprocessing(87.5, 224).frame(1024, 512) == (64, 32, 960, 480)
 
 

@@ -217,16 +217,8 @@ def _unpack(
         if hasattr(os, "sync"):
             os.sync()  # once, instead of for each of 10,000 files
         move_over(whole, folder)
-    # What is damaged raises one of these; headers that point to each other without end the last.
-    except (
-        tarfile.TarError,
-        EOFError,
-        gzip.BadGzipFile,
-        zlib.error,
-        ValueError,
-        RecursionError,
-    ) as e:
-        raise FetchError(f"{source} is damaged: {str(e)[:200]}. Nothing was kept.") from e
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
+        raise FetchError(f"{source} is damaged: {str(error)[:200]}. Nothing was kept.") from error
     except OSError as error:
         raise FetchError(
             f"Could not unpack {source}: {os.strerror(error.errno or 0)}. Free some space, or make "

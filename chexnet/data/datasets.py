@@ -138,7 +138,7 @@ class PackedDataSet(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
             raise DataError(f"The pack {pack.folder} lacks {lacking} images. Prepare it again.")
         self._folder = pack.folder
         self._rows = np.array([pack.names[name] for name in self.images], dtype=np.int64)
-        self._pixels = pack.pixels
+        self._pixels: np.ndarray = pack.pixels
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the memory map, which a reader process opens for itself."""

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from chexnet import distributed
+from chexnet import compute
 from chexnet.data.datasets import Batch, PackedDataSet, StoredDataSet
 from chexnet.data.resident import ResidentDataSet
 from chexnet.errors import DataError, ImageError
@@ -91,4 +91,4 @@ def _start_reader(worker: int) -> None:
 def default_workers(data: AnyDataSet) -> int:
     """Processes that reading deserves: none for a pack, which costs microseconds an image."""
     packed = isinstance(data, PackedDataSet | ResidentDataSet)
-    return 0 if packed else min(8, distributed.cores())
+    return 0 if packed else min(8, compute.cores())

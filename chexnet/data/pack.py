@@ -49,7 +49,7 @@ def pack_folder(packs: Path, root: Path, preprocessing: Preprocessing) -> Path:
     place = Path(root).resolve()
     mark = hashlib.sha256(str(place).encode()).hexdigest()[:8]
     name = f"{place.name}-{mark}-crop{preprocessing.crop:g}-{preprocessing.size}px"
-    name += "-square" * preprocessing.square
+    name += "-square" * preprocessing.keep_aspect
     name += f"-{preprocessing.resample}" * (preprocessing.resample != "bilinear")
     return packs / name
 
@@ -112,7 +112,7 @@ def prepare(
     Args:
         paths: file name to path of the pictures to pack.
         folder: the pack; images that it holds already are not decoded again.
-        preprocessing: its crop, size, filter and `square`.
+        preprocessing: its crop, size, filter and `keep_aspect`.
         workers: processes; 0 takes one for each core.
         skip_unreadable: keep a pack that leaves unreadable files out.
         drawn: what `drawn_images` says of them; the pack keeps it.

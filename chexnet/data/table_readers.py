@@ -16,8 +16,8 @@ import pandas as pd
 from chexnet.data.mappings import BLANK_AS, NEGATIVE, POSITIVE, UNCERTAIN, UNKNOWN, Meaning
 from chexnet.data.rsna import read_rsna_rows
 from chexnet.data.table_rows import (
+    CELL_CODES,
     PHOTOMETRIC,
-    SIGNS,
     TableRows,
     about_images,
     frontal_only,
@@ -68,7 +68,7 @@ def read_chexpert(source: Path, meaning: Meaning) -> TableRows:
     expected = "Expected Frontal or Lateral, and patient00001 in the path."
     refuse_rows(source, raw["Path"], problems, expected)
     raw = frontal_only(raw, view == "Frontal", notes)
-    states = signed_states(source, raw, meaning, "Path", SIGNS, notes)
+    states = signed_states(source, raw, meaning, "Path", CELL_CODES, notes)
     return TableRows(about.loc[raw.index], states, notes)
 
 
@@ -145,7 +145,7 @@ def read_csv_table(source: Path, meaning: Meaning) -> TableRows:
     states = (
         _listed(raw, meaning, listed, notes)
         if listed
-        else signed_states(source, raw, meaning, image, meaning.signs or SIGNS, notes)
+        else signed_states(source, raw, meaning, image, meaning.signs or CELL_CODES, notes)
     )
     named = {key: options.get(key, "") for key in ("patient", "age", "sex", "view")}
     patient = patient_names(source, raw[image], column_of(raw, named["patient"]))
@@ -182,7 +182,7 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     about = about_images(raw, "dicom_id", raw["subject_id"], view=raw["ViewPosition"])
     folders = "p" + raw["subject_id"].str[:2] + "/p" + raw["subject_id"] + "/s" + raw["study_id"]
     about["file"] = "files/" + folders + "/" + raw["dicom_id"] + ".jpg"
-    states = signed_states(source, labels, meaning, "study_id", SIGNS, notes)
+    states = signed_states(source, labels, meaning, "study_id", CELL_CODES, notes)
     study = pd.Index(labels["study_id"]).get_indexer(raw["study_id"])
     return TableRows(about, {name: one[study] for name, one in states.items()}, notes)
 

@@ -21,8 +21,8 @@ from chexnet.data.tables import SHOWN, by_value, column_of, refuse_rows, shown, 
 from chexnet.errors import DataError
 from chexnet.labels import folded
 
-SIGNS = {"1": POSITIVE, "1.0": POSITIVE, "0": NEGATIVE, "0.0": NEGATIVE}
-SIGNS |= {"-1": UNCERTAIN, "-1.0": UNCERTAIN}
+CELL_CODES = {"1": POSITIVE, "1.0": POSITIVE, "0": NEGATIVE, "0.0": NEGATIVE}
+CELL_CODES |= {"-1": UNCERTAIN, "-1.0": UNCERTAIN}
 """How CheXpert's labeller, and most tables after it, write a label."""
 PHOTOMETRIC = "PhotometricInterpretation_DICOM"
 INVERT = "--format padchest-inverted turns them over, a mapping does with invert = true"

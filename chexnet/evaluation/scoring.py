@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from chexnet import devices, distributed
+from chexnet import compute
 from chexnet.data.formats import DataRequest
 from chexnet.data.loader import AnyDataSet, batch_loader, default_workers
 from chexnet.errors import ChexnetError, ConfigError, LeakError
@@ -54,7 +54,7 @@ def score(
     """
     model.eval()
     device = next(model.parameters()).device
-    share = distributed.share(len(data))
+    share = compute.rank_indices(len(data))
     size = batch_size or batch_size_on(device)
     batches = [share[start : start + size] for start in range(0, len(share), size)]
     logits: list[torch.Tensor] = []  # on the device: reading each batch would make a GPU wait
@@ -71,11 +71,11 @@ def score(
             if stop():
                 stopped = True
                 break
-    if distributed.any_rank(stopped):
+    if compute.any_rank(stopped):
         return None
     width = (1 + flip) * len(data.classes)
     part = torch.cat(logits).cpu().numpy() if logits else np.empty((0, width), np.float32)
-    whole = distributed.gather_shares(part, len(data))
+    whole = compute.gather_rows(part, len(data))
     if not np.isfinite(whole).all():
         raise ChexnetError(
             "The network's answers are not finite numbers. Train it again with a lower --lr."
@@ -164,7 +164,7 @@ def score_holdout(
 
     Args:
         holdout: the network and the images.
-        device: see `distributed.pick_device`.
+        device: see `compute.pick_device`.
         batch_size: images at once on each process; see `score`.
         workers: processes that read; -1 chooses.
         flip: average over the picture and its mirror image.
@@ -173,11 +173,11 @@ def score_holdout(
     Raises:
         ChexnetError: no image of the part is here, or an answer is no finite number.
     """
-    chosen = distributed.pick_device(device)
+    chosen = compute.pick_device(device)
     data_set = holdout.data_set
-    with distributed.process_group(chosen):
+    with compute.process_group(chosen):
         scores = score(
-            devices.to_device(holdout.model, chosen, data_set.preprocessing.size),
+            compute.to_device(holdout.model, chosen, data_set.preprocessing.size),
             data_set,
             batch_size=batch_size,
             workers=workers if workers >= 0 else default_workers(data_set),

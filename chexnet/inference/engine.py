@@ -17,8 +17,8 @@ import platformdirs
 from filelock import FileLock
 
 import chexnet
+from chexnet.compute import memory_format, to_device
 from chexnet.config import CHOICES
-from chexnet.devices import memory_format, to_device
 from chexnet.errors import CheckpointError, ChexnetError, ConfigError, ExportError
 from chexnet.explain import explain
 from chexnet.files import installed, require_torch, sweep, write_text
@@ -75,7 +75,7 @@ class TorchEngine:
         require_torch(str(weights), f". Or export it elsewhere ({export}) and pass OUT.onnx.")
         import torch
 
-        from chexnet.distributed import pick_device
+        from chexnet.compute import pick_device
         from chexnet.model import load_weights
 
         model, self.metadata = load_weights(weights)
@@ -119,7 +119,7 @@ def open_engine(
 
     Args:
         weights: a weights file, or an ONNX file of `chexnet.inference.onnx_export`.
-        device: see `distributed.pick_device`.
+        device: see `compute.pick_device`.
         engine: `auto` is PyTorch on a GPU and ONNX Runtime elsewhere, where it is installed and
             the export succeeds, else PyTorch.
         on_export: called before weights are exported, once for each file: it takes about 20 s.

@@ -1,4 +1,4 @@
-"""Predictions for very many files: in shards, by any number of processes, stopped and gone on.
+"""Predictions for very many files on one machine: in shards, stopped and gone on.
 
 A job is a folder:
     job.json          what is predicted with which weights, and how many files a shard has
@@ -7,16 +7,14 @@ A job is a folder:
     part-00000.errors.csv   those of its files that cannot be read, written before
     errors.csv        all of these, put together when a process has nothing left to do
 
-A process takes a shard by locking a file, which the system unlocks when the process ends, however
-that happens. So ranks of torchrun, the same command in two terminals, and a second start after a
-kill all share one job, and no file is predicted twice.
+The ranks of torchrun divide the shards by their numbers. Several machines are Ray Data's business,
+see `ray_job`.
 """
 
 import csv
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,23 +34,39 @@ ERRORS = ("file", "error")
 
 @dataclass
 class Shard:
-    """Some consecutive files that this process holds.
+    """Some consecutive files.
 
     Attributes:
         number: from 0.
         files: in order.
-        lock: held until its predictions are written.
         results: of the first files.
     """
 
     number: int
     files: list[str]
-    lock: FileLock
     results: list[FileResult] = field(default_factory=list)
 
 
+def columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Header of a file of predictions; `doubt` is the old name of `gate_warning`."""
+    return ("file", "doubt", "over_threshold", *classes, "gate_warning")
+
+
+def row_of(predictor: Predictor, one: FileResult) -> tuple[str, ...]:
+    """The cells of a file that could be read, see `columns`."""
+    assert one.input is not None
+    assert one.prediction is not None
+    return (
+        str(one.path),
+        one.input.verdict.message,
+        ";".join(predictor.findings_over_threshold(one.prediction)),
+        *(f"{one.prediction.probabilities[name]:.6f}" for name in predictor.classes),
+        one.input.verdict.message,
+    )
+
+
 class PredictionJob:
-    """The folder of a job, opened; several processes may have it open.
+    """The folder of a job, opened; each rank of torchrun opens it.
 
     Attributes:
         folder: of the job.
@@ -81,8 +95,8 @@ class PredictionJob:
         self.folder = folder
         asked = {"format": FORMAT, "shard": shard, **about}
         with writing(folder):
-            (folder / ".claims").mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".claims" / "job.lock"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".job.lock"):
                 if not (folder / "files.json").exists():
                     files = list(dict.fromkeys(map(str, list_files())))
                     write_text(folder / "job.json", json.dumps(asked, indent=1))
@@ -107,16 +121,17 @@ class PredictionJob:
         predictor: Predictor,
         *,
         batch_size: int = 16,
-        begin: float = 0.0,
+        rank: int = 0,
+        world: int = 1,
         on_result: Callable[[FileResult], None] = lambda result: None,
     ) -> tuple[int, int]:
-        """Predict what no other process has taken, until nothing is left.
+        """Predict the files of this rank's shards that are not done yet.
 
         Args:
             predictor: of the job's weights.
             batch_size: radiographs that the network sees at once.
-            begin: share of the shards, 0 to 1, after which to look for the first one: processes
-                that begin apart meet late.
+            rank: of this process, which takes every `world`-th shard.
+            world: number of processes.
             on_result: called with each file's result, in order, before its shard is written.
 
         Returns:
@@ -124,78 +139,59 @@ class PredictionJob:
             cannot be read.
 
         Raises:
+            ConfigError: another process of this rank is at work here.
             ChexnetError: the disk is full, or the folder cannot be written.
         """
-        held: deque[Shard] = deque()
+        begun: deque[Shard] = deque()
         files = 0
 
         def paths() -> Iterator[Path]:
-            for shard in self._claim(begin):
-                held.append(shard)
+            for shard in self._left(rank, world):
+                begun.append(shard)
                 yield from map(Path, shard.files)
 
         try:
-            for result in predictor.stream(paths(), batch_size):
-                on_result(result)
-                shard = held[0]
-                shard.results.append(result)
-                files += 1
-                if len(shard.results) == len(shard.files):
-                    self._write(shard, predictor)
-                    held.popleft()
-        finally:
-            for shard in held:
-                shard.lock.release()
+            with FileLock(self.folder / f".rank-{rank}.lock", timeout=0):
+                for result in predictor.stream(paths(), batch_size):
+                    on_result(result)
+                    begun[0].results.append(result)
+                    files += 1
+                    if len(begun[0].results) == len(begun[0].files):
+                        self._write(begun.popleft(), predictor)
+        except Timeout as error:
+            raise ConfigError(
+                f"Another prediction is at work in {self.folder}. Wait for it, or pass another "
+                "--out."
+            ) from error
         return files, self._gather_errors()
 
-    def _claim(self, begin: float) -> Iterator[Shard]:
-        first = int(begin * len(self._shards))
-        for number in (*self._shards[first:], *self._shards[:first]):
-            if self._part(number).is_file():
-                continue
-            path = self.folder / ".claims" / f"{number:05d}.lock"
-            lock = FileLock(path, timeout=0)
-            try:
-                lock.acquire()
-            except Timeout:  # another process has it
-                continue
-            if self._part(number).is_file():  # it was finished since
-                _give_back(lock, path)
-                continue
-            for leftover in self.folder.glob(f".part-{number:05d}.*.tmp"):  # of who was killed
-                leftover.unlink(missing_ok=True)
-            yield Shard(number, self._files(number), lock)
+    def _left(self, rank: int, world: int) -> Iterator[Shard]:
+        for number in self._shards[rank::world]:
+            if not self._part(number).is_file():
+                for leftover in self.folder.glob(f".part-{number:05d}.*.tmp"):  # of who was killed
+                    leftover.unlink(missing_ok=True)
+                yield Shard(number, self._files(number))
 
     def _write(self, shard: Shard, predictor: Predictor) -> None:
         """First the errors, then the predictions, which say that both are there."""
         part = self._part(shard.number)
         errors = [(str(one.path), one.error) for one in shard.results if one.error]
         if errors:
-            _write_csv(part.with_suffix(".errors.csv"), ERRORS, errors)
+            write_csv(part.with_suffix(".errors.csv"), ERRORS, errors)
         else:
             part.with_suffix(".errors.csv").unlink(missing_ok=True)  # of who was killed
-        rows = [
-            (
-                str(one.path),
-                one.input.verdict.message if one.input else "",
-                ";".join(predictor.findings_over_threshold(one.prediction)),
-                *(f"{one.prediction.probabilities[name]:.6f}" for name in predictor.classes),
-            )
-            for one in shard.results
-            if one.prediction
-        ]
-        _write_csv(part, ("file", "doubt", "over_threshold", *predictor.classes), rows)
-        _give_back(shard.lock, self.folder / ".claims" / f"{shard.number:05d}.lock")
+        rows = [row_of(predictor, one) for one in shard.results if one.prediction]
+        write_csv(part, columns(predictor.classes), rows)
 
     def _gather_errors(self) -> int:
         # Whoever comes last through this lock finds the parts of all others.
-        with FileLock(self.folder / ".claims" / "job.lock"):
+        with FileLock(self.folder / ".job.lock"):
             rows: list[Sequence[str]] = []
             for path in sorted(self.folder.glob("part-*.errors.csv")):
                 with path.open(newline="", encoding="utf-8") as file:
                     rows += list(csv.reader(file))[1:]
             if rows:
-                _write_csv(self.folder / "errors.csv", ERRORS, rows)
+                write_csv(self.folder / "errors.csv", ERRORS, rows)
         return len(rows)
 
     def _part(self, number: int) -> Path:
@@ -218,13 +214,8 @@ def _read(path: Path, kind: type) -> Any:
     return found
 
 
-def _give_back(lock: FileLock, path: Path) -> None:
-    lock.release()
-    with suppress(OSError):  # a process that waits for it finds the shard done
-        path.unlink()
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV whole or not at all."""
     with (
         replacing(path) as temporary,
         # A name that is not UTF-8 has its odd bytes escaped: `caf\\udce9.png`.

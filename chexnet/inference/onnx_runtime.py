@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.distributed import cores
+from chexnet.compute import cores
 from chexnet.errors import CheckpointError, ConfigError
 from chexnet.metadata import Metadata
 from chexnet.transforms import Preprocessing
@@ -117,7 +117,7 @@ def as_metadata(metadata: Metadata, bias: np.ndarray) -> dict[str, str]:
     """
     provenance = {k: v for k, v in metadata.provenance.items() if not k.startswith("trained_")}
     content = {
-        "format": FORMATS[metadata.preprocessing.beyond_first_release],
+        "format": FORMATS[metadata.preprocessing.needs_format_2],
         "notice": "Research and education only, not for clinical use.",
         "classes": list(metadata.classes),
         "preprocessing": metadata.preprocessing.as_dict(),

@@ -112,6 +112,17 @@ class FileResult:
     prediction: Prediction | None = None
     error: str = ""
 
+    @property
+    def answered(self) -> tuple[ModelInput, Prediction]:
+        """What was read and the answer, of a file that could be read.
+
+        Raises:
+            ValueError: it could not.
+        """
+        if self.input is None or self.prediction is None:
+            raise ValueError(f"{self.path} {self.error}")
+        return self.input, self.prediction
+
 
 def index_of(classes: list[str], label: str) -> int:
     """Where a label stands in the network's order.

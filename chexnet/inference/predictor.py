@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chexnet.devices import CHECKED
-from chexnet.distributed import cores
+from chexnet.compute import CHECKED, cores
 from chexnet.errors import CheckpointError, ConfigError, ImageError
 from chexnet.evaluation.calibration import validation_choices
 from chexnet.evaluation.metrics import sigmoid

@@ -18,7 +18,7 @@ import torch
 from chexnet.errors import CheckpointError, ConfigError
 from chexnet.labels import FINDINGS, LABELS
 from chexnet.metadata import Metadata, code_version
-from chexnet.model import DenseNet121, empty_network, save_weights
+from chexnet.model import DenseNet121, save_weights
 from chexnet.networks.layouts import FIRST, HEAD, Found, kind_of, locate, recognise
 from chexnet.networks.registry import LAYOUTS, PublishedNetwork, load_registry
 from chexnet.networks.tensors import read_tensors
@@ -46,9 +46,9 @@ NO_CLASS = "-"
 """In an order: an output that is left out."""
 
 USUAL: dict[str, Preprocessing] = {
-    "torchvision": Preprocessing(87.5, 224, square=True),
-    "torchxrayvision": Preprocessing(100, 224, (0.5,) * 3, (1 / 2048,) * 3, square=True),
-    "chexnet-2017": Preprocessing(87.5, 224, square=True),
+    "torchvision": Preprocessing(87.5, 224, keep_aspect=True),
+    "torchxrayvision": Preprocessing(100, 224, (0.5,) * 3, (1 / 2048,) * 3, keep_aspect=True),
+    "chexnet-2017": Preprocessing(87.5, 224, keep_aspect=True),
 }
 """What is assumed where no registry entry says it: the layout's own publisher's."""
 
@@ -228,9 +228,10 @@ def _model(file: Path, found: Found, order: Sequence[str]) -> tuple[DenseNet121,
         raise ConfigError("--classes: found no finding of ours among them.")
     for name in HEAD:
         state[name] = state[name][rows]
-    counted = [name for name in whole.state_dict() if name.endswith(_COUNTER)]
-    model = empty_network(len(rows))
-    model.load_state_dict(dict.fromkeys(counted, torch.tensor(0)) | state)
+    model = DenseNet121(len(rows))
+    expected = model.state_dict()
+    counters = {name: value for name, value in expected.items() if name.endswith(_COUNTER)}
+    model.load_state_dict(counters | state)
     return model.eval(), rows
 
 

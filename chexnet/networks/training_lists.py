@@ -154,20 +154,27 @@ def seen_by(name: str) -> dict[str, Any]:
     """
     import torch
 
-    known, seen = known_list(name), seen_images(name)
-    names = np.array(image_names())[seen]
-    patients = [str(number) for number in np.unique(image_patients()[seen])]
+    known = known_list(name)
+    images, patients = _hashes(name)
     return {
         "list": known.name,
         "title": known.title,
         "note": known.note,
         "confirmed": known.confirmed,
-        "images": torch.from_numpy(name_hashes(names.tolist())),
-        "patients": torch.from_numpy(name_hashes(patients)),
-        "count": len(names),
+        "images": torch.tensor(images),
+        "patients": torch.tensor(patients),
+        "count": len(images),
         "whole": not known.parts,
         "also": [] if known.parts else list(MADE_OF_NIH),
     }
+
+
+@cache
+def _hashes(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """`name_hashes` of the images and of the patients of a known list."""
+    seen = seen_images(name)
+    patients = [str(number) for number in np.unique(image_patients()[seen])]
+    return name_hashes(np.array(image_names())[seen].tolist()), name_hashes(patients)
 
 
 def write_training_lists(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from chexnet import distributed
+from chexnet import compute
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.validation import describe_validation, validation_scores
 from chexnet.metadata import DataInfo, Metadata, surroundings
@@ -50,7 +50,7 @@ def describe(
             "config": config,
             "origin": origin,
             "epoch": epoch,
-            "processes": distributed.world(),
+            "processes": compute.world(),
             **surroundings(),
         },
         validation=describe_validation(scores),

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from chexnet import distributed
+from chexnet import compute
 from chexnet.config import TrainConfig
 from chexnet.data.datamodule import DataModule, open_datamodule
 from chexnet.data.datasets import Batch, epoch_order
@@ -62,18 +62,18 @@ def fit(
     Raises:
         ChexnetError: data, configuration, checkpoint or disk; the message says what to do.
     """
-    callbacks = callbacks if callbacks and distributed.is_main() else Callbacks()
-    device = distributed.pick_device(config.device)
+    callbacks = callbacks if callbacks and compute.is_main() else Callbacks()
+    device = compute.pick_device(config.device)
     config = resolved(config, device)
     if device.type == "cuda":
         set_up_cuda(config.deterministic)
     with (
-        distributed.process_group(device),
+        compute.process_group(device),
         nullcontext(_open_data(config)) as datamodule,  # refused data leave no folder behind
         run_folder(config.out),
     ):
         callbacks.opened(datamodule.facts)
-        notes = [performance_warning(config, device), distributed.backend_note(device)]
+        notes = [performance_warning(config, device), compute.backend_note(device)]
         for text in filter(None, [*datamodule.notes, *notes]):
             callbacks.note(text)
         state = start_or_resume(
@@ -95,7 +95,7 @@ def fit(
                 done = progress.epochs_done(steps)
                 losses.append(train_step(batch, size, done, cells=cells))
                 progress.step += 1
-                stopping, saving = distributed.any_rank_each(stop(), checkpoint_due(state))
+                stopping, saving = compute.any_rank_each(stop(), checkpoint_due(state))
                 if saving or stopping or len(losses) >= read_every:
                     _record(losses, state, callbacks)
                 if saving or stopping:
@@ -166,7 +166,7 @@ def _record(losses: list[torch.Tensor], state: TrainState, callbacks: Callbacks)
     if not losses:
         return
     progress = state.progress
-    values = distributed.totals(torch.stack(losses).tolist())
+    values = compute.all_reduce_sum(torch.stack(losses).tolist())
     for step, value in enumerate(values, start=progress.step - len(values) + 1):
         if not math.isfinite(value):
             raise ChexnetError(
@@ -174,7 +174,7 @@ def _record(losses: list[torch.Tensor], state: TrainState, callbacks: Callbacks)
                 "Lower --lr, or add --warmup-epochs; the last checkpoint is from before."
             )
         progress.loss_sum += value
-        if distributed.is_main():
+        if compute.is_main():
             lr = learning_rate(progress.epoch + (step - 1) / state.steps, state.config)
             state.log.step(progress.epoch + 1, step, value, lr)
         callbacks.step(step, value)
@@ -198,7 +198,7 @@ def _evaluate(state: TrainState, callbacks: Callbacks, stop: Callable[[], bool])
 
 
 def _log_epoch(state: TrainState, summary: Summary, seconds: float) -> None:
-    if not distributed.is_main():
+    if not compute.is_main():
         return
     row = {
         "epoch": state.progress.epoch + 1,
@@ -224,14 +224,14 @@ def _is_better(summary: Summary, progress: Progress) -> bool:
 def _keep_best(state: TrainState, scores: Scores, summary: Summary, drawn: Collection[str]) -> None:
     """Note the epoch's figures as the best, and write its weights."""
     state.progress.best, state.progress.best_loss = summary.findings.value, summary.loss
-    if not distributed.is_main():
+    if not compute.is_main():
         return
     metadata = describe(
         state.train.preprocessing,
         scores,
         trained=state.trained,
         facts=state.facts,
-        config=state.config.arithmetic(),
+        config=state.config.numerical_options(),
         origin=state.origin,
         epoch=state.progress.epoch + 1,
         drawn=drawn,

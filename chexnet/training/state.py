@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from chexnet import distributed
+from chexnet import compute
 from chexnet.checkpoint import load_sealed, previous_of, save_sealed
 from chexnet.config import BF16, TrainConfig
 from chexnet.data.datamodule import DataModule
@@ -136,13 +136,13 @@ def start_or_resume(
     # A run that is finished reads no image any more.
     choice = config.resident if progress.epoch < config.epochs else "off"
     train, val = move_to_device(parts, choice, device, on_upload)
-    if restart and distributed.is_main():
+    if restart and compute.is_main():
         clear_run(config.out)
     train_step = TrainStep(start.model, config, train.preprocessing, device)
     if content:
         train_step.restore(content)
     log = RunLog(config.out)
-    if distributed.is_main():
+    if compute.is_main():
         log.cut_back(progress.epoch, progress.step)
     return TrainState(
         config=config,
@@ -187,8 +187,8 @@ def _has_seen(
 
 def _check_ranks_agree(facts: DataInfo, config: TrainConfig, progress: Progress) -> None:
     """Every rank must be about to do the same, or they would wait for each other for ever."""
-    about = {"data": facts, "config": config.arithmetic(), "position": progress}
-    wrong = distributed.differing({name: repr(value) for name, value in about.items()})
+    about = {"data": facts, "config": config.numerical_options(), "position": progress}
+    wrong = compute.mismatched({name: repr(value) for name, value in about.items()})
     if wrong:
         raise ConfigError(
             f"The processes differ in {' and '.join(wrong)}. All machines need the same data "
@@ -203,7 +203,7 @@ def checkpoint_due(state: TrainState) -> bool:
     another, and each checkpoint makes a GPU wait for a second or two.
     """
     config, step = state.config, state.progress.step
-    if not distributed.is_main() or step >= state.steps:
+    if not compute.is_main() or step >= state.steps:
         return False
     by_time = monotonic() - state.saved_at >= 60 * config.save_minutes
     return by_time or bool(config.save_every and step % config.save_every == 0)
@@ -214,13 +214,13 @@ def write_checkpoint(state: TrainState) -> None:
 
     Of the configuration only what decides the run's numbers is kept.
     """
-    if not distributed.is_main():
+    if not compute.is_main():
         return
     state.log.flush()
     content = {
         "arithmetic": CHECKPOINT_VERSION,
-        "config": state.config.arithmetic(),
-        "processes": distributed.world(),
+        "config": state.config.numerical_options(),
+        "processes": compute.world(),
         "fingerprints": state.facts.fingerprints,
         "at": dataclasses.asdict(state.progress),
         "state": {
@@ -263,12 +263,12 @@ def read_checkpoint(
             f"{path} was written by an earlier release, which computed otherwise: what followed "
             "would not be the same run. Finish it with that release, or pass --restart."
         )
-    found, expected = config.arithmetic(), dict(saved["config"])
+    found, expected = config.numerical_options(), dict(saved["config"])
     if "bf16" in expected:  # of before there was a precision
         expected["precision"] = BF16.get(expected.pop("bf16"))
     if config.schedule == "constant" and config.epochs > expected.get("epochs", 0):
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
-    found["processes"], expected["processes"] = distributed.world(), saved["processes"]
+    found["processes"], expected["processes"] = compute.world(), saved["processes"]
     for part in ("train", "val"):
         found[f"{part} images"] = facts.fingerprints[part]
         expected[f"{part} images"] = saved["fingerprints"][part]
@@ -299,8 +299,8 @@ def run_folder(out: Path) -> Iterator[None]:
     Raises:
         ChexnetError: another run holds it, or it cannot be written.
     """
-    if not distributed.is_main():
-        distributed.barrier()
+    if not compute.is_main():
+        compute.barrier()
         yield
         return
     lock = FileLock(out / ".lock", timeout=0)
@@ -317,7 +317,7 @@ def run_folder(out: Path) -> Iterator[None]:
             f"Could not use {out}: {error.strerror or error}. Pass a writable --out."
         ) from error
     try:
-        distributed.barrier()
+        compute.barrier()
         yield
     finally:
         lock.release()

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from chexnet import devices, distributed
+from chexnet import compute
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch
 from chexnet.errors import ConfigError
@@ -33,7 +33,7 @@ HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 def rank_shares(batches: list[np.ndarray]) -> list[np.ndarray]:
     """This rank's images of each batch; a rank without any gets one, which will not count."""
-    rank, world = distributed.rank(), distributed.world()
+    rank, world = compute.rank(), compute.world()
     return [whole[rank::world] if rank < len(whole) else whole[:1] for whole in batches]
 
 
@@ -57,7 +57,7 @@ def resolved(config: TrainConfig, device: torch.device) -> TrainConfig:
 
     Raises:
         ConfigError: half precision or compiled code is asked for on an Apple GPU, where
-            `chexnet.devices` would not notice its faults.
+            `chexnet.compute` would not notice its faults.
     """
     precision = config.precision
     if precision in HALF and device.type == "mps":
@@ -93,9 +93,9 @@ def synchronises(config: TrainConfig, device: torch.device) -> bool:
     It waits for the GPU three times a layer and sends 242 messages a step, so only where the images
     that one rank sees at once are few.
     """
-    if device.type != "cuda" or distributed.world() == 1 or config.freeze_bn:
+    if device.type != "cuda" or compute.world() == 1 or config.freeze_bn:
         return False
-    seen = config.batch_size // config.accumulate // distributed.world()
+    seen = config.batch_size // config.accumulate // compute.world()
     return seen < SYNCHRONISED_BELOW
 
 
@@ -130,9 +130,9 @@ class TrainStep:
         """Move the network to its device and wrap it for several processes."""
         self.config = config = resolved(config, device)
         self.preprocessing, self.device = preprocessing, device
-        self._augment_on = devices.augmentation_device(device)
-        model = devices.to_device(model, device, preprocessing.size)
-        self.model = model.to(memory_format=devices.memory_format(device))
+        self._augment_on = compute.augmentation_device(device)
+        model = compute.to_device(model, device, preprocessing.size)
+        self.model = model.to(memory_format=compute.memory_format(device))
         if synchronises(config, device):
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.average = MovingAverage(self.model, config.ema_decay) if config.ema_decay else None
@@ -142,7 +142,7 @@ class TrainStep:
         # their gradients before, so all of them leave it out.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._parallel: nn.parallel.DistributedDataParallel | None = None
-        if distributed.world() > 1:
+        if compute.world() > 1:
             self._parallel = nn.parallel.DistributedDataParallel(
                 self.model, device_ids=[device.index] if device.type == "cuda" else None
             )
@@ -181,9 +181,9 @@ class TrainStep:
 
     def sync_buffers(self) -> None:
         """Give every rank the BatchNorm statistics of rank 0, before scoring."""
-        distributed.broadcast_buffers(self.model)
+        compute.broadcast_buffers(self.model)
         if self.average:
-            distributed.broadcast_buffers(self.average.module)
+            compute.broadcast_buffers(self.average.module)
 
     def begin_epoch(self, epoch: int, images: int) -> None:
         """Put the network into training mode, and draw the augmentation of the whole epoch.
@@ -220,9 +220,9 @@ class TrainStep:
         images, targets, indices = batch
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(epoch_progress, self.config)
-        mine = len(range(distributed.rank(), count, distributed.world()))
+        mine = len(range(compute.rank(), count, compute.world()))
         # As many parts on every rank as the largest share needs: ranks meet in each of them.
-        largest = -(-count // distributed.world())
+        largest = -(-count // compute.world())
         parts = range(0, largest, -(-largest // self.config.accumulate))
         loss = torch.zeros((), device=self.device)
         for start in parts:
@@ -241,7 +241,7 @@ class TrainStep:
                     whole = count * wanted.shape[1] if cells is None else max(cells, 1)
                     part = part / whole
                 # Outside autocast, which would round the head's gradient to bfloat16.
-                self.scaler.scale(part * distributed.world()).backward()  # DDP averages them
+                self.scaler.scale(part * compute.world()).backward()  # DDP averages them
             loss += part.detach()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -259,7 +259,7 @@ class TrainStep:
 
     def _moved(self, tensor: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
         device = device or self.device
-        return tensor.to(device, non_blocking=devices.copies_overlap(device))
+        return tensor.to(device, non_blocking=compute.copies_overlap(device))
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         kind = HALF.get(self.config.precision)

@@ -17,9 +17,9 @@ from subprocess import TimeoutExpired
 from typing import Any
 
 import httpx
-from gradio import networking, tunneling
 
 from chexnet.errors import ConfigError, FetchError
+from demo.gradio_private import networking, tunneling
 
 OPEN_SECONDS = 15.0
 """Until a helper that has not named a link is given up."""

@@ -13,7 +13,8 @@ import numpy as np
 from gradio_client import Client, handle_file
 
 from chexnet.errors import ChexnetError
-from chexnet.inference.predictor import Prediction, Predictor
+from chexnet.inference.prediction import Prediction
+from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS
 from dev.bench.rows import Row, in_turn
 from dev.bench.served import served

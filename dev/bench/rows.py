@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dev.bench.setting import Setting
@@ -66,7 +66,7 @@ class Row:
     def other_text(self) -> str:
         return f"{_spread(self.other)} {self.unit}"
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"ratio": self.ratio, "ratio_text": self.ratio_text}
 
 

@@ -51,7 +51,7 @@ def served(weights: Path, log: Path) -> Iterator[str]:
             process.wait()
 
 
-def _address(process: subprocess.Popen, log: Path) -> str:
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         said = log.read_text(encoding="utf-8", errors="replace")

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from chexnet.errors import DataError
-from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
+from chexnet.imaging.containers import Facts
+from chexnet.imaging.radiograph import Radiograph, read_radiograph
 from chexnet.inference.gate import (
     DOWN,
     ELSE,
@@ -75,13 +76,11 @@ def cross_validate(
     right = {name: Share() for name in VIEWS if name != "upright"}
     for fold in range(FOLDS):
         held = pictures.patients // 10 % FOLDS == fold
-        start = fold * steps
-        net = train(
-            pictures,
-            ~held & pictures.rightly_labelled,
-            steps,
-            lambda done, _, start=start: on_progress(start + done, FOLDS * steps),
-        )
+
+        def shown(done: int, _: int, start: int = fold * steps) -> None:
+            on_progress(start + done, FOLDS * steps)
+
+        net = train(pictures, ~held & pictures.rightly_labelled, steps, shown)
         network = Network(tuple(net.layers()))
         for path in (path for path, out in zip(pictures.paths, held, strict=True) if out):
             pixels = read_radiograph(path).as_uint8()

@@ -88,7 +88,7 @@ def augmented(
         ],
         1,
     )
-    grid = functional.affine_grid(matrix, (count, 1, THUMBNAIL, THUMBNAIL), align_corners=False)
+    grid = functional.affine_grid(matrix, [count, 1, THUMBNAIL, THUMBNAIL], align_corners=False)
     border = uniform(0, 1, 1, 1, 1) < 0.5  # a black, gray or white border, or the edge goes on
     tone = torch.round(2 * uniform(0, 1, 1, 1, 1)) / 2
     near = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
@@ -212,7 +212,7 @@ def learn(
 ) -> None:
     """Train the gate that is shipped and write its numbers."""
     net = train(pictures, pictures.learned, steps, on_progress)
-    numbers = {}
+    numbers: dict[str, np.ndarray] = {}
     for number, (weight, bias) in enumerate(net.layers()):
         numbers |= {f"weight{number}": weight.astype(np.float16), f"bias{number}": bias}
     with replacing(out) as temporary, open(temporary, "wb") as file:

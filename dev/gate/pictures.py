@@ -18,6 +18,7 @@ from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import person
 from dev.gate import making
 from dev.gate.lateral import side_view
+from dev.gate.shapes import SIDE
 
 PHANTOM_SEED, PHANTOMS = 990, 240
 MISLAID = ("00003490_011.png", "00017625_000.png", "00017999_000.png")
@@ -98,7 +99,7 @@ def collect(data: Path, on_progress: Callable[[int, int], None]) -> Pictures:
 
 
 def _small(path: Path) -> np.ndarray:
-    return np.rint(255 * thumbnail(read_radiograph(path), making.SIDE)).astype(np.uint8)
+    return np.rint(255 * thumbnail(read_radiograph(path), SIDE)).astype(np.uint8)
 
 
 def _phantom(patient: int) -> np.ndarray:

@@ -75,7 +75,7 @@ def starter(
         if name != "first" or init is None:
             _step("phantom", drawn[name], "--patients", count, "--size", size, "--seed", seed)
     names = images.read_text(encoding="utf-8").split()
-    chosen = validation and validation.read_text(encoding="utf-8").split()
+    chosen = validation.read_text(encoding="utf-8").split() if validation else None
     mix(drawn["mixed"], nih, names, mixture, chosen)
     runs = [out / name for name in (f"phantoms{half}", f"mixture{half}", f"mixture{size}")]
     stages = [

@@ -9,6 +9,7 @@ import numpy as np
 
 from chexnet.data.datasets import open_data_set
 from chexnet.data.formats import DataRequest
+from chexnet.errors import CheckpointError
 from chexnet.evaluation.calibration import calibrate, choose_thresholds, validation_choices
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.localization import mean_contributions
@@ -42,6 +43,10 @@ def store(
     """
     request = DataRequest(mixture, packs=packs)
     model, metadata = load_weights(source)
+    if metadata.trained_hashes is None:
+        raise CheckpointError(
+            f"{source} does not say what it was trained on. Pass a run's weights."
+        )
     save_weights(target, model, metadata, half=True)
     scored = joined(
         [
@@ -62,7 +67,10 @@ def store(
         origin=made["origin"],
         epoch=made["epoch"],
     )
-    calibrated = calibrate(scored, validation_choices(kept).calibrations)
+    own = validation_choices(kept)
+    if own is None:
+        raise CheckpointError(f"{source} chose nothing on its validation part.")
+    calibrated = calibrate(scored, own.calibrations)
     drawn = len(scored.images) - len(real)
     together = f"{len(real):,} real and {drawn:,} drawn images together"
     chosen = {"thresholds": choose_thresholds(calibrated), "thresholds_source": together}

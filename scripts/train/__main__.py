@@ -2,15 +2,17 @@
 
 import sys
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chexnet.config import TrainConfig
 from scripts.cli import command, new_app, options_of, run
 
-OF_EVAL = ("out", "packs", "labels", "table", "format", "mapping", "uncertain")
-OF_EVAL += ("device", "workers", "allow_leak")
+OF_EVAL = (
+    *("out", "packs", "labels", "table", "format", "mapping", "uncertain"),
+    *("device", "workers", "allow_leak"),
+)
 """Options that scripts.eval has too, of the same meaning."""
 
 app = new_app()
@@ -19,7 +21,7 @@ app = new_app()
 @app.command()
 @options_of(TrainConfig)
 def train(
-    given: dict,
+    given: dict[str, Any],
     *,
     restart: Annotated[
         bool, typer.Option("--restart", help="Remove the run in --out and begin again.")
@@ -34,7 +36,7 @@ def train(
     Run again, it goes on where it was stopped. Several GPUs or machines: torchrun -m scripts.train.
     """
     config = TrainConfig.from_recipe(given | ({"bf16": bf16} if bf16 else {}))
-    from chexnet import distributed
+    from chexnet import compute
     from chexnet.training.loop import fit
     from scripts.train.console import Console, Signals, keep_memory
 
@@ -48,7 +50,7 @@ def train(
 
             with closing(Board(console, config)) as board:
                 result = fit(config, board, signals.received, restart=restart)
-    if not distributed.is_main():
+    if not compute.is_main():
         sys.exit(signals.exit_code)
     if result.state == "was finished":
         print(

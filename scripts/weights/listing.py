@@ -63,7 +63,7 @@ def import_file(
     entry = find_network(network, registry) if network else None
     metadata = import_network(file, out, layout=layout, classes=classes, network=entry)
     seen, told, shape = metadata.preprocessing, metadata.provenance, metadata.preprocessing.size
-    proportions = "proportions kept" if seen.square else "squashed to a square"
+    proportions = "proportions kept" if seen.keep_aspect else "squashed to a square"
     print(f"Written: {out}, {out.stat().st_size / 1e6:.1f} MB. Not for clinical use.")
     if told["place"] or told["prefix"]:
         print(f"Weights: {told['place'] or 'the whole file'}, names without {told['prefix']!r}.")

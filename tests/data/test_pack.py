@@ -53,7 +53,7 @@ def test_another_crop_or_size_is_refused_by_both_values(phantoms, tmp_path):
     with pytest.raises(DataError, match="crop: found 90, expected 100"):
         Pack(tmp_path / "p", Preprocessing(crop=100, size=64))
     for other, named in (
-        ({"square": True}, "square: found False, expected True"),
+        ({"keep_aspect": True}, "square: found False, expected True"),
         ({"resample": "bicubic"}, "resample: found bilinear, expected bicubic"),
         ({"crop": 87.5}, "crop: found 90, expected 87.5"),
     ):

@@ -134,7 +134,8 @@ def page_of(browser):
         if pages:
             page = pages.pop()
         else:
-            context = browser.new_context(**look)
+            # Playwright's own waiting evaluates strings, which the page's policy forbids.
+            context = browser.new_context(bypass_csp=True, **look)
             context.add_init_script(EXPOSE)
             page = context.new_page()
         page.set_default_timeout(30_000)

@@ -14,12 +14,11 @@ CALL = """
 import { readFileSync } from 'node:fs';
 const [module, name, many] = process.argv.slice(1);
 const found = (await import(module))[name];
-const given = JSON.parse(readFileSync(0, 'utf8'));
+const given = JSON.parse(readFileSync(0, 'utf8'),
+  (key, value) => value?.floats ? Float32Array.from(value.floats) : value);
 const plain = (key, value) => ArrayBuffer.isView(value) ? [...value]
   : typeof value === 'number' && Number.isNaN(value) ? 'NaN' : value;
-const result = given.map((one) => found(...one.map((part) => part?.floats
-  ? Float32Array.from(part.floats) : part)));
-console.log(JSON.stringify(result, plain));
+console.log(JSON.stringify(given.map((one) => found(...one)), plain));
 """
 
 

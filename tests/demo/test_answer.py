@@ -14,7 +14,8 @@ from PIL import Image
 from chexnet.errors import ConfigError
 from chexnet.phantom.draw import draw_phantom
 from demo import answer as answers
-from demo.service import Kept, Service
+from demo.kept import Kept
+from demo.service import Service
 from tests.demo.conftest import run
 from tests.malformed import encoded
 

@@ -80,6 +80,27 @@ def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, p
     assert np.abs(drawn(page).astype(int) - expected).max() <= 2
 
 
+def test_the_page_does_everything_under_its_own_policy(browser, served, phantom):
+    with browser.new_page() as page:
+        said = []
+        page.on("console", lambda one: said.append(one.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(served.url)
+        page.wait_for_selector(ROW)
+        drop(page, encoded(phantom), "a.png")
+        page.locator("[data-part=facts]", has_text="256 x 256").wait_for()
+        for name, there in (
+            ("Thresholds", ".cx-t-body"), ("Lessons", ".cx-l-strip img"),
+            ("Read it yourself", "[data-do=begin]"), ("Model", ".cx-model"),
+        ):  # fmt: skip
+            page.get_by_role("tab", name=name, exact=True).click()
+            page.wait_for_selector(there)
+        page.get_by_role("tab", name="Radiograph").click()
+        with page.expect_download():
+            page.click("[data-save=html]")
+        assert said == []
+
+
 def test_after_an_answer_nothing_that_a_visitor_does_to_a_picture_sends_a_request(visit, phantom):
     page = visit()
     drop(page, encoded(phantom), "a.png")

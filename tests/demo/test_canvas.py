@@ -15,6 +15,7 @@ from chexnet.phantom.draw import draw_phantom
 from chexnet.transforms import Preprocessing
 from tests.demo import harness
 from tests.demo.harness import SIGNED, TABLES
+from tests.demo.node import call
 
 MINUS = "\N{MINUS SIGN}"
 WINDOWS = [(1280, 720), (1366, 768), (1920, 1080)]
@@ -164,16 +165,11 @@ def test_the_colours_are_matplotlibs(visit):
 
 
 @pytest.mark.parametrize("cells", [(7, 9), (16, 16), (1, 2)])
-def test_heatmaps_of_other_sizes_are_enlarged_as_in_python(visit, cells):
+def test_heatmaps_of_other_sizes_are_enlarged_as_in_python(cells):
     heat = np.random.default_rng(1).normal(0, 3, cells).astype(np.float32)
-    page = visit()
-    found = page.evaluate(
-        """([values, h, w, height, width]) => {
-          const heat = {values: Float32Array.from(values), h, w};
-          return [...chexnet.enlarge(heat, height, width)];
-        }""",
-        [heat.ravel().tolist(), *cells, 61, 83],
-    )
+    h, w = cells
+    given = {"values": {"floats": heat.ravel().tolist()}, "h": h, "w": w}
+    [found] = call("viewer/drawing.js", "enlarge", (given, 61, 83))
     expected = enlarge(heat, (61, 83))
     np.testing.assert_allclose(np.reshape(found, (61, 83)), expected, atol=1e-5)
 
@@ -195,30 +191,16 @@ def test_16_bits_are_windowed_as_in_numpy(visit):
     assert len(np.unique(pixels_of(page))) > 3 * len(np.unique(eight))
 
 
-def test_without_decompression_the_8_bits_are_shown_and_said(visit):
-    pixels = deep()
-    small = harness.base64_of(harness.png_of((pixels >> 8).astype(np.uint8)))
-    page = visit(
-        harness.answer(pixels, preview8=small), before="delete window.DecompressionStream;"
-    )
-    settings(page, view="plain")
-    assert distance(page, (pixels >> 8)[..., None]) == 0
-    assert page.get_by_text("8 bits only in this browser").is_visible()
-
-
-def test_evidence_adds_up_after_rounding_for_random_numbers(visit):
-    page = visit()
+def test_evidence_adds_up_after_rounding_for_random_numbers():
     rng = np.random.default_rng(4)
     for spread in (0.0002, 0.003, 0.1, 2):
         cells = rng.normal(0, spread, (300, 64)).astype(np.float32)
         cells[:40] = -np.abs(cells[:40])
         bias = rng.normal(0, spread, 300)
         logit = cells.astype(float).sum(1) + bias
-        found = page.evaluate(
-            """([cells, bias, logit]) => cells.map((one, i) =>
-              chexnet.evidence(Float32Array.from(one), bias[i], logit[i]))""",
-            [cells.tolist(), bias.tolist(), logit.tolist()],
-        )
+        values = [{"floats": one} for one in cells.tolist()]
+        asked = zip(values, bias.tolist(), logit.tolist(), strict=True)
+        found = call("viewer/evidence.js", "evidence", *asked)
         for i, one in enumerate(found):
             shown = one["shown"]
             assert shown["bias"] + shown["for"] - shown["against"] == shown["logit"]
@@ -575,7 +557,7 @@ def test_two_fingers_magnify_the_picture(visit):
 def test_a_network_that_nobody_calibrated_gives_scores_and_draws_the_square_it_saw(visit):
     pixels = phantom(2)[60:400]
     height, width = pixels.shape
-    seen = Preprocessing(100, 224, square=True)
+    seen = Preprocessing(100, 224, keep_aspect=True)
     answer = harness.answer(
         pixels,
         crop=100,

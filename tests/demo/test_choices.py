@@ -33,7 +33,7 @@ def browse(page, data: bytes) -> None:
 def held_back(page, address: str):
     """Keep the page's requests to `address`; the function that is returned lets them go."""
     routes = []
-    page.route(address, routes.append)
+    page.route(address, lambda route: routes.append(route))
     return lambda: [route.continue_() for route in routes]
 
 

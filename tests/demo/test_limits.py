@@ -15,11 +15,12 @@ from chexnet.errors import ConfigError
 from demo import security
 from demo.bodies import question
 from demo.gradio_private import Answers
+from demo.kept import Analysis
 from demo.members import Members
 from demo.middleware import RequestFilter
 from demo.refusals import Refused
 from demo.room.addresses import checked_root_path, public_address
-from demo.service import Analysis, Service
+from demo.service import Service
 from demo.uploads import Uploads
 from tests.demo.conftest import run
 from tests.demo.test_security import JOIN, ask, behind

@@ -28,7 +28,7 @@ def status_of(send) -> int | None:
         return None
 
 
-@pytest.mark.parametrize("path", ["upload", "queue/join", "run/predict", "call/predict"])
+@pytest.mark.parametrize("path", ["upload", "queue/join", "call/predict"])
 def test_a_chunked_body_is_counted_as_it_comes(web, folder, path):
     kind = "multipart/form-data; boundary=x" if path == "upload" else "application/json"
     status = status_of(

@@ -97,7 +97,7 @@ def test_the_gpus_memory_is_measured_only_once_cuda_is_there(monkeypatch):
     """Its statistics cannot be reset before: the first GPU row would have ended the bench."""
     called = []
     gpu = torch.device("cuda", 0)
-    monkeypatch.setattr(steps.distributed, "pick_device", lambda name: gpu)
+    monkeypatch.setattr(steps.compute, "pick_device", lambda name: gpu)
     monkeypatch.setattr(steps, "set_up_cuda", lambda deterministic: None)
     for name in ("init", "empty_cache", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, name, lambda *_, name=name: called.append(name))

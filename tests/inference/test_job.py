@@ -79,7 +79,8 @@ def test_the_numbers_are_those_of_the_predictor(predictor, tmp_path):
         assert row[1] == one.input.verdict.message
         assert row[2] == ";".join(predictor.findings_over_threshold(one.prediction))
         given = list(one.prediction.probabilities.values())
-        assert [float(value) for value in row[3:]] == pytest.approx(given, abs=1e-6)
+        assert row[-1] == row[1]
+        assert [float(value) for value in row[3:-1]] == pytest.approx(given, abs=1e-6)
     assert not (tmp_path / "out" / "errors.csv").exists()
 
 
@@ -91,13 +92,17 @@ def test_a_finished_job_is_not_begun_again_and_its_files_are_listed_once(predict
     assert again.run(predictor) == (0, 0)
 
 
-def test_a_shard_that_another_process_holds_is_left_to_it(predictor, tmp_path):
+def test_ranks_divide_the_shards_and_a_second_command_is_refused(predictor, tmp_path):
     files, out = draw(tmp_path / "pictures", 12), tmp_path / "out"
     begun = job(out, files)
-    with FileLock(out / ".claims" / "00001.lock"):
-        assert begun.run(predictor) == (8, 0)
-    assert [path.name for path in parts(out)] == ["part-00000.csv", "part-00002.csv"]
-    assert begun.run(predictor) == (4, 0)
+    assert begun.run(predictor, rank=1, world=2) == (4, 0)
+    assert [path.name for path in parts(out)] == ["part-00001.csv"]
+    with (
+        FileLock(out / ".rank-0.lock"),
+        pytest.raises(ConfigError, match=r"Another prediction is at work in .*--out"),
+    ):
+        begun.run(predictor)
+    assert begun.run(predictor) == (8, 0)
 
 
 def test_a_folder_of_another_job_is_refused_with_both_values(tmp_path):

@@ -94,7 +94,7 @@ TORCHVISION = {
 @pytest.mark.parametrize("write", TORCHVISION.values(), ids=TORCHVISION)
 def test_torchvisions_layout_gives_torchvisions_logits(network, tmp_path, write):
     write(network.state_dict(), tmp_path / "w.bin")
-    usual = Preprocessing(87.5, 224, square=True)
+    usual = Preprocessing(87.5, 224, keep_aspect=True)
     expected = answers(network, usual)
     metadata = check(tmp_path / "w.bin", tmp_path / "o", expected, NIH14, classes="nih14")
     assert metadata.preprocessing == usual
@@ -108,7 +108,7 @@ def test_one_common_prefix_is_taken_off_and_named(network, tmp_path, prefix):
     state = with_prefix(network.state_dict(), prefix)
     torch.save({"pytorch-lightning_version": "2.2", "state_dict": state}, tmp_path / "w.pth")
     save_file(state, tmp_path / "w.safetensors")
-    expected = answers(network, Preprocessing(87.5, 224, square=True))
+    expected = answers(network, Preprocessing(87.5, 224, keep_aspect=True))
     for name, place in (("w.pth", "state_dict"), ("w.safetensors", "")):
         metadata = check(tmp_path / name, tmp_path / "o", expected, NIH14, classes="nih14")
         assert (metadata.provenance["place"], metadata.provenance["prefix"]) == (place, prefix)

@@ -11,7 +11,7 @@ from chexnet.networks.training_lists import KNOWN_LISTS
 from chexnet.transforms import Preprocessing
 
 MEDMAE = Preprocessing(87.5, 224, (0.5056,) * 3, (0.252,) * 3, "bicubic", True)
-XRV = Preprocessing(100, 224, (0.5,) * 3, (1 / 2048,) * 3, square=True)
+XRV = Preprocessing(100, 224, (0.5,) * 3, (1 / 2048,) * 3, keep_aspect=True)
 
 
 def test_seven_networks_are_known_and_none_was_tried():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from chexnet import devices
+from chexnet import compute
 from chexnet.data import pack
 from chexnet.data.nih import read_folder
 from chexnet.errors import CheckpointError
@@ -151,7 +151,7 @@ def test_a_gpu_is_compared_with_the_cpu(monkeypatch, kind, fault):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: kind == "mps")
-    monkeypatch.setattr(devices, "compare_devices", lambda *_: fault)
+    monkeypatch.setattr(compute, "compare_devices", lambda *_: fault)
     [found] = doctor.gpu()
     assert (fault or "answers as the CPU does") in found.text
     well = State.note if kind == "mps" else State.fine  # nobody has tried an Apple one

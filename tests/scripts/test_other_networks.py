@@ -90,7 +90,7 @@ def test_a_pack_is_made_as_a_network_sees_the_pictures_and_scoring_finds_it(
 ):
     """Neither a broken percentage nor another filter nor a square has an option of its own."""
     model, metadata = load_weights(trained / "best_chexnet_params.pth")
-    seen = Preprocessing(87.5, 64, resample="bicubic", square=True)
+    seen = Preprocessing(87.5, 64, resample="bicubic", keep_aspect=True)
     weights, packs = tmp_path / "w.pth", tmp_path / "packs"
     save_weights(weights, model, replace(metadata, preprocessing=seen))
     options = ("prepare", "--data", phantoms, "--packs", packs, "--workers", 1)

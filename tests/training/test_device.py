@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from chexnet import devices
+from chexnet import compute
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import ChestXRayDataSet
 from chexnet.data.loader import batch_loader
@@ -367,9 +367,9 @@ def test_a_gpu_scores_more_images_at_once_than_a_cpu():
 def test_pictures_are_augmented_on_the_cpu_for_an_apple_gpu(step_on_gpu, monkeypatch):
     """`meta` stands in for it: the network is there."""
     copied, inner, cpu = [], training_step.augment, torch.device("cpu")
-    assert devices.augmentation_device(torch.device("mps")) == cpu
-    assert devices.augmentation_device(GPU) == GPU
-    monkeypatch.setattr(devices, "augmentation_device", lambda _: cpu)
+    assert compute.augmentation_device(torch.device("mps")) == cpu
+    assert compute.augmentation_device(GPU) == GPU
+    monkeypatch.setattr(compute, "augmentation_device", lambda _: cpu)
     taken = step_on_gpu(batch_size=4)
     monkeypatch.setattr(
         training_step, "augment", lambda x, values: copied.append(x.device) or inner(x, values)

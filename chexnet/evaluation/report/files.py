@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from chexnet.compute import pick_device, to_device
 from chexnet.data.nih import BOXES
-from chexnet.devices import to_device
-from chexnet.distributed import pick_device
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.holdout import Holdout

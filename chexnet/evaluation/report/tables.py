@@ -375,6 +375,28 @@ def boxes(size: str, rows: Figures) -> Table:
     return Table.of("boxes", f"Boxes: {size}", columns, shown)
 
 
+def twins(rows: Figures) -> Table:
+    """What heatmaps make of a drawn finding, a row a finding; see `summarise_twins`."""
+    columns = (
+        _FINDING,
+        Column("pairs", "n", "count"),
+        Column("changed", "pixels changed", digits=2),
+        Column("logit", "logit", path="logit/value", digits=2, signed=True),
+        Column("probability", "probability", path="probability/value", digits=2, signed=True),
+        Column("explained", "explained", path="explained/value", digits=2),
+        Column("explained_interval", "95 % interval", "interval", path="explained/interval"),
+        Column("inside", "inside", path="inside/value", digits=2),
+        Column("inside_interval", "95 % interval", "interval", path="inside/interval"),
+        Column("touched", "chance", digits=2),
+        Column("untrained", "untrained", path="controls/untrained", digits=2),
+        Column("edges", "edges", path="controls/edges", digits=2),
+        Column("logit_rank", "rank, logit", path="logit_rank/value", digits=2),
+        Column("heat_rank", "rank, heat", path="heat_rank/value", digits=2),
+    )
+    shown = [{"finding": name} | dict(one) for name, one in rows.items()]
+    return Table.of("twins", "Twins: drawn without and with a finding", columns, shown)
+
+
 def side_by_side(content: Figures) -> Table:
     """A row a network and class, and one for the mean: the command's CSV.
 

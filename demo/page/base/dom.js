@@ -11,6 +11,10 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** The colour maps of chexnet/colormaps.json, which stand in the page. */
+export const colourTables = () =>
+  JSON.parse(/** @type {HTMLTemplateElement} */ (document.querySelector("template[data-tables]")).content.textContent);
+
 /** Call `then` whenever an element comes into sight. */
 export function whenSeen(element, then) {
   new IntersectionObserver((seen) => {
@@ -23,7 +27,9 @@ export function whenWide(element, then) {
   let before = 0;
   new ResizeObserver(() => {
     const width = Math.round(element.clientWidth);
-    if (width && width !== before) then((before = width));
+    if (!width || width === before) return;
+    before = width;
+    then(width);
   }).observe(element);
 }
 

@@ -40,4 +40,4 @@ export function share(value) {
 }
 
 /** A value of the network for people: a score is no share of anything. */
-export const valueOf = (answer, value) => (answer.calibrated === false ? valueText(answer, value) : share(value));
+export const figureText = (answer, value) => (answer.calibrated === false ? valueText(answer, value) : share(value));

@@ -1,16 +1,10 @@
-/* The lecturer's panel: asks for everything every two seconds and shows it. */
-const EVERY = 2000; // milliseconds
-const part = (name) => document.querySelector(`[data-l="${name}"]`);
+// The lecturer's panel: asks for everything every two seconds and shows it.
 
-function el(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
+import { el } from "../base/dom.js";
+
+const EVERY = 2000; // milliseconds
+/** @returns {any} */
+const part = (name) => document.querySelector(`[data-l="${name}"]`);
 
 const shown = {}; // what stands in each part, so that only a change is drawn
 function fill(name, key, make) {
@@ -79,7 +73,7 @@ function show(state) {
   const cases = part("cases");
   rows.forEach((row, k) => {
     const text = JSON.stringify([row, truth]);
-    if (cases.children[k]?.dataset.key === text) return;
+    if (cases.children[k]?.getAttribute("data-key") === text) return;
     const card = caseCard(row, titles, truth);
     card.dataset.key = text;
     const old = cases.children[k]?.querySelector("img");
@@ -115,7 +109,7 @@ function problem(text) {
 part("truth").addEventListener("change", () => last && show(last));
 part("login").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const answer = await fetch("login", { method: "POST", body: new URLSearchParams(new FormData(event.target)) });
+  const answer = await fetch("login", { method: "POST", body: new URLSearchParams(/** @type {any} */ (new FormData(part("login")))) });
   if (answer.ok) return ask();
   return problem("That is not the password.");
 });

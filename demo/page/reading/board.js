@@ -1,5 +1,6 @@
 // The picture of a case: the viewer's canvas and stage, with boxes over it.
 
+import { colourTables } from "../base/dom.js";
 import { makeBoxes } from "./boxes.js";
 import {
   decodePreview, gradient, heatSteps, lookup, render, windowTable, windowed,
@@ -15,7 +16,7 @@ export function makeBoard(root, on) {
   const part = (name) => find(`[data-r="${name}"]`);
   const canvas = find("canvas");
   const context = canvas.getContext("2d", { alpha: false });
-  const tables = JSON.parse(document.querySelector("template[data-tables]").content.textContent);
+  const tables = colourTables();
   const colours = Object.values(tables.one_sided)[0];
   const table = lookup(colours, OPACITY);
   let pixels = null, bits = 8, invert = false, hand = false, turn = 0;

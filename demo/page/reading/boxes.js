@@ -80,7 +80,8 @@ export function makeBoxes({ layer, canvas }, on) {
 
   function add(name, box = START) {
     if (!editable || count() >= MOST) return;
-    const number = (boxes[name] ??= []).push([...box]) - 1;
+    boxes[name] ??= [];
+    const number = boxes[name].push([...box]) - 1;
     draw();
     on.changed();
     return layer.querySelector(`[data-box="${name} ${number}"]`);

@@ -1,7 +1,7 @@
 // Lesson 5: a changed picture, sent as any upload is, and the findings that moved.
 
 import { el } from "../base/dom.js";
-import { titleOf, valueOf } from "../base/words.js";
+import { titleOf, figureText } from "../base/words.js";
 import { decodePreview } from "../viewer/drawing.js";
 import { isWarning } from "../viewer/evidence.js";
 
@@ -145,7 +145,7 @@ export function mountBreaks(root, page) {
       const row = el("tr"), last = el("td");
       last.append(bar);
       row.append(el("th", { scope: "row", text: titleOf(before, name) }),
-        el("td", { text: `${valueOf(before, was)} → ${valueOf(before, is)}` }), el("td", { text: crossed ? "crossed" : "" }), last);
+        el("td", { text: `${figureText(before, was)} → ${figureText(before, is)}` }), el("td", { text: crossed ? "crossed" : "" }), last);
       return row;
     }));
   }

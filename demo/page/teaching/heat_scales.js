@@ -1,6 +1,6 @@
 // Lesson 2: the same map on several scales, its cells, and what other methods make of it.
 
-import { el } from "../base/dom.js";
+import { colourTables, el } from "../base/dom.js";
 import { hundredths, titleOf, valueText } from "../base/words.js";
 import { decodePreview, floatsOf, heatSteps, lookup, render } from "../viewer/drawing.js";
 import { cellsOf, evidence } from "../viewer/evidence.js";
@@ -131,7 +131,7 @@ export function mountHeat(root, page) {
 
   return async () => {
     if (state.answer) return;
-    tables = JSON.parse(document.querySelector("template[data-tables]").content.textContent);
+    tables = colourTables();
     await chooseExample(find('[data-set="example"]').value);
   };
 }

@@ -18,7 +18,7 @@ export function mountLabels(root) {
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const names = ["right", "hidden", "labelled"];
   function draw() {
-    const given = {};
+    const given = { labelled: 0, right: 0, hidden: 0 };
     for (const name of names) {
       const { value } = root.querySelector(`[data-set="${name}"]`);
       given[name] = Number(value) / 100;

@@ -44,7 +44,7 @@ export function intervalAt(content, curve, measure, place) {
 export function intervalAtPrevalence(content, curve, measure, place, p) {
   const even = intervalAt(content, curve, `${measure}_even`, place);
   const odds = measure === "ppv" ? p / (1 - p) : (1 - p) / p;
-  return even && even.map((value) => ratio(odds * value, 1 - value));
+  return even?.map((value) => ratio(odds * value, 1 - value));
 }
 
 /** The same in whole people, 1,000 in all: {ill, well, tp, fn, fp, tn}. */
@@ -88,4 +88,3 @@ export function meaningOf(curve, group) {
   const wide = positives < 30 ? ": the intervals are wide, and the curve is a staircase" : "";
   return `${start}. Each of them is ${one} of sensitivity${wide}.${older}`;
 }
-

@@ -90,7 +90,7 @@ export function mountProbability(root, page) {
     state.finding = target.value;
     state.to = null;
     const own = page.own();
-    if (own && own.probability[state.finding]) state.p = Math.min(0.99, Math.max(0.001, own.probability[state.finding]));
+    if (own?.probability[state.finding]) state.p = Math.min(0.99, Math.max(0.001, own.probability[state.finding]));
     draw();
   });
   root.addEventListener("click", (event) => {
@@ -118,4 +118,3 @@ export function mountProbability(root, page) {
     draw();
   };
 }
-

@@ -1,7 +1,7 @@
 // Lesson 1: a memory that reads no pixel, and a drawn patient who comes again.
 
 import { el, radios, svg } from "../base/dom.js";
-import { share, valueOf } from "../base/words.js";
+import { share, figureText } from "../base/words.js";
 
 /** Area under the ROC curve of scores with labels 0 or 1, ties counted half; NaN for none. */
 export function auroc(scores, truth) {
@@ -55,7 +55,7 @@ function drawStory(place, story, finding) {
   const wide = 90, high = 120, count = story.visits.length;
   const x = (i) => 46 + wide * (i + 0.5), y = (p) => 10 + high * (1 - p);
   const image = svg("svg", { viewBox: `0 0 ${46 + wide * count} ${high + 34}`, role: "img",
-    "aria-label": story.visits.map((visit, i) => `visit ${i + 1}: ${valueOf(story, visit.probability[finding])}`).join(", ") });
+    "aria-label": story.visits.map((visit, i) => `visit ${i + 1}: ${figureText(story, visit.probability[finding])}`).join(", ") });
   for (const tick of [0, 0.5, 1]) {
     image.append(svg("line", { class: "cx-l-grid-line", x1: 46, x2: 46 + wide * count, y1: y(tick), y2: y(tick) }),
       svg("text", { x: 40, y: y(tick) + 4, "text-anchor": "end", text: story.calibrated === false ? tick : share(tick) }));
@@ -71,7 +71,7 @@ function drawStory(place, story, finding) {
     image.append(
       svg("circle", { class: drawn ? "cx-l-drawn" : "cx-l-not", cx: x(i), cy: y(visit.probability[finding]), r: 6 }),
       svg("text", { x: x(i), y: high + 30, "text-anchor": "middle",
-        text: valueOf(story, visit.probability[finding]) }));
+        text: figureText(story, visit.probability[finding]) }));
   });
   place.replaceChildren(image);
 }

@@ -2,7 +2,7 @@
    follows from it. The content comes once; after that nothing asks the server. */
 
 import { el, radios, whenSeen, whenWide } from "../base/dom.js";
-import { expit, logit, share, valueOf } from "../base/words.js";
+import { expit, logit, share, figureText } from "../base/words.js";
 import * as drawing from "./curve_drawing.js";
 import * as numbers from "./numbers.js";
 
@@ -56,8 +56,8 @@ export function mountThresholds(root, { load, own }) {
 
   const group = () => state.content.groups[state.group];
   const curve = () => group().curves[state.finding];
-  const value = (given) => valueOf(state.content, given);
-  const usable = () => { const one = curve(); return Boolean(one && one.positives && one.negatives); };
+  const value = (given) => figureText(state.content, given);
+  const usable = () => Boolean(curve()?.positives && curve().negatives);
   const imagesShare = () => curve().positives / (curve().positives + curve().negatives);
 
   /** Another finding or other images; the threshold begins at the page's own. */

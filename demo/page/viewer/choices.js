@@ -6,14 +6,15 @@
  * place; it throws why there is none, which the page then says already.
  */
 export function makeChoices(viewer, source, most) {
-  const zone = document.querySelector("#cx-upload");
+  const zone = document.getElementById("cx-upload");
   let newest = null; // what stops the newest choice while it is on its way
   let picture = null; // what is shown of a visitor's own: {file, corrected}
 
   /** ask: gives the answer; given: see `picture`. */
   async function choose(ask, given = null) {
     newest?.abort();
-    const mine = newest = new AbortController();
+    const mine = new AbortController();
+    newest = mine;
     zone.setAttribute("aria-busy", "true");
     try {
       const answer = await ask(mine.signal);
@@ -69,13 +70,13 @@ export function makeChoices(viewer, source, most) {
   const isShown = () => Boolean(zone.offsetParent); // not behind another tab
   const give = (files) => { if (files?.length && isShown()) quietly(upload(files[0])); };
 
-  document.addEventListener("click", ({ target }) => {
-    const name = target.closest?.("button[data-example]")?.dataset.example;
-    if (name) quietly(example(name));
-  });
-  zone.addEventListener("change", ({ target }) => {
-    give([...target.files]);
-    target.value = ""; // the same file again is a choice too
+  for (const button of document.querySelectorAll("button[data-example]")) {
+    button.addEventListener("click", () => quietly(example(button.getAttribute("data-example"))));
+  }
+  const input = zone.querySelector("input");
+  input.addEventListener("change", () => {
+    give([...input.files]);
+    input.value = ""; // the same file again is a choice too
   });
   document.addEventListener("paste", (event) => {
     const files = event.clipboardData?.files;

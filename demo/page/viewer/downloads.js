@@ -80,7 +80,7 @@ export function withStrip(shot) {
   context.fillStyle = "#fff";
   context.font = font; // a canvas forgets it with its size
   context.textBaseline = "top";
-  lines.forEach((text, i) => context.fillText(text, size / 2, high + size / 2 + i * line));
+  for (const [i, text] of lines.entries()) context.fillText(text, size / 2, high + size / 2 + i * line);
   return canvas;
 }
 

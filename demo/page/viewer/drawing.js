@@ -44,21 +44,15 @@ async function grayOfPng(text, width, height) {
  * The preview's pixels in the depth that it has.
  *
  * A canvas cuts a 16-bit PNG to 8 bits, so deeper pictures come as raw values, compressed.
- * Returns {pixels: Uint8Array or Uint16Array (H * W), or null without a canvas, bits, note}.
+ * Returns {pixels: Uint8Array or Uint16Array (H * W), or null without a canvas, bits}.
  */
 export async function decodePreview(answer) {
   const { encoding, data, width, height } = answer.preview;
-  if (encoding === "png") return { pixels: await grayOfPng(data, width, height), bits: 8, note: "" };
-  if (typeof DecompressionStream === "undefined") {
-    const note = "8 bits only in this browser: it cannot unpack the deeper picture.";
-    const text = answer.preview8;
-    const pixels = text ? await grayOfPng(text, width, height) : null;
-    return { pixels, bits: 8, note };
-  }
+  if (encoding === "png") return { pixels: await grayOfPng(data, width, height), bits: 8 };
   const packed = new Blob([bytesOf(data)]).stream();
   const unpacked = packed.pipeThrough(new DecompressionStream("deflate"));
   const pixels = new Uint16Array(await new Response(unpacked).arrayBuffer());
-  return { pixels, bits: 16, note: "" };
+  return { pixels, bits: 16 };
 }
 
 /** Round half to even, as numpy does. */
@@ -184,8 +178,7 @@ export function heatSteps(heat, box, height, width, top, twoSided) {
     const line = steps.subarray(start, start + wide);
     const from = seen.subarray(y * wide, (y + 1) * wide);
     for (let x = 0; x < wide; x++) {
-      let strength = Math.fround(from[x] / most);
-      strength = strength > 1 ? 1 : strength < least ? least : strength;
+      const strength = Math.min(1, Math.max(least, Math.fround(from[x] / most)));
       line[x] = none + (Math.fround(strength * STEPS) | 0);
     }
   }

@@ -2,7 +2,7 @@
 
    No control asks the server, but for the heatmap methods of the grad-cam package. */
 
-import { el } from "../base/dom.js";
+import { colourTables, el } from "../base/dom.js";
 import { save as saveFile } from "./downloads.js";
 import { decodePreview, floatsOf, heatSteps, lookup, render, windowTable, windowed } from "./drawing.js";
 import { cellsOf, evidence, orderOf } from "./evidence.js";
@@ -32,7 +32,7 @@ export function mount(root, hooks = {}) {
   const find = (selector) => root.querySelector(selector);
   const part = (name) => find(`[data-part="${name}"]`);
   const shell = find(".cx-shell"), list = find("#cx-findings"), canvas = find("canvas");
-  const tables = JSON.parse(document.querySelector("template[data-tables]").content.textContent);
+  const tables = colourTables();
   const twoSidedTable = Object.values(tables.two_sided)[0];
   const context = canvas.getContext("2d", { alpha: false });
   const colourMaps = Object.keys(tables.one_sided);
@@ -42,7 +42,7 @@ export function mount(root, hooks = {}) {
   const made = { gray: "", table: "" };
   const maps = new Map(); // of other methods
   let turn = 0, wished = 0, hidden = false, note = "";
-  let waiting = [];
+  const waiting = [];
 
   const stage = makeStage(
     { stage: find(".cx-stage"), layer: find(".cx-layer"), canvas, handle: find(".cx-handle") },
@@ -81,7 +81,7 @@ export function mount(root, hooks = {}) {
   // The other findings' maps while the browser has nothing to do: each takes some 5 ms, and the
   // next choice then is in the next frame on a slow machine too.
   function prepare(mine) {
-    const later = window.requestIdleCallback ?? ((task) => setTimeout(() => task(), 50));
+    const later = window.requestIdleCallback ?? ((task) => setTimeout(task, 50));
     later(() => {
       const { answer, scale } = state;
       if (mine !== turn || !isOpen() || !pixels || !isLocal(answer, state.method)) return;
@@ -128,7 +128,7 @@ export function mount(root, hooks = {}) {
       wished = 0;
       draw();
       timings.frame = performance.now() - asked;
-      waiting.splice(0).forEach((done) => done());
+      for (const done of waiting.splice(0)) done();
     });
   }
 
@@ -181,7 +181,7 @@ export function mount(root, hooks = {}) {
   /** Show an answer. Resolves when it is drawn. */
   async function show(answer) {
     const mine = ++turn;
-    let decoded = { pixels: null, bits: 8, note: "" };
+    let decoded = { pixels: null, bits: 8 };
     if (context) decoded = await decodePreview(answer);
     if (mine !== turn) return; // another picture came meanwhile
     ({ pixels, bits } = decoded);
@@ -198,7 +198,7 @@ export function mount(root, hooks = {}) {
     }
     shell.dataset.state = open ? "open" : "gate";
     describeGate(root, answer.gate);
-    ({ note } = decoded);
+    note = "";
     part("facts").textContent = answer.facts ?? "";
     find(".cx-placeholder").hidden = true;
     find(".cx-layer").hidden = false;
@@ -230,10 +230,9 @@ export function mount(root, hooks = {}) {
   // A browser without a canvas still shows the radiograph, the list and the figures.
   function withoutCanvas(answer) {
     const { encoding, data } = answer.preview;
-    const text = encoding === "png" ? data : answer.preview8;
     const plain = part("plain");
-    plain.hidden = !text;
-    if (text) plain.src = `data:image/png;base64,${text}`;
+    plain.hidden = encoding !== "png";
+    if (!plain.hidden) plain.src = `data:image/png;base64,${data}`;
     canvas.hidden = true;
     note = "This browser cannot draw the heatmap. The figures beside it are complete.";
   }

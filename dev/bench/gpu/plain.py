@@ -63,7 +63,7 @@ def plain(setting: GpuSetting) -> Iterator[Row]:
         )
 
 
-class Files(Dataset):
+class Files(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Pictures as tutorials read them, each again and again."""
 
     def __init__(self, paths: list[Path], size: int) -> None:
@@ -112,7 +112,8 @@ def _plain_loop(
         wait_for(device)
         return (time.perf_counter() - began) / steps
 
-    found, steps = [], max(1, setting.workers)
+    found: list[float] = []
+    steps = max(1, setting.workers)
     with _as_torch_starts():
         run(steps)
         began = time.perf_counter()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chexnet import distributed
+from chexnet import compute
 from chexnet.config import TrainConfig
 from chexnet.data.datasets import Batch, PackedDataSet
 from chexnet.data.loader import AnyDataSet, batch_loader
@@ -73,7 +73,7 @@ class Noise(PackedDataSet):
 
 def open_device(setting: GpuSetting) -> torch.device:
     """The device, set up as training sets it up."""
-    device = distributed.pick_device(setting.device)
+    device = compute.pick_device(setting.device)
     if device.type == "cuda":
         set_up_cuda(deterministic=False)
         torch.cuda.init()  # there are no statistics to reset before

@@ -136,7 +136,7 @@ def test_a_score_is_no_chance_and_its_threshold_alone_decides(said, threshold, n
 
 @pytest.mark.parametrize("width", [100, 200, 300])
 def test_heat_boxes_and_overlap_lie_in_the_square_that_a_network_cut_out(width):
-    seen = Preprocessing(crop=100, size=64, square=True)
+    seen = Preprocessing(crop=100, size=64, keep_aspect=True)
     made, predictor = made_case(0.6, None, width, seen=seen)
     left, top, right, bottom = made.network.boxes["Mass"]
     # The centre square of a wide picture; the hottest cell is its upper right one.

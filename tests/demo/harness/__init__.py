@@ -64,10 +64,8 @@ def alone(page, html: str, script: str, styles: tuple[str, ...]) -> None:
 
 VIEWER = """
 import { mount, timings } from "/viewer/viewer.js";
-import { enlarge } from "/viewer/drawing.js";
-import { evidence } from "/viewer/evidence.js";
 window.asked = [];
-window.chexnet = { enlarge, evidence, timings };
+window.chexnet = { timings };
 window.viewer = mount(document.getElementById("root"), {
   onMethod: (...given) => window.asked.push(["method", ...given]),
   onGate: (...given) => window.asked.push(["gate", ...given]),
@@ -78,7 +76,7 @@ window.viewer = mount(document.getElementById("root"), {
 def viewer(page, *, before: str = "") -> None:
     """Open the viewer alone. `before`: a script that runs first."""
     shell = rendering.render("shell.html.jinja", tables=TABLES_TEXT)
-    head = '<header style="height: 76px"><h1>chexnet</h1></header>'
+    head = '<header style="height: 72px"><h1>chexnet</h1></header>'
     html = f'<script>{before}</script>{head}<main id="root" style="--cx-above: 92px">{shell}</main>'
     alone(page, html, VIEWER, ("base.css", "viewer/viewer.css"))
 

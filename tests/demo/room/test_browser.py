@@ -11,7 +11,7 @@ from tests.demo.room.room import LOGINS, NOTE
 
 @pytest.fixture
 def page(browser, room):
-    context = browser.new_context(viewport={"width": 1200, "height": 1400})
+    context = browser.new_context(viewport={"width": 1200, "height": 1400}, bypass_csp=True)
     asked, wrong = [], []
     context.add_init_script(EXPOSE)
     page = context.new_page()

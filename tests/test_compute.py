@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from chexnet import devices, distributed
+from chexnet import compute
 from chexnet.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -50,10 +50,10 @@ def missing(made: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_network_that_answers_alike_is_moved_and_stays_as_it_was(network, monkeypatch):
-    monkeypatch.setattr(devices, "CHECKED", ("cpu",))
+    monkeypatch.setattr(compute, "CHECKED", ("cpu",))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert devices.compare_devices(network, CPU, CPU, 16) == ""
-    assert devices.to_device(network, CPU, 16) is network
+    assert compute.compare_devices(network, CPU, CPU, 16) == ""
+    assert compute.to_device(network, CPU, 16) is network
     assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
     assert network.training
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -69,43 +69,43 @@ def test_a_network_that_answers_alike_is_moved_and_stays_as_it_was(network, monk
     ],
 )
 def test_a_device_that_answers_otherwise_is_refused(network, monkeypatch, fault, said):
-    assert said in devices.compare_devices(Faulty(network, fault), CPU, CPU, 16)
-    monkeypatch.setattr(devices, "CHECKED", ("cpu",))
+    assert said in compute.compare_devices(Faulty(network, fault), CPU, CPU, 16)
+    monkeypatch.setattr(compute, "CHECKED", ("cpu",))
     with pytest.raises(ConfigError, match=r"computes otherwise.*Use --device cpu"):
-        devices.to_device(Faulty(network, fault), CPU, 16)
+        compute.to_device(Faulty(network, fault), CPU, 16)
 
 
 def test_an_apple_gpu_gets_no_layout_and_no_copy_whose_faults_were_published():
     """Nor does `auto` choose it: nobody has tried one."""
     apple, gpu = torch.device("mps"), torch.device("cuda", 0)
-    assert devices.memory_format(apple) == torch.contiguous_format
-    assert devices.memory_format(gpu) == devices.memory_format(CPU) == torch.channels_last
-    assert not devices.copies_overlap(apple)
-    assert devices.copies_overlap(gpu)
+    assert compute.memory_format(apple) == torch.contiguous_format
+    assert compute.memory_format(gpu) == compute.memory_format(CPU) == torch.channels_last
+    assert not compute.copies_overlap(apple)
+    assert compute.copies_overlap(gpu)
 
 
 def test_an_apple_gpu_is_taken_by_name_where_there_is_one_and_by_one_process(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="found no Apple GPU"):
-        distributed.pick_device("mps")
+        compute.pick_device("mps")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert distributed.pick_device("mps").type == "mps"
-    assert distributed.pick_device("auto") == CPU
+    assert compute.pick_device("mps").type == "mps"
+    assert compute.pick_device("auto") == CPU
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="2 processes, expected one"):
-        distributed.pick_device("mps")
+        compute.pick_device("mps")
 
 
 @pytest.mark.parametrize(("nccl", "expected"), [(True, "cpu:gloo,cuda:nccl"), (False, "gloo")])
 def test_without_nccl_gloo_takes_the_gradients_and_it_is_said(monkeypatch, nccl, expected):
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: nccl)
-    assert distributed.backend(gpu) == expected
-    assert distributed.backend(CPU) == "gloo"
-    assert distributed.backend_note(gpu) is None
+    assert compute.backend(gpu) == expected
+    assert compute.backend(CPU) == "gloo"
+    assert compute.backend_note(gpu) is None
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert (distributed.backend_note(gpu) is None) is nccl
-    assert distributed.backend_note(CPU) is None
+    assert (compute.backend_note(gpu) is None) is nccl
+    assert compute.backend_note(CPU) is None

@@ -1,0 +1,35 @@
+"""What an upgrade of Gradio may take away."""
+
+import importlib
+import re
+
+import gradio as gr
+import pytest
+
+from demo.gradio_private import PRIVATE
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_a_private_name_of_gradio_is_still_there(name):
+    path = name.split(".")
+    if path[1] == "Queue":
+        found, path = gr.Blocks()._queue, path[2:]
+    else:
+        found = gr
+        if path[1].islower():
+            found, path = importlib.import_module(".".join(path[:2])), path[1:]
+        path = path[1:]
+    for part in path:
+        assert hasattr(found, part), f"{name} is gone: {PRIVATE[name]}"
+        found = getattr(found, part)
+
+
+def test_no_other_file_leans_on_a_private_name():
+    for path in (ROOT / "demo").rglob("*.py"):
+        if path.name != "gradio_private.py":
+            text = path.read_text()
+            assert re.findall(r"from gradio[ .].*|import gradio(?! as gr$).+", text, re.M) == [], (
+                path
+            )
+            assert "._queue" not in text
