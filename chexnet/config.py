@@ -34,9 +34,11 @@ CHOICES = {
     "schedule": ("constant", "cosine"),
     "augment": ("none", "strong"),
     "device": ("auto", "cpu", "cuda", "mps"),
-    "bf16": ("auto", "on", "off"),
+    "precision": ("auto", "bf16", "fp16", "fp32"),
     "resident": ("auto", "on", "off"),
 }
+BF16 = {"auto": "auto", "on": "bf16", "off": "fp32"}
+"""What `--bf16` of earlier releases, and the `bf16` in their checkpoints, is as a precision."""
 NOT_NUMERICAL = (
     *("data", "out", "packs", "workers", "resident", "save_every", "save_minutes"),
     # Images and labels are compared by their fingerprints, wherever the table lies.
@@ -70,7 +72,9 @@ class TrainConfig:
     ] = False
     folds: Annotated[int, "Validate on one of this many parts of the patients; 0: a tenth."] = 0
     fold: Annotated[int, "Which of the --folds parts validates, from 1."] = 1
-    init: Annotated[str, "Start from: imagenet, none (random) or a weights file."] = "imagenet"
+    init: Annotated[
+        str, "Start from: imagenet, timm (the same from the Hub), none (random) or a weights file."
+    ] = "imagenet"
     epochs: Annotated[int, "Epochs over the training images."] = 10
     batch_size: Annotated[int, "Images an optimiser step, over all processes together."] = 12
     accumulate: Annotated[int, "Parts in which a batch is computed, to save memory."] = 1
@@ -83,7 +87,9 @@ class TrainConfig:
     crop: Annotated[int, "Percent of each side that the centre crop keeps."] = 90
     size: Annotated[int, "Side of the square input in pixels."] = 256
     freeze_bn: Annotated[bool, "Keep BatchNorm's running statistics as they are."] = False
-    bf16: Annotated[str, "bfloat16 autocast: auto (on CUDA), on (CPU, CUDA) or off."] = "auto"
+    precision: Annotated[
+        str, "auto (what the GPU computes in: bf16, else fp16; on a CPU fp32), bf16, fp16 or fp32."
+    ] = "auto"
     device: Annotated[str, DEVICE_HELP] = "auto"
     seed: Annotated[int, "Seed of split, order, augmentation and random weights."] = 0
     workers: Annotated[int, "Processes that read images; -1 chooses."] = -1
@@ -141,7 +147,7 @@ class TrainConfig:
         """Build a configuration from the options a user gave; the recipe fills in the others.
 
         Args:
-            given: field names to values; may name a `recipe`.
+            given: field names to values; may name a `recipe`, and an earlier release's `bf16`.
 
         Raises:
             ConfigError: an unknown recipe or an impossible value.
@@ -149,6 +155,12 @@ class TrainConfig:
         recipe = given.get("recipe", "plain")
         if recipe not in RECIPES:
             _refuse("recipe", recipe, "one of " + ", ".join(RECIPES))
+        if "bf16" in given:
+            if "precision" in given or given["bf16"] not in BF16:
+                _refuse("bf16", given["bf16"], f"one of {', '.join(BF16)} and no --precision")
+            before = given["bf16"]
+            given = {name: value for name, value in given.items() if name != "bf16"}
+            given["precision"] = BF16[before]
         return cls(**(RECIPES[recipe] | given))
 
     def numerical_options(self) -> dict[str, Any]:

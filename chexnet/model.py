@@ -14,6 +14,8 @@ from torch import nn
 from torchvision.models import DenseNet121_Weights, densenet121
 
 from chexnet.checkpoint import load_plain, load_sealed, save_sealed
+from chexnet.data.download import file_sha256, optional
+from chexnet.data.hub import is_offline, open_hub, reason_of
 from chexnet.errors import CheckpointError
 from chexnet.labels import LABELS
 from chexnet.metadata import Metadata
@@ -22,6 +24,8 @@ from chexnet.transforms import Preprocessing
 FORMAT = "chexnet weights 1"
 FORMATS = (FORMAT, "chexnet weights 2")
 """2 where the preprocessing has a filter or a square that an older release would pass over."""
+TIMM = "densenet121.ra_in1k"
+"""Weights of the timm project that `--init timm` takes (RandAugment, ImageNet-1k)."""
 OPTIONAL = ("trust", "validation_scores", "seen")
 """Attributes of `Metadata`, dicts, that a weights file holds only where they are not None."""
 
@@ -78,8 +82,9 @@ def build(classes: dict[str, int], init: str, seed: int) -> Start:
 
     Args:
         classes: label to index.
-        init: `imagenet` (torchvision's weights, downloaded once), `none` (random), or a file:
-            weights of this project, or torchvision's densenet121 file fetched by hand.
+        init: `imagenet` (torchvision's weights, downloaded once), `timm` or `timm:NAME` (a
+            DenseNet-121 of the timm project on ImageNet, from the Hub), `none` (random), or a
+            file: weights of this project, or torchvision's densenet121 file fetched by hand.
         seed: of the random weights (the head's at least).
 
     Raises:
@@ -101,6 +106,8 @@ def build(classes: dict[str, int], init: str, seed: int) -> Start:
             ) from error
         model.features.load_state_dict(state)
         return Start(model, "ImageNet weights (torchvision, IMAGENET1K_V1)")
+    if init.partition(":")[0] == "timm":
+        return _start_from_timm(model, init.partition(":")[2] or TIMM)
     return _start_from(model, classes, Path(init))
 
 
@@ -184,6 +191,35 @@ def parameters_sha256(model: DenseNet121) -> str:
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _start_from_timm(model: DenseNet121, name: str) -> Start:
+    if not name.startswith("densenet121."):
+        raise CheckpointError(
+            f"--init timm:{name}: found another network, expected a DenseNet-121 as timm:{TIMM}."
+        )
+    hub, endpoint = open_hub()
+    asked = {"repo_id": f"timm/{name}", "filename": "model.safetensors", "endpoint": endpoint}
+    try:
+        place = Path(hub.hf_hub_download(**asked, token=False, local_files_only=is_offline()))
+    except Exception as error:  # huggingface_hub's, httpx's and the system's, of many bases
+        raise CheckpointError(
+            f"--init timm: timm/{name} could not be fetched from the Hub: {reason_of(error)}. Pass "
+            "--init FILE with weights fetched elsewhere, or --init none for random ones."
+        ) from error
+    digest = place.resolve().name  # the cache calls a large file by its SHA-256
+    try:
+        if len(digest) == 64 and digest != file_sha256(place):
+            raise ValueError("another SHA-256 than was published")
+        state = optional("safetensors.torch", "networks").load_file(place)
+        features = {k[9:]: v for k, v in state.items() if k.startswith("features.")}
+        model.features.load_state_dict(features)
+    except Exception as error:  # SafetensorError is no subclass of what the others raise
+        raise CheckpointError(
+            f"--init timm: {place} is damaged or no DenseNet-121 ({str(error)[:80]}). Remove it "
+            "and give the same command again."
+        ) from error
+    return Start(model, f"ImageNet weights (timm, {name})")
 
 
 def _start_from(model: DenseNet121, classes: dict[str, int], path: Path) -> Start:

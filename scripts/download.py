@@ -1,6 +1,8 @@
-"""Fetch NIH's 42 GB of radiographs: python -m scripts.download DATA."""
+"""Fetch NIH's 42 GB of radiographs, or a smaller copy: python -m scripts.download DATA."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,9 @@ def download(
     remove_archives: Annotated[
         bool, typer.Option("--remove-archives", help="Delete each archive once it is unpacked.")
     ] = False,
+    copy: Annotated[
+        str | None, typer.Option(help="A smaller copy instead, as nih-224-zip (docs/copies.md).")
+    ] = None,
     archives: Annotated[
         Path | None, typer.Option(help="Another table of addresses (chexnet/data/*.toml).")
     ] = None,
@@ -38,17 +43,43 @@ def download(
         missing_tables,
     )
 
+    if copy:
+        _copy(data, copy, archives)
+        return
     source = archives or KNOWN
     chosen = [one for one in known_archives(source) if not parts or one.number in parts]
+    with _stoppable(), transfer_bars() as on_progress:
+        unpacked = fetch_archives(data, chosen, remove=remove_archives, on_progress=on_progress)
+    print(f"{len(chosen)} parts in {data}: {len(unpacked)} fetched now, the others were there.")
+    _next(data, missing_tables(data), by_hand(source))
+
+
+def _copy(data: Path, name: str, registry: Path | None) -> None:
+    from chexnet.data.archives import by_hand
+    from chexnet.data.fetch_copy import KNOWN, fetch_copy
+
+    with _stoppable(), transfer_bars() as show:
+        copy, missing = fetch_copy(data, name, source=registry or KNOWN, on_progress=show)
+    print(f"{copy.name} in {data}: {copy.title}; {copy.notes or 'nothing is known of its names'}.")
+    if not copy.tried:
+        print(
+            "Nobody has tried the real files here yet: python -m scripts.prepare says what it is."
+        )
+    _next(data, missing, by_hand())
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
     try:
-        with transfer_bars() as on_progress:
-            unpacked = fetch_archives(data, chosen, remove=remove_archives, on_progress=on_progress)
+        yield
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         sys.exit(130)
-    print(f"{len(chosen)} parts in {data}: {len(unpacked)} fetched now, the others were there.")
-    if missing := missing_tables(data):
-        print(f"Fetch by hand from {by_hand(source)}, into {data}: {', '.join(missing)}.")
+
+
+def _next(data: Path, missing: list[str], where: str) -> None:
+    if missing:
+        print(f"Fetch by hand from {where}, into {data}: {', '.join(missing)}.")
     else:
         print(f"Next: {command('scripts.prepare', data=data)}")
 

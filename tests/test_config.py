@@ -63,3 +63,12 @@ def test_no_folder_of_the_machine_is_kept():
     kept = config(init="/home/someone/weights.pth").numerical_options()
     assert kept["init"] == "weights.pth"
     assert "data" not in kept
+
+
+def test_the_bf16_of_earlier_releases_is_read_as_a_precision():
+    for given, expected in {"auto": "auto", "on": "bf16", "off": "fp32"}.items():
+        config = TrainConfig.from_recipe({"data": Path("nih"), "bf16": given})
+        assert config.precision == expected
+    for more in ({"bf16": "maybe"}, {"bf16": "on", "precision": "fp16"}):
+        with pytest.raises(ConfigError, match="--bf16: found"):
+            TrainConfig.from_recipe({"data": Path("nih"), **more})

@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from chexnet.errors import CheckpointError
 from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, build, load_weights, save_weights
 from chexnet.transforms import Preprocessing
+from tests.loopback import Answer, serving
+from tests.tiny import tiny_densenet
 
 CLASSES = {"Atelectasis": 0, "Mass": 1, "No Finding": 2}
 
@@ -184,3 +187,48 @@ def test_a_file_without_a_densenet_is_no_start(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="holds no DenseNet-121"):
         build(CLASSES, str(tmp_path / "a.pth"), 0)
+
+
+@pytest.fixture
+def hub_of_timm(monkeypatch, tmp_path):
+    """A Hub on this machine with a file as timm publishes them; its network and the server."""
+    from safetensors.torch import save
+
+    monkeypatch.setattr("chexnet.model.densenet121", tiny_densenet)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("http_proxy", "HTTP_PROXY", "HF_HUB_OFFLINE", "CHEXNET_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    published = tiny_densenet()
+    data = save(published.state_dict())
+    with serving() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        digest = hashlib.sha256(data).hexdigest()
+        server.usual = Answer(headers={"X-Repo-Commit": "a" * 40}, etag=f'"{digest}"')
+        for name in ("ra_in1k", "tv_in1k"):
+            for revision in ("main", "a" * 40):
+                path = f"/timm/densenet121.{name}/resolve/{revision}/model.safetensors"
+                server.files[path] = data
+        yield published, server
+
+
+@pytest.mark.parametrize("init", ["timm", "timm:densenet121.tv_in1k"])
+def test_a_start_from_timm_has_the_published_features(hub_of_timm, init):
+    published, _ = hub_of_timm
+    start = build({"Mass": 0}, init, seed=0)
+    expected = published.features.state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in start.model.features.state_dict().items())
+    assert start.origin.startswith("ImageNet weights (timm, densenet121.")
+
+
+def test_a_start_from_timm_that_is_not_there_or_damaged_is_one_line(hub_of_timm, tmp_path):
+    build({"Mass": 0}, "timm", seed=0)
+    [blob] = [path for path in (tmp_path / "hub").rglob("blobs/*") if path.is_file()]
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    for init, told in (
+        ("timm", "another SHA-256 than was published"),
+        ("timm:resnet50.a1_in1k", "expected a DenseNet-121"),
+        ("timm:densenet121.none", "could not be fetched from the Hub"),
+    ):
+        with pytest.raises(CheckpointError, match=told) as refusal:
+            build({"Mass": 0}, init, seed=0)
+        assert "\n" not in str(refusal.value)

@@ -5,12 +5,8 @@ where pooch puts them; beside those the weights file that each becomes.
 """
 
 import hashlib
-import io
 import json
-import os
-import socket
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +15,7 @@ import platformdirs
 from filelock import FileLock
 
 from chexnet.data.download import Progress, file_sha256, optional
+from chexnet.data.hub import OFFLINE, PIECE, bar_of, is_offline, open_hub, reason_of
 from chexnet.errors import ConfigError, FetchError
 from chexnet.files import (
     CACHE_VARIABLE,
@@ -33,14 +30,10 @@ if TYPE_CHECKING:
     from chexnet.networks.registry import PublishedNetwork
 
 NOTE = "fetched.json"
-OFFLINE = ("CHEXNET_OFFLINE", "HF_HUB_OFFLINE")
-"""Environment variables, of which one that is set keeps us from the network."""
 IMPORT = 1
 """Raised when `import_network` makes something else of the same file: it is then made anew."""
 ROOM_FOR_ONE = 64 << 20
 """Bytes for a network and what is made of it, where its own length is not known."""
-PIECE = 1 << 16
-"""Bytes that pooch takes from the server, and tells its bar, at once."""
 LARGEST = 512 << 20
 """Bytes of a file whose size nobody has published; a larger one is not read anyway."""
 
@@ -179,11 +172,6 @@ def stored(network: "PublishedNetwork") -> dict[str, Any]:
     return note if same else {}
 
 
-def is_offline() -> bool:
-    """Whether the environment forbids the network."""
-    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in OFFLINE)
-
-
 # --- where they lie: the Hub, Google Drive, a web address --------------------------------------
 
 
@@ -210,7 +198,7 @@ def _transfer(
         raise
     except Exception as error:  # each of the three packages has its own kinds, of many bases
         raise FetchError(
-            f"{network.name} could not be fetched from {network.source}: {_reason(error)}. "
+            f"{network.name} could not be fetched from {network.source}: {reason_of(error)}. "
             "Without a network, fetch the file elsewhere: python -m scripts.weights import FILE"
         ) from error
 
@@ -222,17 +210,6 @@ def _forbidden(network: "PublishedNetwork") -> FetchError:
     )
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost failure of a connection in a few words, else the first words of the error."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, socket.gaierror | ConnectionError | TimeoutError):
-            return f"no connection ({inner.strerror or inner})"
-        inner = inner.__cause__ or inner.__context__
-    return text[:200].rstrip(".")
-
-
 def _from_hub(
     repository: str,
     network: "PublishedNetwork",
@@ -240,11 +217,7 @@ def _from_hub(
     offline: bool,
     on_progress: Progress | None,
 ) -> Path:
-    # Read when the package is imported: no word about us to the Hub, and plain HTTP.
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_XET"] = "1"
-    hub = optional("huggingface_hub", "networks")
-    constants = import_module("huggingface_hub.constants")  # it may have been imported before
-    constants.HF_HUB_DISABLE_TELEMETRY = constants.HF_HUB_DISABLE_XET = True  # type: ignore[attr-defined]
+    hub, endpoint = open_hub()
     # The commit that `main` was at the first use: a branch that moves changes nothing.
     asked = {"repo_id": repository, "filename": network.file, "revision": commit or "main"}
     there = hub.try_to_load_from_cache(**asked)
@@ -253,8 +226,7 @@ def _from_hub(
     if offline:
         raise _forbidden(network)
     check_room(cache_folder(network), 2 * (network.bytes or ROOM_FOR_ONE), network.name)
-    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    bar = _bar(network, on_progress)
+    bar = bar_of(network.name, network.bytes or LARGEST, on_progress, network.bytes)
     return Path(hub.hf_hub_download(**asked, endpoint=endpoint, token=False, tqdm_class=bar))
 
 
@@ -264,7 +236,7 @@ def _by_pooch(
     check_room(place.parent, 2 * (network.bytes or ROOM_FOR_ONE), network.name)
     pooch = optional("pooch", "networks")
     pooch.get_logger().setLevel("WARNING")
-    show = _bar(network, on_progress)()
+    show = bar_of(network.name, network.bytes or LARGEST, on_progress, network.bytes)()
     kind, _, identity = network.source.partition(":")
     if kind == "drive":
         gdown = optional("gdown", "networks")
@@ -289,34 +261,6 @@ def _by_pooch(
         downloader = pooch.HTTPDownloader(progressbar=show, chunk_size=PIECE, timeout=30)
     known = network.sha256 or note.get("sha256")
     return Path(pooch.retrieve(network.source, known, place.name, place.parent, None, downloader))
-
-
-def _bar(network: "PublishedNetwork", on_progress: Progress | None) -> type:
-    """A progress bar for huggingface_hub and pooch that only tells `on_progress`."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    class Bar(tqdm):  # type: ignore[misc]
-        def __init__(self, *given: Any, **options: Any) -> None:
-            quiet = {"file": io.StringIO(), "disable": False, "mininterval": 0}
-            super().__init__(*given, **options | quiet)
-
-        def __bool__(self) -> bool:
-            return True  # pooch tells a bar only where it is true; tqdm's of no length is false
-
-        def update(self, n: float | None = 1) -> None:
-            super().update(n)
-            # A body without a length may have no end; the last piece counts whole.
-            if self.n - PIECE > (network.bytes or LARGEST):
-                raise FetchError(
-                    f"{network.name}: the server sends more than {network.bytes or LARGEST:,} "
-                    "bytes. It was stopped, and what came was removed."
-                )
-
-        def display(self, *_: Any, **__: Any) -> None:
-            if on_progress:
-                on_progress("fetching", int(self.n), self.total or network.bytes)
-
-    return Bar
 
 
 def _file_name(network: "PublishedNetwork") -> str:

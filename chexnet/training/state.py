@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from chexnet import compute
 from chexnet.checkpoint import load_sealed, previous_of, save_sealed
-from chexnet.config import TrainConfig
+from chexnet.config import BF16, TrainConfig
 from chexnet.data.datamodule import DataModule
 from chexnet.data.loader import AnyDataSet, default_workers
 from chexnet.data.resident import move_to_device
@@ -264,6 +264,8 @@ def read_checkpoint(
             "would not be the same run. Finish it with that release, or pass --restart."
         )
     found, expected = config.numerical_options(), dict(saved["config"])
+    if "bf16" in expected:  # of before there was a precision
+        expected["precision"] = BF16.get(expected.pop("bf16"))
     if config.schedule == "constant" and config.epochs > expected.get("epochs", 0):
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
     found["processes"], expected["processes"] = compute.world(), saved["processes"]

@@ -26,6 +26,7 @@ def train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Remove the run in --out and begin again.")
     ] = False,
+    bf16: Annotated[str | None, typer.Option(hidden=True)] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard, into --out.")
     ] = False,
@@ -34,7 +35,7 @@ def train(
 
     Run again, it goes on where it was stopped. Several GPUs or machines: torchrun -m scripts.train.
     """
-    config = TrainConfig.from_recipe(given)
+    config = TrainConfig.from_recipe(given | ({"bf16": bf16} if bf16 else {}))
     from chexnet import compute
     from chexnet.training.loop import fit
     from scripts.train.console import Console, Signals, keep_memory

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from chexnet.config import TrainConfig
 from chexnet.data import copies, copy_files
 from chexnet.data.datamodule import open_datamodule
 from chexnet.data.formats import DataRequest, open_folder
@@ -15,7 +17,10 @@ from chexnet.data.nih import read_boxes, read_folder
 from chexnet.data.pack import Pack, pack_folder, prepare
 from chexnet.errors import DataError
 from chexnet.labels import NO_FINDING
+from chexnet.model import load_weights
+from chexnet.training.loop import fit
 from chexnet.transforms import Preprocessing
+from scripts.prepare import app
 from tests.data.copies import (
     FORMS,
     add_tables,
@@ -184,6 +189,20 @@ def test_loss_and_another_size_are_named_in_pack_facts_and_notes(phantoms, tmp_p
     facts = open_datamodule(DataRequest(root, packs=tmp_path / "packs"), SMALL).facts
     assert facts.copy == "80 px JPEG copy"
     assert facts.phantoms is False  # JPEG lost the mark, and no phantom.json lies there
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_prepare_says_what_the_copy_is_and_the_weights_keep_it(phantoms, tmp_path):
+    root, packs = make_copy("zip", phantoms, tmp_path / "copy"), tmp_path / "packs"
+    asked = ["--data", root, "--size", 64, "--packs", packs, "--workers", 1]
+    done = CliRunner().invoke(app, [str(word) for word in asked])
+    assert done.exit_code == 0, done.output
+    assert "Pictures: 96 px PNG copy. Figures on it are not figures" in done.output
+    options = {"init": "none", "size": 64, "batch_size": 8, "epochs": 1, "device": "cpu"}
+    fit(TrainConfig(data=root, packs=packs, out=tmp_path / "run", **options))
+    _, metadata = load_weights(tmp_path / "run" / "best_chexnet_params.pth")
+    assert metadata.data.copy == "96 px PNG copy"
+    assert metadata.data.split == "official"
 
 
 def test_what_is_missing_is_counted(phantoms, tmp_path):

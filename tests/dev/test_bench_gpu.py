@@ -129,7 +129,8 @@ def test_a_section_that_fails_or_has_no_time_is_named_and_the_others_are_measure
 def test_the_compiled_step_gives_the_hour_once_more(tiny, monkeypatch):
     inner = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: inner(module, backend="eager"))
-    [row] = speed.compiled(tiny)
+    step, row = speed.compiled(tiny)
+    assert (step.beside, step.target) == ("the same step, eager", "at least 1.5x")
     assert "compiled (the first step took" in row.work
 
 

@@ -96,7 +96,7 @@ def step_on_gpu(monkeypatch):
     """A step whose network has no numbers, set up as on a GPU with bfloat16."""
     monkeypatch.setattr(torch, "autocast", Autocast)
     monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Ranks)
-    as_on_gpu = {"bf16": "on", "device": "auto"}  # not cuda: the fused AdamW refuses `meta`
+    as_on_gpu = {"precision": "bf16", "device": "auto"}  # not cuda: the fused AdamW refuses `meta`
     monkeypatch.setattr(
         training_step, "resolved", lambda config, _: dataclasses.replace(config, **as_on_gpu)
     )
@@ -269,8 +269,21 @@ def test_a_rank_without_an_image_changes_no_statistics(monkeypatch):
     assert all(torch.equal(after[name], before[name]) for name in before if "running" in name)
 
 
-@pytest.mark.parametrize(("native", "expected"), [(True, "on"), (False, "off")])
-def test_auto_is_resolved_to_what_the_card_computes_in(monkeypatch, native, expected):
+@pytest.mark.parametrize(
+    ("name", "capability", "native", "expected"),
+    [
+        ("NVIDIA H100", (9, 0), True, "bf16"),
+        ("Tesla T4", (7, 5), False, "fp16"),
+        ("Tesla V100", (7, 0), False, "fp16"),
+        ("NVIDIA GeForce GTX 1660", (7, 5), False, "fp32"),
+        ("Tesla P100", (6, 0), False, "fp32"),
+    ],
+)
+def test_auto_is_resolved_to_what_the_card_computes_in(
+    monkeypatch, name, capability, native, expected
+):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     monkeypatch.setattr(
         torch.cuda,
         "is_bf16_supported",
@@ -278,10 +291,26 @@ def test_auto_is_resolved_to_what_the_card_computes_in(monkeypatch, native, expe
     )
     config = TrainConfig(data=Path("nih"))
     there = resolved(config, GPU)
-    assert (there.device, there.bf16) == ("cuda", expected)
+    assert (there.device, there.precision) == ("cuda", expected)
     here = resolved(config, torch.device("cpu"))
-    assert (here.device, here.bf16) == ("cpu", "off")
-    assert resolved(TrainConfig(data=Path("nih"), bf16="on"), GPU).bf16 == "on"
+    assert (here.device, here.precision) == ("cpu", "fp32")
+    assert resolved(TrainConfig(data=Path("nih"), precision="bf16"), GPU).precision == "bf16"
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_halves_the_scale():
+    config = TrainConfig(data=Path("nih"), size=64, batch_size=2, precision="fp16")
+    taken = TrainStep(DenseNet121(CLASSES), config, Preprocessing(size=64), torch.device("cpu"))
+    taken.begin_epoch(0, IMAGES)
+    before = {name: p.clone() for name, p in taken.model.named_parameters()}
+    hook = next(taken.model.parameters()).register_hook(lambda grad: grad * float("inf"))
+    taken(host_batch(2), 2, 0.0)
+    assert taken.scaler.get_scale() == 32768
+    assert all(torch.equal(p, before[name]) for name, p in taken.model.named_parameters())
+    hook.remove()
+    taken.scaler.update(1.0)
+    taken(host_batch(2), 2, 0.0)
+    assert taken.scaler.get_scale() == 1.0
+    assert any(not torch.equal(p, before[name]) for name, p in taken.model.named_parameters())
 
 
 def test_deterministic_algorithms_are_an_option(monkeypatch):
@@ -300,7 +329,7 @@ def test_deterministic_algorithms_are_an_option(monkeypatch):
 
 def test_the_heads_gradient_is_not_rounded_to_bfloat16():
     """With bfloat16 on, against the head's gradient written out in float32."""
-    config = TrainConfig(data=Path("nih"), size=64, batch_size=8, bf16="on")
+    config = TrainConfig(data=Path("nih"), size=64, batch_size=8, precision="bf16")
     torch.manual_seed(0)
     model = DenseNet121(CLASSES)
     taken = TrainStep(model, config, Preprocessing(size=64), torch.device("cpu"))
@@ -352,7 +381,7 @@ def test_pictures_are_augmented_on_the_cpu_for_an_apple_gpu(step_on_gpu, monkeyp
 def test_neither_bfloat16_nor_compiled_code_is_asked_of_an_apple_gpu():
     apple = torch.device("mps")
     there = resolved(TrainConfig(data=Path("nih"), device="mps"), apple)
-    assert (there.device, there.bf16) == ("mps", "off")
-    for option, value in (("bf16", "on"), ("compile", True)):
+    assert (there.device, there.precision) == ("mps", "fp32")
+    for option, value in (("precision", "fp16"), ("compile", True)):
         with pytest.raises(ConfigError, match=f"--{option}.*found --device mps"):
             resolved(TrainConfig(data=Path("nih"), **{option: value}), apple)

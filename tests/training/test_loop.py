@@ -82,20 +82,20 @@ def test_the_first_steps_loss_is_that_of_plain_pytorch(tiny_options, tmp_path):
 
 def test_bfloat16_on_a_cpu_is_asked_for_and_close_to_float32(tiny_options, tmp_path):
     losses = {}
-    for bf16 in ("auto", "on"):
+    for name in ("auto", "bf16"):
         told = Recorder()
-        config = TrainConfig(**tiny_options, bf16=bf16, out=tmp_path / bf16)
+        config = TrainConfig(**tiny_options, precision=name, out=tmp_path / name)
         fit(config, told, stop=lambda told=told: len(told.losses) >= 2)
-        losses[bf16] = told.losses
-    assert losses["auto"] != losses["on"]
-    assert losses["on"] == pytest.approx(losses["auto"], rel=0.02)
+        losses[name] = told.losses
+    assert losses["auto"] != losses["bf16"]
+    assert losses["bf16"] == pytest.approx(losses["auto"], rel=0.02)
 
 
 def test_thresholds_and_calibration_are_chosen_in_the_precision_that_answers(
     tiny_options, tmp_path
 ):
     """Trained in bfloat16, scored in float32 as the weights will be."""
-    config = TrainConfig(**{**tiny_options, "epochs": 1}, bf16="on", out=tmp_path / "run")
+    config = TrainConfig(**{**tiny_options, "epochs": 1}, precision="bf16", out=tmp_path / "run")
     fit(config)
     weights = tmp_path / "run" / "best_chexnet_params.pth"
     _, metadata = load_weights(weights)
@@ -107,7 +107,7 @@ def test_thresholds_and_calibration_are_chosen_in_the_precision_that_answers(
 @pytest.mark.parametrize("supported", [True, False])
 def test_bfloat16_on_a_cpu_that_has_none_is_said_to_be_slow(supported, tiny_options, monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
-    asked = TrainConfig(**tiny_options, bf16="on")
+    asked = TrainConfig(**tiny_options, precision="bf16")
     said = performance_warning(asked, torch.device("cpu"))
     assert said is None if supported else "ten times as fast" in said
     assert performance_warning(TrainConfig(**tiny_options), torch.device("cpu")) is None

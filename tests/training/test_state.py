@@ -5,9 +5,11 @@ import random
 import shutil
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from chexnet.checkpoint import load_sealed, save_sealed
 from chexnet.config import TrainConfig
@@ -63,6 +65,7 @@ def as_release(version: int | None, out: Path) -> dict:
         del saved["arithmetic"]
     else:
         saved["arithmetic"] = version
+        saved["config"]["bf16"] = {"fp32": "off", "bf16": "on"}[saved["config"].pop("precision")]
     save_sealed(out / "last.pth", saved)
     return saved
 
@@ -78,7 +81,7 @@ def test_a_run_of_an_earlier_release_goes_on_where_it_computes_the_same(
 
 def test_auto_is_stored_as_the_device_and_the_precision_that_it_stands_for(trained):
     config = load_sealed(trained / "last.pth")["config"]
-    assert (config["device"], config["bf16"]) == ("cpu", "off")
+    assert (config["device"], config["precision"]) == ("cpu", "fp32")
 
 
 @pytest.mark.parametrize("version", [None, 2])
@@ -101,6 +104,45 @@ def test_a_run_of_an_earlier_release_is_refused_where_it_would_change(
             fit(TrainConfig(**options))
     else:
         assert fit(TrainConfig(**options)).state == "was finished"
+
+
+def test_a_bfloat16_run_of_an_earlier_release_does_not_go_on_in_float32(
+    trained, tiny_options, tmp_path
+):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    saved = as_release(2, out)
+    saved["config"]["bf16"] = "on"
+    save_sealed(out / "last.pth", saved)
+    with pytest.raises(CheckpointError, match=r"precision: found 'fp32', expected 'bf16'"):
+        fit(TrainConfig(**tiny_options, out=out))
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_a_float16_run_resumes_bit_for_bit_with_its_scale_and_its_overflow(
+    tiny_options, tmp_path, monkeypatch
+):
+    """The scale begins so high that the first steps overflow; the stop lies behind some."""
+    scaler = partial(torch.amp.GradScaler, init_scale=2.0**26)
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    options = {**tiny_options, "precision": "fp16", "ema_decay": 0.9}
+    fit(TrainConfig(**options, out=tmp_path / "whole"))
+    told = Recorder()
+    config = TrainConfig(**options, out=tmp_path / "stopped")
+    fit(config, told, stop=lambda: len(told.losses) >= 3)
+    before = load_sealed(config.out / "last.pth")["state"]["scaler"]
+    assert before["scale"] < 2.0**26  # a step was left out
+    assert fit(config).state == "finished"
+    ends = [load_sealed(tmp_path / run / "last.pth") for run in ("whole", "stopped")]
+    assert ends[0]["state"]["scaler"] == ends[1]["state"]["scaler"]
+    assert equal(*(end["state"]["model"] for end in ends))
+    assert equal(*(end["state"]["average"] for end in ends))
+    assert equal(
+        *(
+            {str(k): v["exp_avg"] for k, v in end["state"]["optimizer"]["state"].items()}
+            for end in ends
+        )
+    )
 
 
 def test_checkpoints_within_an_epoch_come_by_the_clock(tiny_options, tmp_path, monkeypatch):

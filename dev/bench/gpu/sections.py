@@ -13,9 +13,9 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
 SECTIONS = {
     "the strong recipe's hour": "dev.bench.gpu.speed.hour",
+    "the compiled step": "dev.bench.gpu.speed.compiled",
     "waits": "dev.bench.gpu.speed.waits",
     "the plain loop": "dev.bench.gpu.plain.plain",
-    "the compiled step": "dev.bench.gpu.speed.compiled",
 }
 
 
