@@ -27,7 +27,7 @@ PLAN = ("nothing",) * 3 + ("clear",) * 2 + ("middle",) * 2 + ("faint",) * 2
 """The rest of a dozen."""
 FIRST = tuple(
     Recipe(SEED, patient, 0)
-    for patient in (1003, 1054, 1057, 1099, 1143, 1149, 1188, 1203, 1216, 1227, 1249, 1283)
+    for patient in (1003, 1044, 1054, 1057, 1058, 1099, 1117, 1143, 1149, 1188, 1227, 1283)
 )
 """The first dozen, found for the starter weights by python -m demo.classroom.pool."""
 

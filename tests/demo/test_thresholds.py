@@ -183,12 +183,12 @@ def test_the_visitors_picture_stands_on_the_line_and_its_verdict_moves(mounted, 
     assert "not called Effusion" in page.inner_text("[data-part=verdict]")
 
 
-def test_a_curve_of_four_images_says_what_that_means_and_has_no_interval(mounted, content):
+def test_a_curve_of_two_images_says_what_that_means_and_has_no_interval(mounted, content):
     page = mounted(content)
-    page.evaluate("tab.choose('Pneumothorax', 0)")
+    page.evaluate("tab.choose('Hernia', 0)")
     words = page.inner_text("[data-part=meaning]")
     assert words.startswith(
-        "4 of 164 real radiographs show it (4 patients). Each of them is 25 perc"
+        "2 of 529 real radiographs show it (2 patients). Each of them is 50 perc"
     )
     assert "Conclude nothing" in words
     assert page.inner_text("[data-interval=sensitivity]") == "no interval"
@@ -216,7 +216,7 @@ def test_an_older_weights_file_shows_its_curve_without_intervals(mounted, starte
     content = threshold_content(older)
     page = mounted(content)
     page.evaluate("tab.choose('Effusion', 0)")
-    assert "17 of 164 validation images show it" in page.inner_text("[data-part=meaning]")
+    assert "72 of 529 validation images show it" in page.inner_text("[data-part=meaning]")
     assert "keeps no scores by patient" in page.inner_text("[data-part=meaning]")
     assert page.inner_text("[data-interval=sensitivity]") == "no interval"
     figures = starter.metadata.validation["figures"]["classes"]["Effusion"]

@@ -39,7 +39,7 @@ def test_the_stored_weights_are_small_half_precision_and_say_what_they_saw(predi
 
 def test_the_weights_tell_real_figures_from_drawn_ones(predictor):
     reported = predictor.metadata.validation["reported"]
-    assert reported["radiographs"]["images"] == 208
+    assert reported["radiographs"]["images"] == 360
     assert reported["radiographs"]["mean_auroc"]["findings"]["of"] == 14
     drawn = reported["phantoms"]["mean_auroc"]["findings"]
     assert (drawn["of"], drawn["value"] > 0.9) == (14, True)
@@ -48,10 +48,10 @@ def test_the_weights_tell_real_figures_from_drawn_ones(predictor):
 def test_the_weights_say_how_far_their_heatmaps_can_be_trusted(predictor):
     metadata = predictor.metadata
     counts = {kind: one["all"]["count"] for kind, one in metadata.trust.items()}
-    assert counts == {"radiographs": 48, "phantoms": 1328}
+    assert counts == {"radiographs": 54, "phantoms": 1328}
     assert set(metadata.trust["radiographs"]["findings"]) == {"Pneumonia"}
     assert metadata.mean_contributions.shape == (15, 8, 8)
-    assert metadata.validation["thresholds_source"].startswith("164 real and")
+    assert metadata.validation["thresholds_source"].startswith("529 real and")
 
 
 def test_the_card_says_first_what_was_seen_and_how_to_make_it_again():
@@ -61,7 +61,7 @@ def test_the_card_says_first_what_was_seen_and_how_to_make_it_again():
     assert "never for clinical" in first
     assert ".starter --nih DATA" in text
     names = (WEIGHTS.parent / "real_images.txt").read_text().split()
-    assert len(names) == len(set(names)) == 1585
+    assert len(names) == len(set(names)) == 9205
     assert all(name.endswith(".png") for name in names)
 
 

@@ -118,11 +118,11 @@ def test_training_writes_them(trained):
 def test_the_starters_scores_are_those_that_its_figures_and_thresholds_are_of():
     _, metadata = load_weights(ROOT / "weights" / "starter.pth")
     found = read_validation_scores(metadata)
-    assert len(found.drawn) == 666
+    assert len(found.drawn) == 899
     assert found.source == metadata.validation["thresholds_source"]
     real = found.scores.take(np.flatnonzero(~found.drawn))
     figures = metadata.validation["figures"]
-    assert (len(real.images), len(set(real.patients))) == (164, 128)
+    assert (len(real.images), len(set(real.patients))) == (529, 476)
     for column, name in enumerate(real.classes):
         assert real.targets[:, column].sum() == figures["classes"][name]["positives"]
         found_auroc = roc_auc_score(real.targets[:, column], real.probabilities[:, column])
