@@ -20,7 +20,7 @@ SENDERS = 4
 """Visitors who send at once; the demo's network then answers for several together."""
 WARM = 250
 """Files before memory is looked at: every decoder is loaded, and every bomb was tried."""
-GROWTH = security.SESSIONS
+GROWTH = security.KEPT
 """Megabytes that may have come after that: one for each result that the demo keeps."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from chexnet.errors import ConfigError
+from chexnet.evaluation.calibration import Calibration
 from chexnet.inference.predictor import STARTER, Prediction, Predictor
 from chexnet.labels import FINDINGS, NO_FINDING, SIGNS
 from chexnet.phantom.draw import draw_phantom
@@ -82,8 +83,12 @@ class Fake:
     def __init__(self, probabilities, thresholds, seen=None, calibrations=(0,)):
         self.classes = list(probabilities)
         self.thresholds = dict.fromkeys(self.classes) | thresholds
-        self.metadata = SimpleNamespace(preprocessing=seen or Preprocessing(80), trust=None)
-        self.calibrations = dict.fromkeys(calibrations)
+        self.metadata = SimpleNamespace(
+            preprocessing=seen or Preprocessing(80), trust=None, mean_contributions=None
+        )
+        self.bias, self.thresholds_of = dict.fromkeys(self.classes, 0.0), ""
+        self.methods, self.more_methods = ("Grad-CAM",), False
+        self.calibrations = {name: Calibration() for name in calibrations}
 
 
 def made_case(said, threshold, width=200, **network):

@@ -37,14 +37,21 @@ class Source:
 
 PREDICTOR = SimpleNamespace(
     classes=[*FINDINGS, "No Finding"],
-    metadata=SimpleNamespace(preprocessing=Preprocessing(crop=100)),
+    metadata=SimpleNamespace(
+        preprocessing=Preprocessing(crop=100), trust=None, mean_contributions=None
+    ),
+    bias={},
+    thresholds={},
+    thresholds_of="",
+    calibrations={},
+    methods=("Grad-CAM",),
+    more_methods=False,
 )
 """Enough for a case's network answer to be put together."""
 
 
 @pytest.fixture
-def classroom(tmp_path, monkeypatch):
-    monkeypatch.setattr("demo.classroom.content.trust_texts", lambda *_: {})
+def classroom(tmp_path):
     made = Classroom(Source(), PREDICTOR, ClassResults(tmp_path / "results.csv"))
     yield made
     made.close()
