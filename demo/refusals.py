@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 FRESH = {"cache-control": "no-store"}
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # without any, a browser calls a form of the page null
     (b"x-robots-tag", b"noindex"),
     # Scripts and styles are files of ours; nothing of another host is ever asked for.
     (
