@@ -62,6 +62,7 @@ def test_a_note_with_html_is_text_on_the_page(page, room):
     page.get_by_label("username", exact=False).fill(LOGINS.students[0])
     page.get_by_label("password", exact=False).fill(LOGINS.students[1])
     page.get_by_role("button", name="Login").click()
+    page.wait_for_function("window.chexnet?.page")
     page.get_by_role("tab", name="Read it yourself").click()
     page.get_by_text("Your lecturer chose the pictures").wait_for()
     assert "drawn by a program" not in page.inner_text("[data-r=intro]")
