@@ -86,9 +86,9 @@ def test_packing_that_is_killed_goes_on_and_ends_with_the_same_pack(
 def test_several_processes_pack_300_phantoms_bit_for_bit(tmp_path, form):
     from chexnet.phantom.dataset import draw_phantoms
 
-    draw_phantoms(tmp_path / "nih", patients=120, size=96, seed=8)
+    draw_phantoms(tmp_path / "nih", patients=135, size=96, seed=8)
     original = read_folder(tmp_path / "nih")
-    assert len(original.paths) >= 290
+    assert len(original.paths) >= 300
     folder = open_folder(DataRequest(make_copy(form, tmp_path / "nih", tmp_path / "copy")))
     prepare(folder.paths, tmp_path / "p", SMALL, workers=2, copy=folder.copy)
     expected = pack_of(original, tmp_path / "q")
