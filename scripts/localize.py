@@ -152,7 +152,7 @@ def _twins(
         LEVELS,
         MAIN_SEVERITY,
         SEVERITIES,
-        Subject,
+        ExplainedModel,
         score_twins,
         summarise_twins,
     )
@@ -166,7 +166,7 @@ def _twins(
     looked, control = (to_device(one.eval(), chosen, side) for one in (model, untrained))
     choices = validation_choices(metadata)
     calibrations = choices.calibrations if choices else {}
-    subject = Subject(
+    subject = ExplainedModel(
         looked, control, metadata.preprocessing, metadata.classes, calibrations, method
     )
     with progress_bar("Twins") as on_progress:

@@ -40,7 +40,7 @@ from chexnet.evaluation.intervals import (
     replicate_aurocs,
     row_means,
 )
-from chexnet.evaluation.metrics import auroc
+from chexnet.evaluation.metrics import WeightedAuroc, exact
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import score_holdout
 from chexnet.evaluation.summary import Summary, summarise
@@ -91,7 +91,9 @@ def compare(
     first, second = _aligned(first, second)
     bootstrap = PatientBootstrap(first.patients, replicates, seed)
     drawn = replicate_aurocs(first, bootstrap) - replicate_aurocs(second, bootstrap)
-    values = np.stack([auroc(one.probabilities, one.targets) for one in (first, second)])
+    values = np.stack(
+        [exact(WeightedAuroc, one.probabilities, one.targets) for one in (first, second)]
+    )
     # Of the truth that fewer patients stand behind, where the two are scored against two truths.
     patients = [
         min(patients_behind(truth, bootstrap.unit) for truth in truths)

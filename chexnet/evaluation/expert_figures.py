@@ -31,6 +31,7 @@ from chexnet.evaluation.intervals import (
     minimum_detectable,
     patients_behind,
 )
+from chexnet.evaluation.metrics import WeightedAuroc, WeightedPrecision, exact
 from chexnet.evaluation.operating import OperatingPoint, operating_points
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import summarise
@@ -305,10 +306,10 @@ def _against(scores: Scores, replicates: int, seed: int) -> TruthFigures:
     return TruthFigures(
         positives=int(positive.sum()),
         positive_patients=len(np.unique(bootstrap.unit[positive])),
-        auroc=float(summary.auroc[0]),
+        auroc=float(exact(WeightedAuroc, scores.probabilities, scores.targets)[0]),
         interval=intervals.classes[name] if intervals else NO_INTERVAL,
         clustered=summary.clustered_interval_if_rare(name),
-        average_precision=float(summary.average_precision[0]),
+        average_precision=float(exact(WeightedPrecision, scores.probabilities, scores.targets)[0]),
         precision_interval=intervals.average_precision[name] if intervals else NO_INTERVAL,
         error=found.ece_after,
         error_interval=found.ece_after_interval,

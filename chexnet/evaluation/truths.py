@@ -102,7 +102,7 @@ def both_tables(
         if (had != has).any():
             changed[name] = (int((has & ~had).sum()), int((had & ~has).sum()))
 
-    def differing(column: str) -> int:
+    def n_mismatched(column: str) -> int:
         same = (early[column] == late[column]) | (early[column].isna() & late[column].isna())
         return int((~same).sum())
 
@@ -123,8 +123,8 @@ def both_tables(
             version: figures_by(table) for version, table in zip(TABLES, (early, late), strict=True)
         },
         changed=changed,
-        follow_ups=differing("follow_up"),
-        ages=differing("age"),
+        follow_ups=n_mismatched("follow_up"),
+        ages=n_mismatched("age"),
         impossible={
             version: int(table["age"].isna().sum())
             for version, table in zip(TABLES, (early, late), strict=True)

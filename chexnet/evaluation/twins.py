@@ -110,7 +110,7 @@ class TwinScores:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedModel:
     """The network that is looked into.
 
     Attributes:
@@ -131,7 +131,7 @@ class Subject:
 
 
 def score_twins(
-    subject: Subject, number: int, on_progress: Callable[[int, int], None] | None = None
+    subject: ExplainedModel, number: int, on_progress: Callable[[int, int], None] | None = None
 ) -> TwinScores:
     """Draw twins and score the maps of all findings that the network knows.
 
@@ -153,7 +153,9 @@ def score_twins(
     return TwinScores(**columns, inside=inside, explained=explained if closed else None)
 
 
-def _patient(subject: Subject, patient: int, labels: Sequence[str]) -> list[dict[str, float | str]]:
+def _patient(
+    subject: ExplainedModel, patient: int, labels: Sequence[str]
+) -> list[dict[str, float | str]]:
     """All pairs of one patient."""
     name = str(person(SEED, patient).number)
     cases = [(label, severity) for label in labels for severity in SEVERITIES]
@@ -330,7 +332,7 @@ class _Look:
     heat: np.ndarray
 
 
-def _look(model: DenseNet121, subject: Subject, pictures: Sequence[np.ndarray]) -> _Look:
+def _look(model: DenseNet121, subject: ExplainedModel, pictures: Sequence[np.ndarray]) -> _Look:
     logits, contributions, heat = [], [], []
     device = next(model.parameters()).device
     for start in range(0, len(pictures), 16):
@@ -342,7 +344,9 @@ def _look(model: DenseNet121, subject: Subject, pictures: Sequence[np.ndarray]) 
     return _Look(np.concatenate(logits), np.concatenate(contributions), np.concatenate(heat))
 
 
-def _heat(subject: Subject, closed: np.ndarray, picture: np.ndarray, index: int) -> np.ndarray:
+def _heat(
+    subject: ExplainedModel, closed: np.ndarray, picture: np.ndarray, index: int
+) -> np.ndarray:
     """The map of the subject's method; `closed` is that of the closed form."""
     if subject.method == CLOSED_FORM:
         return closed
@@ -353,5 +357,5 @@ def _heat(subject: Subject, closed: np.ndarray, picture: np.ndarray, index: int)
     return found
 
 
-def _probability(subject: Subject, logit: np.ndarray, label: str) -> float:
+def _probability(subject: ExplainedModel, logit: np.ndarray, label: str) -> float:
     return float(subject.calibrations.get(label, Calibration())(expit(np.asarray(logit))))

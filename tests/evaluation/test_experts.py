@@ -111,14 +111,14 @@ def test_scores_against_radiologists_equal_pandas_and_scikit_learn(nih):
         t = text.loc[shared, list(findings)].max(axis=1)
         assert (row.images, row.positives, row.text_positives) == (len(y), y.sum(), t.sum())
         for figures, wanted in ((row.experts, y), (row.label, t)):
-            assert figures.auroc == pytest.approx(roc_auc_score(wanted, p), abs=1e-6)
+            assert figures.auroc == pytest.approx(roc_auc_score(wanted, p), abs=1e-9)
             assert figures.average_precision == pytest.approx(
-                average_precision_score(wanted, p), abs=1e-6
+                average_precision_score(wanted, p), abs=1e-9
             )
             assert figures.brier == pytest.approx(brier_score_loss(wanted, p), abs=1e-9)
             assert figures.interval.low < figures.auroc < figures.interval.high
         assert row.difference.value == pytest.approx(
-            roc_auc_score(y, p) - roc_auc_score(t, p), abs=1e-6
+            roc_auc_score(y, p) - roc_auc_score(t, p), abs=1e-9
         )
         assert row.text.values["ppv"] == pytest.approx(y[t == 1].mean(), abs=1e-9)
         assert row.text.values["npv"] == pytest.approx(1 - y[t == 0].mean(), abs=1e-9)
@@ -197,9 +197,9 @@ def test_a_group_of_findings_is_the_greatest_of_them_and_the_difference_is_paire
     columns = [FINDINGS.index(name) for name in OPACITY]
     truth = rsna.answers.loc[scores.images, "Target"]
     best = scores.probabilities[:, columns].max(axis=1)
-    assert row.experts.auroc == pytest.approx(roc_auc_score(truth, best), abs=1e-6)
+    assert row.experts.auroc == pytest.approx(roc_auc_score(truth, best), abs=1e-9)
     assert row.label.auroc == pytest.approx(
-        roc_auc_score(table["labels"] == ("Infiltration",), best), abs=1e-6
+        roc_auc_score(table["labels"] == ("Infiltration",), best), abs=1e-9
     )
     assert row.experts.positive_patients == 10 == FEW_PATIENTS
     assert not row.experts.clustered.known

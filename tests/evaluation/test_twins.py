@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from chexnet.evaluation import twins
 from chexnet.evaluation.twins import (
     RESHAPING,
-    Subject,
+    ExplainedModel,
     changed_pixels,
     draw_twin,
     edges,
@@ -38,7 +38,7 @@ def small_drawings():
 def scores(small_drawings):
     classes = {"Mass": 0, "Effusion": 1, "Cardiomegaly": 2}
     model = build(classes, "none", 3).model.eval()
-    return score_twins(Subject(model, model, SMALL, classes, {}), 2)
+    return score_twins(ExplainedModel(model, model, SMALL, classes, {}), 2)
 
 
 def test_a_cell_is_touched_where_one_of_its_pixels_changed_by_more_than_three_levels():
@@ -81,7 +81,7 @@ def test_what_the_touched_cells_explain_is_their_part_of_the_logits_change(score
     monkeypatch.setattr(twins, "touched_cells", lambda changed, shape: np.ones(shape, bool))
     classes = {"Mass": 0, "Effusion": 1, "Cardiomegaly": 2}
     model = build(classes, "none", 3).model.eval()
-    whole = score_twins(Subject(model, model, SMALL, classes, {}), 1)
+    whole = score_twins(ExplainedModel(model, model, SMALL, classes, {}), 1)
     assert whole.explained == pytest.approx(np.ones(len(whole.labels)), abs=1e-3)
     assert not np.allclose(scores.explained, 1, atol=1e-3)
 

@@ -134,7 +134,7 @@ def above_chance(figures: Mapping[str, Any]) -> str:
     )
 
 
-def differing(found: Mapping[str, Any]) -> str:
+def named_differences(found: Mapping[str, Any]) -> str:
     """Which findings two networks differ in, in a sentence that holds for all at once.
 
     Args:

@@ -14,10 +14,10 @@ from chexnet.evaluation.report.sentences import (
     above_chance,
     clustered,
     detectable,
-    differing,
     facts_text,
     largest_gap,
     meaning,
+    named_differences,
     side_by_side_notes,
     side_by_side_scored,
 )
@@ -143,7 +143,7 @@ def comparison_text(differences: Figures) -> str:
             to_text(tables.differences(differences), DIGITS),
             "Both scored under the same draws of patients; p two-sided, of each row by itself.",
             DETECTABLE,
-            differing(differences),
+            named_differences(differences),
         ]
     )
 
