@@ -12,10 +12,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from chexnet.data.download import Progress as FileProgress
-from chexnet.data.download import Stopped, download
+from chexnet.data.download import Stopped, download, download_lock
 from chexnet.data.nih import BOXES, LISTS, TABLES
 from chexnet.errors import ChexnetError, ConfigError, DataError, FetchError
 from chexnet.files import check_room, move_over
@@ -95,21 +93,13 @@ def fetch_archives(
         DataError: a folder of that name holds something else, or another download runs here.
         FetchError: what could not be fetched or unpacked, a line each; the others are there.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".download.lock", timeout=0):
-            waiting = [one for one in archives if not is_unpacked(root, one)]
-            check_room(root, room_for(root, waiting, remove), f"Fetching {len(waiting)} archives")
-            _all(root, waiting, remove, on_progress, pause)
-            for one in archives if remove else ():
-                _archive(root, one).unlink(missing_ok=True)
-            return [one.name for one in waiting]
-    except Timeout as error:
-        raise DataError(f"Another download into {root} is running. Wait for it.") from error
-    except OSError as error:
-        raise FetchError(
-            f"{root} cannot be written: {error.strerror or error}. Pass another folder."
-        ) from error
+    with download_lock(root):
+        waiting = [one for one in archives if not is_unpacked(root, one)]
+        check_room(root, room_for(root, waiting, remove), f"Fetching {len(waiting)} archives")
+        _all(root, waiting, remove, on_progress, pause)
+        for one in archives if remove else ():
+            _archive(root, one).unlink(missing_ok=True)
+        return [one.name for one in waiting]
 
 
 def _all(

@@ -10,12 +10,15 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from chexnet.errors import FetchError
+from filelock import FileLock, Timeout
+
+from chexnet.errors import DataError, FetchError
 from chexnet.files import check_room, move_over, write_text
 
 if TYPE_CHECKING:
@@ -30,6 +33,26 @@ AGAIN = (408, 425, 429)
 """Status of a server that may answer later, beside all of 500 and above."""
 Progress = Callable[[str, int, int | None], None]
 """Called with a stage (`fetching`, `checking` ...), the bytes done, and of how many."""
+
+
+@contextmanager
+def download_lock(root: Path) -> Iterator[None]:
+    """Make a folder, and let one process at a time download into it.
+
+    Raises:
+        DataError: another download runs there.
+        FetchError: it cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".download.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise DataError(f"Another download into {root} is running. Wait for it.") from error
+    except OSError as error:
+        raise FetchError(
+            f"{root} cannot be written: {error.strerror or error}. Pass another folder."
+        ) from error
 
 
 class Stopped(Exception):

@@ -13,12 +13,10 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from chexnet.data.archives import Progress, missing_tables
-from chexnet.data.download import download
+from chexnet.data.download import download, download_lock
 from chexnet.data.hub import bar_of, open_hub, reason_of
-from chexnet.errors import ConfigError, DataError, FetchError
+from chexnet.errors import ConfigError, FetchError
 from chexnet.files import check_room
 
 KNOWN = Path(__file__).with_name("copies.toml")
@@ -86,20 +84,12 @@ def fetch_copy(
         near = difflib.get_close_matches(name, known, n=2) or [*known]
         raise ConfigError(f"--copy: found {name!r}, expected {' or '.join(near)}.")
     copy = known[name]
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".download.lock", timeout=0):
-            check_room(root, copy.bytes - _already(root), name)
-            _fetch(root, copy, on_progress, pause)
-            if tables and missing_tables(root):
-                _fetch_tables(root, tables, on_progress, pause)
-            return copy, missing_tables(root)
-    except Timeout as error:
-        raise DataError(f"Another download into {root} is running. Wait for it.") from error
-    except OSError as error:
-        raise FetchError(
-            f"{root} cannot be written: {error.strerror or error}. Pass another folder."
-        ) from error
+    with download_lock(root):
+        check_room(root, copy.bytes - _already(root), name)
+        _fetch(root, copy, on_progress, pause)
+        if tables and missing_tables(root):
+            _fetch_tables(root, tables, on_progress, pause)
+        return copy, missing_tables(root)
 
 
 def _already(root: Path) -> int:
