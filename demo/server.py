@@ -30,6 +30,10 @@ from demo.room.tunnel import open_tunnel, share_server
 from demo.routes import Routes
 from demo.service import Service
 
+WITHOUT_PAIRS = (
+    "The list of cases names no pairs, so all are read with the network. Two lines with the same "
+    "word in a column `pair` are read without it, one before the others and one after."
+)
 PATIENCE = 20.0
 """Seconds that the start waits for the first public link."""
 
@@ -68,6 +72,7 @@ def serve(
     pool: int = POOL,
     cases: Path | None = None,
     class_results: Path | None = None,
+    alone: bool = True,
     on_export: Callable[[], None] | None = None,
     on_cases: Progress = lambda *_: None,
     on_link: Callable[[str], None] = lambda url: None,
@@ -87,9 +92,10 @@ def serve(
         public: whoever comes may use it without a login, as in a Space, in whose page it may be
             shown. There is no lecturer's panel then.
         device: see `chexnet.compute.pick_device`.
-        pool: phantoms that cases to read are taken from, beside the first dozen.
+        pool: phantoms that cases to read are taken from, beside the first session's.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
         class_results: a new CSV file for how many answered what.
+        alone: also read cases without the network, before and after those that are read with it.
         on_export: called when these weights are made ready for ONNX Runtime, once, in about 20 s.
         on_link: called with a new public link that takes the place of one that died.
         on_cases: called while the folder's pictures are read and answered.
@@ -112,9 +118,9 @@ def serve(
     try:
         source: CaseSource
         if cases is not None:
-            source = FolderCases(cases, predictor, on_cases)
+            source = FolderCases(cases, predictor, on_cases, alone)
         else:
-            source = PhantomCases(predictor, service.predict_one, quiet, pool)
+            source = PhantomCases(predictor, service.predict_one, quiet, pool, alone)
         classroom = Classroom(source, predictor, ClassResults(class_results))
     except BaseException:
         service.close()
@@ -132,6 +138,8 @@ def serve(
         service.close()
         raise
     running = Running(url, service, panel)
+    if alone and not source.words.alone:
+        running.notes.append(WITHOUT_PAIRS)
     try:
         if share:
             near = "127.0.0.1" if host in EVERYWHERE else host

@@ -1,5 +1,7 @@
 """What happens when a reader does something."""
 
+import secrets
+import threading
 from typing import Any
 
 from chexnet.errors import ConfigError
@@ -29,6 +31,8 @@ class Classroom:
         self.source, self.readers = source, Readers()
         self.results = results or ClassResults()
         self._content = Content(predictor, source.words.more)
+        self._begun = [0, 0]
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Begin to prepare the cases; returns at once."""
@@ -74,32 +78,41 @@ class Classroom:
                 return self._content.of(found)
             if not isinstance(action, str) or action not in steps:
                 raise ConfigError("There is no such step.")
-            turn = found.turn.case
+            turn = found.turn
             steps[action]()
-            counted = found.counted and self.readers.counts(str(reader))
-            if counted and action in ("commit", "settle"):
-                before = action == "commit"
-                reply = (found.before if before else found.after)[-1]
-                self.results.add(turn, "before" if before else "after", reply)
+            if found.counted and self.readers.counts(str(reader)):
+                if action != "next":
+                    self.results.add(turn)
+                if found.stage is Stage.DONE:
+                    self.results.finish(found.turns)
             # The picture goes with a new case only.
-            return self._content.of(found, picture=action == "next")
+            return self._content.of(found, picture=found.stage is Stage.READ)
 
     def _begin(self, before: object, visitor: str | None) -> dict[str, Any]:
-        dozen = self.source.first()
-        if dozen is None:
+        session = self.source.first()
+        if session is None:
             ready, wanted = self.source.progress()
             return {"stage": "wait", "ready": ready, "of": wanted}
-        self.results.expect(dozen.cases)
+        self.results.expect(session.all)
         # Whoever begins again has seen the truth already.
-        reader = new_reader(dozen, counted=not self.readers.has_answered(before))
+        counted = not self.readers.has_answered(before)
+        reader = new_reader(session, first=self._first_of_pairs(counted), counted=counted)
         return {"reader": self.readers.add(reader, visitor)} | self._content.of(reader)
+
+    def _first_of_pairs(self, counted: bool) -> int:
+        """Which case of each pair comes first: that with which fewer counted readers began."""
+        with self._lock:
+            fewest = [k for k in (0, 1) if self._begun[k] == min(self._begun)]
+            first = secrets.choice(fewest)
+            self._begun[first] += counted
+            return first
 
     def _another(self, name: str, done: Reader) -> dict[str, Any]:
         if done.stage is not Stage.DONE:
             raise ConfigError("Finish these cases first.")
-        dozen = self.source.another(done.seen)
-        if dozen is None:
+        session = self.source.another(done.seen)
+        if session is None:
             raise ConfigError(STILL_DRAWING)
-        reader = new_reader(dozen, done.seen)
+        reader = new_reader(session, done.seen, first=self._first_of_pairs(counted=False))
         self.readers.replace(name, reader)
         return self._content.of(reader)

@@ -1,11 +1,12 @@
 /* "Read it yourself": one reader's way through the cases.
 
-   The server keeps where the reader is and what he may see; the page only shows it. What is not yet
-   open was never sent here. */
+   The source keeps where the reader is and what he may see; the page only shows it. What is not yet
+   open was never sent here. The steps and what they give: ../source/answer.js. */
 
 import { valueText } from "../base/words.js";
 import { makeBoard } from "./board.js";
 import { makeForm } from "./form.js";
+import { there } from "./figures.js";
 import { readingFigures, readingTruth, readingVerdict } from "./result.js";
 import { floatsOf } from "../viewer/drawing.js";
 
@@ -106,20 +107,22 @@ export function mountReading(root, hooks) {
     now = content;
     stageIs(content.stage);
     if (content.stage === "done") {
-      part("done").replaceChildren(...readingFigures(content.figures, content.more));
+      part("done").replaceChildren(...readingFigures(content, form.titleOf, form.steps));
       part("done").querySelector("h2").focus();
       return reflect();
     }
     const { network, truth, mine, final } = content;
-    if (network) {
-      network.maps = floatsOf(network.contributions);
-    }
+    if (network) network.maps = floatsOf(network.contributions);
+    const alone = content.round !== "with";
     part("title").textContent = `Case ${content.number} of ${content.of}`;
     part("question").textContent = content.stage === "read" ? "What do you see?"
       : content.stage === "revise" ? "Keep your answer, or change it once." : "What was there";
-    for (const step of root.querySelectorAll("[data-step]")) {
-      if (step.dataset.step === content.stage) step.setAttribute("aria-current", "step");
-      else step.removeAttribute("aria-current");
+    part("alone").hidden = !alone;
+    part("steps").hidden = alone;
+    for (const step of root.querySelectorAll("[data-step], [data-round]")) {
+      if ([content.stage, content.round].includes(step.dataset.step ?? step.dataset.round)) {
+        step.setAttribute("aria-current", "step");
+      } else step.removeAttribute("aria-current");
     }
     form.fill(final ?? mine ?? null, !truth);
     form.showNetwork(network ?? null);
@@ -132,8 +135,8 @@ export function mountReading(root, hooks) {
       label.hidden = !truth && (name === "truth" || name === "box");
       label.querySelector("input").checked = name !== "heat" || !truth;
     }
-    part("verdict").replaceChildren(...(truth ? [readingVerdict(content)] : []));
-    part("truth").replaceChildren(...(truth ? readingTruth(content) : []));
+    part("verdict").replaceChildren(...(truth ? [readingVerdict(content, form.titleOf)] : []));
+    part("truth").replaceChildren(...(truth ? readingTruth(content, form.titleOf, form.signOf) : []));
     if (newCase || content.preview) await board.show(content.preview);
     if (now !== content) return;
     choose(firstMap(content));
@@ -147,8 +150,8 @@ export function mountReading(root, hooks) {
   function firstMap({ network, truth }) {
     if (!network) return null;
     const { findings, probability } = network;
-    const there = truth?.findings.map(({ name }) => name).find((name) => findings.includes(name));
-    return there ?? [...findings].sort((a, b) => probability[b] - probability[a])[0] ?? null;
+    const shown = truth && there({ truth }).find((name) => findings.includes(name));
+    return shown ?? [...findings].sort((a, b) => probability[b] - probability[a])[0] ?? null;
   }
 
   /** Show another finding's map and boxes. */
@@ -166,12 +169,14 @@ export function mountReading(root, hooks) {
     const heat = network && on("heat") ? map : null;
     const others = [];
     if (truth && on("truth")) {
-      for (const { title, boxes } of truth.findings) {
-        others.push(...boxes.map((box) => ({ kind: "truth", title, box })));
+      for (const { name, boxes } of truth.findings) {
+        others.push(...boxes.map((box) => ({ kind: "truth", title: form.titleOf(name), box })));
       }
     }
-    const theirs = truth?.network_boxes[map];
-    if (theirs && on("box")) others.push({ kind: "network", title: "network", box: theirs });
+    // Of what it names as well as of what is there: where a false alarm comes from.
+    if (truth && on("box") && [...network.named, ...there(now)].includes(map)) {
+      others.push(...(network.boxes[map] ?? []).map((box) => ({ kind: "network", title: "network", box })));
+    }
     board.boxes.set({ others, mine: !network || on("mine") });
     board.heat(network, heat);
     const chip = part("chip");
@@ -196,7 +201,7 @@ export function mountReading(root, hooks) {
     go.disabled = waiting || (now.stage !== "truth" && !complete);
     const last = now.number === now.of;
     go.textContent = {
-      read: "Commit my answer",
+      read: now.round === "after" && last ? "Commit, and see my figures" : "Commit my answer",
       revise: now.mine && changed(reply) ? "Change my answer" : "Keep my answer",
       truth: last ? "See my figures" : "Next case",
     }[now.stage];

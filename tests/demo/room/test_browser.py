@@ -47,7 +47,7 @@ def test_the_lecturer_logs_in_and_sees_codes_that_phones_read_and_bars(page, roo
     assert "✓" not in shown
     page.check("[data-l=truth]")
     assert "✓ Mass" in page.inner_text("[data-l=cases]")
-    assert "All right: 4 of 5 before" in page.inner_text("[data-l=cases]")
+    assert "All right: 4 of 5 with the network, at first" in page.inner_text("[data-l=cases]")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     for scheme, width in (("light", 1200), ("dark", 390)):
         page.emulate_media(color_scheme=scheme)
