@@ -266,7 +266,7 @@ def _boxes(cell: str, findings: tuple[str, ...]) -> tuple[PixelBox, ...]:
 
     The finding may be left out where the line has one only.
     """
-    boxes = []
+    boxes: list[PixelBox] = []
     at = 0
     while at < len(cell):
         if len(boxes) >= MOST_BOXES:

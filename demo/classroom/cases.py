@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chexnet.inference.predictor import Prediction, Predictor
+from chexnet.inference.prediction import Prediction
+from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, NO_FINDING
 from demo.classroom.draw import Box
 from demo.pictures import png
@@ -68,7 +69,7 @@ class NetworkAnswer:
     boxes: Mapping[str, Box | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One picture to read. Readers share it; nothing of a reader is in it.
 

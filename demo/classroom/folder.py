@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from chexnet.errors import ImageError
-from chexnet.inference.predictor import ModelInput, Predictor
+from chexnet.inference.prediction import ModelInput
+from chexnet.inference.predictor import Predictor
 from chexnet.overlay import MAX_SIDE
 from demo import security
 from demo.classroom.case_list import LIST, Problems, Row, printable, read_list

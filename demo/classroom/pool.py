@@ -10,8 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from chexnet.errors import ConfigError
-from chexnet.imaging.radiograph import Facts, Radiograph
-from chexnet.inference.predictor import Prediction, Predictor
+from chexnet.imaging.containers import Facts
+from chexnet.imaging.radiograph import Radiograph
+from chexnet.inference.prediction import Prediction
+from chexnet.inference.predictor import Predictor
 from demo.classroom.cases import Case, Session, Truth, Words, make_case
 from demo.classroom.draw import Drawer, Drawn, Recipe, draw
 from demo.examples import SEED
@@ -54,9 +56,9 @@ def difficulty(case: Case) -> str:
     return strength(max(s or 0.0 for s in findings)) if findings else "nothing"
 
 
-def match(case: Case) -> tuple[tuple[str, str], ...]:
-    """What the two cases of a pair have in common: the findings, each with its strength."""
-    return tuple(sorted((name, strength(s)) for name, s in case.truth.findings.items()))
+def match(case: Case) -> tuple[str, ...]:
+    """What the two cases of a pair have in common: difficulty and findings."""
+    return difficulty(case), *sorted(case.truth.findings)
 
 
 def mistakes(cases: Collection[Case]) -> tuple[int, int]:
@@ -72,8 +74,8 @@ def choose(cases: Sequence[Case], chance: random.Random) -> Session | None:
     Findings that were not taken yet are preferred, too.
 
     Returns:
-        None where there are too few cases, or too few that match. With fewer mistakes than wanted,
-        others take their place.
+        None where there are too few cases, or too few that match. With fewer mistakes, or no pair
+        of a difficulty, others take their place.
     """
     left = list(cases)
     chance.shuffle(left)
@@ -97,13 +99,17 @@ def choose(cases: Sequence[Case], chance: random.Random) -> Session | None:
         take(chosen, lambda case: bool(case.misses) and not case.false_alarms)
     alone: list[Case] = []
     for band in BANDS:
-        kinds = Counter(match(case) for case in left if difficulty(case) == band)
-        twice = {kind for kind, count in kinds.items() if count > 1}
-        if not take(alone, lambda case, twice=twice: match(case) in twice):  # type: ignore[misc]
+        kinds = Counter(map(match, left))
+        twice = [case for case in left if kinds[match(case)] > 1]
+        fitting = [case for case in twice if difficulty(case) == band]
+        if not take(
+            alone, (fitting or [case for case in twice if case.truth.findings]).__contains__
+        ):
             return None
         take(alone, lambda case: match(case) == match(alone[-1]))
     for band in PLAN:
-        take(chosen, lambda case, band=band: difficulty(case) == band and not case.false_alarms)  # type: ignore[misc]
+        fitting = [case for case in left if difficulty(case) == band and not case.false_alarms]
+        take(chosen, fitting.__contains__)
     while len(chosen) < WITH and take(chosen, lambda case: True):
         pass
     if len(chosen) < WITH:

@@ -261,20 +261,25 @@ def test_with_the_network_alone_one_of_each_pair_joins_the_others(predictor):
     assert (cases.words.title, cases.words.alone) == ("Read 12 chest pictures yourself", 0)
 
 
+PAIRED = (1059, 1133, 1020, 1030, 1012, 1225, 1124, 1165, 1035, 1239, 1061, 1084)
+"""Two pairs each of clear, moderate and faint findings."""
+
+
 def test_another_networks_mistakes_come_from_the_pool_and_further_sessions_hold_no_case_twice(
-    predictor, monkeypatch
+    predictor,
 ):
-    monkeypatch.setattr(pool, "FALSE_ALARMS", 17)  # in no session there are so many
-    cases = source(predictor, 60)
+    cases = source(predictor, 0)
+    cases._recipes = [Recipe(998, patient, 0) for patient in (*PAIRED, *range(1200, 1209))]
     cases.start()
     try:
-        until(lambda: cases.first() and cases.first().looked_through == 60 + len(pool.FIRST))
-        first = cases.first()
-        seen = frozenset(one.key for one in first.all)
+        until(lambda: cases.first() and cases.first().looked_through == 16 + len(cases._recipes))
+        seen = frozenset({"phantom-998-1200-0"})
         second = cases.another(seen)
         keys = {one.key for one in second.all}
         assert len(keys) == 16
         assert not keys & seen
+        assert all(pool.match(one) == pool.match(other) for one, other in second.pairs)
+        assert cases.another(seen | keys) is None, "too few are left"
     finally:
         cases.close()
 
