@@ -100,8 +100,6 @@ function changeText({ pairs, gained, lost, chance, least, enough }, { before, af
     `more in ${share(chance)} of such readings (sign test)${chance < 0.05 ? "." : ": it may be chance."}`;
 }
 
-const ROUNDS = { before: "before", with: "with the network", after: "after" };
-
 /** The end of a session. titleOf: a finding's name; steps: those of sureness. */
 export function readingFigures({ turns, looked_through: lookedThrough, more }, titleOf, steps) {
   const found = figuresOf(turns);
@@ -114,7 +112,7 @@ export function readingFigures({ turns, looked_through: lookedThrough, more }, t
     el("b", { text: right ? "✓ " : "✗ " }), listed(names.map(titleOf)));
   const line = (turn, k) => {
     const { first, last, network: theirs } = outcome(turn);
-    return [String(k + 1), ...(change ? [ROUNDS[turn.round]] : []), listed(there(turn).map(titleOf)),
+    return [String(k + 1), ...(change ? [turn.round] : []), listed(there(turn).map(titleOf)),
       cell(turn.mine.findings, first), turn.final ? cell(turn.final.findings, last) : "–",
       cell(turn.network.named, theirs)];
   };
