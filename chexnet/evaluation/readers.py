@@ -30,7 +30,7 @@ Shapes: R readers, C cases, F findings, L distinct ratings.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, product
+from itertools import combinations, combinations_with_replacement, product
 from pathlib import Path
 
 import numpy as np
@@ -269,15 +269,17 @@ def _kernels(answers: pd.DataFrame, findings: Sequence[str]) -> dict[Key, dict[s
     found: dict[Key, dict[str, _Kernel]] = {}
     own_right: dict[tuple[str, str], np.ndarray] = {}
     arms = list(dict.fromkeys(answers["arm"]))
-    for key in ((arm, turn, when) for turn in ROUNDS for arm in arms for when in MOMENTS):
-        chosen = (answers[["arm", "round", "when"]] == key).all(axis=1).to_numpy()
-        if not chosen.any():
+    rows = answers.groupby(["arm", "round", "when"]).indices
+    for turn, arm, when in product(ROUNDS, arms, MOMENTS):
+        key = arm, turn, when
+        if key not in rows:
             continue
+        chosen = rows[key]
         place = row[chosen], column[chosen]
         read, sure = np.zeros(shape, bool), np.zeros(shape)
         named = np.zeros((*shape, len(findings)), bool)
-        read[place], sure[place] = True, answers["confidence"][chosen]
-        named[place] = flags(answers["answer"][chosen])
+        read[place], sure[place] = True, answers["confidence"].iloc[chosen]
+        named[place] = flags(answers["answer"].iloc[chosen])
         like, right = (named == network).all(axis=2), (named == there).all(axis=2)
         sick, well = read[..., None] & there, read[..., None] & ~there
         figures = found[key] = {
@@ -344,12 +346,13 @@ def _error(*kernels: _Kernel) -> tuple[float, float]:
     """
     signed = list(zip(kernels, (1, -1), strict=False))
     parts = np.zeros(3)
-    for (one, sign), (other, its) in product(signed, repeat=2):
+    for (one, sign), (other, its) in combinations_with_replacement(signed, 2):
         weights = _products(one.asked / one.asked.sum(), other.asked / other.asked.sum())
         found = _products(one.went / one.asked.sum(), other.went / other.asked.sum())
         if weights[3] < _NOTHING:
             return 0.0, 0.0
-        parts += sign * its * (found - weights * found[3] / weights[3])[:3]
+        both = 1 if one is other else 2
+        parts += both * sign * its * (found - weights * found[3] / weights[3])[:3]
     variance = max(parts[:2])
     if variance < _NOTHING:
         return 0.0, 0.0
