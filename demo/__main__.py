@@ -3,9 +3,8 @@
 import signal
 import sys
 import threading
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,13 +15,6 @@ from demo import security
 
 if TYPE_CHECKING:
     from demo.room.panel import Panel
-
-
-class Rounds(StrEnum):
-    """What a reader does: `all` is before, with and after the network."""
-
-    ALL = "all"
-    WITH = "with"
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -58,9 +50,13 @@ def demo(
         typer.Option(help="Folder with your own cases to read: pictures and cases.csv."),
     ] = None,
     rounds: Annotated[
-        Rounds,
+        Literal["all", "with"],
         typer.Option(help="Read before, with and after the network; or with it alone."),
-    ] = Rounds.ALL,
+    ] = "all",
+    study: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of a reader study: its arms, and what readers agree to."),
+    ] = None,
     class_results: Annotated[
         Path | None,
         typer.Option(help="New CSV file: how many of the class answered what. No names."),
@@ -87,7 +83,7 @@ def demo(
         options |= {"public_host": public_host, "root_path": root_path}
         options |= {"share_server_address": share_server, "on_link": _say_link}
         options |= {"cases": cases, "class_results": class_results, "on_cases": _say_cases}
-        options |= {"alone": rounds is Rounds.ALL}
+        options |= {"alone": rounds == "all", "study": study}
         with serve(folder, chosen, on_export=_say_export, **options) as running:
             print(f"Open {running.url}")
             if running.service.predictor.is_starter:

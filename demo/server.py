@@ -19,6 +19,7 @@ from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.handlers import Classroom
 from demo.classroom.pool import POOL, PhantomCases
 from demo.classroom.results import ClassResults
+from demo.classroom.study import Study
 from demo.gradio_private import Answers, log_in_one_line, serve_all_admitted
 from demo.listener import EVERYWHERE, Server, address, listen, most_connections
 from demo.members import Members
@@ -73,6 +74,7 @@ def serve(
     cases: Path | None = None,
     class_results: Path | None = None,
     alone: bool = True,
+    study: Path | None = None,
     on_export: Callable[[], None] | None = None,
     on_cases: Progress = lambda *_: None,
     on_link: Callable[[str], None] = lambda url: None,
@@ -95,6 +97,7 @@ def serve(
         pool: phantoms that cases to read are taken from, beside the first session's.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
         class_results: a new CSV file for how many answered what.
+        study: a TOML file of a reader study; its answers are written beside it.
         alone: also read cases without the network, before and after those that are read with it.
         on_export: called when these weights are made ready for ONNX Runtime, once, in about 20 s.
         on_link: called with a new public link that takes the place of one that died.
@@ -121,7 +124,8 @@ def serve(
             source = FolderCases(cases, predictor, on_cases, alone)
         else:
             source = PhantomCases(predictor, service.predict_one, quiet, pool, alone)
-        classroom = Classroom(source, predictor, ClassResults(class_results))
+        opened = Study(study) if study else None
+        classroom = Classroom(source, predictor, ClassResults(class_results), opened)
     except BaseException:
         service.close()
         raise

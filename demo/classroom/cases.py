@@ -148,12 +148,16 @@ class Words:
         about: where they come from.
         more: whether another session may follow.
         alone: pictures of each round without the network; 0 where there is no such round.
+        study: name of the study that answers are for; empty for none.
+        consent: what whoever takes part agrees to.
     """
 
     title: str
     about: str
     more: bool
     alone: int = 0
+    study: str = ""
+    consent: str = ""
 
 
 class CaseSource(Protocol):

@@ -11,7 +11,7 @@ from chexnet.labels import FINDINGS
 from demo.answer import result_of
 from demo.classroom.cases import Case
 from demo.classroom.pool import strength
-from demo.classroom.reading import Reader, Stage, Turn, step_of
+from demo.classroom.reading import Reader, Round, Stage, Turn, step_of
 
 
 class Content:
@@ -37,9 +37,10 @@ class Content:
         found |= {"round": str(turn.round), "case": turn.id, "number": reader.place + 1}
         if picture:
             found["preview"] = turn.case.preview()
-        if reader.stage is Stage.READ:
-            return found
-        found |= _replies(turn) | {"network": self.network(turn.case)}
+        read, helped = reader.stage is Stage.READ, turn.round is Round.WITH
+        if helped and (reader.order == "first" or (reader.order == "second" and not read)):
+            found |= {"network": self.network(turn.case), "heat": reader.heat}
+        found |= {} if read else _replies(turn)
         return found | ({"truth": truth(turn.case)} if reader.stage is Stage.TRUTH else {})
 
     def network(self, case: Case) -> dict[str, Any]:

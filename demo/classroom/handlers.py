@@ -2,6 +2,8 @@
 
 import secrets
 import threading
+import time
+from dataclasses import replace
 from typing import Any
 
 from chexnet.errors import ConfigError
@@ -9,8 +11,9 @@ from chexnet.inference.predictor import Predictor
 from demo.classroom.cases import CaseSource
 from demo.classroom.content import Content
 from demo.classroom.readers import Readers
-from demo.classroom.reading import Reader, Stage, new_reader
+from demo.classroom.reading import Reader, Stage, Turn, new_reader
 from demo.classroom.results import ClassResults
+from demo.classroom.study import Study
 
 STILL_DRAWING = "More cases are being drawn. Try again in a minute."
 
@@ -21,15 +24,23 @@ class Classroom:
     Attributes:
         source: of the cases.
         readers: their progress.
-        results: how many of them answered what.
+        results: how many of them answered what; nobody's of a study, whose readers see different
+            things.
+        words: what the page says before the first case.
     """
 
     def __init__(
-        self, source: CaseSource, predictor: Predictor, results: ClassResults | None = None
+        self,
+        source: CaseSource,
+        predictor: Predictor,
+        results: ClassResults | None = None,
+        study: Study | None = None,
     ) -> None:
         """Take cases from `source`; nothing is prepared before `start`."""
-        self.source, self.readers = source, Readers()
-        self.results = results or ClassResults()
+        self.source, self.readers, self._study = source, Readers(), study
+        self.results, self.words = results or ClassResults(), source.words
+        if study:
+            self.words = replace(source.words, study=study.name, consent=study.consent)
         self._content = Content(predictor, source.words.more)
         self._begun = [0, 0]
         self._lock = threading.Lock()
@@ -42,6 +53,8 @@ class Classroom:
         """End what prepares cases; write the results."""
         self.source.close()
         self.results.close()
+        if self._study:
+            self._study.close()
 
     def step(
         self,
@@ -50,21 +63,26 @@ class Classroom:
         case: object,
         answer: object,
         visitor: str | None = None,
+        pseudonym: object = None,
     ) -> dict[str, Any]:
         """Do one step and tell what may be seen then.
 
         Args:
-            action: of a reader: `begin`, `resume`, `commit`, `settle`, `next` or `another`.
+            action: of a reader: `begin`, `resume`, `commit`, `settle`, `next` or `another`; in a
+                study also `forget`.
             reader: his id.
             case: the id of the case that he has before him.
             answer: see `reply_of`.
             visitor: whose readings are counted together.
+            pseudonym: in a study, with `begin` and `forget`.
 
         Raises:
             ConfigError: no such reader, an unknown step, one that is not open, or no place.
         """
         if action == "begin":
-            return self._begin(reader, visitor)
+            return self._begin(reader, visitor, pseudonym)
+        if action == "forget" and self._study:
+            return {"forgotten": self._study.forget(pseudonym)}
         found = self.readers.get(reader)
         steps = {
             "commit": lambda: found.commit(case, answer),
@@ -80,6 +98,9 @@ class Classroom:
                 raise ConfigError("There is no such step.")
             turn = found.turn
             steps[action]()
+            if self._study and action != "next":
+                self._write(self._study, found, turn)
+            found.since = time.monotonic()
             if found.counted and self.readers.counts(str(reader)):
                 if action != "next":
                     self.results.add(turn)
@@ -88,15 +109,25 @@ class Classroom:
             # The picture goes with a new case only.
             return self._content.of(found, picture=found.stage is Stage.READ)
 
-    def _begin(self, before: object, visitor: str | None) -> dict[str, Any]:
+    def _write(self, study: Study, reader: Reader, turn: Turn) -> None:
+        reply = turn.last or turn.first
+        if reader.pseudonym and reply:
+            when = "after" if turn.last and reader.order != "none" else "before"
+            seconds = time.monotonic() - reader.since
+            study.add(reader.pseudonym, turn.case, reply, turn.round, when, seconds)
+
+    def _begin(self, before: object, visitor: str | None, pseudonym: object) -> dict[str, Any]:
         session = self.source.first()
         if session is None:
             ready, wanted = self.source.progress()
             return {"stage": "wait", "ready": ready, "of": wanted}
         self.results.expect(session.all)
         # Whoever begins again has seen the truth already.
-        counted = not self.readers.has_answered(before)
-        reader = new_reader(session, first=self._first_of_pairs(counted), counted=counted)
+        fresh = not self.readers.has_answered(before)
+        arm = self._study.arm_of(pseudonym) if self._study else None
+        reader = new_reader(session, first=self._first_of_pairs(fresh), counted=fresh and not arm)
+        if arm:
+            reader.order, reader.heat, reader.pseudonym = arm.network, arm.heat, pseudonym
         return {"reader": self.readers.add(reader, visitor)} | self._content.of(reader)
 
     def _first_of_pairs(self, counted: bool) -> int:

@@ -8,6 +8,7 @@ taken back, whatever a browser sends.
 
 import math
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -165,6 +166,11 @@ class Reader:
         place: which case he is at, 0 for the first.
         stage: what he has before him.
         counted: whether his answers are counted with those of the class.
+        order: when he sees the network's answers: `second`, or, in a study, `first` or `none`. A
+            case then has one answer, which is his first and his last.
+        heat: whether its heatmaps are shown.
+        pseudonym: in a study.
+        since: when he was shown what is before him, in seconds of the monotonic clock.
         lock: held during a step, so that of two at once one is refused.
     """
 
@@ -174,6 +180,10 @@ class Reader:
     place: int = 0
     stage: Stage = Stage.READ
     counted: bool = False
+    order: str = "second"
+    heat: bool = True
+    pseudonym: object = None
+    since: float = field(default_factory=time.monotonic)
     lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -188,11 +198,14 @@ class Reader:
             ConfigError: this is not the step that is open, or no answer.
         """
         self._check(turn, Stage.READ)
-        self.turn.first = reply_of(given)
-        if self.turn.round is Round.WITH:
+        here = self.turn
+        here.first = reply_of(given)
+        if here.round is not Round.WITH:
+            self._advance()
+        elif self.order == "second":
             self.stage = Stage.REVISE
         else:
-            self._advance()
+            here.last, self.stage = here.first, Stage.TRUTH
 
     def settle(self, turn: object, given: object) -> None:
         """His last word; the same again is allowed.

@@ -32,15 +32,16 @@ export function unionIou(one, other) {
 /** Names of the findings that are there. */
 export const there = ({ truth }) => truth.findings.map(({ name }) => name);
 
-/** Who had a case right: the reader at first and at last (null without the network), the network. */
+/** Who had a case right: the reader at first and at last, and the network; null where there is no answer. */
 export function outcome(turn) {
   const is = there(turn);
   const right = (names) => names.length === is.length && names.every((name) => is.includes(name));
+  const names = turn.network?.named; // a study may never show it
   return {
     first: right(turn.mine.findings),
     last: turn.final ? right(turn.final.findings) : null,
-    network: right(turn.network.named),
-    falseAlarms: turn.network.named.filter((name) => !is.includes(name)),
+    network: names ? right(names) : null,
+    falseAlarms: names?.filter((name) => !is.includes(name)) ?? [],
   };
 }
 

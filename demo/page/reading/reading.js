@@ -18,6 +18,15 @@ const storage = {
   drop() { try { sessionStorage.removeItem(KEY); } catch { /* a page without storage */ } },
 };
 
+/** The name under which a study keeps this browser's answers, and by which they can be deleted. */
+function pseudonym() {
+  const key = "cx-pseudonym";
+  try {
+    localStorage[key] = localStorage[key] ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
+    return localStorage[key];
+  } catch { return null; } // a page without storage could never delete them
+}
+
 /** root: holds reading.html.jinja; hooks: {send(step)}, which gives a promise of the answer. */
 export function mountReading(root, hooks) {
   const part = (name) => root.querySelector(`[data-r="${name}"]`);
@@ -35,6 +44,8 @@ export function mountReading(root, hooks) {
   });
   const form = makeForm(root, board.boxes, { changed: () => reflect(), map: (name) => choose(name) });
 
+  const study = root.querySelector('[data-do="forget"]');
+
   /** Ask the server for a step; one at a time. */
   async function send(action, more = {}) {
     if (waiting) return;
@@ -51,6 +62,10 @@ export function mountReading(root, hooks) {
   /** An answer of the server. */
   function receive(content) {
     if (content.problem) return refused(content.problem);
+    if ("forgotten" in content) {
+      part("forgotten").textContent = `${content.forgotten} answers were deleted.`;
+      return forget();
+    }
     if (content.stage === "wait") {
       const { ready, of } = content;
       part("wait").textContent = `The pictures are being prepared: ${ready} of ${of} …`;
@@ -129,10 +144,10 @@ export function mountReading(root, hooks) {
     form.showTruth(truth ?? null);
     part("draw").hidden = Boolean(truth) || part("draw").hidden;
     part("sure").hidden = Boolean(truth);
-    show.hidden = !network;
+    show.hidden = !network && !truth;
     for (const label of show.querySelectorAll("[data-layer]")) {
       const name = label.dataset.layer;
-      label.hidden = !truth && (name === "truth" || name === "box");
+      label.hidden = { truth: !truth, box: !truth || !content.heat, heat: !content.heat }[name] ?? false;
       label.querySelector("input").checked = name !== "heat" || !truth;
     }
     part("verdict").replaceChildren(...(truth ? [readingVerdict(content, form.titleOf)] : []));
@@ -166,7 +181,7 @@ export function mountReading(root, hooks) {
     if (!now?.case) return;
     const { network, truth } = now;
     const on = (name) => show.querySelector(`input[value=${name}]`).checked;
-    const heat = network && on("heat") ? map : null;
+    const heat = now.heat && on("heat") ? map : null;
     const others = [];
     if (truth && on("truth")) {
       for (const { name, boxes } of truth.findings) {
@@ -174,17 +189,17 @@ export function mountReading(root, hooks) {
       }
     }
     // Of what it names as well as of what is there: where a false alarm comes from.
-    if (truth && on("box") && [...network.named, ...there(now)].includes(map)) {
+    if (truth && now.heat && on("box") && [...network.named, ...there(now)].includes(map)) {
       others.push(...(network.boxes[map] ?? []).map((box) => ({ kind: "network", title: "network", box })));
     }
-    board.boxes.set({ others, mine: !network || on("mine") });
+    board.boxes.set({ others, mine: show.hidden || on("mine") });
     board.heat(network, heat);
     const chip = part("chip");
     chip.hidden = !heat;
     part("scale").hidden = !heat;
     chip.textContent = heat
       ? `Heatmap: ${form.titleOf(map)} ${valueText(network, network.probability[map])}` : "";
-    part("trust").textContent = network ? `Heatmaps of ${form.titleOf(map)}: ` +
+    part("trust").textContent = now.heat ? `Heatmaps of ${form.titleOf(map)}: ` +
       (network.trust[map] ?? "how often they hit the right place was never measured.") : "";
   }
   show.addEventListener("change", layers);
@@ -214,7 +229,8 @@ export function mountReading(root, hooks) {
 
   root.addEventListener("click", (event) => {
     const does = event.target.closest("[data-do]")?.dataset.do;
-    if (does === "begin" || does === "another") send(does);
+    if (does === "begin" || does === "forget") send(does, study && { pseudonym: pseudonym() });
+    if (does === "another") send(does);
     if (does !== "go" || go.disabled) return;
     const step = { read: "commit", revise: "settle", truth: "next" }[now.stage];
     send(step, { case: now.case, ...(step === "next" ? {} : { answer: form.reply() }) });

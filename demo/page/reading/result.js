@@ -20,11 +20,11 @@ export function readingVerdict(content, titleOf) {
     `${who}: `, el("b", { text: mark(right) }));
   const box = el("div", { class: "cx-r-verdict" },
     el("ul", {}, line(change ? "You, before" : "You", first),
-      ...(change ? [line("You, after", last)] : []), line("The network", network)));
+      ...(change ? [line("You, after", last)] : []), ...(network === null ? [] : [line("The network", network)])));
   const titles = (names) => listed(names.map(titleOf));
   const notes = [];
   if (falseAlarms.length) notes.push(`The network raised a false alarm: ${titles(falseAlarms)}.`);
-  if (truth.misses.length) notes.push(`The network missed: ${titles(truth.misses)}.`);
+  if (content.network && truth.misses.length) notes.push(`The network missed: ${titles(truth.misses)}.`);
   if (first && !last) notes.push("You changed a right answer to a wrong one.");
   if (!first && last) notes.push("You changed a wrong answer to the right one.");
   if (notes.length) box.append(el("p", { text: notes.join(" ") }));
@@ -42,8 +42,8 @@ export function readingTruth(content, titleOf, signOf) {
     if (boxes.length) {
       card.append(el("p", { class: "cx-small",
         title: "Area that both cover, as a share of the area that either covers (IoU)",
-        text: `Overlap with the true boxes: you ${fit(boxes, final.boxes[name], "drew none")}, ` +
-          `network ${fit(boxes, network.boxes[name], "shows none")}.` }));
+        text: `Overlap with the true boxes: you ${fit(boxes, final.boxes[name], "drew none")}` +
+          (network ? `, network ${fit(boxes, network.boxes[name], "shows none")}.` : ".") }));
     }
     return card;
   });
@@ -51,8 +51,8 @@ export function readingTruth(content, titleOf, signOf) {
     cards.push(el("div", { class: "cx-r-card" }, el("h3", { text: "Nothing" }),
       el("p", { text: "No finding is on this picture." })));
   }
-  const named = [...mine.findings, ...final.findings, ...network.named];
-  const absent = network.findings.filter((name) => named.includes(name) && !there(content).includes(name));
+  const named = [...mine.findings, ...final.findings, ...(network?.named ?? [])];
+  const absent = [...new Set(named)].filter((name) => !there(content).includes(name));
   if (absent.length) {
     cards.push(el("div", { class: "cx-r-card cx-r-absent" }, el("h3", { text: "Not there" }),
       ...absent.map((name) =>

@@ -52,6 +52,7 @@
  *   settle   the answer after the network's, the same or another; the truth comes
  *   next     the next case, or the end
  *   another  a new session of other cases, at the end
+ *   forget   in a study: delete all answers of {pseudonym}, which begin has sent, too; {forgotten}
  * A step that is not open is answered by {problem}, and changes nothing.
  *
  * @typedef {[number, number, number, number]} Box left, top, right, bottom as shares of the picture
@@ -72,7 +73,8 @@
  * @property {number} of cases in all rounds
  * @property {Head["preview"]} [preview] with a new case, and after resume
  * @property {Reply} [mine] from revise on
- * @property {Result & Named} [network] from revise on
+ * @property {Result & Named} [network] from revise on; in a study's arms from the start, or never
+ * @property {boolean} [heat] with the network: whether its heatmaps may be shown
  * @property {Reply} [final] at truth
  * @property {Truth} [truth] at truth
  *
