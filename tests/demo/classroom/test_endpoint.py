@@ -123,6 +123,7 @@ HOSTILE = [
     ("next", {}),
     ("another", {}),
     ("truth", {}),
+    ("forget", {}),
     (None, {}),
     (["commit"], {}),
     ("commit", {"case": "wrong", "answer": reply()}),
