@@ -134,7 +134,10 @@ def test_a_kill_at_any_byte_leaves_all_rows_but_the_last(study):
     code = f"""
 import os, resource, signal
 from pathlib import Path
-from tests.demo.classroom.test_study import CASE, MASS, Study, name_of
+from types import SimpleNamespace as Made
+from demo.classroom.study import Study
+case = Made(key="a.png", truth=Made(findings=["Mass"]), network=Made(named=["Effusion"]))
+reply = Made(findings=["Mass"], sure=2, boxes={{}})
 study = Study(Path({str(study.path.with_suffix(".toml"))!r}))
 ends = []
 for limit in range({whole}):
@@ -142,7 +145,7 @@ for limit in range({whole}):
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        study.add(name_of(2), CASE, MASS, "with", "before", 1)
+        study.add({name_of(2)!r}, case, reply, "with", "before", 1)
         os._exit(0)
     killed = os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGXFSZ
     ends.append((killed, study.path.read_bytes()))
