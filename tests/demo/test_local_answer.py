@@ -171,6 +171,7 @@ def pictures() -> dict[str, bytes]:
         "DICOM, all padding": dicom(deep, 12, PixelPaddingValue=0, PixelPaddingRangeLimit=4095),
     }
     found |= {name: malformed.originals()[name] for name in ("PNG RGBA", "DICOM deflated")}
+    found["DICOM deflated, padded"] = found["DICOM deflated"] + b"\0"
     found["177 million pixels"] = malformed.png(13_300, 13_300, 8, 0, b"\0")
     return found | malformed.strangers()
 
