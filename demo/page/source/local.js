@@ -1,0 +1,24 @@
+/* The browser itself as the page's source of answers: an exported folder, and no server.
+
+   What does not depend on a visitor's picture lies in files under `parts/`. */
+
+import { analyse, prepare } from "./local_analysis.js";
+import { ask, remembering } from "./server.js";
+
+export { analyse };
+
+/** See `part` of server.js. */
+export const part = remembering((name) => ask(`parts/${name}.json`));
+
+/** Never offered: an answer's `methods` hold the exact one alone. */
+export const heat = async () => {
+  throw new Error("The other heatmap methods need the demo's server.");
+};
+
+/** Fetch what answers; on_progress: called with the bytes done and of how many. */
+export async function present(onProgress) {
+  await prepare({ part, onProgress });
+  // After the large files: those then come from what the browser has of them already.
+  const { offline } = document.documentElement.dataset;
+  if (offline) await navigator.serviceWorker?.register(offline, { updateViaCache: "none" });
+}
