@@ -16,6 +16,7 @@ from demo import onnx_web, rendering
 from demo.classroom.cases import CaseSource
 from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.pool import PhantomCases
+from demo.local_facts import MORE_METHODS
 from demo.page_files import FOLDER, PageFiles
 from demo.service import Service
 from demo.teaching.parts import Parts
@@ -50,15 +51,14 @@ def export_page(
     """
     if out.exists():
         raise ConfigError(f"Found {out}, expected a new name.")
-    large = onnx_web.page_files(network)
-    if not large:
+    if not onnx_web.files():
         raise ConfigError(
             f"ONNX Runtime for browsers is not here. Once, with a network: {onnx_web.COMMAND}"
         )
     with tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}-") as name:
         folder = Path(name) / "page"
         folder.mkdir()
-        _write(folder, network, weights, PageFiles(large), cases, scorm, on_cases)
+        _write(folder, network, weights, cases, scorm, on_cases)
         if scorm:
             _zip(folder, made := Path(name) / "page.zip")
             made.rename(out)
@@ -70,13 +70,12 @@ def _write(
     folder: Path,
     network: Path,
     weights: str,
-    files: PageFiles,
     cases: Path | None,
     scorm: bool,
     on_cases: Progress,
 ) -> None:
     predictor = Predictor(network, "cpu")
-    predictor.more_methods = "need the demo's server"
+    predictor.more_methods = MORE_METHODS
     service = Service(predictor, folder)
     try:
         source: CaseSource
@@ -88,6 +87,7 @@ def _write(
         made = asyncio.run(_made(parts))
     finally:
         service.close()
+    files = PageFiles(onnx_web.page_files(predictor))
     for name in files.names:
         data, _ = files.get(files.folder.rpartition("/")[2], name) or (b"", "")
         assert isinstance(data, bytes)

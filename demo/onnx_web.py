@@ -13,6 +13,8 @@ import platformdirs
 from chexnet.data.download import Progress, download, download_lock
 from chexnet.errors import FetchError
 from chexnet.files import replacing
+from chexnet.inference.predictor import Predictor
+from demo.local_facts import local_facts
 
 PACKAGE = "onnxruntime-web"
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
@@ -50,19 +52,19 @@ def files() -> dict[str, Path]:
     return {}
 
 
-def page_files(network: Path | None) -> dict[str, Path]:
-    """What a browser needs to run a network itself, by its name beside the page's scripts.
-
-    Args:
-        network: ONNX file; None where there is none.
+def page_files(predictor: Predictor) -> dict[str, Path | bytes]:
+    """What a browser needs to answer itself, by its name beside the page's scripts.
 
     Returns:
-        Empty without a network, and where `fetch` was never called.
+        Empty where PyTorch computes, and where `fetch` was never called.
     """
-    found = files() if network else {}
-    return {f"onnx/{name}": path for name, path in found.items()} | (
-        {"onnx/network.onnx": network} if network and found else {}
-    )
+    found, network = files(), predictor.exported
+    if not found or not network:
+        return {}
+    large = found | {"network.onnx": network}
+    facts = local_facts(predictor) | {"bytes": sum(one.stat().st_size for one in large.values())}
+    named = large | {"facts.json": json.dumps(facts).encode()}
+    return {f"onnx/{name}": one for name, one in named.items()}
 
 
 def fetch(on_progress: Progress = lambda *_: None) -> dict[str, Path]:

@@ -11,7 +11,12 @@ from demo.examples import EXAMPLES, thumbnail
 FOLDER = Path(__file__).with_name("page")
 _KINDS = {
     **{".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"},
-    **{".mjs": "text/javascript", ".wasm": "application/wasm", ".onnx": "application/octet-stream"},
+    **{
+        ".json": "application/json",
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+        ".onnx": "application/octet-stream",
+    },
 }
 
 
@@ -22,29 +27,31 @@ class PageFiles:
     that they are served from: a changed file changes every address, and none is asked for twice.
 
     Args:
-        large: further files, by their names; they stay on the disk.
+        more: further files, by their names: bytes, or a large one that stays on the disk.
 
     Attributes:
         folder: where the page finds them, below its own address.
         names: of all files but the large ones.
-        large: see above.
+        large: name to where a large file lies.
     """
 
-    def __init__(self, large: Mapping[str, Path]) -> None:
+    def __init__(self, more: Mapping[str, Path | bytes]) -> None:
         """Read and compress them."""
+        self.large = {name: one for name, one in more.items() if isinstance(one, Path)}
         found = {
             path.relative_to(FOLDER).as_posix(): path.read_bytes()
             for path in sorted(FOLDER.rglob("*"))
             if path.suffix in _KINDS
         } | {f"examples/{one.name}.jpg": thumbnail(one) for one in EXAMPLES}
+        found |= {name: one for name, one in more.items() if isinstance(one, bytes)}
         digest = hashlib.sha256()
         for name, data in found.items():
             digest.update(name.encode() + b"\0" + data + b"\0")
-        for name, path in large.items():
+        for name, path in self.large.items():
             digest.update(f"{name} {file_sha256(path)}".encode())
         self.folder = f"page/{digest.hexdigest()[:16]}"
         self._files = {name: gzip.compress(data, 9, mtime=0) for name, data in found.items()}
-        self.names, self.large = tuple(found), large
+        self.names = tuple(found)
 
     def get(self, folder: str, name: str) -> tuple[bytes | Path, str] | None:
         """A gzipped file, or where a large one lies, and its type; None where there is none."""

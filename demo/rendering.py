@@ -139,9 +139,10 @@ def index(
 
 def _is_opened(module: str, local: bool) -> bool:
     """Whether a page asks for a module as soon as it is opened."""
-    if module.startswith("source/"):
-        return local or module == "source/server.js"
-    return not module.startswith("lecturer/")
+    folder, _, name = module.rpartition("/")
+    if folder == "source":
+        return name == "server.js" or (local and name.startswith(("local", "scorm")))
+    return folder != "lecturer"
 
 
 def model_tab(predictor: Predictor, *, local: bool = False) -> str:

@@ -80,7 +80,7 @@ class Routes:
     ) -> None:
         """Render the page."""
         self._service, self._classroom, self._members = service, classroom, members
-        self.files = PageFiles(onnx_web.page_files(service.predictor.exported))
+        self.files = PageFiles(onnx_web.page_files(service.predictor))
         self.parts, self.open = Parts(service), 0
         self._look = {"files": self.files.folder, "root_path": root_path}
         words = classroom.source.words

@@ -15,9 +15,9 @@ export const heat = async () => {
   throw new Error("The other heatmap methods need the demo's server.");
 };
 
-/** Fetch what answers; on_progress: called with the bytes done and of how many. */
+/** Fetch what answers; onProgress: see `prepare`. */
 export async function present(onProgress) {
-  await prepare({ part, onProgress });
+  await prepare({ onProgress });
   // After the large files: those then come from what the browser has of them already.
   const { offline } = document.documentElement.dataset;
   if (offline) await navigator.serviceWorker?.register(offline, { updateViaCache: "none" });

@@ -37,14 +37,14 @@ export function makeChoices(viewer, source, most) {
   async function answering() {
     if (!onDevice?.checked) return source;
     const found = await import("../source/local_analysis.js");
-    await found.prepare({ part: source.part, onProgress: loading });
+    await found.prepare({ onProgress: loading });
     return found;
   }
 
-  /** Show how far what answers is fetched: bytes done, and of how many. */
-  function loading(done, total) {
-    bar.hidden = done >= total;
-    [bar.max, bar.value] = [total, done];
+  /** Show how far what answers is fetched: {loaded, total} in bytes, null at the end. */
+  function loading(done) {
+    bar.hidden = !done;
+    if (done?.total) [bar.max, bar.value] = [done.total, done.loaded];
   }
 
   /** Ask about a picture; how: see `source.analyse`. */
