@@ -59,11 +59,15 @@ export const step = (asked, signal) => ask("api/step", {
   method: "POST", body: JSON.stringify(asked), headers: { "content-type": "application/json" }, signal,
 });
 
-/** Tell the server that a page is open, as long as it is. */
-export async function present() {
+/**
+ * Tell the server that a page is open, as long as it is.
+ *
+ * @param {(done: ?{loaded: number, total?: number}) => void} [_] nothing has to be fetched here
+ */
+export async function present(_) {
   try {
     const { body } = await fetch("api/present");
     await body?.pipeTo(new WritableStream());
   } catch { /* the server has ended */ }
-  setTimeout(present, 10_000);
+  setTimeout(() => present(), 10_000);
 }
