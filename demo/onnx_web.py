@@ -26,7 +26,7 @@ _ROOT = Path(__file__).parents[1]
 _MODULES = f"node_modules/{PACKAGE}"
 
 
-def _locked() -> dict[str, str]:
+def locked() -> dict[str, str]:
     """`version` and `integrity` of the package, as package-lock.json has them; else empty."""
     lock = _ROOT / "package-lock.json"
     if not lock.is_file():  # a copy of the demo alone
@@ -35,14 +35,15 @@ def _locked() -> dict[str, str]:
     return found
 
 
-def _cache(version: str) -> Path:
+def cache_folder(version: str) -> Path:
+    """Where the files of a version lie, once they were fetched."""
     return platformdirs.user_cache_path("chexnet") / PACKAGE / version
 
 
 def files() -> dict[str, Path]:
     """Name of each file to where it lies; empty where it was never fetched."""
-    version = _locked().get("version", "")
-    places = [_cache(version)] if version else []
+    version = locked().get("version", "")
+    places = [cache_folder(version)] if version else []
     about = _ROOT / _MODULES / "package.json"
     if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["version"] == version:
         places.append(about.with_name("dist"))
@@ -74,16 +75,16 @@ def fetch(on_progress: Progress = lambda *_: None) -> dict[str, Path]:
         FetchError: no network, no room, or another package than was published.
     """
     if not files():
-        locked = _locked()
-        if not locked:
+        expected = locked()
+        if not expected:
             raise FetchError(
                 "Found no package-lock.json, which says what to fetch. Clone the project."
             )
-        place = _cache(locked["version"])
-        package = place / f"{PACKAGE}-{locked['version']}.tgz"
+        place = cache_folder(expected["version"])
+        package = place / f"{PACKAGE}-{expected['version']}.tgz"
         with download_lock(place):
             download(f"{_registry()}{PACKAGE}/-/{package.name}", package, on_progress=on_progress)
-            _unpack(package, locked["integrity"])
+            _unpack(package, expected["integrity"])
             package.unlink()
     return files()
 
