@@ -62,3 +62,34 @@ def test_the_folder_opens_without_a_network_at_the_second_visit(browser, hosted,
     context.close()
     assert {urlsplit(one).netloc for one in asked} == {urlsplit(url).netloc}
     assert wrong == []
+
+
+def test_on_the_served_page_a_picture_can_stay_on_this_device(visit, predictor):
+    if not onnx_web.files():
+        pytest.skip(f"ONNX Runtime for browsers was never fetched: {onnx_web.COMMAND}")
+    page = visit()
+    page.check("#cx-device input")
+    asked = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.set_input_files(INPUT, EXAMPLES[4].path)
+    page.wait_for_selector(ROW)
+    [expected] = predictor.predict([predictor.read(EXAMPLES[4].path)])
+    logits = page.evaluate("chexnet.page.state.answer.logit")
+    assert logits == pytest.approx(expected.logits, abs=1e-4)
+    assert not [path for path in asked if path.startswith("/api/")]
+    page.uncheck("#cx-device input")
+    with page.expect_request("**/api/analyse*"):
+        page.set_input_files(INPUT, EXAMPLES[1].path)
+
+
+def test_where_the_browser_cannot_compute_a_picture_is_not_sent_instead(visit):
+    page = visit()
+    if not page.locator("#cx-device").count():
+        pytest.skip(f"ONNX Runtime for browsers was never fetched: {onnx_web.COMMAND}")
+    asked = []
+    page.route("**/onnx/*", lambda route: route.abort())
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.check("#cx-device input")
+    page.set_input_files(INPUT, EXAMPLES[4].path)
+    page.get_by_text("The network could not be fetched").wait_for()
+    assert not [path for path in asked if path.startswith("/api/")]
