@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from chexnet.errors import ConfigError
 from chexnet.inference.predictor import Predictor
 from demo import onnx_web, rendering
 from demo.classroom.cases import CaseSource
+from demo.classroom.content import Content, truth
 from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.pool import PhantomCases
 from demo.local_facts import MORE_METHODS
@@ -83,8 +85,7 @@ def _write(
             source = FolderCases(cases, predictor, on_cases)
         else:
             source = PhantomCases(predictor, service.predict_one, service.admission.quiet, 0)
-        parts = Parts(service)
-        made = asyncio.run(_made(parts))
+        made = asyncio.run(_made(Parts(service))) | _session(source, predictor)
     finally:
         service.close()
     files = PageFiles(onnx_web.page_files(predictor))
@@ -109,6 +110,32 @@ def _write(
     _put(folder / "files.js", about.encode())
     shutil.copy(FOLDER / "source" / "offline.js", folder / "sw.js")
     _put(folder / ".nojekyll", b"")
+
+
+def _session(source: CaseSource, predictor: Predictor) -> dict[str, bytes]:
+    """The cases of one session, each with its three layers, and their plan."""
+    source.start()
+    try:
+        while (session := source.first()) is None:
+            time.sleep(0.1)
+    finally:
+        source.close()
+    content, number = Content(predictor), {case.key: k for k, case in enumerate(session.all)}
+    plan = {
+        "cases": [number[case.key] for case in session.cases],
+        "pairs": [[number[case.key] for case in pair] for pair in session.pairs],
+        "ordered": session.ordered,
+        "looked_through": session.looked_through,
+    }
+    found = {"session": plan} | {
+        f"case/{number[case.key]}": {
+            "preview": case.preview(),
+            "network": content.network(case),
+            "truth": truth(case),
+        }
+        for case in session.all
+    }
+    return {name: json.dumps(one).encode() for name, one in found.items()}
 
 
 async def _made(parts: Parts) -> dict[str, bytes]:

@@ -83,8 +83,7 @@ class Routes:
         self.files = PageFiles(onnx_web.page_files(service.predictor))
         self.parts, self.open = Parts(service), 0
         self._look = {"files": self.files.folder, "root_path": root_path}
-        words = classroom.source.words
-        shown = (service.predictor, weights, words, self.files)
+        shown = (service.predictor, weights, classroom.words, self.files)
         page = rendering.index(*shown, root_path=root_path).encode()
         self._page, self._tag = gzip.compress(page), f'"{hashlib.sha256(page).hexdigest()[:32]}"'
 
@@ -175,7 +174,9 @@ class Routes:
         reader) then asks where it is.
         """
         asked = json_object(await request.body())
-        given = {name: asked.get(name) for name in ("action", "reader", "case", "answer")}
+        given = {
+            name: asked.get(name) for name in ("action", "reader", "case", "answer", "pseudonym")
+        }
         login, page = self._members.of(request.scope), asked.get("page")
         visitor = login[0] if login else page[:64] if isinstance(page, str) else ""
         try:

@@ -14,7 +14,7 @@ from chexnet.errors import DataError
 from chexnet.labels import BOX_SPELLING, FINDINGS, NO_FINDING, spoken
 
 LIST = "cases.csv"
-COLUMNS = ("file", "findings", "boxes", "note", "source")
+COLUMNS = ("file", "findings", "boxes", "note", "source", "pair")
 NEEDED = COLUMNS[:2]
 MOST_CASES = 200
 MOST_BYTES = 4 * 2**20
@@ -64,6 +64,7 @@ class Row:
         boxes: of these findings.
         note: what the lecturer says of it.
         source: where it comes from.
+        pair: a word that two lines share; empty for a case that is read with the network.
     """
 
     line: int
@@ -72,6 +73,7 @@ class Row:
     boxes: tuple[PixelBox, ...]
     note: str
     source: str
+    pair: str = ""
 
 
 class Problems:
@@ -209,13 +211,13 @@ def _row(folder: Path, line: int, cells: dict[str, str], problems: Problems) -> 
         boxes = _boxes(cells.get("boxes", ""), findings)
     except DataError as error:
         wrong.append(str(error))
-    note, source = cells.get("note", ""), cells.get("source", "")
-    for name, text in (("note", note), ("source", source)):
+    note, source, pair = (cells.get(name, "") for name in COLUMNS[3:])
+    for name, text in (("note", note), ("source", source), ("pair", pair)):
         if len(text) > MOST_TEXT:
             wrong.append(f"the {name} has {len(text)} characters, expected at most {MOST_TEXT}.")
     for text in wrong:
         problems.add(line, text)
-    return None if wrong or path is None else Row(line, path, findings, boxes, note, source)
+    return None if wrong or path is None else Row(line, path, findings, boxes, note, source, pair)
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -264,7 +266,7 @@ def _boxes(cell: str, findings: tuple[str, ...]) -> tuple[PixelBox, ...]:
 
     The finding may be left out where the line has one only.
     """
-    boxes = []
+    boxes: list[PixelBox] = []
     at = 0
     while at < len(cell):
         if len(boxes) >= MOST_BOXES:

@@ -3,12 +3,17 @@
    What does not depend on a visitor's picture lies in files under `parts/`. */
 
 import { analyse, prepare } from "./local_analysis.js";
+import { makeSteps } from "./local_reading.js";
+import { reporting } from "./scorm.js";
 import { ask, remembering } from "./server.js";
 
 export { analyse };
 
 /** See `part` of server.js. */
 export const part = remembering((name) => ask(`parts/${name}.json`));
+
+/** See `step` of server.js. */
+export const step = makeSteps(part, reporting());
 
 /** Never offered: an answer's `methods` hold the exact one alone. */
 export const heat = async () => {
