@@ -90,11 +90,12 @@ def fetch(on_progress: Progress = lambda *_: None) -> dict[str, Path]:
 
 
 def _registry() -> str:
-    npm = shutil.which("npm")
-    asked = [npm, "config", "get", "registry"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False) if npm else None
-    told = done.stdout.strip() if done else ""
-    return told.rstrip("/") + "/" if told.startswith("http") else REGISTRY
+    if npm := shutil.which("npm"):
+        asked = [npm, "config", "get", "registry"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        if told.startswith("http"):
+            return told.rstrip("/") + "/"
+    return REGISTRY
 
 
 def _unpack(package: Path, expected: str) -> None:

@@ -130,9 +130,10 @@ class Routes:
         found = self.files.get(request.path_params["folder"], request.path_params["name"])
         if found is None:
             return text(404, "Not found.")
-        if isinstance(found[0], Path):
-            return FileResponse(found[0], media_type=found[1], headers=for_ever)
-        return _packed(*found, for_ever)
+        data, kind = found
+        if isinstance(data, Path):
+            return FileResponse(data, media_type=kind, headers=for_ever)
+        return _packed(data, kind, for_ever)
 
     @_told
     async def _analyse(self, request: Request) -> Response:
