@@ -59,13 +59,16 @@ class _Subject(nn.Module):
         self.last = nn.ReLU()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.classifier(self.last(self.features(images)).mean(dim=(2, 3)))
+        with torch.no_grad():  # no method looks before the last layer: a backward pass ends there
+            features = self.features(images)
+        activation = self.last(features.requires_grad_(True))
+        logits: torch.Tensor = self.classifier(activation.mean(dim=(2, 3)))
         return logits
 
 
 def _raw_map(cam: Any, image: torch.Tensor, index: int) -> torch.Tensor:
     # The package's own steps without its last ones, which stretch each map to 0..1 and resize it.
-    score = cam.activations_and_grads(image.requires_grad_(True))[0, index]
+    score = cam.activations_and_grads(image)[0, index]
     cam.model.zero_grad()
     score.backward()
     activations = cam.activations_and_grads.activations[0].cpu().numpy()
