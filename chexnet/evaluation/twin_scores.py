@@ -36,7 +36,7 @@ from chexnet.evaluation.twins import (
     touched_cells,
 )
 from chexnet.explain import CLOSED_FORM, explain
-from chexnet.grad_cam import package_heatmap
+from chexnet.grad_cam import package_heatmaps
 from chexnet.labels import FINDINGS
 from chexnet.model import DenseNet121
 from chexnet.phantom.patients import person
@@ -182,7 +182,7 @@ def _patient(
         touched = touched_cells(differs, (height, width))
         maps = {"heatmap": _heat(subject, trained.heat[at, index], pictures[at], index)}
         if severity == MAIN_SEVERITY:
-            maps |= {key: _package(subject, pictures[at], index, key) for key in subject.others}
+            maps |= _package(subject, pictures[at], index, subject.others)
             maps |= {"untrained": untrained[at][index]}
             maps |= {"edges": edges(pictures[at], (height, width))}
         shares = {key: inside_share(heat, touched) for key, heat in maps.items()}
@@ -337,17 +337,19 @@ def _heat(
     """The map of the subject's method; `closed` is that of the closed form."""
     if subject.method == CLOSED_FORM:
         return closed
-    return _package(subject, picture, index, subject.method)
+    return _package(subject, picture, index, [subject.method])[subject.method]
 
 
-def _package(subject: ExplainedModel, picture: np.ndarray, index: int, method: str) -> np.ndarray:
-    """The map of a method of the `grad-cam` package."""
+def _package(
+    subject: ExplainedModel, picture: np.ndarray, index: int, methods: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The maps of some methods of the `grad-cam` package."""
+    if not methods:
+        return {}
     device = next(subject.model.parameters()).device
     image = normalise(torch.from_numpy(picture[None, None].copy()), subject.preprocessing)
-    found: np.ndarray = (
-        package_heatmap(subject.model, image.to(device), index, method).cpu().numpy()
-    )
-    return found
+    found = package_heatmaps(subject.model, image.to(device), index, methods)
+    return {name: heat.cpu().numpy() for name, heat in found.items()}
 
 
 def _probability(subject: ExplainedModel, logit: np.ndarray, label: str) -> float:

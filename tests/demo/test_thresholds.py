@@ -27,7 +27,8 @@ import { mountThresholds } from "/teaching/thresholds.js";
 window.open = (content, own) => {
   const load = () => Promise.resolve(content);
   const interval = (chance) => [chance / 2, (1 + chance) / 2];
-  const band = (from, to, chance) => ({ from, to, chance, findings: 9, interval: interval(chance) });
+  const band = (from, to, chance) =>
+    ({ from, to, chance, findings: 9, interval: interval(chance) });
   const network = [band(0, 0, 0.1), band(0, 0.25, 0.3), band(0.75, 1, 0.9)];
   const faint = () => Promise.resolve({ pictures: 120, network });
   window.tab = mountThresholds(document.getElementById("root"), { load, faint, own: () => own });
