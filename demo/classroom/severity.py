@@ -45,23 +45,25 @@ def wilson(share: float, count: int) -> list[float]:
 
 
 def class_curves(
-    rows: Iterable[Mapping[str, Any]], cases: Mapping[str, Case], moment: str = "before"
+    rows: Iterable[Mapping[str, Any]], cases: Mapping[str, Case]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The class's curve and the network's, over the same pictures.
+    """The class's curve, of all rounds before it saw the network, and the network's own.
 
     Args:
-        rows: of `ClassResults.rows`; one without answers at the moment is left out.
+        rows: of `ClassResults.rows`; one without answers is left out.
         cases: key to case. A case with a finding whose severity nobody measured is left out.
-        moment: `before` the network's answer was seen, or `after`.
     """
     people: list[tuple[float, float]] = []
     network: list[tuple[float, float]] = []
     for row in rows:
-        told, case = row[moment], cases[row["key"]]
-        if told is None or None in case.truth.findings.values():
+        case = cases[row["key"]]
+        told = [one for one in row["told"] if one["when"] == "before"]
+        answers = sum(one["answers"] for one in told)
+        if not answers or None in case.truth.findings.values():
             continue
         for name in FINDINGS:
             severity = case.truth.findings.get(name) or 0.0
-            people.append((severity, told["named"].get(name, 0) / told["answers"]))
+            named = sum(one["named"].get(name, 0) for one in told)
+            people.append((severity, named / answers))
             network.append((severity, float(name in case.network.named)))
     return {"class": naming_curve(people), "network": naming_curve(network)}

@@ -25,8 +25,8 @@ def case(named: set[str], **findings: float | None) -> SimpleNamespace:
     return SimpleNamespace(truth=truth, network=network)
 
 
-def row(key: str, answers: int, **named: int) -> dict:
-    return {"key": key, "before": {"answers": answers, "named": named}, "after": None}
+def told(when: str, answers: int, **named: int) -> dict:
+    return {"round": "with", "when": when, "answers": answers, "named": named}
 
 
 def test_the_class_and_the_network_are_measured_on_the_same_pictures():
@@ -36,10 +36,14 @@ def test_the_class_and_the_network_are_measured_on_the_same_pictures():
         "own": case({"Mass"}, Mass=None),
         "few": case({"Mass"}, Mass=0.9),
     }
-    rows = [row("a", 10, Mass=3, Edema=10), row("b", 5, Mass=5, Edema=1), row("own", 5, Mass=5)]
-    rows.append({"key": "few", "before": None, "after": None})
-    found = class_curves(rows, cases)
+    first = [told("before", 5, Mass=0, Edema=5), told("before", 5, Mass=3, Edema=5)]
+    answers = {
+        "a": [*first, told("after", 5, Mass=5)],
+        "b": [told("before", 5, Mass=5, Edema=1)],
+        "own": [told("before", 5, Mass=5)],
+        "few": [],
+    }
+    found = class_curves([{"key": k, "told": some} for k, some in answers.items()], cases)
     assert [one["findings"] for one in found["class"]] == [25, 2, 1]
     assert [one["chance"] for one in found["class"]] == pytest.approx([0.2 / 25, 0.65, 1])
     assert [one["chance"] for one in found["network"]] == [0, 0.5, 0]
-    assert class_curves(rows, cases, "after") == {"class": [], "network": []}
