@@ -80,6 +80,15 @@ def test_a_16_bit_ramp_is_scaled_by_the_range_it_uses_and_never_clipped(top):
     assert (found.as_uint8() == 255).mean() < 0.01
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_large_picture_is_reduced_in_the_shades_it_came_with(dtype):
+    top = np.iinfo(dtype).max
+    rows = np.linspace(0, top, 640).round().astype(dtype)[:, None].repeat(640, axis=1)
+    found = read_radiograph(encoded(rows)).reduced(80)
+    assert (found.pixels.dtype, found.pixels.shape) == (dtype, (80, 80))
+    assert np.abs(found.brightness()[:, 0] - (np.arange(80) + 0.5) / 80).max() < 0.005
+
+
 def test_the_range_of_a_16_bit_picture_starts_at_its_darkest_value():
     found = read_radiograph(encoded(Image.fromarray(ramp(2000) + np.uint16(30_000))))
     assert (found.low, found.high) == (30_000, 32_000)
