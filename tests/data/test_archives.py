@@ -10,11 +10,12 @@ import sys
 import tarfile
 import threading
 import time
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from chexnet import files
 from chexnet.data import archives as module
@@ -110,11 +111,8 @@ def test_the_table_names_every_image_of_nihs(monkeypatch):
 
 
 @pytest.fixture
-def served(monkeypatch):
+def served():
     """A server with four archives of three images, and their table."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     with serving() as server:
         known = []
         for number in range(1, 5):
@@ -212,8 +210,8 @@ def test_no_more_than_two_are_fetched_at_once(served, tmp_path, monkeypatch):
 
 def test_a_disk_without_room_is_told_before_anything_is_asked_for(served, tmp_path, monkeypatch):
     server, known = served
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage(10**9, 0, files.ROOM + 10**6))
+    usage = SimpleNamespace(free=files.ROOM + 10**6)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(FetchError, match=r"Fetching 4 archives needs .* are free"):
         fetch_archives(tmp_path, known)
     assert server.asked == []
@@ -229,18 +227,11 @@ def test_room_counts_what_is_here_and_what_will_be_removed(tmp_path):
 
 
 def test_two_downloads_into_one_folder_are_refused(served, tmp_path):
-    _, known = served
     with (
-        files_lock(tmp_path),
+        FileLock(tmp_path / ".download.lock"),
         pytest.raises(DataError, match="Another download"),
     ):
-        fetch_archives(tmp_path, known)
-
-
-def files_lock(root: Path):
-    from filelock import FileLock
-
-    return FileLock(root / ".download.lock")
+        fetch_archives(tmp_path, served[1])
 
 
 def test_a_folder_that_nobody_can_make_is_one_line(served, tmp_path):
