@@ -17,10 +17,9 @@ from chexnet.data.pack import Pack, prepare
 from chexnet.data.splits import fingerprint
 from chexnet.data.table_readers import CSV_OPTIONS
 from chexnet.errors import ConfigError, DataError
-from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import LABELS
-from chexnet.transforms import Preprocessing, item_pixels
-from tests.conftest import ROOT, needs_links
+from chexnet.transforms import Preprocessing
+from tests.conftest import ROOT
 from tests.imaging.test_dicom import dicom, ramp
 
 TABLES = Path(__file__).with_name("tables")
@@ -283,15 +282,6 @@ def test_mimics_test_set_has_its_patients_in_the_metadata(opened, tmp_path):
     assert folder.table["patient"].iloc[0] == "mimic/10000032"
 
 
-@needs_links
-def test_linked_folders_are_followed(opened, tmp_path):
-    write_picture(tmp_path / "disk2" / "54" / "1.png")
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "0").symlink_to(tmp_path / "disk2")
-    (tmp_path / "disk2" / "up").symlink_to(tmp_path / "images")
-    assert set(opened("padchest", need_images=True).paths) == {"1.png"}
-
-
 def test_monochrome1_is_counted_and_turned_over_where_asked(opened, tmp_path):
     header, *rows = text_of("padchest.csv").splitlines()
     stored = ["MONOCHROME2"] * len(rows)
@@ -333,19 +323,6 @@ def test_monochrome1_is_counted_and_turned_over_where_asked(opened, tmp_path):
 def test_names_of_labels_may_be_spelled_otherwise(opened, format, spelled, otherwise):
     text = text_of(f"{format}.csv").replace(spelled, otherwise)
     assert said(opened(format, text)) == expected(format)
-
-
-def test_dicom_and_jpeg_files_are_packed_under_their_names_in_the_table(opened, tmp_path):
-    first = opened("vinbigdata", pictures=["train/b2.jpg", "train/c3.png"])
-    (tmp_path / "images" / "train" / "a1.dicom").write_bytes(dicom(ramp(3000), 12))
-    folder = open_folder(DataRequest(tmp_path / "images", tmp_path / "table.csv", "vinbigdata"))
-    assert len(folder.paths) == len(first.paths) + 1 == 3
-    preprocessing = Preprocessing(size=64)
-    prepare(folder.paths, tmp_path / "pack", preprocessing, workers=1)
-    pack = Pack(tmp_path / "pack", preprocessing)
-    assert sorted(pack.names) == ["a1", "b2", "c3"]
-    expected = item_pixels(read_radiograph(folder.paths["a1"]).as_uint8(), preprocessing)
-    assert np.array_equal(pack.pixels[pack.names["a1"]], expected)
 
 
 @pytest.mark.parametrize(
@@ -477,12 +454,8 @@ def test_nihs_table_read_as_ones_own_gives_nihs_labels(phantoms, tmp_path):
     assert set(own.paths) == set(read_folder(phantoms).paths)
 
 
-def test_every_built_in_mapping_speaks_our_vocabulary_and_gives_reasons():
-    for meaning in built_in().values():
-        ours = {
-            one for group in (*meaning.labels.values(), *meaning.either.values()) for one in group
-        }
-        assert ours <= set(LABELS)
+def test_every_built_in_mapping_gives_reasons():
+    for meaning in built_in().values():  # labels of others it refuses itself
         assert set(meaning.reasons) <= set(meaning.sources)
         assert all(meaning.unused.values())
         assert set(meaning.either) <= set(meaning.reasons)
