@@ -57,15 +57,7 @@ class Radiograph:
 
     def as_uint8(self) -> np.ndarray:
         """Return the picture as uint8 (H, W): 8 bits are the same array, 16 are scaled to fit."""
-        if self.pixels.dtype == np.uint8:
-            return self.pixels
-        span = self.high - self.low
-        # Values are at most 65,535 * 255, so int64 never overflows; half is added to round.
-        steps = np.arange(span + 1, dtype=np.int64)
-        table = np.zeros(self.high + 1, np.uint8)
-        table[self.low :] = (steps * 255 + span // 2) // span
-        scaled: np.ndarray = table[self.pixels]
-        return scaled
+        return self.pixels if self.pixels.dtype == np.uint8 else self._stretched(np.uint8)
 
     def reduced(self, side: int) -> "Radiograph":
         """Return the picture with at most `side` pixels a side, in as many shades as it came with.
@@ -73,18 +65,22 @@ class Radiograph:
         A narrow window over 8 bits would show stripes where a detector saw a smooth rise, so 16
         bits stay 16 bits; their range is scaled to the whole of uint16.
         """
-        pixels = self.pixels
-        if pixels.dtype != np.uint8:
-            span = self.high - self.low
-            steps = np.arange(span + 1, dtype=np.int64)
-            table = np.zeros(self.high + 1, np.uint16)
-            table[self.low :] = (steps * 65535 + span // 2) // span
-            pixels = table[pixels]
+        pixels = self.pixels if self.pixels.dtype == np.uint8 else self._stretched(np.uint16)
         image = Image.fromarray(pixels)
         # Pillow's first step of two, for speed, knows no 16 bits.
         image.thumbnail((side, side), reducing_gap=2.0 if pixels.dtype == np.uint8 else None)
         reduced = np.asarray(image)
         return Radiograph(reduced, 0, int(np.iinfo(reduced.dtype).max), self.facts)
+
+    def _stretched(self, kind: type[np.unsignedinteger]) -> np.ndarray:
+        """The range in use stretched over all values of a type."""
+        span, top = self.high - self.low, int(np.iinfo(kind).max)
+        # Values are at most 65,535 * 65,535, so int64 never overflows; half is added to round.
+        steps = np.arange(span + 1, dtype=np.int64)
+        table = np.zeros(self.high + 1, kind)
+        table[self.low :] = (steps * top + span // 2) // span
+        stretched: np.ndarray = table[self.pixels]
+        return stretched
 
     def corrected(self, turns: int, inverted: bool) -> "Radiograph":
         """Return the picture turned to the left by quarters, and with light and dark exchanged."""
