@@ -11,8 +11,11 @@ def weights() -> None:
     """List, fetch, import and check published networks. Research and education only."""
 
 
-for group in (listing, getting, checking):
-    group.register(app)
+app.command("list")(listing.list_networks)
+app.command("import")(listing.import_file)
+app.command()(getting.get)
+app.command()(checking.check)
+app.command()(checking.calibrate)
 
 if __name__ == "__main__":
     run(app)

@@ -28,12 +28,6 @@ File = Annotated[
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("check")(check)
-    app.command("calibrate")(calibrate)
-
-
 def check(
     weights: File,
     data: Annotated[

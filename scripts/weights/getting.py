@@ -10,11 +10,6 @@ from scripts.cli import command, transfer_bars
 from scripts.weights.listing import Registry
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("get")(get)
-
-
 def get(
     name: Annotated[str, typer.Argument(help="Its name; python -m scripts.weights list.")],
     out: Annotated[Path | None, typer.Option(help="Also write the weights file here.")] = None,

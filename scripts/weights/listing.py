@@ -15,12 +15,6 @@ Registry = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("list")(list_networks)
-    app.command("import")(import_file)
-
-
 def list_networks(registry: Registry = None) -> None:
     """Show the published networks that are known: licence, what each saw, published figure."""
     from chexnet.networks.registry import load_registry

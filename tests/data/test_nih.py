@@ -135,7 +135,7 @@ def test_a_patient_is_the_same_in_both_tables_however_the_number_is_written(make
 )
 def test_nihs_two_real_tables_differ_where_they_are_known_to():
     early, late = (
-        read_table(path).set_index("image")
+        read_table(path)[0].set_index("image")
         for path in (TABLE_2017, NIH / "Data_Entry_2017_v2020.csv")
     )
     assert label_version(early.reset_index()) == "2017"
