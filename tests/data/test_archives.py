@@ -250,34 +250,19 @@ def table_of(known: list[Archive], place: Path) -> Path:
     return place
 
 
-def test_the_command_fetches_and_says_what_is_left_to_do(served, tmp_path, here):
-    table = table_of(served[1], tmp_path / "table.toml")
-    data = tmp_path / "data"
-    done = here("download", data, "--archives", table, "--parts", 1, 3, "--remove-archives")
+@pytest.mark.parametrize("begins_with_folder", [True, False])
+def test_the_command_fetches_and_says_what_is_left_to_do(
+    served, tmp_path, here, begins_with_folder
+):
+    table, data = table_of(served[1], tmp_path / "table.toml"), tmp_path / "data"
+    given = ["--archives", table, "--remove-archives", "--parts", 1, 3]
+    done = here("download", *([data, *given] if begins_with_folder else [*given, data]))
     assert done.returncode == 0, done.stderr
     assert names(data) == ["images_001", "images_003"]
     assert "2 parts" in done.stdout
     assert "Fetch by hand from https://box/folder" in done.stdout
     assert "Data_Entry_2017.csv, train_val_list.txt, test_list.txt" in done.stdout
     assert "images_001: fetching" in done.stderr
-
-
-@pytest.mark.parametrize(
-    "given", [["DATA", "--parts", "1", "3"], ["--parts", "1", "3", "DATA"]], ids=" ".join
-)
-def test_parts_may_stand_before_or_after_the_folder(tmp_path, monkeypatch, given):
-    from typer.testing import CliRunner
-
-    from scripts import download as script
-
-    chosen = []
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        module, "fetch_archives", lambda _, archives, **__: chosen.extend(archives) or []
-    )
-    done = CliRunner().invoke(script.app, given)
-    assert done.exit_code == 0, done.output
-    assert [one.number for one in chosen] == [1, 3]
 
 
 @needs_signals
