@@ -1,6 +1,7 @@
 import csv
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -71,49 +72,18 @@ def expected(name: str) -> dict[str, tuple[set, set]]:
     }
 
 
-FIRST = {  # patient, age, sex and view of the first row, and what is noted
-    "chexpert": (
-        ("chexpert/patient00001", 68, "F", "AP"),
-        "3 of 20 rows are no frontal views and were left out",
-        "10 uncertain labels count as unknown (--uncertain ignore)",
-        "A blank label counts as negative (108 such labels)",
-    ),
-    "vinbigdata": (
-        ("vinbigdata/a1", None, "", ""),
-        "joined by majority",
-        "(1, 2, 3 readers an image)",
-        "names no patients",
-        "2 labels with as many readers for as against",
-    ),
-    "csv": (("our hospital/17", 50, "M", "PA"),),
-    "mimic": (
-        ("mimic/10000032", None, "", "PA"),
-        "1 images of studies without labels were left out",
-        "6 of 19 rows are no frontal views",
-        "Labels are given a study",
-    ),
-    "padchest": (
-        ("padchest/P1", 84, "M", "PA"),
-        "3 of 20 rows are no frontal views",
-        "2 rows without labels were left out",
-        "1 rows that PadChest itself excludes were left out",
-        "(MethodLabel): Physician 8, RNN_model 6",
-        "2 rows say that something is unchanged",
-        "1 terms of the table stand in no mapping and say nothing: scoliosis",
-    ),
-    "rsna": (("13", None, "", ""), "1 images without a known NIH image"),
-}
+ABOUT = tomllib.loads(text_of("about.toml"))
+REFUSED = tomllib.loads(text_of("refused.toml"))
 
 
-@pytest.mark.parametrize("format", FIRST)
+@pytest.mark.parametrize("format", ABOUT)
 def test_a_table_becomes_what_was_worked_out_by_hand(opened, format):
     folder = opened(format)
     assert said(folder) == expected(format)
-    first, *notes = FIRST[format]
-    about = folder.table.iloc[0]
-    age = None if np.isnan(about["age"]) else about["age"]
-    assert (about["patient"], age, about["sex"], about["view"]) == first
-    assert all(note in " ".join(folder.mapping.notes) for note in notes)
+    first = folder.table.astype(object).fillna({"age": ""}).iloc[0]
+    assert [first[name] for name in ("patient", "age", "sex", "view")] == ABOUT[format]["first"]
+    for note in ABOUT[format]["notes"]:
+        assert note in " ".join(folder.mapping.notes)
 
 
 def test_sex_view_and_age_are_those_of_the_vocabulary_or_empty(opened):
@@ -325,63 +295,18 @@ def test_names_of_labels_may_be_spelled_otherwise(opened, format, spelled, other
     assert said(opened(format, text)) == expected(format)
 
 
-@pytest.mark.parametrize(
-    ("format", "old", "new", "message"),
-    [
-        ("chexpert", "(?s).*", "", "could not be read"),
-        ("chexpert", "(?s)\n.*", "", "has no rows"),
-        ("chexpert", r"(?s)\n(.*?)\n", r"\n\1\n\1\n", "line 3: .*stands twice"),
-        ("chexpert", "Path", "Place", "has no column Path"),
-        ("chexpert", "-1.0", "perhaps", "line 3: .*'perhaps'"),
-        ("chexpert", "patient00003", "P3", "line 6: .*no patient"),
-        ("chexpert", "Frontal,", "Lateral,", "None of the 20 rows is a frontal view"),
-        ("chexpert", "set/train", "../..", "a path out of the folder"),
-        ("vinbigdata", "Pleural effusion", "Pleural fluid", "line 13: .*a class that VinBigData"),
-        ("padchest", r"\['normal'\]", "normal", "line 4: .*no list"),
-    ],
-)
-def test_a_bad_table_is_refused_in_one_line(opened, format, old, new, message):
-    with pytest.raises(DataError, match=message) as caught:
-        opened(format, re.sub(old, new, text_of(f"{format}.csv")))
+@pytest.mark.parametrize("row", REFUSED["table"], ids=lambda row: row["says"])
+def test_a_bad_table_is_refused_in_one_line(opened, row):
+    text = re.sub(row["old"], row["new"], text_of(f"{row['format']}.csv"))
+    with pytest.raises(DataError, match=row["says"]) as caught:
+        opened(row["format"], text)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('"Hernia"', '"Effusion"', "names Effusion twice, for fluid and for hernia"),
-        ('["Nodule", "Mass"]', '["Nodule", "Effusion"]', "names Effusion twice"),
-        ('"Hernia"', '"Hiatus"', "maps hernia to Hiatus"),
-        ('"Hernia"', "5", "maps hernia to 5"),
-        ("[unused]", "[ignored]", "has a key ignored"),
-        ('name = "our hospital"', "", "has the name ''"),
-        ('image = "file"', "image = 3", "has image = 3; expected text"),
-        ('image = "file"', "", "found no image"),
-        ('blank = "unknown"', 'blank = "guess"', "has blank = 'guess'"),
-        ('image = "file"', "image = = 3", "could not be read as TOML"),
-        ('["no"]', '["no", " yes "]', "lists the value 'yes' as positive and as negative"),
-        ('["no"]', '["no", "YES"]', "lists the value 'YES' as positive and as negative"),
-        ('["maybe"]', '["no"]', "lists the value 'no' as negative and as uncertain"),
-        (
-            'positive = ["yes"]\nnegative = ["no"]',
-            'positive = [1, "1.0"]\nnegative = [1.0]',
-            "lists the value '1.0' as positive and as negative",
-        ),
-        ('["maybe"]', '["maybe", true]', r"has uncertain = .* expected a list of text"),
-        ('["maybe"]', '"maybe"', "has uncertain = 'maybe'; expected a list of text"),
-        ('blank = "unknown"', "invert = 1", "has invert = 1; expected true or false"),
-        ('view = "view"', 'view = ""', "has view = ''; expected text"),
-        ('"no finding of ours"', "5", "maps implant to 5"),
-        ('["Nodule", "Mass"]', "[]", r"maps round shadow to \[\]"),
-        ('["Nodule", "Mass"]', '[["Nodule"], "Mass"]', "maps round shadow to "),
-        ('"implant"', '"Big_Heart"', "lists big heart twice"),
-        ("[either]", "[labels.x]", "maps x to"),
-        ('image = "file"', f"k{'x' * 400} = 1", r"has a key kx+\.\.\.; expected"),
-    ],
-)
-def test_a_bad_mapping_is_refused_in_one_line(opened, old, new, message):
-    mapping = text_of("csv.toml").replace(old, new)
-    with pytest.raises(DataError, match=message) as caught:
+@pytest.mark.parametrize("row", REFUSED["mapping"], ids=lambda row: row["says"])
+def test_a_bad_mapping_is_refused_in_one_line(opened, row):
+    mapping = text_of("csv.toml").replace(row["old"], row["new"])
+    with pytest.raises(DataError, match=row["says"]) as caught:
         opened("csv", mapping=mapping)
     assert "\n" not in str(caught.value)
 
