@@ -139,8 +139,8 @@ def read_lists(root: Path) -> dict[str, frozenset[str]] | None:
     if not any(there.values()):
         return None
     if not all(there.values()):
-        found, lost = sorted(LISTS.values(), key=lambda name: not os.path.lexists(root / name))
-        raise DataError(f"{root} has {found} but no {lost}. Fetch both from NIH, or remove both.")
+        present, lost = sorted(LISTS.values(), key=lambda name: not os.path.lexists(root / name))
+        raise DataError(f"{root} has {present} but no {lost}. Fetch both from NIH, or remove both.")
     wanted = LISTS | ({"val": VAL_LIST} if os.path.lexists(root / VAL_LIST) else {})
     lists = {
         part: frozenset(read_text(root / name).replace(",", " ").split())

@@ -115,23 +115,23 @@ def read_radiograph(
         with _quiet():
             return _read(source, max_pixels, own_process)
     except ImageError as error:
-        found = str(error)
+        reason = str(error)
     except Image.DecompressionBombError:
-        found = "claims more pixels than can be read. Reduce it first."
+        reason = "claims more pixels than can be read. Reduce it first."
     except ModuleNotFoundError as error:  # of the name of a package, never of the file's content
-        found = f"needs the package {error.name}. Run: pip install -r requirements.txt"
+        reason = f"needs the package {error.name}. Run: pip install -r requirements.txt"
     except Exception as error:
         # What the operating system says about a name has a number; what decoders raise has none.
         in_memory = isinstance(source, bytes)
         if in_memory or not isinstance(error, OSError) or error.errno is None:
-            found = f"is damaged, incomplete or of an unusual kind. {EXPORT}"
+            reason = f"is damaged, incomplete or of an unusual kind. {EXPORT}"
         elif isinstance(error, FileNotFoundError):
-            found = "was not found. Check the name."
+            reason = "was not found. Check the name."
         else:
-            found = "cannot be opened. Check that it is a file you may read."
+            reason = "cannot be opened. Check that it is a file you may read."
     # Raised out here, so that the library's exception, which may quote the file, does not hang on.
     named = "The picture" if isinstance(source, bytes) else Path(source).name
-    raise ImageError(f"{named} {found}")
+    raise ImageError(f"{named} {reason}")
 
 
 def _read(source: Path | bytes, max_pixels: int, own_process: bool) -> Radiograph:

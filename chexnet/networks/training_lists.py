@@ -48,8 +48,8 @@ class KnownList:
 
 
 KNOWN_LISTS = {
-    one.name: one
-    for one in (
+    known.name: known
+    for known in (
         KnownList(
             "official-train-val",
             "NIH's official train_val list",
