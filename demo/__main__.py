@@ -70,11 +70,22 @@ def demo(
         from demo.rendering import PUBLISHED, WITHOUT_TORCH
         from demo.server import serve
 
-        options = {"host": host, "port": port, "share": share, "logins": logins}
-        options |= {"public_host": public_host, "root_path": root_path}
-        options |= {"share_server_address": share_server, "on_link": _say_link}
-        options |= {"cases": cases, "class_results": class_results, "on_cases": _say_cases}
-        with serve(folder, chosen, on_export=_say_export, **options) as running:
+        with serve(
+            folder,
+            chosen,
+            host=host,
+            port=port,
+            share=share,
+            share_server_address=share_server,
+            public_host=public_host,
+            root_path=root_path,
+            logins=logins,
+            cases=cases,
+            class_results=class_results,
+            on_export=_say_export,
+            on_cases=_say_cases,
+            on_link=_say_link,
+        ) as running:
             print(f"Open {running.url}")
             if running.service.predictor.is_starter:
                 print(f"{BETTER_THAN_STARTER}{PUBLISHED}")

@@ -11,20 +11,18 @@ import logging
 import re
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo import security
 from demo.bodies import nameless, question
 from demo.members import Members
 from demo.refusals import HEADERS, HUB, Left, Refused, refuse, too_large
 from demo.uploads import Uploads
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # Every path that the page and gradio_client use, and no other: Gradio also has a page of its own,
 # and routes that fetch URLs, serve files, run recordings and edit the app. Without /logout: it
@@ -80,7 +78,7 @@ class RequestFilter:
 
     def __init__(
         self,
-        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        app: ASGIApp,
         folder: Path | Uploads,
         local: bool,
         share_host: Callable[[], str | None] = lambda: None,
@@ -135,9 +133,9 @@ class RequestFilter:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it be answered; what was not foreseen is one line here and one for the visitor."""
         asked = _ASKS.fullmatch(scope["path"])
-        kept: list[dict[str, Any]] = []  # an error's, until it is known whether Gradio meant it
+        kept: list[Message] = []  # an error's, until it is known whether Gradio meant it
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # A file does nothing by itself; with all of them forty files weigh 10 kB more.
                 more = HEADERS[:1] if scope["path"].startswith("/page/") else self.headers
@@ -276,7 +274,7 @@ def _with_body(scope: Scope, receive: Receive, whole: bytes) -> tuple[Scope, Rec
     """The scope and the receiver of a request whose body was read."""
     given = False
 
-    async def again() -> dict[str, Any]:
+    async def again() -> Message:
         nonlocal given
         if given:  # from here on only the news that the visitor left
             return await receive()

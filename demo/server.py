@@ -172,7 +172,7 @@ def _start(
     """
     log_in_one_line()
     own = routes.routes() + ([] if public else panel.routes())
-    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=own)
+    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=[*own])
     blocks = NamedApi(service).blocks()
     serve_all_admitted(blocks)
     gr.mount_gradio_app(front, blocks, "/", root_path=root_path, **security.gradio_safety())

@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 
 from chexnet.errors import ImageError
-from chexnet.imaging.containers import EXPORT, SILENT, Facts
+from chexnet.imaging.containers import EXPORT, SILENT
+from chexnet.imaging.containers import Facts as Facts  # handed on to those who make one
 from chexnet.imaging.picture import read_picture
 from chexnet.imaging.value_range import histogram, value_range
 

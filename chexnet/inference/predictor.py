@@ -23,7 +23,11 @@ from chexnet.files import WHOLE_LIST, installed
 from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph
 from chexnet.inference.engine import TorchEngine, file_digest, open_engine
 from chexnet.inference.gate import judge
-from chexnet.inference.prediction import FileResult, ModelInput, Prediction, index_of
+from chexnet.inference.prediction import FileResult, index_of
+
+# Handed on: the demo meets the network by this module alone.
+from chexnet.inference.prediction import ModelInput as ModelInput
+from chexnet.inference.prediction import Prediction as Prediction
 from chexnet.labels import FINDINGS
 from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels
