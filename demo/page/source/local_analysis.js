@@ -48,30 +48,32 @@ function close() {
 /**
  * Fetch the network and what computes it, once; after an error it may be tried again.
  *
- * @param {{base: string, onProgress?: (done: {loaded: number, total?: number}) => void}} from
+ * @param {{base?: string, onProgress?: (done: ?{loaded: number, total?: number}) => void}} [from]
  *   base: address of the folder with `facts.json` (demo/local_facts.py, and `bytes` of all that is
  *   fetched), `network.onnx`, and of onnxruntime-web `ort.wasm.bundle.min.mjs` and
- *   `ort-wasm-simd-threaded.wasm`; onProgress: is told the bytes that have come, and of how many.
+ *   `ort-wasm-simd-threaded.wasm`; onProgress: is told the bytes that have come, and of how many;
+ *   null at the end.
  * @returns {Promise<void>}
  */
-export function prepare({ base, onProgress }) {
+export function prepare({ base = new URL("../onnx/", import.meta.url).href, onProgress } = {}) {
   tell = onProgress ?? tell;
   if (!opened) {
     start();
     opened = ask("open", new URL(base, location.href).href);
     opened.catch(close);
+    opened.finally(() => tell?.(null)).catch(() => {});
   }
   return opened;
 }
 
 /**
- * The network's answer to a picture; see `analyse` of server.js. Needs `prepare` before.
+ * The network's answer to a picture; see `analyse` of server.js.
  *
  * @param {Blob} file
  * @param {{anyway?: boolean, corrected?: number, instead?: string, signal?: AbortSignal}} [how]
  * @returns {Promise<import("./answer.js").Answer>}
  */
 export async function analyse(file, { anyway = false, corrected = 0, signal } = {}) {
-  await opened;
+  await prepare();
   return ask("analyse", { file, anyway, corrected }, signal);
 }
