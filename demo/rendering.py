@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from chexnet.evaluation.report.sentences import above_chance
 from chexnet.files import WHOLE_LIST, installed
 from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
-from chexnet.labels import FINDINGS, LABELS, NOTES, spoken
+from chexnet.labels import FINDINGS, LABELS, NOTES, SIGNS, spoken
 from chexnet.metadata import Metadata
 from chexnet.overlay import COLORMAPS
 from demo import security
@@ -117,7 +117,9 @@ def index(service: Service, weights: str, words: Words, files: PageFiles, root_p
         examples=EXAMPLES,
         opening=OPENING.name,
         more_methods=predictor.more_methods,
-        findings=[{"name": n, "title": spoken(n), "note": NOTES[n]} for n in FINDINGS],
+        findings=[
+            {"name": n, "title": spoken(n), "note": NOTES[n], "sign": SIGNS[n]} for n in FINDINGS
+        ],
         steps=list(zip(SURE, chances, strict=True)),
         words=words,
     )

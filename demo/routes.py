@@ -75,7 +75,7 @@ class Routes:
         self._service, self._classroom, self._members = service, classroom, members
         self.files, self.parts, self.open = PageFiles(), Parts(service), 0
         self._look = {"files": self.files.folder, "root_path": root_path}
-        words = classroom.source.words
+        words = classroom.words
         page = rendering.index(service, weights, words, self.files, root_path).encode()
         self._page, self._tag = gzip.compress(page), f'"{hashlib.sha256(page).hexdigest()[:32]}"'
 
@@ -163,7 +163,9 @@ class Routes:
         reader) then asks where it is.
         """
         asked = json_object(await request.body())
-        given = {name: asked.get(name) for name in ("action", "reader", "case", "answer")}
+        given = {
+            name: asked.get(name) for name in ("action", "reader", "case", "answer", "pseudonym")
+        }
         login, page = self._members.of(request.scope), asked.get("page")
         visitor = login[0] if login else page[:64] if isinstance(page, str) else ""
         try:
