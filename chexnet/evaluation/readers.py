@@ -21,9 +21,10 @@ not named. Ratings of two readers are never compared; every pair counts alike.
 Readers and cases are both drawn by chance. The variance is the one-shot estimate of Gallas (Acad.
 Radiol. 13, 2006), unbiased for any design in which some readers read some cases (Gallas and Brown,
 Neural Netw. 21, 2008), with all questions of a case as one cluster. As in Hillis' form of
-Obuchowski and Rockette's test (Stat. Med. 26, 2007) it is at least the readers' part of it. The
-t quantile has the degrees of freedom of Obuchowski, Gallas and Hillis (Acad. Radiol. 19, 2012), at
-least those of readers or cases, whichever are fewer. docs/teaching.md has the measured coverage.
+Obuchowski and Rockette's test (Stat. Med. 26, 2007) it is at least the readers' part of it, and at
+least what it is where all answers are independent. The t quantile has the degrees of freedom of
+Obuchowski, Gallas and Hillis (Acad. Radiol. 19, 2012), at least those of readers or cases,
+whichever are fewer. docs/teaching.md has the measured coverage.
 
 Shapes: R readers, C cases, F findings, L distinct ratings.
 """
@@ -353,7 +354,8 @@ def _error(*kernels: _Kernel) -> tuple[float, float]:
             return 0.0, 0.0
         both = 1 if one is other else 2
         parts += both * sign * its * (found - weights * found[3] / weights[3])[:3]
-    variance = max(parts[:2])
+    # Not under the readers' part, nor under the part of what one reader says of one case.
+    variance = max(parts[0], parts[1], parts[1] + parts[2] - parts[0])
     if variance < _NOTHING:
         return 0.0, 0.0
     shares = [

@@ -78,11 +78,11 @@ class Study:
         self._lock = threading.Lock()
         place = self.path.with_name(f".{self.path.name}.lock")
         self._only = FileLock(place, timeout=0, thread_local=False)
-        try:
-            with writing(place):
+        with writing(place):
+            try:
                 self._only.acquire()
-        except Timeout as error:
-            raise ConfigError(f"Another demo runs the study {path}. Stop it first.") from error
+            except Timeout as error:
+                raise ConfigError(f"Another demo runs the study {path}. Stop it first.") from error
         try:
             # A killed demo's: they may hold what a reader had deleted since.
             for leftover in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):

@@ -50,7 +50,8 @@ export const reading = mountReading(at("cx-reading"), {
   // After so many milliseconds it may be tried again.
   send: (step) => source.step({ ...step, page: PAGE }, AbortSignal.timeout(20_000)),
 });
-mountThresholds(at("cx-thresholds"), { load: () => source.part("thresholds"), own });
+mountThresholds(at("cx-thresholds"),
+  { load: () => source.part("thresholds"), faint: () => source.part("severity"), own });
 mountLessons(at("cx-lessons"), { ...source, ...choices, own });
 fillWindow(at("cx-viewer"));
 fillWindow(at("cx-reading"));

@@ -52,7 +52,8 @@ export function mountReading(root, hooks) {
     waiting = true;
     clearTimeout(timer);
     reflect();
-    const answer = await hooks.send({ action, reader, ...more }).catch((error) => ({ error }));
+    const mine = study ? { pseudonym: pseudonym() } : {};
+    const answer = await hooks.send({ action, reader, ...mine, ...more }).catch((error) => ({ error }));
     waiting = false;
     if (!answer.error) return receive(answer);
     problem(answer.error.message);
@@ -64,7 +65,8 @@ export function mountReading(root, hooks) {
     if (content.problem) return refused(content.problem);
     if ("forgotten" in content) {
       part("forgotten").textContent = `${content.forgotten} answers were deleted.`;
-      return forget();
+      forget();
+      return reflect();
     }
     if (content.stage === "wait") {
       const { ready, of } = content;
@@ -229,8 +231,7 @@ export function mountReading(root, hooks) {
 
   root.addEventListener("click", (event) => {
     const does = event.target.closest("[data-do]")?.dataset.do;
-    if (does === "begin" || does === "forget") send(does, study && { pseudonym: pseudonym() });
-    if (does === "another") send(does);
+    if (["begin", "another", "forget"].includes(does)) send(does);
     if (does !== "go" || go.disabled) return;
     const step = { read: "commit", revise: "settle", truth: "next" }[now.stage];
     send(step, { case: now.case, ...(step === "next" ? {} : { answer: form.reply() }) });

@@ -52,7 +52,7 @@
  *   settle   the answer after the network's, the same or another; the truth comes
  *   next     the next case, or the end
  *   another  a new session of other cases, at the end
- *   forget   in a study: delete all answers of {pseudonym}, which begin has sent, too; {forgotten}
+ *   forget   in a study, whose steps name a pseudonym, too: delete its answers; {forgotten}
  * A step that is not open is answered by {problem}, and changes nothing.
  *
  * @typedef {[number, number, number, number]} Box left, top, right, bottom as shares of the picture

@@ -30,7 +30,7 @@ export function checkSize(width, height, { max_pixels, min_side, max_aspect }) {
 export const letters = (bytes, at = 0, count = bytes.length) => String.fromCharCode(...bytes.subarray(at, at + count));
 
 /**
- * The first `size` bytes that parts unpack to; no more is ever unpacked.
+ * The first `size` bytes that parts unpack to; the rest stays packed.
  *
  * @param {Uint8Array[]} parts
  * @param {"deflate" | "deflate-raw"} kind
@@ -44,15 +44,25 @@ export async function inflate(parts, kind, size, whole = true) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    found.set(value.subarray(0, size - at), at);
-    at = Math.min(size, at + value.length);
-    if (at === size && (!whole || value.length > size)) {
+    if (at === size) {
       reader.cancel();
       break;
     }
+    found.set(value.subarray(0, size - at), at);
+    at = Math.min(size, at + value.length);
   }
   if (at < size && whole) throw new Error("cut off");
   return found.subarray(0, at);
+}
+
+/** The CRC-32 of bytes (PNG specification, annex D). */
+export function checksum(bytes) {
+  let sum = -1;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
+  }
+  return ~sum >>> 0;
 }
 
 /** Bytes as base64 text; in parts, as a function takes only so many arguments. */

@@ -5,7 +5,7 @@
 
    A radiograph is {pixels, width, height, low, high, facts}; see `Radiograph` and `Facts`. */
 
-import { checkSize, inflate, letters, ONE_VALUE, Refusal } from "./container.js";
+import { checkSize, checksum, inflate, letters, ONE_VALUE, Refusal } from "./container.js";
 import { readDicom } from "./dicom.js";
 import { histogram, valueRange } from "./value_range.js";
 
@@ -14,6 +14,7 @@ const [GRAY, PALETTE] = [0, 3];
 // Where a pass begins, and how far its pixels are apart (PNG specification, section 8).
 const WHOLE = [[0, 0, 1, 1]];
 const ADAM7 = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
+const NEEDED = ["IHDR", "PLTE", "tRNS", "acTL", "eXIf"];
 const ORIENTATION = 0x0112;
 // Markers of a JPEG. What else applications add may be a colour profile or a turn.
 const [SCAN, COMMENT, APP0, APP1, ADOBE, LAST_APP] = [0xda, 0xfe, 0xe0, 0xe1, 0xee, 0xef];
@@ -122,7 +123,7 @@ function grayOf(samples, channels) {
   return found;
 }
 
-/** The chunks of a PNG by their kind, those of its pixels together. */
+/** The chunks that a PNG's pixels need, by their kind; those of the pixels together. */
 function chunksOf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const found = { IDAT: [] };
@@ -131,8 +132,11 @@ function chunksOf(bytes) {
     if (end > bytes.length) throw new Error("cut off");
     kind = letters(bytes, at + 4, 4);
     const data = bytes.subarray(at + 8, end - 4);
-    if (kind === "IDAT") found.IDAT.push(data);
-    else found[kind] ??= data;
+    if (kind === "IDAT") found.IDAT.push(data); // zlib has a checksum of its own
+    else if (NEEDED.includes(kind)) {
+      if (checksum(bytes.subarray(at + 4, end - 4)) !== view.getUint32(end - 4)) throw new Error("damaged");
+      found[kind] ??= data;
+    }
     at = end;
   }
   return found;

@@ -21,10 +21,14 @@ export async function readDicom(bytes, limits) {
   if (!order) throw new Refusal("is a DICOM in a compression that is not supported.");
   let rest = bytes;
   if (order.deflated) {
-    const packed = [bytes.subarray(at)], head = new Elements(await inflate(packed, "deflate-raw", MAX_HEADER, false), order);
+    const packed = bytes.subarray(at);
+    // The stream may be padded to an even length (PS3.5 A.5), which a browser takes for damage.
+    const unpacked = (size) => inflate([packed], "deflate-raw", size, false)
+      .catch(() => inflate([packed.subarray(0, -1)], "deflate-raw", size, false));
+    const head = new Elements(await unpacked(MAX_HEADER), order);
     head.read(0);
     check(head, meta, limits);
-    rest = await inflate(packed, "deflate-raw", MAX_HEADER + sizeOf(head), false);
+    rest = await unpacked(MAX_HEADER + sizeOf(head));
     at = 0;
   }
   const data = new Elements(rest, order);

@@ -1,6 +1,6 @@
 /* A picture's bytes to the page's answer, as demo/service.py and demo/answer.py give it. */
 
-import { base64Of, deflated } from "./container.js";
+import { base64Of, checksum, deflated } from "./container.js";
 import { read, turned } from "./decode.js";
 import { judge } from "./gate.js";
 import { frame, itemPixels, reduced } from "./resize.js";
@@ -118,17 +118,12 @@ async function pngOf(pixels, width, height) {
   return new Uint8Array(await new Blob([Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10), ...parts]).arrayBuffer());
 }
 
-/** One part of a PNG, with its checksum (PNG specification, annex D). */
+/** One part of a PNG. */
 function chunk(kind, data) {
   const found = new Uint8Array(data.length + 12), view = new DataView(found.buffer);
   view.setUint32(0, data.length);
   found.set([...kind].map((letter) => letter.charCodeAt(0)), 4);
   found.set(data, 8);
-  let sum = -1;
-  for (const byte of found.subarray(4, data.length + 8)) {
-    sum ^= byte;
-    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
-  }
-  view.setUint32(data.length + 8, ~sum);
+  view.setUint32(data.length + 8, checksum(found.subarray(4, data.length + 8)));
   return found;
 }

@@ -24,7 +24,7 @@ addEventListener("message", ({ data: { id, call, given } }) => {
   });
 });
 
-/** The bytes of a file; each part's size is told as it comes. */
+/** The bytes of a file; each part's size is told as it comes, once it is known of how many. */
 async function fetched(url) {
   const answer = await fetch(url).catch(() => null);
   if (!answer?.ok) throw new Error(INCOMPLETE);
@@ -33,7 +33,7 @@ async function fetched(url) {
     const { done, value } = await reader.read();
     if (done) return new Blob(parts).arrayBuffer();
     parts.push(value);
-    postMessage({ bytes: value.length, of: facts?.bytes });
+    if (facts) postMessage({ bytes: value.length, of: facts.bytes });
   }
 }
 

@@ -15,15 +15,11 @@ const FILTERS = {
 const UNIT = 2 ** 22;
 
 const rounded = (value) => Math.trunc(value + (value < 0 ? -0.5 : 0.5));
-const clipped = (value) => Math.min(255, Math.max(0, value));
-// How Pillow stores a sum of weighted pixels. Of 16 bits it clips either byte by itself, so that a
-// cubic's overshoot above 65,535 keeps its low byte.
+const clipped = (value, top) => Math.min(top, Math.max(0, value));
+// How Pillow stores a sum of weighted pixels.
 const STORE = {
-  Uint8Array: (sum) => clipped(Math.floor((sum + UNIT / 2) / UNIT)),
-  Uint16Array(sum) {
-    const value = rounded(sum);
-    return clipped(value % 256) + 256 * clipped(Math.floor(value / 256));
-  },
+  Uint8Array: (sum) => clipped(Math.floor((sum + UNIT / 2) / UNIT), 255),
+  Uint16Array: (sum) => clipped(rounded(sum), 65535),
   Float32Array: (sum) => sum,
 };
 

@@ -77,7 +77,7 @@ def read_all(student: Student, cases: dict, change: bool) -> list[dict]:
                 assert set(told) == (BEFORE if action == "resume" else {"problem"})
                 assert leaks(student.text, case) == []
             continue
-        assert set(content) == {"stage", "of", "round", "case", "number", "mine", "network"}
+        assert set(content) == BEFORE - {"preview"} | {"mine", "network", "heat"}
         probabilities = content["network"]["probability"]
         assert probabilities == pytest.approx(case.network.probabilities, abs=1e-4)
         assert leaks(student.text, case), "the search finds what is told now"
@@ -123,6 +123,7 @@ HOSTILE = [
     ("next", {}),
     ("another", {}),
     ("truth", {}),
+    ("forget", {}),
     (None, {}),
     (["commit"], {}),
     ("commit", {"case": "wrong", "answer": reply()}),
