@@ -6,6 +6,7 @@ import pytest
 
 from tests.demo.classroom.made import reply, union_iou
 from tests.demo.classroom.served import case_in, leaks
+from tests.demo.conftest import on_both
 
 READING = "() => { const r = chexnet.reading; return r && !r.waiting && r.now; }"
 TICK = ".cx-r-findings input[value='{}']"
@@ -77,6 +78,7 @@ def to_the_network(page):
     return at(open_tab(page), "read", 5)
 
 
+@on_both
 def test_three_rounds_read_by_a_student_give_the_figures_of_a_hand(visit, cases):
     page = visit(viewport={"width": 1366, "height": 768})
     heard, box = [], (0.2, 0.25, 0.6, 0.8)
