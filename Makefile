@@ -22,8 +22,9 @@ test: $(WHOLE) node_modules/.package-lock.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
+	# Bytecode is kept, whatever the environment says: the tests start dozens of processes.
 	@$(BIN)/python -m mypy & types=$$!; \
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types && exit $$tests
 
 # Checkers of the page's scripts; where npm's registry cannot be reached their tests are skipped.

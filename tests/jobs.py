@@ -73,13 +73,49 @@ def train_until_signal(options: dict, there: Path) -> None:
     os._exit(signals.exit_code if result.state == "stopped" else 99)
 
 
+def write_to(path: Path, *streams: int) -> None:
+    """What is written to these streams from here on goes into a file."""
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    for stream in streams:
+        os.dup2(file, stream)
+
+
+def run_cells(books: list[list[str]], folder: Path, told: Path) -> None:
+    """Run the cells of each notebook in its folder; the last line counts the figures."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figures = []
+
+    def show() -> None:
+        figures.extend(pyplot.get_fignums())
+        pyplot.close("all")
+
+    pyplot.show = show
+    write_to(told, 1, 2)
+    os.chdir(folder)
+    for cells in books:
+        names = {"__name__": "__main__"}
+        for number, source in enumerate(cells):
+            exec(compile(source, f"cell {number}", "exec"), names)
+    print("Figures:", len(figures), flush=True)
+
+
+def torchrun(given: list[str], folder: Path, told: Path) -> None:
+    """What the program of that name runs."""
+    from torch.distributed.run import main
+
+    write_to(told, 1, 2)
+    os.chdir(folder)
+    main(given)
+
+
 def run_command(given: list[str], said: Path) -> None:
     """Run `scripts.NAME ...`; this rank's output goes into files."""
     for number, stream in ((1, "stdout"), (2, "stderr")):
-        file = os.open(
-            said / f"{stream}{os.environ['RANK']}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC
-        )
-        os.dup2(file, number)
+        write_to(said / f"{stream}{os.environ['RANK']}", number)
     sys.argv = given
     runpy.run_module(f"scripts.{given[0]}", run_name="__main__", alter_sys=False)
 

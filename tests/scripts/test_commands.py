@@ -23,7 +23,7 @@ from scripts.doctor import data_folder
 from scripts.train import console
 from tests import jobs
 from tests.conftest import ROOT, needs_signals, rows_of
-from tests.processes import start_ranks, wait
+from tests.processes import start, start_ranks, wait
 
 SCRIPTS = (
     "compare",
@@ -312,7 +312,7 @@ def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
     pictures = tmp_path / "pictures"
     shutil.copytree(phantoms / "images_001" / "images", pictures)
     good = sorted(map(str, pictures.iterdir()))
-    options = ("--weights", trained / "best_chexnet_params.pth")
+    options = ("--weights", trained / "best_chexnet_params.pth", "--engine", "torch")
     alone = map(json.loads, here("predict", pictures, *options, "--json").stdout.splitlines())
     (pictures / "00000000_bad.png").write_bytes(b"no picture")
     printed, complained = on_two_ranks("predict", pictures, *options, "--json")
@@ -333,16 +333,17 @@ def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
 def test_torchrun_trains_and_two_processes_score_like_one(
     tiny_options, tmp_path, here, on_two_ranks
 ):
-    data, out = tiny_options["data"], tmp_path / "run"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    torchrun += ["--nproc-per-node", "2", "-m", "tests.tiny", "scripts.train", "--data", data]
-    torchrun += ["--size", 64, "--out", out, "--init", "none", "--epochs", 1, "--batch-size", 8]
-    command = list(map(str, torchrun))
-    trained = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert trained.returncode == 0, trained.stderr
-    assert trained.stdout.count("Validation AUROC per class:") == 1
-    assert trained.stdout.count("Best weights:") == 1
+    data, out, told = tiny_options["data"], tmp_path / "run", tmp_path / "told"
+    torchrun = ["--standalone", "--nproc-per-node", 2, "-m", "tests.tiny", "scripts.train"]
+    torchrun += ["--data", data, "--size", 64, "--out", out, "--init", "none", "--epochs", 1]
+    torchrun += ["--batch-size", 8, "--workers", 0]
+    launched = start(jobs.torchrun, list(map(str, torchrun)), ROOT, told)
+    assert wait([launched], 300) == [0], told.read_text()
+    trained = told.read_text()
+    assert trained.count("Validation AUROC per class:") == 1
+    assert trained.count("Best weights:") == 1
     options = ("--data", data, "--weights", out / "best_chexnet_params.pth", "--out", out)
+    options = (*options, "--workers", 0, "--replicates", 20)
     on_two_ranks("eval", *options)
     two = json.loads((out / "eval-test" / "metrics.json").read_text())
     probabilities = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
