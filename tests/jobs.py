@@ -11,7 +11,6 @@ import torch
 
 from chexnet.checkpoint import save_sealed
 from chexnet.config import TrainConfig
-from chexnet.data.formats import DataRequest
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.loop import fit
 
@@ -104,32 +103,33 @@ def run_cells(books: list[list[str]], folder: Path, told: Path) -> None:
 
 
 def torchrun(given: list[str], folder: Path, told: Path) -> None:
-    """What the program of that name runs."""
-    from torch.distributed.run import main
+    """Two ranks by torchrun's own launcher; forked, since each would import torch again."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     write_to(told, 1, 2)
     os.chdir(folder)
-    main(given)
+    config = LaunchConfig(
+        *(1, 1, 2),  # machines at least and at most, processes of each
+        run_id="test",
+        rdzv_endpoint="localhost:0",
+        rdzv_backend="c10d",
+        max_restarts=0,
+        start_method="fork",
+    )
+    elastic_launch(config, run_as_main)(given)
+
+
+def run_as_main(given: list[str]) -> None:
+    """What `python -m` does."""
+    sys.argv = given
+    runpy.run_module(given[0], run_name="__main__", alter_sys=False)
 
 
 def run_command(given: list[str], said: Path) -> None:
     """Run `scripts.NAME ...`; this rank's output goes into files."""
     for number, stream in ((1, "stdout"), (2, "stderr")):
         write_to(said / f"{stream}{os.environ['RANK']}", number)
-    sys.argv = given
-    runpy.run_module(f"scripts.{given[0]}", run_name="__main__", alter_sys=False)
-
-
-def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:
-    """Score the test part and keep the probabilities that this rank has."""
-    import numpy as np
-
-    from chexnet.evaluation.scoring import score_weights
-
-    scored = score_weights(
-        DataRequest(data), weights, "test", batch_size=batch_size, workers=0, device="cpu"
-    )
-    np.save(out / f"rank{os.environ.get('RANK', '0')}.npy", scored.scores.probabilities)
+    run_as_main(given)
 
 
 class Whereabouts:

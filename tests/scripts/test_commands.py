@@ -127,7 +127,8 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
             assert picture.size[0] > 300
 
     again = here(
-        "eval", *common, "--predictions", out / "eval-test" / "predictions.csv", "--out", tmp_path
+        *("eval", *common, "--predictions", out / "eval-test" / "predictions.csv"),
+        *("--out", tmp_path, "--replicates", 20),
     )
     assert again.returncode == 0, again.stderr
     same = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
@@ -143,9 +144,11 @@ def test_a_leaky_run_is_stamped_wherever_it_is_shown(tiny_options, tmp_path, ref
     trained = here("train", *options, "--allow-leak")
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.count("LEAKY") >= 2
+    assert (out / "epochs.csv").read_text().splitlines()[1].count("LEAKY") == 1
     weights = ("--weights", out / "best_chexnet_params.pth", "--out", out)
     assert "stamped LEAKY" in refused("eval", "--data", tiny_options["data"], *weights)
-    scored = here("eval", "--data", tiny_options["data"], *weights, "--allow-leak")
+    allowed = ("--allow-leak", "--replicates", 20)
+    scored = here("eval", "--data", tiny_options["data"], *weights, *allowed)
     assert scored.returncode == 0, scored.stderr
     assert scored.stdout.count("LEAKY") >= 2
     assert (out / "eval-test" / "predictions.LEAKY.csv").exists()
@@ -293,7 +296,7 @@ def on_two_ranks(tmp_path):
     """Run a command in two processes, as torchrun starts them; gives their stdout and stderr."""
 
     def call(name: str, *arguments: object) -> tuple[str, str]:
-        given = [name, *map(str, arguments)]
+        given = [f"scripts.{name}", *map(str, arguments)]
         codes = wait(start_ranks(jobs.run_command, given, tmp_path))
         printed, complained = (
             "".join((tmp_path / f"{stream}{rank}").read_text() for rank in (0, 1))
@@ -334,10 +337,9 @@ def test_torchrun_trains_and_two_processes_score_like_one(
     tiny_options, tmp_path, here, on_two_ranks
 ):
     data, out, told = tiny_options["data"], tmp_path / "run", tmp_path / "told"
-    torchrun = ["--standalone", "--nproc-per-node", 2, "-m", "tests.tiny", "scripts.train"]
-    torchrun += ["--data", data, "--size", 64, "--out", out, "--init", "none", "--epochs", 1]
-    torchrun += ["--batch-size", 8, "--workers", 0]
-    launched = start(jobs.torchrun, list(map(str, torchrun)), ROOT, told)
+    command = ["scripts.train", "--data", data, "--size", 64, "--out", out, "--init", "none"]
+    command += ["--epochs", 1, "--batch-size", 8, "--workers", 0]
+    launched = start(jobs.torchrun, list(map(str, command)), ROOT, told)
     assert wait([launched], 300) == [0], told.read_text()
     trained = told.read_text()
     assert trained.count("Validation AUROC per class:") == 1
