@@ -45,11 +45,6 @@ class Row:
     target: str
 
     @property
-    def work_text(self) -> str:
-        """The work, with what else was measured of it."""
-        return self.work
-
-    @property
     def ratio(self) -> float:
         """How many times longer the other takes (of the medians): above 1, ours is faster."""
         return statistics.median(self.other) / statistics.median(self.ours)
@@ -144,10 +139,10 @@ def table(rows: list[Row], skipped: list[Skipped]) -> str:
     lines = ["| work | ours | beside | ratio | target |", "|---|---|---|---|---|"]
     for row in rows:
         lines.append(
-            f"| {row.work_text} | {row.ours_text} | {row.beside}: {row.other_text} "
+            f"| {row.work} | {row.ours_text} | {row.beside}: {row.other_text} "
             f"| {row.ratio_text} | {row.target} |"
         )
-    lines += [f"\nNot measured: {one.work} ({one.reason})." for one in skipped]
+    lines += [f"\nNot measured: {row.work} ({row.reason})." for row in skipped]
     return "\n".join(lines)
 
 
