@@ -11,7 +11,7 @@ from PIL import Image
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.examples import EXAMPLES, OPENING
-from tests.demo.conftest import INPUT, ROW, serious_faults
+from tests.demo.conftest import INPUT, ROW, on_both, serious_faults
 from tests.malformed import encoded
 
 CANVAS = """() => {
@@ -64,6 +64,7 @@ def dicom_of(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+@on_both
 def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, predictor):
     page = visit()
     drop(page, encoded(phantom), "a.png")
@@ -78,6 +79,8 @@ def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, p
     assert page.get_attribute(f"[data-finding={order[0]}]", "aria-selected") == "true"
     expected = predictor.overlay(read.radiograph, prediction, order[0])
     assert np.abs(drawn(page).astype(int) - expected).max() <= 2
+    logits = page.evaluate("chexnet.page.state.answer.logit")
+    assert logits == pytest.approx(prediction.logits, abs=1e-4)
 
 
 def test_the_page_does_everything_under_its_own_policy(browser, served, phantom):
@@ -101,6 +104,7 @@ def test_the_page_does_everything_under_its_own_policy(browser, served, phantom)
         assert said == []
 
 
+@on_both
 def test_after_an_answer_nothing_that_a_visitor_does_to_a_picture_sends_a_request(visit, phantom):
     page = visit()
     drop(page, encoded(phantom), "a.png")
@@ -125,6 +129,7 @@ def test_after_an_answer_nothing_that_a_visitor_does_to_a_picture_sends_a_reques
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == []
 
 
+@on_both
 def test_the_page_opens_on_an_answered_example_which_is_marked_until_a_picture_comes(
     visit, phantom, predictor
 ):
@@ -175,6 +180,7 @@ def test_the_picture_and_all_findings_are_on_one_screen(visit, phantom):
             assert page.locator("#cx-viewer .cx-stage").bounding_box()["height"] >= 0.6 * height
 
 
+@on_both
 def test_a_dicom_is_shown_in_all_its_shades_and_its_patient_is_not(visit, phantom):
     page = visit()
     drop(page, dicom_of(phantom), "DOE_JANE.dcm")
@@ -184,6 +190,7 @@ def test_a_dicom_is_shown_in_all_its_shades_and_its_patient_is_not(visit, phanto
     assert "DOE_" not in page.content()
 
 
+@on_both
 def test_a_photograph_is_named_and_the_visitor_may_go_on(visit):
     # Stripes and a disc in colour: no radiograph has ever looked like it.
     y, x = np.mgrid[:300, :300]
@@ -200,6 +207,7 @@ def test_a_photograph_is_named_and_the_visitor_may_go_on(visit):
     assert "Shown all the same" in page.locator(".cx-gate").inner_text()
 
 
+@on_both
 def test_an_inverted_picture_is_set_right_with_one_click(visit):
     pixels = 255 - np.asarray(Image.open(EXAMPLES[0].path))
     page = visit()
@@ -209,6 +217,15 @@ def test_an_inverted_picture_is_set_right_with_one_click(visit):
     assert not page.locator(".cx-gate").is_visible()
 
 
+@on_both
+def test_a_file_that_is_no_picture_is_refused_in_words(visit):
+    page = visit()
+    drop(page, b"only text", "text.png")
+    page.get_by_text("is not a PNG, JPEG, TIFF, WebP or DICOM").wait_for()
+    assert "Traceback" not in page.content()
+
+
+@on_both
 def test_what_is_taken_home_holds_the_pictures_and_no_name_nor_does_the_browser(
     visit, phantom, tmp_path
 ):

@@ -89,7 +89,7 @@ def test_store_keeps_how_often_heatmaps_point_right_and_the_mean_map(
     expected = torch.cat(maps).mean(dim=0).numpy()
     np.testing.assert_allclose(metadata.mean_contributions, expected, atol=1e-5)
     # What tests/inference/test_onnx.py finds in the exported file as it was given.
-    read, _ = read_metadata(as_metadata(metadata, after.classifier.bias.numpy()), weights)
+    read, _ = read_metadata(as_metadata(metadata, after.classifier.bias.detach().numpy()), weights)
     assert read.trust == metadata.trust
     np.testing.assert_allclose(read.mean_contributions, expected, atol=1e-5)
 
