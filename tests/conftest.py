@@ -90,7 +90,7 @@ UNITS = (
     # and what visits the demo needs one demo.
     "demo/test_choices demo/test_browser demo/test_lessons demo/test_malformed demo/test_visitors "
     "demo/test_phone demo/test_proxied demo/test_routes demo/test_uploads demo/test_server_files "
-    "demo/test_answer",
+    "demo/test_answer demo/test_export",
     "demo/test_canvas",
     "demo/classroom/test_browser",
     "inference/test_onnx",
