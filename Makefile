@@ -18,11 +18,11 @@ WHOLE := $(VENV)/.ready-$(call sum,requirements-demo.txt requirements.txt)
 demo: $(SMALL)
 	$(BIN)/python -m demo $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(filter-out 0 no,$(SHARE)),--share) $(if $(CASES),--cases "$(CASES)")
 
+# Bytecode is kept, whatever the environment says: the tests start dozens of processes.
 test: $(WHOLE) node_modules/.package-lock.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
-	# Bytecode is kept, whatever the environment says: the tests start dozens of processes.
 	@$(BIN)/python -m mypy & types=$$!; \
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types && exit $$tests
