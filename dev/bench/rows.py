@@ -120,9 +120,9 @@ def measure(setting: "Setting", groups: list[Group]) -> Iterator[Row | Skipped]:
 
 
 def in_turn(
-    ours: Callable[[], object], other: Callable[[], object], repeats: int
+    ours: Callable[[], object], other: Callable[[], object], repeats: int, scale: float = 1.0
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each call, A B A B ..., after one of each that is not counted."""
+    """Seconds of each call times `scale`, A B A B ..., after one of each that is not counted."""
     mine: list[float] = []
     theirs: list[float] = []
     for number in range(repeats + 1):
@@ -130,7 +130,7 @@ def in_turn(
             began = time.perf_counter()
             function()
             if number:
-                times.append(time.perf_counter() - began)
+                times.append(scale * (time.perf_counter() - began))
     return mine, theirs
 
 
