@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from demo import security
 
 if TYPE_CHECKING:
     from demo.room.panel import Panel
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -47,6 +48,14 @@ def demo(
     cases: Annotated[
         Path | None,
         typer.Option(help="Folder with your own cases to read: pictures and cases.csv."),
+    ] = None,
+    rounds: Annotated[
+        Literal["all", "with"],
+        typer.Option(help="Read before, with and after the network; or with it alone."),
+    ] = "all",
+    study: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of a reader study: its arms, and what readers agree to."),
     ] = None,
     class_results: Annotated[
         Path | None,
@@ -82,6 +91,8 @@ def demo(
             logins=logins,
             cases=cases,
             class_results=class_results,
+            alone=rounds == "all",
+            study=study,
             on_export=_say_export,
             on_cases=_say_cases,
             on_link=_say_link,

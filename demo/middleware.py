@@ -29,7 +29,7 @@ from demo.uploads import Uploads
 # would log out everybody of the same name, that is the whole class.
 _OPEN = (
     ("GET", r"/"),
-    ("GET", r"/page/[0-9a-f]{16}/[\w./-]+"),
+    ("GET", r"/page/[0-9a-f]{16}/(?!onnx/)[\w./-]+"),
     ("GET", r"/lecturer(/state|/picture/\d{1,3})?"),
     ("POST", r"/login"),
 )
@@ -37,6 +37,7 @@ _OPEN = (
 _MEMBERS = (
     ("POST", r"/api/(analyse|step)"),
     ("GET", r"/api/(heat/\w{1,64}|part/[\w/]{1,64}|present)"),
+    ("GET", r"/page/[0-9a-f]{16}/onnx/[\w.-]+"),
     ("GET", r"/config/?"),
     ("GET", r"/gradio_api/(info|queue/data)/?"),
     ("GET", r"/gradio_api/heartbeat/[\w-]+"),

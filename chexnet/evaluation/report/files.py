@@ -1,8 +1,10 @@
 """The files of a report: report.html, model_card.md and the tables for a paper."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from chexnet.data.nih import BOXES
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.holdout import Holdout
+from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
 from chexnet.evaluation.report.cases import Pictures, wrong_places
 from chexnet.evaluation.report.page import Report, model_card, report_html
@@ -18,9 +21,11 @@ from chexnet.evaluation.report.published import compared, published_tables
 from chexnet.evaluation.report.render import to_csv, to_latex
 from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
-from chexnet.files import write_text
+from chexnet.files import plain, write_text
 
 FOLDER = "tables"
+TWINS = "localize-twins/twins.json"
+"""Of `localize --twins`, beside the report's folder."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,15 @@ def report_images(
     models = [to_device(holdout.model, pick_device(device), size)]
     [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
     return ReportImages(holdout.picture, (boxed, maps))
+
+
+def read_twins(path: Path, facts: ScoringInfo) -> dict[str, Any] | None:
+    """What `localize --twins` wrote; None where there is nothing, or of other weights."""
+    if facts.weights is None or not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows: dict[str, Any] = found["findings"]
+    return rows if found.get("weights") == plain(facts.weights) else None
 
 
 def _scored(scored: Scored, found: Assessment) -> str:
@@ -87,7 +101,8 @@ def write_report(report: Report, folder: Path, looks: ReportImages) -> str:
             {name: point["threshold"] for name, point in points.items()},
             looks.pictures,
         )
-    report = replace(report, pictures=looks.pictures, places=places)
+    twins = read_twins(folder.parent / TWINS, facts)
+    report = replace(report, pictures=looks.pictures, places=places, twins=twins)
     made = paper_tables(content)
     protocols = {} if facts.phantoms else content.get("protocols", {})
     if compared(protocols, facts.leaky):

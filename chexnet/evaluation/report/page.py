@@ -57,6 +57,7 @@ class Report:
         both: see `both_tables`; None where figures by one table were asked for.
         pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
         places: see `wrong_places`; None where there were no boxes or no maps.
+        twins: rows of `summarise_twins` as plain values; None where nobody drew any.
     """
 
     scored: Scored
@@ -67,6 +68,7 @@ class Report:
     both: BothTables | None = None
     pictures: Pictures | None = None
     places: WrongPlaces | None = None
+    twins: Mapping[str, Any] | None = None
 
     @property
     def stamp(self) -> str:

@@ -381,6 +381,8 @@ def twins(rows: Figures) -> Table:
         _FINDING,
         Column("pairs", "n", "count"),
         Column("changed", "pixels changed", digits=2),
+        Column("in_box", "in box", digits=2),
+        Column("outside", "outside", digits=2),
         Column("logit", "logit", path="logit/value", digits=2, signed=True),
         Column("probability", "probability", path="probability/value", digits=2, signed=True),
         Column("explained", "explained", path="explained/value", digits=2),
