@@ -31,6 +31,7 @@ SCRIPTS = (
     "download",
     "eval",
     "export",
+    "export_page",
     "leakage",
     "localize",
     "phantom",
