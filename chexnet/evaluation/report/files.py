@@ -1,6 +1,6 @@
 """The files of a report: report.html, model_card.md and the tables for a paper."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,15 +9,16 @@ import numpy as np
 from chexnet.compute import pick_device, to_device
 from chexnet.data.nih import BOXES
 from chexnet.errors import DataError
-from chexnet.evaluation.assessment import Assessment
+from chexnet.evaluation.boxes import BoxedFinding
 from chexnet.evaluation.holdout import Holdout
-from chexnet.evaluation.localization import BoxedFinding, holdout_boxes, maps_of
+from chexnet.evaluation.localization import holdout_boxes, maps_of
 from chexnet.evaluation.report.cases import Pictures, wrong_places
 from chexnet.evaluation.report.page import Report, model_card, report_html
 from chexnet.evaluation.report.published import compared, published_tables
 from chexnet.evaluation.report.render import to_csv, to_latex
 from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
+from chexnet.evaluation.summary import Summary
 from chexnet.files import write_text
 
 FOLDER = "tables"
@@ -29,11 +30,13 @@ class ReportImages:
 
     Attributes:
         pictures: file name to what the network saw of it, uint8 (H, W).
-        maps: the heatmaps of boxed findings, with their boxes.
+        boxed: findings that somebody drew boxes round.
+        maps: a heatmap of each.
     """
 
     pictures: Pictures | None = None
-    maps: tuple[list[BoxedFinding], dict[tuple[str, str], np.ndarray]] | None = None
+    boxed: Sequence[BoxedFinding] = ()
+    maps: Sequence[np.ndarray] = ()
 
 
 def report_images(
@@ -49,12 +52,12 @@ def report_images(
     size = holdout.metadata.preprocessing.size
     models = [to_device(holdout.model, pick_device(device), size)]
     [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
-    return ReportImages(holdout.picture, (boxed, maps))
+    return ReportImages(holdout.picture, boxed, maps)
 
 
-def _scored(scored: Scored, found: Assessment) -> str:
+def _caption(scored: Scored, summary: Summary) -> str:
     """What the figures are of, for the caption of a table that stands alone in a paper."""
-    facts, summary = scored.facts, found.summary
+    facts = scored.facts
     whose = facts.weights.file if facts.weights else facts.predictions
     kind = "drawn phantoms" if facts.all_drawn else "images"
     said = (
@@ -77,14 +80,12 @@ def write_report(report: Report, folder: Path, looks: ReportImages) -> str:
     """
     content, facts = report.content, report.scored.facts
     places = None
-    if looks.maps and content["operating_points"]:
-        boxed, maps = looks.maps
-        points = content["operating_points"]["youden"]
+    if looks.boxed and content["operating_points"]:
         places = wrong_places(
-            boxed,
-            lambda target: maps[target.image, target.label],
+            looks.boxed,
+            looks.maps,
             report.assessment.calibrated,
-            {name: point["threshold"] for name, point in points.items()},
+            report.thresholds,
             looks.pictures,
         )
     report = replace(report, pictures=looks.pictures, places=places)
@@ -93,7 +94,7 @@ def write_report(report: Report, folder: Path, looks: ReportImages) -> str:
     if compared(protocols, facts.leaky):
         made += published_tables(protocols, facts.leaky)
     files = {"report.html": report_html(report), "model_card.md": model_card(report)}
-    said = _scored(report.scored, report.assessment)
+    said = _caption(report.scored, report.assessment.summary)
     for table in made:
         name = f"{FOLDER}/{table.name}{f'.{report.stamp}' if report.stamp else ''}"
         files[f"{name}.csv"] = to_csv(table)

@@ -73,7 +73,7 @@ def record_scoring(facts: ScoringInfo, summary: Summary, folder: Path) -> list[d
     row = {
         "date": made["date"],
         "code": made["code"],
-        "weights": " + ".join(one.file for one in members),
+        "weights": " + ".join(weights.file for weights in members),
         "tta": facts.tta or "none",
         "table": facts.table,
         "split": facts.split,
