@@ -109,11 +109,13 @@ def _write_side_by_side(
 ) -> None:
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.report.comparison import (
+        side_by_side,
+        side_by_side_html,
+        side_by_side_text,
+    )
     from chexnet.evaluation.report.history import record_scoring
-    from chexnet.evaluation.report.page import side_by_side_html
     from chexnet.evaluation.report.render import to_csv
-    from chexnet.evaluation.report.tables import side_by_side
-    from chexnet.evaluation.report.terminal import side_by_side_text
     from chexnet.files import write_json, write_text
     from chexnet.metadata import surroundings
 
@@ -153,8 +155,8 @@ def compare_files(
     from chexnet.evaluation.compare import as_dict
     from chexnet.evaluation.compare import compare as compare_scores
     from chexnet.evaluation.predictions import score_predictions
+    from chexnet.evaluation.report.comparison import comparison_text
     from chexnet.evaluation.report.sentences import facts_text
-    from chexnet.evaluation.report.terminal import comparison_text
     from chexnet.files import write_json
     from chexnet.metadata import surroundings
 

@@ -155,7 +155,7 @@ def _twins(
     model, metadata = load_weights(weights)
     chosen, side = pick_device(device), metadata.preprocessing.size
     untrained = build(metadata.classes, "none", seed).model
-    looked, control = (to_device(one.eval(), chosen, side) for one in (model, untrained))
+    looked, control = (to_device(network.eval(), chosen, side) for network in (model, untrained))
     choices = validation_choices(metadata)
     calibrations = choices.calibrations if choices else {}
     subject = ExplainedModel(

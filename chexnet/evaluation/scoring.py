@@ -208,18 +208,18 @@ def score_networks(
         ChexnetError: see `score_weights`; or the networks have other classes or other splits.
     """
     scored = [score_weights(request, w, part, flip=flip, **options) for w in weights]
-    found = _average(scored)
-    if found.chosen or part == "all" or (len(scored) == 1 and not flip):
-        return found
+    average = _average(scored)
+    if average.chosen or part == "all" or (len(scored) == 1 and not flip):
+        return average
     unchosen = ""
-    if found.facts.external:
+    if average.facts.external:
         unchosen = (
             "Thresholds of an average are chosen on the validation part of the networks' own data, "
             "which these images are not of: nothing is calibrated."
         )
     elif part == "test" and len({str(each.facts.fold) for each in scored}) > 1:
         unchosen = "Networks of several folds share no validation image: nothing is calibrated."
-    val = found
+    val = average
     if part == "test" and not unchosen:
         try:
             val = _average(
@@ -228,16 +228,16 @@ def score_networks(
         except LeakError:  # a network from elsewhere, trained on this validation part
             unchosen = "The networks have seen the validation part: nothing is calibrated."
     if unchosen:
-        return replace(found, notes=[*found.notes, unchosen])
+        return replace(average, notes=[*average.notes, unchosen])
     source = f"{len(val.scores.images):,} validation images, scored in the same way"
-    return replace(found, chosen=fit_on(val.scores, source))
+    return replace(average, chosen=fit_on(val.scores, source))
 
 
-def _average(found: list[Scored]) -> Scored:
-    first = found[0]
-    if len(found) == 1:
+def _average(scored: list[Scored]) -> Scored:
+    first = scored[0]
+    if len(scored) == 1:
         return first
-    for other in found[1:]:
+    for other in scored[1:]:
         if other.scores.classes != first.scores.classes:
             raise ConfigError(
                 "The weights files have other classes: found "
@@ -250,15 +250,15 @@ def _average(found: list[Scored]) -> Scored:
             )
     facts = replace(
         first.facts,
-        leaky=any(each.facts.leaky for each in found),
-        ensemble=[each.facts.weights for each in found if each.facts.weights],
+        leaky=any(each.facts.leaky for each in scored),
+        ensemble=[each.facts.weights for each in scored if each.facts.weights],
     )
-    mean = np.mean([each.scores.probabilities for each in found], axis=0)
+    mean = np.mean([each.scores.probabilities for each in scored], axis=0)
     return replace(
         first,
         scores=replace(first.scores, probabilities=mean),
         facts=facts,
-        notes=list(dict.fromkeys(note for each in found for note in each.notes)),
+        notes=list(dict.fromkeys(note for each in scored for note in each.notes)),
         chosen=None,
-        networks=tuple(network for each in found for network in each.networks),
+        networks=tuple(network for each in scored for network in each.networks),
     )

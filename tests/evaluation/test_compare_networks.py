@@ -13,10 +13,12 @@ from chexnet.errors import ConfigError, LeakError
 from chexnet.evaluation.compare import MEAN, as_dict, compare, compare_networks
 from chexnet.evaluation.holdout import open_holdout
 from chexnet.evaluation.info import NOT_CALIBRATED, TEST_CHOSEN
-from chexnet.evaluation.report.page import side_by_side_html
+from chexnet.evaluation.report.comparison import (
+    side_by_side,
+    side_by_side_html,
+    side_by_side_text,
+)
 from chexnet.evaluation.report.render import to_csv
-from chexnet.evaluation.report.tables import side_by_side
-from chexnet.evaluation.report.terminal import side_by_side_text
 from chexnet.evaluation.scoring import score_weights
 from chexnet.metadata import surroundings
 from chexnet.model import load_weights, save_weights

@@ -1,4 +1,4 @@
-"""Pages of figures: the report of a scoring with its model card, and several networks side by side.
+"""Pages of figures: the report of a scoring, with its model card.
 
 A page is one HTML file: style and pictures stand in it, it runs no script and asks no host. What it
 says stands in the templates beside this file; here the tables and sentences are put at their hand.
@@ -21,7 +21,6 @@ from PIL import Image
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.calibration import RULES
-from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report import published, sentences, tables
 from chexnet.evaluation.report.cases import Pictures, confident_errors
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
@@ -81,7 +80,7 @@ def report_html(report: Report) -> str:
     summary, stamp = assessment.summary, report.stamp
     calibrated = assessment.calibrated if report.content["chosen_on"] else None
     errors = confident_errors(assessment.calibrated, report.thresholds)
-    template = _environment(autoescape=True).get_template("report.html.jinja")
+    template = environment(autoescape=True).get_template("report.html.jinja")
     return template.render(
         _said(report),
         plots={
@@ -97,40 +96,22 @@ def report_html(report: Report) -> str:
 
 def model_card(report: Report) -> str:
     """Write the model metadata as Markdown, in the order of Mitchell et al., FAccT 2019."""
-    environment = _environment(
+    templates = environment(
         autoescape=False, finalize=lambda text: text if isinstance(text, Markup) else markdown(text)
     )
-    return environment.get_template("model_card.md.jinja").render(_said(report))
+    return templates.get_template("model_card.md.jinja").render(_said(report))
 
 
-def side_by_side_html(content: Figures, facts: Sequence[ScoringInfo], made: Figures) -> str:
-    """A page of several networks on the images that none of them has seen.
-
-    Args:
-        content: see `compare_networks`.
-        facts: of each network's scoring.
-        made: see `surroundings`.
-    """
-    stamps = dict.fromkeys(stamp for network in content["networks"] for stamp in network["stamps"])
-    template = _environment(autoescape=True).get_template("side_by_side.html.jinja")
-    return template.render(
-        content=content,
-        made=made,
-        stamp=LEAKY if LEAKY in stamps else "",
-        stamps=list(stamps),
-        facts=facts,
-    )
-
-
-def _environment(**options: Any) -> Environment:
-    environment = Environment(
+def environment(**options: Any) -> Environment:
+    """The templates, with what they may ask for."""
+    templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,  # an unknown name is an error, never empty text
         trim_blocks=True,
         lstrip_blocks=True,
         **options,
     )
-    environment.filters |= {
+    templates.filters |= {
         "figure": format_value,
         "span": partial(format_interval, between="\u2013"),
         "spoken": spoken,
@@ -139,7 +120,7 @@ def _environment(**options: Any) -> Environment:
         "table": lambda table: Markup(to_markdown(table)),
         "jpeg": _jpeg,
     }
-    environment.globals |= {
+    templates.globals |= {
         "tables": tables,
         "published": published,
         "say": sentences,
@@ -147,7 +128,7 @@ def _environment(**options: Any) -> Environment:
         "rule": RULE,
         "not_clinical": NOT_CLINICAL,
     }
-    return environment
+    return templates
 
 
 def _said(report: Report) -> dict[str, Any]:

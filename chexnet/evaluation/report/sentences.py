@@ -130,14 +130,6 @@ def above_chance(figures: Figures) -> str:
     )
 
 
-def named_differences(differences: Figures) -> str:
-    """Which findings two networks differ in, for all at once; of what `compare.as_dict` gives."""
-    adjusted = {name: row["p_holm"] for name, row in differences.items()}
-    tested = {name: p for name, p in adjusted.items() if p is not None}
-    names = ", ".join(sorted(spoken(name) for name, p in tested.items() if p < 0.05)) or "none"
-    return f"Differ at 5 %, corrected for {len(tested)} findings at once (Holm): {names}."
-
-
 def about_intervals(figures: Figures, replicates: int) -> str:
     """How the intervals of a table were drawn, and which draws could not be used."""
     counts = {name: row.get("interval") for name, row in sorted(figures["classes"].items())}
@@ -235,33 +227,6 @@ def about_tables(labels: Figures, scored: int) -> list[str]:
         f"counted as unknown: {', '.join(f'{version} {count:,}' for version, count in ages)}.",
     ]
     return [sentence for sentence in sentences if sentence]
-
-
-def side_by_side_scored(content: Figures) -> str:
-    """Which images several networks were scored on; of `compare_networks`."""
-    return (
-        f"{content['images']:,} of {content['images_of_part']:,} images of the {content['part']} "
-        f"part, of {content['networks'][0]['patients']:,} patients: those of which none of the "
-        f"{len(content['networks'])} networks has seen the image or the patient."
-    )
-
-
-def side_by_side_notes(content: Figures) -> list[str]:
-    """What must be known to read the tables of several networks."""
-    first = content["networks"][0]
-    said = [
-        f"Means are over {first['mean_auroc']['findings']['of']} findings that all networks know "
-        "and that have a positive and a negative here. Intervals: "
-        f"{content['replicates']:,} bootstrap draws of patients, the same for all.",
-        f"Differences are a network's AUROC less that of {first['name']}, paired over patients; p "
-        "two-sided. Holm's p is corrected for the number of networks; the p-values of single "
-        "findings are not.",
-        "Published figures are of other images and stand beside, not against, the figures here.",
-    ]
-    if content["classes_left_out"]:
-        left_out = ", ".join(content["classes_left_out"])
-        said.append(f"Classes that not all networks have: {left_out}.")
-    return said
 
 
 def limits(figures: Figures, facts: ScoringInfo) -> list[str]:

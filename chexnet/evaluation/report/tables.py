@@ -26,7 +26,7 @@ AP = Column("average_precision", "AP")
 _AP_INTERVAL = Column("average_precision_interval", "95 % interval", "interval", small="")
 IMAGES = Column("images", "Images", "count")
 P = Column("p", "p", "p")
-_DETECTABLE = "smallest_shown_at_80_percent_power"
+DETECTABLE = "smallest_shown_at_80_percent_power"
 _MEANS = (
     IMAGES,
     replace(AUROC, path="value"),
@@ -290,7 +290,7 @@ def experts(groups: Figures) -> list[Table]:
         Column("auroc_difference", "Difference", signed=True, path="difference/auroc"),
         Column("interval", "95 % interval", "interval", signed=True, path="difference/interval"),
         replace(P, path="difference/p"),
-        Column("smallest_shown", "Detectable", path=f"difference/{_DETECTABLE}"),
+        Column("smallest_shown", "Detectable", path=f"difference/{DETECTABLE}"),
     )
     titles = {"sensitivity": "Sensitivity", "specificity": "Specificity"}
     text = _measures(MEASURES[:4], titles, "text_label_against_experts/")
@@ -339,21 +339,6 @@ def mapping(label_mapping: Figures | None) -> Table:
     return Table("mapping", f"Labels of {title} in the vocabulary of ChestX-ray14", columns, rows)
 
 
-def differences(figures: Figures) -> Table:
-    """A less B of each class, the mean last; of what `compare.as_dict` gives."""
-    columns = (
-        replace(FINDING, title="A less B"),
-        Column("a", "A"),
-        Column("b", "B"),
-        Column("difference", "A-B", signed=True),
-        Column("interval", "95 % interval", "interval", signed=True),
-        P,
-        Column(_DETECTABLE, "Detectable"),
-    )
-    rows = [{"finding": name} | row for name, row in figures.items()]
-    return Table.of("differences", "A less B, paired by patient", columns, rows)
-
-
 def boxes(size: str, rows: Figures) -> Table:
     """Heatmaps against boxes of one size, a row a finding.
 
@@ -394,85 +379,6 @@ def twins(rows: Figures) -> Table:
     )
     shown = [{"finding": name} | dict(row) for name, row in rows.items()]
     return Table.of("twins", "Twins: drawn without and with a finding", columns, shown)
-
-
-def side_by_side(content: Figures) -> Table:
-    """A row a network and class, and one for the mean: the command's CSV.
-
-    Args:
-        content: see `compare_networks`.
-    """
-    columns = (
-        Column("network", "Network", "text"),
-        Column("label", "Finding", "label"),
-        POSITIVES,
-        AUROC,
-        Column("", "95 % interval", "interval", path="interval"),
-        Column("difference_to_first", "Difference", signed=True, path="gap/difference"),
-        Column("difference", "95 % interval", "interval", signed=True, path="gap/interval"),
-        replace(P, path="gap/p"),
-        Column("published", "Published"),
-        Column("stamps", "Stamps", "text"),
-    )
-    rows = []
-    for network in content["networks"]:
-        mean, stamps = network["mean_auroc"]["findings"], "; ".join(network["stamps"])
-        mean = mean | {"auroc": mean["value"], "published": network["published"]}
-        for name, figures in [*network["classes"].items(), (MEAN, mean)]:
-            gap = (network["against_first"] or {}).get(name)
-            about = {"network": network["name"], "label": name, "stamps": stamps, "gap": gap}
-            rows.append(about | figures)
-    return Table.of("comparison", "Each network and finding", columns, rows)
-
-
-def networks(content: Figures) -> Table:
-    """The mean of each network, and its difference to the first."""
-    less = f"less {content['networks'][0]['name']}"
-    columns = (
-        Column("network", "Network", "text", path="name"),
-        Column("stamps", "Stamps", "text", small=""),
-        Column("auroc", "mean AUROC", digits=4, path="value"),
-        replace(INTERVAL, digits=4),
-        Column("difference", less, digits=4, signed=True, path="gap/difference"),
-        Column("gap", "95 % interval", "interval", 4, signed=True, path="gap/interval"),
-        replace(P, path="gap/p"),
-        Column("p_holm", "p (Holm)", "p"),
-        Column("published", "published"),
-        Column("chosen", "epoch chosen on", "text"),
-    )
-    blank = dict.fromkeys(("difference", "interval", "p"), "")
-    rows = []
-    for network in content["networks"]:
-        gap = (network["against_first"] or {}).get(MEAN)
-        imported = (network["facts"].get("weights") or {}).get("imported")
-        chosen = (network["chosen_on"] or "not stated") if imported else "its own validation part"
-        about = {"stamps": "; ".join(network["stamps"]), "chosen": chosen, "gap": gap or blank}
-        about |= {} if gap else {"p_holm": ""}
-        rows.append(network | network["mean_auroc"]["findings"] | about)
-    caption = "Each network, and its difference to the first"
-    return Table.of("networks", caption, columns, rows)
-
-
-def networks_findings(content: Figures) -> Table:
-    """Each finding's AUROC by each network, with its difference to the first."""
-    columns, networks = [FINDING, POSITIVES], content["networks"]
-    for place, network in enumerate(networks):
-        gap = f"{place}/gap"
-        columns += [
-            replace(AUROC, title=network["name"], path=f"{place}/auroc"),
-            replace(INTERVAL, small="", path=f"{place}/interval"),
-            Column("gap", "gap", signed=True, small="less first:", path=f"{gap}/difference"),
-            replace(P, small="p", path=f"{gap}/p"),
-        ]
-    rows = []
-    for name in in_order(content["classes"]):
-        row = {"finding": name, "positives": networks[0]["classes"][name]["positives"]}
-        for place, network in enumerate(networks):
-            less = {"gap": (network["against_first"] or {}).get(name)}
-            row[str(place)] = network["classes"][name] | less
-        rows.append(row)
-    caption = "AUROC with its 95 % interval; below, the difference to the first network and its p"
-    return Table.of("networks_findings", caption, columns, rows)
 
 
 def facts(*parts: Figures) -> Table:

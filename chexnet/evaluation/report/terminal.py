@@ -30,7 +30,7 @@ def validation_text(summary: "Summary") -> str:
 def about_text(facts: ScoringInfo, notes: Sequence[str], stamps: Sequence[str]) -> str:
     """What was scored: data and network, another data set's labels, notes and stamps."""
     parts = [sentences.facts_text(facts), mapping_text(facts), *notes]
-    return "\n".join([*filter(None, parts), *_stamped(stamps)])
+    return "\n".join([*filter(None, parts), *stamped(stamps)])
 
 
 def mapping_text(facts: ScoringInfo) -> str:
@@ -125,18 +125,6 @@ def protocols_text(protocols: Figures) -> str:
     return f"{table.caption}:\n{to_text(table, DIGITS)}"
 
 
-def comparison_text(differences: Figures) -> str:
-    """One row a class, the mean last; see `tables.differences`."""
-    return "\n".join(
-        [
-            to_text(tables.differences(differences), DIGITS),
-            "Both scored under the same draws of patients; p two-sided, of each row by itself.",
-            sentences.DETECTABLE,
-            sentences.named_differences(differences),
-        ]
-    )
-
-
 def localization_text(content: Figures) -> str:
     """The figures of boxes of each size; see `summarise_maps`."""
     parts = []
@@ -190,26 +178,6 @@ def experts_text(groups: Figures, replicates: int) -> str:
     return "\n\n".join(parts)
 
 
-def side_by_side_text(content: Figures, facts: Sequence[ScoringInfo]) -> str:
-    """Several networks beside each other.
-
-    Args:
-        content: see `compare_networks`.
-        facts: of each network's scoring.
-    """
-    lines = [sentences.side_by_side_scored(content), *content["notes"], ""]
-    lines += [to_text(tables.networks(content)), ""]
-    for network, about in zip(content["networks"], facts, strict=True):
-        said = [f"trained on: {about.weights.trained_on}"] if about.weights else []
-        if network["published"] is not None:
-            source = network["published_source"] or "source not stated"
-            said.append(f"published {network['published']} ({source})")
-        lines.append(f"{network['name']}: {'; '.join(said)}.")
-    lines += _stamped(stamp for network in content["networks"] for stamp in network["stamps"])
-    table = tables.networks_findings(content)
-    notes = sentences.side_by_side_notes(content)
-    return "\n".join([*lines, "", to_text(table.main(), DIGITS), "", *notes])
-
-
-def _stamped(stamps: Iterable[str]) -> list[str]:
+def stamped(stamps: Iterable[str]) -> list[str]:
+    """A line a stamp, with what it means."""
     return [f"[{stamp}] {sentences.meaning(stamp)}" for stamp in dict.fromkeys(stamps)]
