@@ -5,17 +5,20 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from chexnet.evaluation.expert_figures import (
-    score_experts,
-    score_text_labels,
-)
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
-from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
+from chexnet.evaluation.experts import (
+    OPACITY,
+    read_experts,
+    read_google,
+    read_rsna,
+    score_experts,
+    score_text_labels,
+)
 from chexnet.evaluation.report.sentences import experts_read
 from chexnet.evaluation.report.terminal import experts_text
 from chexnet.evaluation.scores import Scores

@@ -132,18 +132,21 @@ def above_chance(figures: Figures) -> str:
 
 def about_intervals(figures: Figures, replicates: int) -> str:
     """How the intervals of a table were drawn, and which draws could not be used."""
-    counts = {name: row.get("interval") for name, row in sorted(figures["classes"].items())}
-    counts["mean of the findings"] = figures["mean_auroc"]["findings"].get("interval")
     left_out = [
-        f"{spoken(name)} {interval['draws_left_out']:,}"
-        for name, interval in counts.items()
-        if interval and interval["draws_left_out"]
+        f"{spoken(name)} {row['interval']['draws_left_out']:,}"
+        for name, row in sorted(figures["classes"].items())
+        if row.get("interval") and row["interval"]["draws_left_out"]
     ]
-    return (
+    text = (
         f"Intervals: {replicates:,} bootstrap draws of patients, n/a with fewer than five positive "
         "or negative patients"
-        + (f"; draws without one of a kind, left out: {', '.join(left_out)}." if left_out else ".")
     )
+    if left_out:
+        text += f"; draws without a positive or a negative, left out: {', '.join(left_out)}"
+    mean = figures["mean_auroc"]["findings"].get("interval")
+    if mean and mean["draws_left_out"]:
+        text += f"; {mean['draws_left_out']} draws average fewer findings"
+    return f"{text}."
 
 
 def clustered(figures: Figures) -> str:
