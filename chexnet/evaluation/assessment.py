@@ -77,9 +77,10 @@ def assess(
     calibrated = calibrate(scores, chosen.calibrations) if chosen else scores
     bootstrap = PatientBootstrap(scores.patients, replicates, seed)
     summary = summarise(scores, replicates=replicates, seed=seed)
+    thresholds = chosen.thresholds if chosen else {}
     points = {
         rule: operating_points(
-            calibrated, chosen.thresholds, rule, prevalence=prevalence, bootstrap=bootstrap
+            calibrated, thresholds, rule, prevalence=prevalence, bootstrap=bootstrap
         )
         for rule in (RULES if chosen else ())
     }
@@ -98,7 +99,7 @@ def reliability_of(
     calibrated: Scores,
     chosen: ValidationChoices | None,
     bootstrap: PatientBootstrap,
-) -> dict[str, Figures]:
+) -> Mapping[str, Figures]:
     """How well probabilities mean what they say, of each class.
 
     Args:
@@ -114,7 +115,7 @@ def reliability_of(
         image is labelled at all then depends on its label (a nodule or a mass that is unknown, an
         absent one that is not), and what is left is no sample to calibrate on.
     """
-    figures = {}
+    figures: dict[str, dict[str, Any]] = {}
     for (name, before, truth), after in zip(
         scores.columns(), calibrated.probabilities.T, strict=True
     ):
@@ -130,9 +131,9 @@ def reliability_of(
             "brier_after_interval": score,
         }
         if set(truth.tolist()) in ({UNKNOWN}, {UNKNOWN, 0}, {UNKNOWN, 1}):
-            blank = {"ece_after_interval": NO_INTERVAL, "brier_after_interval": NO_INTERVAL}
-            values = ("ece_before", "ece_after", "brier_before", "brier_after")
-            figures[name] |= dict.fromkeys(values, float("nan")) | blank
+            for key, value in figures[name].items():
+                if key != "pooled":
+                    figures[name][key] = NO_INTERVAL if key.endswith("interval") else np.nan
     return figures
 
 
@@ -225,7 +226,7 @@ def _gaps(
         return []
     drawn = replicate_aurocs(scores, bootstrap, groups=[masks[name] for name in known])
     draws = dict(zip(known, drawn.swapaxes(0, 1), strict=True))
-    gaps = []
+    gaps: list[Figures] = []
     for first, second, columns in pairs:
         difference = float((figures[first].auroc[columns] - figures[second].auroc[columns]).mean())
         better, worse = (first, second) if difference >= 0 else (second, first)

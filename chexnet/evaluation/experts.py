@@ -273,9 +273,11 @@ def score_text_labels(
         leaky=False,
         part=part,
     )
-    options = {"replicates": replicates, "seed": seed}
     return facts, {
-        labels.key: score_experts(labels, table, folder.table_name, **options) for labels in experts
+        labels.key: score_experts(
+            labels, table, folder.table_name, replicates=replicates, seed=seed
+        )
+        for labels in experts
     }
 
 

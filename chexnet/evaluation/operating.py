@@ -53,7 +53,7 @@ def operating_points(
         be said, and with draws its `interval`.
     """
     draws = bootstrap or PatientBootstrap(scores.patients, 0)
-    points = {}
+    points: dict[str, Figures] = {}
     for name, given, truth in scores.columns():
         chosen = thresholds.get(name)
         if not chosen:

@@ -107,7 +107,9 @@ def test_each_list_is_scored_by_itself(table):
     scores = scores_of(table)
     lists = {"official": table["image"][:50].tolist(), "2017": table["image"][20:80].tolist()}
     found = protocol_figures(scores, table, lists, None, replicates=40)
-    assert [(one.size, one.scored, one.reason) for one in found] == [(50, 50, ""), (60, 60, "")]
+    sizes = [(run["images_of_list"], run["images_scored"]) for run in found.values()]
+    assert sizes == [(50, 50), (60, 60)]
+    assert {run["reason"] for run in found.values()} == {None}
     expected = summarise(scores.take(np.arange(20, 80)), replicates=40)
     assert found["2017"]["figures"].auroc == expected.auroc
     assert found["2017"]["figures"].intervals == expected.intervals

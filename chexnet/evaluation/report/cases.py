@@ -48,7 +48,7 @@ def confident_errors(
         labels = [label for label, held in pairs if held == 1]
         return {"image": scores.images[row], "probability": float(probability), "labels": labels}
 
-    errors = {}
+    errors: dict[str, Figures] = {}
     for name, given, truth in scores.columns():
         threshold = thresholds.get(name)
         everything = np.ones(len(given), bool)
