@@ -48,7 +48,7 @@ def files_under(root: Path) -> list[str]:
     Raises:
         DataError: `root` is no folder, or it or one below it may not be read.
     """
-    found: list[str] = []
+    paths: list[str] = []
     seen: set[tuple[int, int]] = set()
     folders, links = [str(root)], list[str]()
     try:
@@ -66,13 +66,13 @@ def files_under(root: Path) -> list[str]:
                     if os.path.isdir(entry.path) if linked else entry.is_dir():
                         (links if linked else folders).append(entry.path)
                     elif os.path.isfile(entry.path) if linked else entry.is_file():
-                        found.append(entry.path)
+                        paths.append(entry.path)
     except OSError as error:
         raise DataError(
             f"The folder {folder} cannot be read ({error.strerror}). Expected one of pictures; "
             "give it read permission, or move it away."
         ) from error
-    return sorted(found, key=lambda path: path.split(os.sep))
+    return sorted(paths, key=lambda path: path.split(os.sep))
 
 
 def read_regular(path: Path, limit: int) -> bytes:
@@ -193,9 +193,9 @@ def plain(value: Any) -> Any:
             for field in dataclasses.fields(value)
         }
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if hasattr(value, "tolist"):  # of NumPy
         return plain(value.tolist())
     return None if value != value else value

@@ -5,9 +5,10 @@ Shapes: B batch, D classes, h w cells.
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -38,16 +39,27 @@ def package_heatmap(
     Raises:
         ConfigError: an unknown method, or the package is not installed.
     """
-    cam_class = _package_class(method)
+    return package_heatmaps(model, image, index, [method])[method]
+
+
+def package_heatmaps(
+    model: DenseNet121, image: torch.Tensor, index: int, methods: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """The same by several methods, from one pass through the network; see `package_heatmap`."""
+    cam_classes = {method: _package_class(method) for method in methods}
     with _one_at_a_time:
         holdout = _Subject(copy.deepcopy(model).float().eval())
-        cam = cam_class(model=holdout, target_layers=[holdout.last])
-        try:
-            raw = _raw_map(cam, image.detach().float(), index)
-        finally:
+        activation, gradient = holdout.activation_and_gradient(image.detach().float(), index)
+        found = {}
+        for method, cam_class in cam_classes.items():
+            cam = cam_class(model=holdout, target_layers=[holdout.last])
             cam.activations_and_grads.release()
-    positive = raw.clamp(min=0)
-    return positive / positive.max() if positive.max() > 0 else positive
+            # The package's own weights; its next steps would stretch the map to 0..1 and resize it.
+            about = image, holdout.last, [_Class(index)], activation, gradient, False
+            raw = torch.from_numpy(cam.get_cam_image(*about)[0]).float()
+            positive = raw.clamp(min=0)
+            found[method] = positive / positive.max() if positive.max() > 0 else positive
+    return found
 
 
 class _Subject(nn.Module):
@@ -62,18 +74,16 @@ class _Subject(nn.Module):
         logits: torch.Tensor = self.classifier(self.last(self.features(images)).mean(dim=(2, 3)))
         return logits
 
-
-def _raw_map(cam: Any, image: torch.Tensor, index: int) -> torch.Tensor:
-    # The package's own steps without its last ones, which stretch each map to 0..1 and resize it.
-    score = cam.activations_and_grads(image.requires_grad_(True))[0, index]
-    cam.model.zero_grad()
-    score.backward()
-    activations = cam.activations_and_grads.activations[0].cpu().numpy()
-    gradients = cam.activations_and_grads.gradients[0].cpu().numpy()
-    image_map = cam.get_cam_image(
-        image, cam.target_layers[0], [_Class(index)], activations, gradients, False
-    )
-    return torch.from_numpy(image_map[0]).float()
+    def activation_and_gradient(
+        self, image: torch.Tensor, index: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of the last layer, float32 (1, C, h, w): no method looks before it."""
+        with torch.no_grad():
+            activation = self.last(self.features(image))
+        activation.requires_grad_(True)
+        logit = self.classifier(activation.mean(dim=(2, 3)))[0, index]
+        [gradient] = torch.autograd.grad(logit, activation)
+        return activation.detach().cpu().numpy(), gradient.cpu().numpy()
 
 
 class _Class:

@@ -363,7 +363,7 @@ def _refuse_bounds(storage: Any, offset: Any, size: Any, stride: Any, *more: Any
         raise Refused("a tensor of nothing")
     for numbers in (size, stride, (offset,)):
         if not isinstance(numbers, tuple) or not all(
-            isinstance(one, int) and 0 <= one <= 1 << 40 for one in numbers
+            isinstance(number, int) and 0 <= number <= 1 << 40 for number in numbers
         ):
             raise Refused("a tensor without a shape")
     if len(size) != len(stride) or len(size) > 8 or math.prod(size) > storage.count:

@@ -59,9 +59,9 @@ def load_torch(data: bytes, *, foreign: bool) -> Any:
     if stand_ins and not foreign:
         raise Refused(f"it holds code or foreign objects ({shown(min(scan.names))})")
     with _LOCK, torch.serialization.safe_globals(stand_ins):
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    measure(found)
-    return found
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    measure(content)
+    return content
 
 
 def _scan_zip(data: bytes, scan: Scan) -> io.BytesIO:
@@ -77,19 +77,19 @@ def _scan_zip(data: bytes, scan: Scan) -> io.BytesIO:
         if len(records) < len(archive.infolist()):
             raise Refused("its archive holds files, two of one name")
         # torch stores without compressing; what is compressed may unfold to any size.
-        if any(one.compress_type != zipfile.ZIP_STORED for one in records.values()):
+        if any(record.compress_type != zipfile.ZIP_STORED for record in records.values()):
             raise Refused("its archive is compressed, which torch.save never does")
-        if sum(one.file_size for one in records.values()) > len(data):
+        if sum(record.file_size for record in records.values()) > len(data):
             raise Refused("its archive claims more than the file holds")
-        found = [name for name in records if name.split("/")[1:] == ["data.pkl"]]
-        if len(found) != 1:
+        pickles = [name for name in records if name.split("/")[1:] == ["data.pkl"]]
+        if len(pickles) != 1:
             raise Refused("it is a zip archive, but not of torch.save")
-        prefix = found[0].split("/")[0]
+        prefix = pickles[0].split("/")[0]
         if f"{prefix}/constants.pkl" in records:
             raise Refused("it is a TorchScript program, which is code; pass a state dict")
-        if records[found[0]].file_size > MAX_BYTES:
+        if records[pickles[0]].file_size > MAX_BYTES:
             raise Refused("what it holds beside tensors is too large")
-        scan.pickle(io.BytesIO(archive.read(found[0])))
+        scan.pickle(io.BytesIO(archive.read(pickles[0])))
         kept = ["data.pkl", "version", *(f"data/{key}" for key in scan.storages)]
         if f"{prefix}/byteorder" in records:
             kept.append("byteorder")

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from demo import security
 
 if TYPE_CHECKING:
     from demo.room.panel import Panel
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -48,6 +49,14 @@ def demo(
         Path | None,
         typer.Option(help="Folder with your own cases to read: pictures and cases.csv."),
     ] = None,
+    rounds: Annotated[
+        Literal["all", "with"],
+        typer.Option(help="Read before, with and after the network; or with it alone."),
+    ] = "all",
+    study: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of a reader study: its arms, and what readers agree to."),
+    ] = None,
     class_results: Annotated[
         Path | None,
         typer.Option(help="New CSV file: how many of the class answered what. No names."),
@@ -70,11 +79,24 @@ def demo(
         from demo.rendering import PUBLISHED, WITHOUT_TORCH
         from demo.server import serve
 
-        options = {"host": host, "port": port, "share": share, "logins": logins}
-        options |= {"public_host": public_host, "root_path": root_path}
-        options |= {"share_server_address": share_server, "on_link": _say_link}
-        options |= {"cases": cases, "class_results": class_results, "on_cases": _say_cases}
-        with serve(folder, chosen, on_export=_say_export, **options) as running:
+        with serve(
+            folder,
+            chosen,
+            host=host,
+            port=port,
+            share=share,
+            share_server_address=share_server,
+            public_host=public_host,
+            root_path=root_path,
+            logins=logins,
+            cases=cases,
+            class_results=class_results,
+            alone=rounds == "all",
+            study=study,
+            on_export=_say_export,
+            on_cases=_say_cases,
+            on_link=_say_link,
+        ) as running:
             print(f"Open {running.url}")
             if running.service.predictor.is_starter:
                 print(f"{BETTER_THAN_STARTER}{PUBLISHED}")

@@ -158,37 +158,41 @@ def result_of(
     shape: tuple[int, int],
 ) -> Result:
     """What a network says of a picture of `shape` (height, width); see `Prediction`."""
-    metadata, classes = predictor.metadata, predictor.classes
+    about = of_every_picture(predictor)
+    preprocessing = predictor.metadata.preprocessing
     height, width = shape
-    mean = metadata.mean_contributions
-    findings = [name for name in classes if name in FINDINGS]
-    fitted = predictor.calibrations.items()
     return Result(
-        crop={
-            "percent": metadata.preprocessing.crop,
-            "box": list(metadata.preprocessing.frame(width, height)),
-        },
+        **about,
+        crop={"percent": preprocessing.crop, "box": list(preprocessing.frame(width, height))},
         cells=list(contributions.shape[-2:]),
-        classes=classes,
         contributions=floats(contributions),
-        mean_contributions=None if mean is None else floats(np.asarray(mean)),
-        bias=predictor.bias,
         logit=logits,
         probability=probabilities,
-        threshold=predictor.thresholds,
-        calibrated=bool(predictor.calibrations),
-        thresholds_of=predictor.thresholds_of,
-        calibration={name: {"slope": one.slope, "bias": one.bias} for name, one in fitted},
-        trust=trust_texts(metadata, classes),
-        notes={name: NOTES[name] for name in classes},
-        titles={name: spoken(name) for name in classes},
-        findings=findings,
-        no_finding=NO_FINDING if NO_FINDING in classes else None,
-        first=max(findings, key=probabilities.__getitem__),
-        methods=list(predictor.methods),
-        more_methods=predictor.more_methods,
-        top=TOP,
+        first=max(about["findings"], key=probabilities.__getitem__),
     )
+
+
+def of_every_picture(predictor: Predictor) -> dict[str, Any]:
+    """The fields of `Result` that are the same for every picture."""
+    metadata, classes = predictor.metadata, predictor.classes
+    mean, fitted = metadata.mean_contributions, predictor.calibrations.items()
+    return {
+        "classes": classes,
+        "mean_contributions": None if mean is None else floats(np.asarray(mean)),
+        "bias": predictor.bias,
+        "threshold": predictor.thresholds,
+        "calibrated": bool(predictor.calibrations),
+        "thresholds_of": predictor.thresholds_of,
+        "calibration": {name: {"slope": one.slope, "bias": one.bias} for name, one in fitted},
+        "trust": trust_texts(metadata, classes),
+        "notes": {name: NOTES[name] for name in classes},
+        "titles": {name: spoken(name) for name in classes},
+        "findings": [name for name in classes if name in FINDINGS],
+        "no_finding": NO_FINDING if NO_FINDING in classes else None,
+        "methods": list(predictor.methods),
+        "more_methods": predictor.more_methods,
+        "top": TOP,
+    }
 
 
 def trust_texts(metadata: Metadata, classes: list[str]) -> dict[str, str]:

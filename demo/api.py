@@ -50,6 +50,7 @@ class NamedApi:
         """What Gradio serves them by; no page of it can be reached."""
         hidden: dict[str, Any] = {"visible": False}
         # Without `delete_cache`, whose sweep ends in silence: see `demo.uploads`.
+        blocks: gr.Blocks
         with gr.Blocks(title="chexnet", analytics_enabled=False) as blocks:
             last = gr.State("")
             result = gr.JSON(label="result", **hidden)

@@ -43,7 +43,8 @@ def log_in_one_line() -> None:
     could fill the log, with values that he sent.
     """
     quiet = SimpleNamespace(print_exc=_log_exception, format_exc=lambda: "")
-    queueing.traceback = routes.traceback = quiet
+    for module in (queueing, routes):
+        vars(module)["traceback"] = quiet
 
 
 def _log_exception() -> None:

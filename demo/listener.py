@@ -96,7 +96,7 @@ class Connection(H11Protocol):
         self._head: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """Keep it, and let another go where there are too many."""
         super().connection_made(transport)
         self._wait()

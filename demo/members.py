@@ -2,9 +2,9 @@
 
 import secrets
 import threading
-from typing import Any
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from demo.security import Logins
 
@@ -42,7 +42,7 @@ class Members:
                 del self._users[next(iter(self._users))]
         return f"{self._cookie}={token}; Path=/; HttpOnly; SameSite=Lax"
 
-    def of(self, scope: dict[str, Any]) -> tuple[str, str] | None:
+    def of(self, scope: Scope) -> tuple[str, str] | None:
         """The token and the name of whoever sends a request; None where he has not logged in."""
         token = Request(scope).cookies.get(self._cookie, "")
         user = self._users.get(token)

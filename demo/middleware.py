@@ -11,10 +11,12 @@ import logging
 import re
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo import security
 from demo.bodies import nameless, question
@@ -22,16 +24,12 @@ from demo.members import Members
 from demo.refusals import HEADERS, HUB, Left, Refused, refuse, too_large
 from demo.uploads import Uploads
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
 # Every path that the page and gradio_client use, and no other: Gradio also has a page of its own,
 # and routes that fetch URLs, serve files, run recordings and edit the app. Without /logout: it
 # would log out everybody of the same name, that is the whole class.
 _OPEN = (
     ("GET", r"/"),
-    ("GET", r"/page/[0-9a-f]{16}/[\w./-]+"),
+    ("GET", r"/page/[0-9a-f]{16}/(?!onnx/)[\w./-]+"),
     ("GET", r"/lecturer(/state|/picture/\d{1,3})?"),
     ("POST", r"/login"),
 )
@@ -39,6 +37,7 @@ _OPEN = (
 _MEMBERS = (
     ("POST", r"/api/(analyse|step)"),
     ("GET", r"/api/(heat/\w{1,64}|part/[\w/]{1,64}|present)"),
+    ("GET", r"/page/[0-9a-f]{16}/onnx/[\w.-]+"),
     ("GET", r"/config/?"),
     ("GET", r"/gradio_api/(info|queue/data)/?"),
     ("GET", r"/gradio_api/heartbeat/[\w-]+"),
@@ -80,7 +79,7 @@ class RequestFilter:
 
     def __init__(
         self,
-        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        app: ASGIApp,
         folder: Path | Uploads,
         local: bool,
         share_host: Callable[[], str | None] = lambda: None,
@@ -135,9 +134,9 @@ class RequestFilter:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it be answered; what was not foreseen is one line here and one for the visitor."""
         asked = _ASKS.fullmatch(scope["path"])
-        kept: list[dict[str, Any]] = []  # an error's, until it is known whether Gradio meant it
+        kept: list[Message] = []  # an error's, until it is known whether Gradio meant it
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # A file does nothing by itself; with all of them forty files weigh 10 kB more.
                 more = HEADERS[:1] if scope["path"].startswith("/page/") else self.headers
@@ -276,7 +275,7 @@ def _with_body(scope: Scope, receive: Receive, whole: bytes) -> tuple[Scope, Rec
     """The scope and the receiver of a request whose body was read."""
     given = False
 
-    async def again() -> dict[str, Any]:
+    async def again() -> Message:
         nonlocal given
         if given:  # from here on only the news that the visitor left
             return await receive()

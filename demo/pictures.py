@@ -37,7 +37,7 @@ def png(pixels: np.ndarray) -> bytes:
     np.subtract(row[:, channels:], row[:, :-channels], out=lines[:, 1 + channels :])
     colour = 2 if channels == 3 else 0
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines, 1)), (b"IEND", b""))
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.data, 1)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
 
 

@@ -7,16 +7,16 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 FRESH = {"cache-control": "no-store"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'self'; form-action 'self'"
+)
+"""Scripts and styles are files of ours; nothing of another host is ever asked for."""
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),  # without any, a browser calls a form of the page null
     (b"x-robots-tag", b"noindex"),
-    # Scripts and styles are files of ours; nothing of another host is ever asked for.
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        b"connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
-    ),
+    (b"content-security-policy", f"{POLICY}; frame-ancestors 'self'".encode()),
 )
 HUB = b" https://huggingface.co"
 """May show a Space in its page; stands after the last word of the policy."""

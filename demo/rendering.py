@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from chexnet.evaluation.report.sentences import above_chance
 from chexnet.files import WHOLE_LIST, installed
 from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
-from chexnet.labels import FINDINGS, LABELS, NOTES, spoken
+from chexnet.labels import FINDINGS, LABELS, NOTES, SIGNS, spoken
 from chexnet.metadata import Metadata
 from chexnet.overlay import COLORMAPS
 from demo import security
@@ -18,7 +18,7 @@ from demo.classroom.cases import Words
 from demo.classroom.reading import LIMITS, SURE
 from demo.examples import EXAMPLES, OPENING
 from demo.page_files import PageFiles
-from demo.service import Service
+from demo.refusals import POLICY
 
 PUBLISHED = "make venv demo WEIGHTS=medmae-mae"
 """What opens the page on a published network; `venv` installs PyTorch where it is not yet."""
@@ -88,27 +88,41 @@ def header(weights: str, metadata: Metadata) -> str:
     )
 
 
-def index(service: Service, weights: str, words: Words, files: PageFiles, root_path: str) -> str:
+def index(
+    predictor: Predictor,
+    weights: str,
+    words: Words,
+    files: PageFiles,
+    *,
+    root_path: str = "",
+    local: bool = False,
+    scorm: bool = False,
+) -> str:
     """The whole page before its scripts run; nothing of a visitor or of a case is in it.
 
     Args:
-        service: answers.
+        predictor: the network.
         weights: the file's name as the page shows it.
         words: of the cases to read.
         files: scripts and styles.
         root_path: path under which a proxy serves the page; empty for none.
+        local: the page is exported: the browser answers, not a server.
+        scorm: for a learning platform, which keeps its files itself.
     """
-    predictor = service.predictor
     low, high = (f"{100 * limit:.0f}" for limit in LIMITS)
     chances = (f"under {low} %", f"{low} to {high} %", f"over {high} %")
     return render(
         "index.html.jinja",
         root_path=root_path,
+        local=local,
+        scorm=scorm,
+        policy=POLICY,
+        on_device=0 if local else round(sum(f.stat().st_size for f in files.large.values()) / 1e6),
         files=files.folder,
         styles=STYLES,
-        modules=[name for name in files.names if name.endswith(".js") and "lecturer" not in name],
+        modules=[name for name in files.names if name.endswith(".js") and _is_opened(name, local)],
         header=header(weights, predictor.metadata),
-        model=model_tab(predictor),
+        model=model_tab(predictor, local=local),
         tabs=TABS,
         tables=COLORMAPS.read_text(encoding="utf-8"),
         most=security.MAX_UPLOAD,
@@ -117,13 +131,23 @@ def index(service: Service, weights: str, words: Words, files: PageFiles, root_p
         examples=EXAMPLES,
         opening=OPENING.name,
         more_methods=predictor.more_methods,
-        findings=[{"name": n, "title": spoken(n), "note": NOTES[n]} for n in FINDINGS],
+        findings=[
+            {"name": n, "title": spoken(n), "note": NOTES[n], "sign": SIGNS[n]} for n in FINDINGS
+        ],
         steps=list(zip(SURE, chances, strict=True)),
         words=words,
     )
 
 
-def model_tab(predictor: Predictor) -> str:
+def _is_opened(module: str, local: bool) -> bool:
+    """Whether a page asks for a module as soon as it is opened."""
+    folder, _, name = module.rpartition("/")
+    if folder == "source":
+        return name == "server.js" or (local and name.startswith(("local", "scorm")))
+    return folder != "lecturer"
+
+
+def model_tab(predictor: Predictor, *, local: bool = False) -> str:
     """What the network was trained on, its figures with intervals, and its ROC curves."""
     metadata = predictor.metadata
     reported = metadata.validation.get("reported", {})
@@ -144,9 +168,9 @@ def model_tab(predictor: Predictor) -> str:
             if name in FINDINGS and validation.get("operating_curve", {}).get(name)
         ],
         side=_ROC_SIDE,
-        better=BETTER_THAN_STARTER if predictor.is_starter else "",
+        better=BETTER_THAN_STARTER if predictor.is_starter and not local else "",
         published=PUBLISHED,
-        without_torch="" if installed("torch", "torchvision") else WITHOUT_TORCH,
+        without_torch="" if local or installed("torch", "torchvision") else WITHOUT_TORCH,
     )
 
 

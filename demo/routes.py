@@ -7,14 +7,21 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from chexnet.errors import ChexnetError, ConfigError
-from demo import rendering
+from demo import onnx_web, rendering
 from demo.answer import answer_of, floats
 from demo.bodies import json_object
 from demo.classroom.handlers import Classroom
@@ -73,10 +80,11 @@ class Routes:
     ) -> None:
         """Render the page."""
         self._service, self._classroom, self._members = service, classroom, members
-        self.files, self.parts, self.open = PageFiles(), Parts(service), 0
+        self.files = PageFiles(onnx_web.page_files(service.predictor))
+        self.parts, self.open = Parts(service), 0
         self._look = {"files": self.files.folder, "root_path": root_path}
-        words = classroom.source.words
-        page = rendering.index(service, weights, words, self.files, root_path).encode()
+        shown = (service.predictor, weights, classroom.words, self.files)
+        page = rendering.index(*shown, root_path=root_path).encode()
         self._page, self._tag = gzip.compress(page), f'"{hashlib.sha256(page).hexdigest()[:32]}"'
 
     def routes(self) -> list[Route]:
@@ -118,10 +126,14 @@ class Routes:
         return answer
 
     async def _file(self, request: Request) -> Response:
+        for_ever = {"cache-control": "public, max-age=31536000, immutable"}
         found = self.files.get(request.path_params["folder"], request.path_params["name"])
         if found is None:
             return text(404, "Not found.")
-        return _packed(*found, {"cache-control": "public, max-age=31536000, immutable"})
+        data, kind = found
+        if isinstance(data, Path):
+            return FileResponse(data, media_type=kind, headers=for_ever)
+        return _packed(data, kind, for_ever)
 
     @_told
     async def _analyse(self, request: Request) -> Response:
@@ -163,7 +175,9 @@ class Routes:
         reader) then asks where it is.
         """
         asked = json_object(await request.body())
-        given = {name: asked.get(name) for name in ("action", "reader", "case", "answer")}
+        given = {
+            name: asked.get(name) for name in ("action", "reader", "case", "answer", "pseudonym")
+        }
         login, page = self._members.of(request.scope), asked.get("page")
         visitor = login[0] if login else page[:64] if isinstance(page, str) else ""
         try:

@@ -19,6 +19,7 @@ from demo.classroom.folder import FolderCases, Progress
 from demo.classroom.handlers import Classroom
 from demo.classroom.pool import POOL, PhantomCases
 from demo.classroom.results import ClassResults
+from demo.classroom.study import Study
 from demo.gradio_private import Answers, log_in_one_line, serve_all_admitted
 from demo.listener import EVERYWHERE, Server, address, listen, most_connections
 from demo.members import Members
@@ -30,6 +31,10 @@ from demo.room.tunnel import open_tunnel, share_server
 from demo.routes import Routes
 from demo.service import Service
 
+WITHOUT_PAIRS = (
+    "The list of cases names no pairs, so all are read with the network. Two lines with the same "
+    "word in a column `pair` are read without it, one before the others and one after."
+)
 PATIENCE = 20.0
 """Seconds that the start waits for the first public link."""
 
@@ -68,6 +73,8 @@ def serve(
     pool: int = POOL,
     cases: Path | None = None,
     class_results: Path | None = None,
+    alone: bool = True,
+    study: Path | None = None,
     on_export: Callable[[], None] | None = None,
     on_cases: Progress = lambda *_: None,
     on_link: Callable[[str], None] = lambda url: None,
@@ -87,9 +94,11 @@ def serve(
         public: whoever comes may use it without a login, as in a Space, in whose page it may be
             shown. There is no lecturer's panel then.
         device: see `chexnet.compute.pick_device`.
-        pool: phantoms that cases to read are taken from, beside the first dozen.
+        pool: phantoms that cases to read are taken from, beside the first session's.
         cases: a folder with a lecturer's own cases, instead of drawn ones.
         class_results: a new CSV file for how many answered what.
+        study: a TOML file of a reader study; its answers are written beside it.
+        alone: also read cases without the network, before and after those that are read with it.
         on_export: called when these weights are made ready for ONNX Runtime, once, in about 20 s.
         on_link: called with a new public link that takes the place of one that died.
         on_cases: called while the folder's pictures are read and answered.
@@ -112,10 +121,11 @@ def serve(
     try:
         source: CaseSource
         if cases is not None:
-            source = FolderCases(cases, predictor, on_cases)
+            source = FolderCases(cases, predictor, on_cases, alone)
         else:
-            source = PhantomCases(predictor, service.predict_one, quiet, pool)
-        classroom = Classroom(source, predictor, ClassResults(class_results))
+            source = PhantomCases(predictor, service.predict_one, quiet, pool, alone)
+        opened = Study(study) if study else None
+        classroom = Classroom(source, predictor, ClassResults(class_results), opened)
     except BaseException:
         service.close()
         raise
@@ -132,6 +142,8 @@ def serve(
         service.close()
         raise
     running = Running(url, service, panel)
+    if alone and not source.words.alone:
+        running.notes.append(WITHOUT_PAIRS)
     try:
         if share:
             near = "127.0.0.1" if host in EVERYWHERE else host
@@ -172,7 +184,7 @@ def _start(
     """
     log_in_one_line()
     own = routes.routes() + ([] if public else panel.routes())
-    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=own)
+    front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=[*own])
     blocks = NamedApi(service).blocks()
     serve_all_admitted(blocks)
     gr.mount_gradio_app(front, blocks, "/", root_path=root_path, **security.gradio_safety())

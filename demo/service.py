@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -180,8 +181,8 @@ class Service:
 
     async def _other(self, analysis: Analysis, finding: str, method: str) -> np.ndarray:
         with self._methods.one():
-            asked = (self.predictor.heatmap, analysis.prediction, finding, method)
-            found = await asyncio.get_running_loop().run_in_executor(self._slow, *asked)
+            asked = partial(self.predictor.heatmap, analysis.prediction, finding, method)
+            found = await asyncio.get_running_loop().run_in_executor(self._slow, asked)
         if not self._methods.count:
             self._slow.submit(_give_memory_back)
         return found

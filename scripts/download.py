@@ -47,7 +47,7 @@ def download(
         _copy(data, copy, archives)
         return
     source = archives or KNOWN
-    chosen = [one for one in known_archives(source) if not parts or one.number in parts]
+    chosen = [archive for archive in known_archives(source) if not parts or archive.number in parts]
     with _stoppable(), transfer_bars() as on_progress:
         unpacked = fetch_archives(data, chosen, remove=remove_archives, on_progress=on_progress)
     print(f"{len(chosen)} parts in {data}: {len(unpacked)} fetched now, the others were there.")

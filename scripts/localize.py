@@ -49,7 +49,9 @@ def localize(
     boxes: Annotated[
         str | None, typer.Option(help="Radiologists' boxes instead of NIH's list: rsna=FOLDER.")
     ] = None,
-    method: Annotated[str, typer.Option(help="Heatmap method, as the demo names it.")] = "Grad-CAM",
+    method: Annotated[
+        str, typer.Option(help="Heatmap method, as the demo names it; all with --twins.")
+    ] = "Grad-CAM",
     overlays: Annotated[
         int, typer.Option(min=0, help="Pictures with boxes and heatmap, for each finding.")
     ] = 5,
@@ -138,16 +140,19 @@ def _twins(
     """Draw the twins, score the heatmaps, show and write the figures."""
     from chexnet.compute import pick_device, to_device
     from chexnet.evaluation.calibration import validation_choices
+    from chexnet.evaluation.info import WeightsInfo
     from chexnet.evaluation.report.render import to_text
+    from chexnet.evaluation.report.tables import twin_methods
     from chexnet.evaluation.report.tables import twins as table
-    from chexnet.evaluation.twins import (
-        LEVELS,
+    from chexnet.evaluation.twin_scores import (
         MAIN_SEVERITY,
-        SEVERITIES,
+        RANKED,
         ExplainedModel,
         score_twins,
         summarise_twins,
     )
+    from chexnet.evaluation.twins import LEVELS, SEVERITIES
+    from chexnet.explain import CLOSED_FORM, PACKAGE
     from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
     from chexnet.model import build, load_weights
@@ -158,16 +163,21 @@ def _twins(
     looked, control = (to_device(network.eval(), chosen, side) for network in (model, untrained))
     choices = validation_choices(metadata)
     calibrations = choices.calibrations if choices else {}
-    subject = ExplainedModel(
-        looked, control, metadata.preprocessing, metadata.classes, calibrations, method
-    )
+    first, others = (CLOSED_FORM, tuple(PACKAGE)) if method == "all" else (method, ())
+    about = metadata.preprocessing, metadata.classes, calibrations
+    subject = ExplainedModel(looked, control, *about, first, others)
     with progress_bar("Twins") as on_progress:
         scores = score_twins(subject, number, on_progress)
     rows = plain(summarise_twins(scores, replicates, seed))
-    print(f"Heatmaps: {method}. {number} drawn patients, severity {MAIN_SEVERITY}; ranks over")
-    print(f"{len(SEVERITIES)} severities. Changed: by more than {LEVELS} of 255 grey levels.\n")
+    print(
+        f"Heatmaps: {first}. {number} drawn patients, severity {MAIN_SEVERITY}; ranks of the first "
+        f"{RANKED},\nover {len(SEVERITIES)} severities. Changed: by more than {LEVELS} of 255 grey "
+        "levels.\n"
+    )
     print(to_text(table(rows)))
-    write_json(out / "twins.json", {"method": method, "findings": rows, "made": surroundings()})
+    print(f"\n{to_text(twin_methods(rows))}")
+    content = {"method": first, "findings": rows, "weights": WeightsInfo.of(weights.name, metadata)}
+    write_json(out / "twins.json", content | {"made": surroundings()})
     print(f"\nWritten to {out}: twins.json")
 
 

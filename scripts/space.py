@@ -44,26 +44,19 @@ def space(
 ) -> None:
     """Write everything that a Space of the demo needs; `python app.py` runs it here as well."""
     from chexnet.errors import ConfigError
-    from chexnet.inference.onnx_runtime import OnnxEngine
-    from chexnet.inference.predictor import STARTER, starter_export
 
     if out.exists():
         raise ConfigError(f"Found {out}, expected the name of a new folder.")
-    given = named_weights(weights) or STARTER
-    own = given.resolve().with_suffix(".pth") == STARTER.resolve()
-    given = starter_export() or given if own else given
-    name = f"{'weights' if own else 'network'}/{given.stem}.onnx"
     made = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(made, ignore_errors=True)
-    (made / name).parent.mkdir(parents=True)
-    if given.suffix == ".onnx":
-        OnnxEngine(given)  # refuses what is none of ours
-        shutil.copy(given, made / name)
+    made.mkdir(parents=True)
+    network, own = exported(named_weights(weights), made)
+    name = f"{'weights' if own else 'network'}/{network.name}"
+    (made / name).parent.mkdir()
+    if network.parent == made:
+        network.rename(made / name)
     else:
-        from chexnet.inference.onnx_export import export
-
-        print("Exporting, and comparing with PyTorch (about 20 s) ...", flush=True)
-        export(given, made / name, compact=True)
+        shutil.copy(network, made / name)
     for folder in ("chexnet", "demo"):
         shutil.copytree(ROOT / folder, made / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "LICENSE", made)
@@ -80,6 +73,24 @@ def space(
     made.rename(out)
     print(f"Written: {out}. Not for clinical use.")
     print(f"Next: hf upload USER/NAME {out} . --repo-type space")
+
+
+def exported(weights: Path | None, folder: Path) -> tuple[Path, bool]:
+    """The network as ONNX, made in `folder` where it is not one; whether it is the starter."""
+    from chexnet.inference.onnx_runtime import OnnxEngine
+    from chexnet.inference.predictor import STARTER, starter_export
+
+    given = weights or STARTER
+    own = given.resolve().with_suffix(".pth") == STARTER.resolve()
+    given = starter_export() or given if own else given
+    if given.suffix == ".onnx":
+        OnnxEngine(given)  # refuses what is none of ours
+        return given, own
+    from chexnet.inference.onnx_export import export
+
+    print("Exporting, and comparing with PyTorch (about 20 s) ...", flush=True)
+    export(given, folder / f"{given.stem}.onnx", compact=True)
+    return folder / f"{given.stem}.onnx", own
 
 
 def _pins() -> dict[str, str]:

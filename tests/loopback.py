@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
+ELSEWHERE = "http_proxy https_proxy all_proxy HF_TOKEN HF_HUB_OFFLINE CHEXNET_OFFLINE".split()
+"""What in the environment would keep a request from this server, or say who asks."""
+
 
 @dataclass
 class Answer:
@@ -125,8 +130,11 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A server in a thread until the block ends."""
-    with Server() as server:
+    """A server in a thread until the block ends, which every request reaches."""
+    with Server() as server, pytest.MonkeyPatch.context() as patch:
+        for name in ELSEWHERE:
+            patch.delenv(name, raising=False)
+            patch.delenv(name.upper(), raising=False)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -49,6 +49,16 @@ def png(width: int, height: int, bits: int, colour: int, rows: bytes, extra: byt
     return b"\x89PNG\r\n\x1a\n" + header + extra + body
 
 
+def interlaced(pixels: np.ndarray) -> bytes:
+    """A PNG of 96 x 80 pixels in Adam7's seven passes, uint8 gray or 16 bits of gray and alpha."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4))
+    passes += ((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # first x and y, steps
+    parts = [pixels[y::down, x::right] for x, y, right, down in passes]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part)
+    plain = png(80, 96, 8 * pixels.itemsize, 0 if pixels.ndim == 2 else 4, rows)
+    return plain[:8] + chunk(b"IHDR", plain[16:28] + b"\1") + plain[33:]
+
+
 @cache
 def originals() -> dict[str, bytes]:
     """A whole file of each kind that is read; all of them can be."""

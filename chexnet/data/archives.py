@@ -50,8 +50,8 @@ class Archive:
 
 def known_archives(source: Path = KNOWN) -> list[Archive]:
     """The archives of a table, NIH's own by default."""
-    found = tomllib.loads(source.read_text(encoding="utf-8"))
-    return [Archive(**one) for one in found["archive"]]
+    table = tomllib.loads(source.read_text(encoding="utf-8"))
+    return [Archive(**entry) for entry in table["archive"]]
 
 
 def by_hand(source: Path = KNOWN) -> str:
@@ -62,8 +62,8 @@ def by_hand(source: Path = KNOWN) -> str:
 def missing_tables(root: Path) -> list[str]:
     """What NIH has beside the archives and `root` has not; the boxes are optional."""
     table, newer = TABLES.values()
-    found = [] if (root / table).is_file() or (root / newer).is_file() else [table]
-    return found + [name for name in (*LISTS.values(), BOXES) if not (root / name).is_file()]
+    missing = [] if (root / table).is_file() or (root / newer).is_file() else [table]
+    return missing + [name for name in (*LISTS.values(), BOXES) if not (root / name).is_file()]
 
 
 def fetch_archives(
@@ -94,12 +94,12 @@ def fetch_archives(
         FetchError: what could not be fetched or unpacked, a line each; the others are there.
     """
     with download_lock(root):
-        waiting = [one for one in archives if not is_unpacked(root, one)]
+        waiting = [archive for archive in archives if not is_unpacked(root, archive)]
         check_room(root, room_for(root, waiting, remove), f"Fetching {len(waiting)} archives")
         _all(root, waiting, remove, on_progress, pause)
-        for one in archives if remove else ():
-            _archive(root, one).unlink(missing_ok=True)
-        return [one.name for one in waiting]
+        for archive in archives if remove else ():
+            _archive(root, archive).unlink(missing_ok=True)
+        return [archive.name for archive in waiting]
 
 
 def _all(
@@ -109,8 +109,8 @@ def _all(
     stop = threading.Event()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         tasks = {
-            one.name: pool.submit(_one, root, one, remove, show, stop.is_set, pause)
-            for one in archives
+            archive.name: pool.submit(_one, root, archive, remove, show, stop.is_set, pause)
+            for archive in archives
         }
         try:
             while wait(tasks.values(), timeout=0.2).not_done:
@@ -135,11 +135,11 @@ def is_unpacked(root: Path, archive: Archive) -> bool:
     folder = root / archive.name
     if not folder.exists():
         return False
-    found = len(list((folder / "images").glob("*.png")))
-    if found == archive.images:
+    count = len(list((folder / "images").glob("*.png")))
+    if count == archive.images:
         return True
     raise DataError(
-        f"{folder} holds {found:,} images, expected {archive.images:,}. Move it away, or leave "
+        f"{folder} holds {count:,} images, expected {archive.images:,}. Move it away, or leave "
         f"part {archive.number} out."
     )
 
@@ -147,14 +147,14 @@ def is_unpacked(root: Path, archive: Archive) -> bool:
 def room_for(root: Path, archives: Sequence[Archive], remove: bool) -> int:
     """Bytes that fetching and unpacking will take, about."""
 
-    def left(one: Archive) -> int:
-        there = (_archive(root, one), root / f".{one.name}.tar.gz.part")
+    def left(archive: Archive) -> int:
+        there = (_archive(root, archive), root / f".{archive.name}.tar.gz.part")
         done = sum(path.stat().st_size for path in there if path.exists())
-        return max(0, one.images * FETCHED_PER_IMAGE - done)
+        return max(0, archive.images * FETCHED_PER_IMAGE - done)
 
     fetched = sorted(map(left, archives))
     kept = fetched[-AT_ONCE:] if remove else fetched  # the others are gone by then
-    return sum(kept) + sum(one.images for one in archives) * UNPACKED_PER_IMAGE
+    return sum(kept) + sum(archive.images for archive in archives) * UNPACKED_PER_IMAGE
 
 
 def _archive(root: Path, archive: Archive) -> Path:

@@ -100,17 +100,17 @@ def open_copy(
 
 
 def _list(files: list[Path]) -> _Listing:
-    found = _Listing()
+    listing = _Listing()
     for file in files:
         first: set[str] = set()
         for name, data in pictures_in(file, partial(_is_first, first)):
             if data is not None:
-                found.drawn |= {file} if has_text(data) else set()
-                found.kinds |= _kind(data)
-            if name in found.places:
-                found.twice.add(name)
-            found.places.setdefault(name, file)
-    return found
+                listing.drawn |= {file} if has_text(data) else set()
+                listing.kinds |= _kind(data)
+            if name in listing.places:
+                listing.twice.add(name)
+            listing.places.setdefault(name, file)
+    return listing
 
 
 def _is_first(first: set[str], name: str) -> bool:
@@ -187,19 +187,19 @@ def _compare_labels(file: Path, folder: DataFolder) -> None:
 
 def _by_own_labels(root: Path, files: list[Path]) -> DataFolder:
     """A copy without NIH's names as a data set of its own: no lists, and its own labels."""
-    found: Mapping[str, tuple[tuple[str, ...], str]] = {
+    rows_by_name: Mapping[str, tuple[tuple[str, ...], str]] = {
         name: (labels, patient)
         for file in files
         for name, labels, patient in labels_in(file)
         if labels
     }
-    if not found:
+    if not rows_by_name:
         raise DataError(
             f"{files[0]} holds neither NIH's names (00000001_000.png) nor labels. Expected one of "
             "the two; see docs/copies.md."
         )
-    names = pd.Series([*found], dtype=object)
-    labels, patients = (list(column) for column in zip(*found.values(), strict=True))
+    names = pd.Series([*rows_by_name], dtype=object)
+    labels, patients = (list(column) for column in zip(*rows_by_name.values(), strict=True))
     notes = ["The copy has no names of NIH's: no official split, no boxes, and its own labels."]
     if all(patients):
         people = nih_patients(patient_names(files[0], names, pd.Series(patients, dtype=object)))

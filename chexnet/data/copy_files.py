@@ -40,8 +40,8 @@ LabelRow = tuple[str, tuple[str, ...], str]
 
 def nih_name(text: str) -> str | None:
     """NIH's name for the picture that a text names (`a/00000001_000.jpg`), None without one."""
-    found = NIH_NAME.findall(text)
-    return f"{found[-1]}.png" if found else None
+    names = NIH_NAME.findall(text)
+    return f"{names[-1]}.png" if names else None
 
 
 def pictures_in(file: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
@@ -217,38 +217,38 @@ def _open(file: Path) -> Any:
 def _columns(file: Path, parquet: Any) -> _Columns:
     import pyarrow.types as of
 
-    schema, found = parquet.schema_arrow, dict[str, list[str]](bytes=[], text=[])
-    for one in schema:
+    schema, columns = parquet.schema_arrow, dict[str, list[str]](bytes=[], text=[])
+    for field in schema:
         parts = (
-            [(f"{one.name}.{part.name}", part.type) for part in one.type]
-            if (of.is_struct(one.type))
-            else [(one.name, one.type)]
+            [(f"{field.name}.{part.name}", part.type) for part in field.type]
+            if (of.is_struct(field.type))
+            else [(field.name, field.type)]
         )
         for column, kind in parts:
             if of.is_binary(kind) or of.is_large_binary(kind):
-                found["bytes"].append(column)
+                columns["bytes"].append(column)
             elif of.is_string(kind) or of.is_large_string(kind):
-                found["text"].append(column)
-    if len(found["bytes"]) != 1:
+                columns["text"].append(column)
+    if len(columns["bytes"]) != 1:
         raise DataError(
             f"{file} has the columns {shown(', '.join(schema.names))}, of which "
-            f"{len(found['bytes'])} hold bytes. Expected one column of image bytes, and others of "
-            "names or labels."
+            f"{len(columns['bytes'])} hold bytes. Expected one column of image bytes, and others "
+            "of names or labels."
         )
 
     def known(names: tuple[str, ...]) -> str | None:
         return next((c for name in names for c in schema.names if folded(c) == name), None)
 
-    first = next(parquet.iter_batches(BATCH, columns=found["text"]), None)
-    rows = first.to_pylist() if found["text"] and first is not None else []
-    named = [c for c in found["text"] if rows and all(nih_name(str(_cell(r, c))) for r in rows)]
+    first = next(parquet.iter_batches(BATCH, columns=columns["text"]), None)
+    rows = first.to_pylist() if columns["text"] and first is not None else []
+    named = [c for c in columns["text"] if rows and all(nih_name(str(_cell(r, c))) for r in rows)]
     named.sort(key=lambda column: folded(column) != "imageindex")
     labels = known(LABELS_IN)
     about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     feature = about.get("info", {}).get("features", {}).get(labels, {})
     feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
     return _Columns(
-        image=found["bytes"][0],
+        image=columns["bytes"][0],
         name=named[0] if named else None,
         patient=known(PATIENT_IN),
         number=known(NUMBER_IN),
@@ -305,5 +305,5 @@ def _labels_of(cell: Any, terms: tuple[str, ...], place: str) -> tuple[str, ...]
             f"{place}: labels are numbers ({shown(values)}), and the file does not say which "
             "finding each is. Expected names, or the class names of Hugging Face's schema."
         )
-    found = {label_of(value if isinstance(value, str) else terms[value]) for value in values}
-    return tuple(label for label in LABELS if label in found)
+    labels = {label_of(value if isinstance(value, str) else terms[value]) for value in values}
+    return tuple(label for label in LABELS if label in labels)

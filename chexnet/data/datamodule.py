@@ -91,8 +91,8 @@ class DataModule:
     def drawn(self) -> frozenset[str]:
         """Images of the table that are phantoms."""
         folder, known = self.folder, self.pack.drawn if self.pack else {}
-        found = drawn_images(folder.root, folder.table, folder.paths, known)
-        return frozenset(name for name, is_drawn in found.items() if is_drawn)
+        by_name = drawn_images(folder.root, folder.table, folder.paths, known)
+        return frozenset(name for name, is_drawn in by_name.items() if is_drawn)
 
     @cached_property
     def _rows(self) -> dict[str, np.ndarray]:

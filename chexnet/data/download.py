@@ -108,11 +108,11 @@ def download(
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         _until_whole(url, part, note, on_progress, stopped, pause)
-        if md5 and (found := _md5(part, on_progress, stopped)) != md5:
+        if md5 and (digest := _md5(part, on_progress, stopped)) != md5:
             part.unlink()
             note.unlink(missing_ok=True)
             raise FetchError(
-                f"{url} gave a file with MD5 {found}, expected {md5}. It was removed. Try again: "
+                f"{url} gave a file with MD5 {digest}, expected {md5}. It was removed. Try again: "
                 "it may have changed meanwhile. If it stays so, fetch this file by hand."
             )
         with part.open("rb+") as file:
@@ -223,7 +223,7 @@ def _check_growing(part: Path) -> None:
 def _refuse(url: str, response: "httpx.Response") -> None:
     """Raise where this answer is no part of the file."""
     way = [*response.history, response]
-    if url.startswith("https:") and any(one.url.scheme != "https" for one in way):
+    if url.startswith("https:") and any(step.url.scheme != "https" for step in way):
         raise FetchError(f"{url} leads to an address without https. It was not followed.")
     status = response.status_code
     if status in AGAIN or status >= 500:
@@ -237,10 +237,10 @@ def _refuse(url: str, response: "httpx.Response") -> None:
 
 def _noted(note: Path) -> dict[str, Any]:
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
+        content = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _size(path: Path) -> int:
@@ -256,15 +256,15 @@ def _wait(seconds: float, stopped: Callable[[], bool]) -> None:
 
 
 def _md5(path: Path, on_progress: Progress, stopped: Callable[[], bool]) -> str:
-    found, done = hashlib.md5(usedforsecurity=False), 0
+    digest, done = hashlib.md5(usedforsecurity=False), 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             if stopped():
                 raise Stopped
-            found.update(chunk)
+            digest.update(chunk)
             done += len(chunk)
             on_progress("checking", done, path.stat().st_size)
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def file_sha256(path: Path) -> str:

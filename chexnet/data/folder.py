@@ -143,20 +143,20 @@ def find_images(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
             end = above.pop() + "/" + end
         if depths != {0}:
             places.setdefault("/" + name, []).append(path)
-    found: dict[str, str] = {}
+    places_of: dict[str, str] = {}
     images: dict[str, str] = {}
     for image, file in files.items():
         rest = image.partition("/")[2]
         for text in (image, rest and "/" + rest, file) if rest else (file, image):
             if there := places.get(_plain(text)):
-                path = found[image] = _only(image, text, there)
+                path = places_of[image] = _only(image, text, there)
                 if images.setdefault(path, image) != image:
                     raise DataError(
                         f"{path} could be {shown(images[path])} and {shown(image)} of the table. "
                         "Expected one for each; pass --data the folder that their paths begin in."
                     )
                 break
-    return {image: Path(path) for image, path in found.items()}
+    return {image: Path(path) for image, path in places_of.items()}
 
 
 def _plain(name: str) -> str:

@@ -86,13 +86,13 @@ class Meaning:
     @property
     def rows(self) -> tuple[tuple[str, str, str], ...]:
         """See `LabelMapping.rows`; last the labels that such a table says nothing of."""
-        found = [(name, ", ".join(ours)) for name, ours in self.labels.items()]
-        found += [(name, " or ".join(ours)) for name, ours in self.either.items()]
-        found += [(name, NOT_USED) for name in self.unused]
+        told = [(name, ", ".join(ours)) for name, ours in self.labels.items()]
+        told += [(name, " or ".join(ours)) for name, ours in self.either.items()]
+        told += [(name, NOT_USED) for name in self.unused]
         why = {**self.unused, **self.reasons}
-        known = {ours for one in (*self.labels.values(), *self.either.values()) for ours in one}
+        known = {ours for group in (*self.labels.values(), *self.either.values()) for ours in group}
         silent = [name for name in LABELS[:-1] if name not in known]
-        rows = [(name, ours, why.get(name, "")) for name, ours in found]
+        rows = [(name, ours, why.get(name, "")) for name, ours in told]
         if silent:
             rows.append(("nothing", ", ".join(silent), "not labelled by this table: n/a"))
         return tuple(rows)
@@ -103,11 +103,11 @@ def built_in() -> dict[str, Meaning]:
     """The mappings of `formats.toml`, by format."""
     source = Path(__file__).with_name("formats.toml")
     blocks = tomllib.loads(source.read_text(encoding="utf-8"))
-    found = {}
+    meanings = {}
     for format, own in blocks.items():
         block = blocks.get(own.pop("like", ""), {}) | own
-        found[format] = _meaning(source, block.pop("dataset", format), block)
-    return found
+        meanings[format] = _meaning(source, block.pop("dataset", format), block)
+    return meanings
 
 
 def read_meaning(source: Path, options: dict[str, type]) -> Meaning:
@@ -157,7 +157,7 @@ def _check_type(source: Path, key: str, value: Any, expected: type) -> None:
     """Refuse a value of another type; text and lists have something in them, and lists no lists."""
     fits = type(value) is expected and (expected is bool or bool(value) or key == "images_of")
     if fits and expected is list:
-        fits = all(type(one) in (str, int, float) and one != "" for one in value)
+        fits = all(type(item) in (str, int, float) and item != "" for item in value)
     if fits and expected is dict:
         text = key in ("unused", "reasons")
         kinds, wanted = ((str,), "text") if text else ((str, list), "a label, or a list of labels")
@@ -171,13 +171,13 @@ def _check_type(source: Path, key: str, value: Any, expected: type) -> None:
 
 
 def _meaning(source: Path, key: str, block: Mapping[str, Any]) -> Meaning:
-    found = {**block}
+    fields = {**block}
     for table in ("labels", "either"):
-        found[table] = {
+        fields[table] = {
             name: tuple([ours] if isinstance(ours, str) else ours)
-            for name, ours in found.get(table, {}).items()
+            for name, ours in fields.get(table, {}).items()
         }
-    meaning = Meaning(key=key, **found)
+    meaning = Meaning(key=key, **fields)
     if meaning.images_of not in ("", "nih"):
         _refuse(source, f"has images_of = {shown(repr(meaning.images_of))}", "nih, or nothing")
     if meaning.blank not in BLANK_AS:
@@ -204,8 +204,8 @@ def _meaning(source: Path, key: str, block: Mapping[str, Any]) -> Meaning:
     return meaning
 
 
-def _refuse(source: Path, found: str, expected: str) -> NoReturn:
-    raise DataError(f"--mapping: {source.name} {found}; expected {expected}.")
+def _refuse(source: Path, fault: str, expected: str) -> NoReturn:
+    raise DataError(f"--mapping: {source.name} {fault}; expected {expected}.")
 
 
 def states_of_ours(
@@ -224,8 +224,8 @@ def states_of_ours(
     count = len(next(iter(states.values())))
     ours = np.full((count, len(LABELS)), UNKNOWN, np.int8)
     terms: dict[str, list[np.ndarray]] = {}
-    for name, one in states.items():
-        said = np.where(one == UNCERTAIN, UNCERTAIN_AS[uncertain], one)
+    for name, state in states.items():
+        said = np.where(state == UNCERTAIN, UNCERTAIN_AS[uncertain], state)
         for label in meaning.labels.get(name, ()):
             terms.setdefault(label, []).append(said)
         for label in meaning.either.get(name, ()):
@@ -236,10 +236,10 @@ def states_of_ours(
     return ours
 
 
-def _join(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _join(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """A label with several terms is there with any of them, and absent without all of them."""
-    absent = np.where((one == NEGATIVE) & (other == NEGATIVE), NEGATIVE, UNKNOWN)
-    return np.where((one == POSITIVE) | (other == POSITIVE), POSITIVE, absent)
+    absent = np.where((first == NEGATIVE) & (second == NEGATIVE), NEGATIVE, UNKNOWN)
+    return np.where((first == POSITIVE) | (second == POSITIVE), POSITIVE, absent)
 
 
 def label_tuples(ours: np.ndarray) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:

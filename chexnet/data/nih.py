@@ -63,7 +63,7 @@ def read_folder(
     if not root.is_dir():
         raise DataError(f"Found no folder {root}. Pass --data the folder that holds images_001.")
     source = table or _choose_table(root, labels)
-    rows, notes = _read(source)
+    rows, notes = read_table(source)
     paths = find_images(root, dict(zip(rows["image"], rows["image"], strict=True)))
     if need_images and not paths:
         raise DataError(
@@ -75,17 +75,15 @@ def read_folder(
     return DataFolder(root, rows, label_version(rows), source.name, lists, paths, notes=notes)
 
 
-def read_table(source: Path) -> pd.DataFrame:
+def read_table(source: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read one label table; see `DataFolder.table` for the columns.
+
+    Returns:
+        The table, and a sentence on what counts as `Other`, where something does.
 
     Raises:
         DataError: no CSV, a needed column is missing, an image stands twice, or an empty label.
     """
-    return _read(source)[0]
-
-
-def _read(source: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table, and the sentence on what counts as `Other`."""
     raw = read_csv(
         source,
         ("Image Index", "Finding Labels", "Patient ID"),
@@ -141,8 +139,8 @@ def read_lists(root: Path) -> dict[str, frozenset[str]] | None:
     if not any(there.values()):
         return None
     if not all(there.values()):
-        found, lost = sorted(LISTS.values(), key=lambda name: not os.path.lexists(root / name))
-        raise DataError(f"{root} has {found} but no {lost}. Fetch both from NIH, or remove both.")
+        present, lost = sorted(LISTS.values(), key=lambda name: not os.path.lexists(root / name))
+        raise DataError(f"{root} has {present} but no {lost}. Fetch both from NIH, or remove both.")
     wanted = LISTS | ({"val": VAL_LIST} if os.path.lexists(root / VAL_LIST) else {})
     lists = {
         part: frozenset(read_text(root / name).replace(",", " ").split())

@@ -280,7 +280,7 @@ def _map(
 ) -> tuple[np.memmap, np.memmap, np.memmap]:
     """Pixels uint8 (images, H, W), state uint8 (images,), lengths of the files int64 (images,)."""
 
-    def one(name: str, dtype: type[np.generic], *shape: int) -> np.memmap:
+    def mapped(name: str, dtype: type[np.generic], *shape: int) -> np.memmap:
         path, needed = folder / name, math.prod(shape) * np.dtype(dtype).itemsize
         if mode == "r+":
             _grow(path, needed)
@@ -289,9 +289,9 @@ def _map(
         return np.memmap(path, dtype, mode, shape=shape)
 
     return (
-        one("pixels.u8", np.uint8, count, preprocessing.size, preprocessing.size),
-        one("state.u8", np.uint8, count),
-        one("bytes.i64", np.int64, count),
+        mapped("pixels.u8", np.uint8, count, preprocessing.size, preprocessing.size),
+        mapped("state.u8", np.uint8, count),
+        mapped("bytes.i64", np.int64, count),
     )
 
 
@@ -313,19 +313,19 @@ def _read_header(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
     path = folder / "pack.json"
     try:
         header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = {key: header[key] for key in ("format", "crop", "size")}
-        found |= {key: header[key] for key in ("resample", "square") if key in header}
+        stored = {key: header[key] for key in ("format", "crop", "size")}
+        stored |= {key: header[key] for key in ("resample", "square") if key in header}
         header["names"], header["skip_unreadable"]
     except FileNotFoundError as error:
         raise DataError(f"Found no pack in {folder}. Run python -m scripts.prepare.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged. Remove {folder} and prepare again.") from error
     expected = _fitting(preprocessing)
-    if found != expected:
+    if stored != expected:
         defaults = {"resample": "bilinear", "square": False}
         pairs = {
-            key: (found.get(key, defaults.get(key)), expected.get(key, defaults.get(key)))
-            for key in sorted({*found, *expected})
+            key: (stored.get(key, defaults.get(key)), expected.get(key, defaults.get(key)))
+            for key in sorted({*stored, *expected})
         }
         both = "; ".join(f"{k}: found {a}, expected {b}" for k, (a, b) in pairs.items() if a != b)
         raise DataError(f"The pack {folder} does not fit: {both}. Prepare one with these values.")

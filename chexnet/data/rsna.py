@@ -90,9 +90,9 @@ def _rsna_mapping(folder: Path) -> tuple[dict[str, str], str]:
     else:
         try:
             pairs = [
-                (str(one["subset_img_id"]).strip(), str(one["img_id"]).strip())
-                for one in json.loads(read_text(source))
-                if one["subset_img_id"]  # RSNA lists images that its challenge left out
+                (str(entry["subset_img_id"]).strip(), str(entry["img_id"]).strip())
+                for entry in json.loads(read_text(source))
+                if entry["subset_img_id"]  # RSNA lists images that its challenge left out
             ]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(

@@ -184,7 +184,7 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     about["file"] = "files/" + folders + "/" + raw["dicom_id"] + ".jpg"
     states = signed_states(source, labels, meaning, "study_id", CELL_CODES, notes)
     study = pd.Index(labels["study_id"]).get_indexer(raw["study_id"])
-    return TableRows(about, {name: one[study] for name, one in states.items()}, notes)
+    return TableRows(about, {name: state[study] for name, state in states.items()}, notes)
 
 
 def read_padchest(source: Path, meaning: Meaning) -> TableRows:
@@ -196,7 +196,7 @@ def read_padchest(source: Path, meaning: Meaning) -> TableRows:
     terms = raw["Labels"].map(_python_list)
     problems = {"has no list of Labels": terms.isna()}
     refuse_rows(source, raw["ImageID"], problems, "Expected ['pneumonia', ...].")
-    excluded = terms.map(lambda one: "exclude" in one)
+    excluded = terms.map(lambda names: "exclude" in names)
     for problem, which in (
         ("rows without labels", terms.map(len) == 0),
         ("rows that PadChest itself excludes", excluded),
@@ -211,7 +211,7 @@ def read_padchest(source: Path, meaning: Meaning) -> TableRows:
     shown = ", ".join(f"{name or 'nobody named'} {count:,}" for name, count in methods.items())
     notes.append(f"Rows by who labelled them (MethodLabel): {shown}.")
     states = states_of_terms(terms.tolist(), meaning, NEGATIVE, notes)
-    same = terms.map(lambda one: "unchanged" in one).to_numpy()
+    same = terms.map(lambda names: "unchanged" in names).to_numpy()
     if same.any():
         notes.append(
             f"{int(same.sum()):,} rows say that something is unchanged, not what: labels that they "
@@ -265,7 +265,7 @@ def _listed(
 ) -> dict[str, np.ndarray]:
     """All labels in one cell, divided by a sign; a cell without any says nothing."""
     separator = meaning.options.get("separator", "|")
-    terms = [{one.strip() for one in cell.split(separator)} - {""} for cell in raw[column]]
+    terms = [{term.strip() for term in cell.split(separator)} - {""} for cell in raw[column]]
     of_blank = BLANK_AS[meaning.blank]
     notes.append(f"A row without labels counts as {meaning.blank}.")
     return states_of_terms(terms, meaning, of_blank, notes)
@@ -276,9 +276,9 @@ def _python_list(cell: str) -> set[str] | None:
     if cell in ("", "nan"):
         return set()
     try:
-        found = ast.literal_eval(cell)
+        value = ast.literal_eval(cell)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+    if not isinstance(value, list) or not all(isinstance(term, str) for term in value):
         return None
-    return {one.strip().lower() for one in found} - {""}
+    return {term.strip().lower() for term in value} - {""}

@@ -127,12 +127,12 @@ def states_of_terms(
         of_blank: what a list without terms says of every label.
         notes: terms that the mapping does not know are noted here.
     """
-    blank = np.array([not one for one in terms])
+    blank = np.array([not names for names in terms])
     spelled = {folded(name): name for name in (*meaning.sources, *meaning.unused)}
-    heard = [{spelled.get(folded(name), name) for name in one} for one in terms]
+    heard = [{spelled.get(folded(name), name) for name in names} for names in terms]
     states = {}
     for name in meaning.sources:
-        has = np.array([name in one for one in heard])
+        has = np.array([name in names for names in heard])
         state = np.where(has, POSITIVE, NEGATIVE)
         states[name] = np.where(blank, of_blank, state).astype(np.int8)
     others = set().union(*heard) - {*meaning.sources, *meaning.unused}

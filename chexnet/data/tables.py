@@ -168,9 +168,9 @@ def read_csv(
     places = _places(source, header, (*needed, *also))
     missing = [name for name in needed if name not in places]
     if missing:
-        found = shown(", ".join(cell.strip() for cell in header[:6] if cell.strip()))
+        header_cells = shown(", ".join(cell.strip() for cell in header[:6] if cell.strip()))
         raise DataError(
-            f"{source} has no column {shown(', '.join(missing))}; found {found}. {expected}"
+            f"{source} has no column {shown(', '.join(missing))}; found {header_cells}. {expected}"
         )
     table = raw[list(places.values())].apply(by_value, change=lambda cells: cells.str.strip())
     table.columns = pd.Index(places)
@@ -186,13 +186,13 @@ def _places(source: Path, header: Sequence[str], names: Sequence[str]) -> dict[s
     cells = [cell.strip() for cell in header]
     places = {}
     for name in dict.fromkeys(names):
-        found = [place for place, cell in enumerate(cells) if cell == name] or [
+        matches = [place for place, cell in enumerate(cells) if cell == name] or [
             place for place, cell in enumerate(cells) if cell and folded(cell) == folded(name)
         ]
-        if len(found) > 1:
+        if len(matches) > 1:
             raise DataError(f"{source} has the column {shown(name)} twice. Expected it once.")
-        if found:
-            places[name] = found[0]
+        if matches:
+            places[name] = matches[0]
     return places
 
 
@@ -240,8 +240,8 @@ def years_of(cells: pd.Series) -> pd.Series:
 
     def years(ages: pd.Series) -> pd.Series:
         number = pd.to_numeric(ages.str.rstrip("YMDymd"), errors="coerce")
-        found = number / ages.str[-1:].str.upper().map({"M": 12.0, "D": 365.25}).fillna(1.0)
-        return found.where(found.between(0, 120))  # NIH's table has ages above 400
+        age = number / ages.str[-1:].str.upper().map({"M": 12.0, "D": 365.25}).fillna(1.0)
+        return age.where(age.between(0, 120))  # NIH's table has ages above 400
 
     return by_value(cells, years)
 

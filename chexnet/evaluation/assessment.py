@@ -131,7 +131,7 @@ def reliability_of(
             "brier_after_interval": score,
         }
         if set(truth.tolist()) in ({UNKNOWN}, {UNKNOWN, 0}, {UNKNOWN, 1}):
-            for key, value in figures[name].items():
+            for key in figures[name]:
                 if key != "pooled":
                     figures[name][key] = NO_INTERVAL if key.endswith("interval") else np.nan
     return figures

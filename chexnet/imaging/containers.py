@@ -49,13 +49,13 @@ class Facts:
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuse what is too large, too small or too long to be a radiograph, before decoding."""
-    found = f"is {width:,} x {height:,} pixels"
+    size = f"is {width:,} x {height:,} pixels"
     if width * height > max_pixels:
-        raise ImageError(f"{found}; at most {max_pixels:,} in all can be read. Reduce it first.")
+        raise ImageError(f"{size}; at most {max_pixels:,} in all can be read. Reduce it first.")
     if min(width, height) < MIN_SIDE:
-        raise ImageError(f"{found}; a side needs at least {MIN_SIDE}. Export it in full size.")
+        raise ImageError(f"{size}; a side needs at least {MIN_SIDE}. Export it in full size.")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{found}, too long for a chest radiograph. Crop it to the chest.")
+        raise ImageError(f"{size}, too long for a chest radiograph. Crop it to the chest.")
 
 
 def bare_png(data: bytes) -> bytes:

@@ -130,10 +130,10 @@ def _windowed(values: np.ndarray, data: Dataset) -> tuple[np.ndarray, tuple[int,
 def _numbers(data: Dataset, name: str) -> list[float]:
     """The numbers of a tag, NaN for what is none."""
     try:
-        found = data.get(name)
+        value = data.get(name)
     except ValueError:  # one of them; pydicom then gives none of the others either
-        found = data.get_item(name).value.decode("ascii", "replace").split("\\")
-    parts: list[Any] = [found] if isinstance(found, str | float | None) else list(found)
+        value = data.get_item(name).value.decode("ascii", "replace").split("\\")
+    parts: list[Any] = [value] if isinstance(value, str | float | None) else list(value)
     numbers = []
     for part in parts:
         try:
@@ -145,10 +145,10 @@ def _numbers(data: Dataset, name: str) -> list[float]:
 
 def _first(data: Dataset, name: str) -> Dataset | None:
     """The first item of a sequence, read as carefully as the rest of the file."""
-    found = data.get_item(name)
-    items = found.value if found else None
-    if isinstance(found, RawDataElement) and items:
-        implicit, little = found.is_implicit_VR or found.VR == "UN", found.is_little_endian
+    element = data.get_item(name)
+    items = element.value if element else None
+    if isinstance(element, RawDataElement) and items:
+        implicit, little = element.is_implicit_VR or element.VR == "UN", element.is_little_endian
         parts = cast(BinaryIO, Parts(BytesIO(items)))
         items = read_sequence(parts, implicit, little, len(items), "iso8859")
     return items[0] if items else None

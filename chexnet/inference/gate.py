@@ -9,9 +9,11 @@ looks right the picture lies that way; where none does it is no chest radiograph
 refuses: whoever asked may go on, and the answer is there to be shown beside the result.
 """
 
+import base64
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -53,6 +55,40 @@ _HOW = {
 }
 _INVERTED = "seems inverted (bones dark, lungs bright): invert it?"
 _TRUST = "What the network says of it means little."
+
+
+def plain() -> dict[str, Any]:
+    """All that `judge` goes by, as plain values, for who judges without Python (a browser).
+
+    Returns:
+        `layers`: shape of each weight, and weight and bias as base64 of float32, little-endian;
+        the constants of this module, and its `words`.
+    """
+    layers = [
+        {"shape": list(weight.shape), "weight": _base64(weight), "bias": _base64(bias)}
+        for weight, bias in _network().layers
+    ]
+    return {
+        "side": THUMBNAIL,
+        "stride_from": STRIDE_FROM,
+        "tails": TAILS,
+        "even": EVEN,
+        "sure": SURE,
+        "kinds": KINDS,
+        "layers": layers,
+        "words": {
+            "fine": FINE,
+            "else": ELSE,
+            "what": _WHAT,
+            "how": _HOW,
+            "inverted": (INVERTED, _INVERTED),
+            "trust": _TRUST,
+        },
+    }
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
 
 
 @dataclass(frozen=True)

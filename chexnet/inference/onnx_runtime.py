@@ -33,6 +33,7 @@ class OnnxEngine:
 
     Attributes:
         name: of the engine, for a reader.
+        path: of the file.
         metadata: what the file says of itself.
         bias: float32 (D,), of the classifier.
         parameters_sha256: of the tensors that a compact export was made from, see
@@ -78,7 +79,7 @@ class OnnxEngine:
             raise damaged  # within the seal's own entry
         self.parameters_sha256 = made_from and json.loads(made_from)
         self.metadata, self.bias = read_metadata(about, path)
-        self.name = f"ONNX Runtime {onnxruntime.__version__}"
+        self.name, self.path = f"ONNX Runtime {onnxruntime.__version__}", path
 
     def __call__(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Items uint8 (B, size, size) -> logits (B, D), contributions (B, D, h, w), float32."""

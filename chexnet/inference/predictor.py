@@ -23,7 +23,11 @@ from chexnet.files import WHOLE_LIST, installed
 from chexnet.imaging.radiograph import MAX_PIXELS, Radiograph, read_radiograph
 from chexnet.inference.engine import TorchEngine, file_digest, open_engine
 from chexnet.inference.gate import judge
-from chexnet.inference.prediction import FileResult, ModelInput, Prediction, index_of
+from chexnet.inference.prediction import FileResult, index_of
+
+# Handed on: the demo meets the network by this module alone.
+from chexnet.inference.prediction import ModelInput as ModelInput
+from chexnet.inference.prediction import Prediction as Prediction
 from chexnet.labels import FINDINGS
 from chexnet.overlay import overlay
 from chexnet.transforms import item_pixels
@@ -74,6 +78,7 @@ class Predictor:
         more_methods: what those of the `grad-cam` package need, empty where it has them.
         classes: labels in the network's order.
         bias: label to the classifier's bias, in logits. It is no base rate.
+        exported: the ONNX file that computes; None where PyTorch does.
         is_starter: whether these are the weights that come with the project.
         calibrations: label to calibration; empty where the weights file has none.
         thresholds: label to the calibrated probability at which validation was best (Youden),
@@ -98,6 +103,7 @@ class Predictor:
         self.is_starter = weights.resolve().with_suffix(".pth") == STARTER.resolve()
         shipped = starter_export() if self.is_starter else None
         self._engine = open_engine(weights, device, engine, on_export, shipped)
+        self.exported: Path | None = getattr(self._engine, "path", None)
         self._mark = file_digest(weights)
         self._second: TorchEngine | None = None
         self._loading = threading.Lock()

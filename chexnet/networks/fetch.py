@@ -122,19 +122,19 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             came = _transfer(network, note, offline or is_offline(), on_progress)
-            size, found = came.stat().st_size, file_sha256(came)
-            expected = network.sha256 or note.get("sha256") or found
-            if found != expected or network.bytes not in (None, size):
+            size, digest = came.stat().st_size, file_sha256(came)
+            expected = network.sha256 or note.get("sha256") or digest
+            if digest != expected or network.bytes not in (None, size):
                 told = "the registry" if network.sha256 else "the first fetch"
                 wrong = (
                     f"SHA-256 {expected} ({told})"
-                    if found != expected
+                    if digest != expected
                     else f"{network.bytes:,} bytes"
                 )
                 raise FetchError(
                     f"{network.name}: the file {network.file} has {size:,} bytes and SHA-256 "
-                    f"{found}, expected {wrong}. It was not read. To fetch it anew, remove {came}; "
-                    f"to trust another one, {folder / NOTE}."
+                    f"{digest}, expected {wrong}. It was not read. To fetch it anew, remove {came};"
+                    f" to trust another one, {folder / NOTE}."
                 )
             if not note:
                 snapshot = came.as_posix().rpartition("/snapshots/")[2].partition("/")[0]
@@ -143,7 +143,7 @@ def fetch(
                     "file": network.file,
                     **({"commit": snapshot} if network.source.startswith("hub:") else {}),
                     "bytes": size,
-                    "sha256": found,
+                    "sha256": digest,
                     "date": datetime.now(UTC).isoformat(timespec="seconds"),
                 }
                 write_text(folder / NOTE, json.dumps(note, indent=2))

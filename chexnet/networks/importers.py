@@ -94,23 +94,23 @@ def import_network(
     if out.exists() and out.samefile(file):
         raise ConfigError(f"--out: found {out}, the file itself. Pass another name.")
     located = locate(file, content)
-    found = recognise(file, located.state, layout)
-    order = _order(file, found, classes or (network.classes if network else None))
+    recognised = recognise(file, located.state, layout)
+    order = _order(file, recognised, classes or (network.classes if network else None))
     _agree(file, order, located.module.get("pathologies"))
-    model, rows = _model(file, found, order)
+    model, rows = _model(file, recognised, order)
     names = {order[row]: index for index, row in enumerate(rows)}
     validation: dict[str, Any] = {}
     thresholds = network.thresholds if network else None
-    if thresholds is None and found.thresholds is not None:
-        own = {order[row]: float(found.thresholds[row]) for row in rows}
+    if thresholds is None and recognised.thresholds is not None:
+        own = {order[row]: float(recognised.thresholds[row]) for row in rows}
         thresholds = {name: value for name, value in own.items() if 0 < value < 1}
     if thresholds:
         validation["publisher_thresholds"] = {n: thresholds.get(n) for n in names}
     metadata = Metadata(
         names,
-        network.preprocessing if network else USUAL[found.layout],
-        _provenance(file, digest, found.layout, network)
-        | {"place": located.place, "prefix": found.prefix},
+        network.preprocessing if network else USUAL[recognised.layout],
+        _provenance(file, digest, recognised.layout, network)
+        | {"place": located.place, "prefix": recognised.prefix},
         validation,
         seen=_seen_by(network.seen if network else "unknown"),
     )
@@ -145,7 +145,7 @@ def _simple(name: str) -> str:
 
 
 def _known(digest: str) -> PublishedNetwork | None:
-    return next((one for one in load_registry().values() if one.sha256 == digest), None)
+    return next((network for network in load_registry().values() if network.sha256 == digest), None)
 
 
 def _seen_by(name: str) -> dict[str, Any] | None:
@@ -177,15 +177,15 @@ def _provenance(
 # --- its classes ------------------------------------------------------------------------------
 
 
-def _order(file: Path, found: Found, text: str | None) -> tuple[str, ...]:
-    bias = found.tensors.get(HEAD[1])
+def _order(file: Path, recognised: Found, text: str | None) -> tuple[str, ...]:
+    bias = recognised.tensors.get(HEAD[1])
     outputs = len(bias) if isinstance(bias, torch.Tensor) and bias.ndim == 1 else None
     if outputs == 1000:
         raise CheckpointError(
             f"{file} has 1,000 outputs, ImageNet's classes: it knows no finding. Train from it: "
             "pass it to python -m scripts.train as --init."
         )
-    if text is None and found.layout == "torchxrayvision":
+    if text is None and recognised.layout == "torchxrayvision":
         text = "xrv18"
     if text is None:
         raise ConfigError(
@@ -196,7 +196,7 @@ def _order(file: Path, found: Found, text: str | None) -> tuple[str, ...]:
     order = class_order(text)
     if outputs is not None and outputs != len(order):
         raise CheckpointError(
-            f"{file}: {shown(found.named[HEAD[1]])}: found {outputs} outputs, expected "
+            f"{file}: {shown(recognised.named[HEAD[1]])}: found {outputs} outputs, expected "
             f"{len(order)} for the classes {text[:60]}."
         )
     return order
@@ -215,13 +215,13 @@ def _agree(file: Path, order: Sequence[str], stated: Any) -> None:
 # --- its tensors -----------------------------------------------------------------------------
 
 
-def _model(file: Path, found: Found, order: Sequence[str]) -> tuple[DenseNet121, list[int]]:
+def _model(file: Path, recognised: Found, order: Sequence[str]) -> tuple[DenseNet121, list[int]]:
     """The network with the rows of those outputs that are classes of ours."""
     with torch.device("meta"):  # names, shapes and types alone
         whole = DenseNet121(len(order))
-    _compare(file, found, whole.state_dict())
-    state = dict(found.tensors)
-    if found.layout == "torchxrayvision":
+    _compare(file, recognised, whole.state_dict())
+    state = dict(recognised.tensors)
+    if recognised.layout == "torchxrayvision":
         state[FIRST] = _folded(state[FIRST])
     rows = [row for row, name in enumerate(order) if name in LABELS]
     if not set(order) & set(FINDINGS):
@@ -235,24 +235,24 @@ def _model(file: Path, found: Found, order: Sequence[str]) -> tuple[DenseNet121,
     return model.eval(), rows
 
 
-def _compare(file: Path, found: Found, expected: Mapping[str, torch.Tensor]) -> None:
+def _compare(file: Path, recognised: Found, expected: Mapping[str, torch.Tensor]) -> None:
     """Refuse the first tensor that is not what a DenseNet-121 has."""
 
     def refuse(name: str, says: str) -> None:
-        raise CheckpointError(f"{file}: {shown(found.named.get(name, name))}: {says}.")
+        raise CheckpointError(f"{file}: {shown(recognised.named.get(name, name))}: {says}.")
 
-    for name in found.tensors:
+    for name in recognised.tensors:
         if name not in expected:
             refuse(name, "no DenseNet-121 has a tensor of that name")
     for name, wanted in expected.items():
-        if name not in found.tensors:
+        if name not in recognised.tensors:
             if not name.endswith(_COUNTER):
                 refuse(name, "it is missing")
             continue
-        given = found.tensors[name]
+        given = recognised.tensors[name]
         if not isinstance(given, torch.Tensor):
             refuse(name, f"found {given!r:.80}, expected a tensor")
-        if name == FIRST and found.layout == "torchxrayvision":
+        if name == FIRST and recognised.layout == "torchxrayvision":
             wanted = wanted[:, :1]  # folded into three channels afterwards
         if given.shape != wanted.shape or given.dtype != wanted.dtype:
             refuse(name, f"found {kind_of(given)}, expected {kind_of(wanted)}")

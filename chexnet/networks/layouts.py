@@ -69,23 +69,23 @@ def locate(file: Path, content: Any) -> Located:
             f"{file} is a training checkpoint of this project: pass the best_chexnet_params.pth "
             "beside it to --weights."
         )
-    found = _networks(content, "")
-    dense = [one for one in found if any(key.endswith(FIRST) for key in one.state)]
-    found = dense or found
-    if not found:
+    networks = _networks(content, "")
+    dense = [network for network in networks if any(key.endswith(FIRST) for key in network.state)]
+    networks = dense or networks
+    if not networks:
         held = ", ".join(map(shown, content)) if isinstance(content, dict) else shown(content)
         raise CheckpointError(
             f"{file} holds no network: found {held[:200] or 'nothing'}, expected tensors by name, "
             "also within dicts, or a pickled module."
         )
-    usual = [one for key in USUAL_KEYS for one in found if one.place == key]
-    if len(found) > 1 and not usual:
-        places = ", ".join(shown(one.place) for one in found)
+    usual = [network for key in USUAL_KEYS for network in networks if network.place == key]
+    if len(networks) > 1 and not usual:
+        places = ", ".join(shown(network.place) for network in networks)
         raise CheckpointError(
             f"{file} holds several networks: {places[:200]}. Save one of them alone: "
             f"torch.save(torch.load(FILE)[{places.split(',')[0]!r}], NEW)"
         )
-    return (usual or found)[0]
+    return (usual or networks)[0]
 
 
 def _networks(content: Any, place: str) -> list[Located]:
@@ -100,27 +100,27 @@ def _networks(content: Any, place: str) -> list[Located]:
             named["a key that is no text"] = None  # refused by its name
         return [Located(named, place, module)]
     return [
-        one
+        network
         for key, value in named.items()
-        for one in _networks(value, f"{place}/{key}" if place else key)
+        for network in _networks(value, f"{place}/{key}" if place else key)
     ]
 
 
 def _module_state(module: StandIn, prefix: str = "") -> dict[str, Any]:
     """What `state_dict()` of a pickled module would have given."""
-    found: dict[str, Any] = {}
+    state: dict[str, Any] = {}
     passing = module.state.get("_non_persistent_buffers_set")
     passing = passing if isinstance(passing, set | list | tuple) else ()
     for kind in ("_parameters", "_buffers"):
         own = module.state.get(kind)
         for name, value in own.items() if isinstance(own, dict) else ():
             if value is not None and name not in passing:
-                found[f"{prefix}{name}"] = value
+                state[f"{prefix}{name}"] = value
     children = module.state.get("_modules")
     for name, child in children.items() if isinstance(children, dict) else ():
         if isinstance(child, StandIn):
-            found |= _module_state(child, f"{prefix}{name}.")
-    return found
+            state |= _module_state(child, f"{prefix}{name}.")
+    return state
 
 
 def recognise(file: Path, state: dict[str, Any], layout: str) -> Found:
@@ -134,10 +134,10 @@ def recognise(file: Path, state: dict[str, Any], layout: str) -> Found:
     if not prefixes:
         raise CheckpointError(f"{file} holds no DenseNet-121: {_looks_like(state)}.")
     if len(prefixes) > 1:
-        several = " and ".join(shown(one) or "no prefix" for one in prefixes[:4])
+        several = " and ".join(shown(start) or "no prefix" for start in prefixes[:4])
         raise CheckpointError(f"{file} holds several networks: {several}. Save one of them alone.")
     (prefix,) = prefixes
-    heads = {found[1] for key in state if (found := _HEAD_KEY.fullmatch(key.removeprefix(prefix)))}
+    heads = {match[1] for key in state if (match := _HEAD_KEY.fullmatch(key.removeprefix(prefix)))}
     is_2017 = prefix.endswith("densenet121.") or heads == {"0"}
     tensors: dict[str, Any] = {}
     named: dict[str, str] = {}

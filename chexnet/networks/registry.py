@@ -68,8 +68,8 @@ def load_registry(extra: Path | None = None) -> dict[str, PublishedNetwork]:
     Raises:
         ConfigError: `extra` is missing or an entry of it is not understood.
     """
-    found = _read(REGISTRY)
-    return found | _read(extra) if extra else found
+    known = _read(REGISTRY)
+    return known | _read(extra) if extra else known
 
 
 def find_network(name: str, extra: Path | None = None) -> PublishedNetwork:

@@ -80,7 +80,7 @@ def _read_safetensors(data: bytes) -> Any:
     if length > MAX_BYTES:
         raise Refused("its header is too large")
     header = json.load(io.BytesIO(data[8 : 8 + length]))
-    ends = [one["data_offsets"][1] for n, one in header.items() if n != "__metadata__"]
+    ends = [tensor["data_offsets"][1] for n, tensor in header.items() if n != "__metadata__"]
     if max(ends, default=0) != len(data) - 8 - length:
         raise Refused("its tensors end elsewhere than the file")
     try:

@@ -2,13 +2,15 @@
 
 NIH's names run without a gap: patients 1 to 30,805, and the images of each from `_000` on (at most
 `_183`). One count a patient therefore gives all 112,120 names, and a list is one bit an image.
-`training_lists.npz` holds both (see `write_training_lists`); the lists themselves do not belong
-to this project.
+`training_lists.npz` holds both, a list as `np.packbits([n in it for n in image_names()])`. The
+lists themselves do not belong to this project: NIH's `train_val_list.txt`, arnoweng/CheXNet's
+`train_list.txt` and `val_list.txt`, and torchxrayvision's as its public training script gives it.
+`tests/networks/test_training_lists.py` compares the file with them.
 
 Shapes: P = 30,805 patients, N = 112,120 images, ordered by patient and number.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from chexnet.data.splits import name_hashes
-from chexnet.errors import ConfigError, DataError
+from chexnet.errors import ConfigError
 
 FILE = Path(__file__).with_name("training_lists.npz")
 COUNTS = "images_per_patient"
@@ -46,8 +48,8 @@ class KnownList:
 
 
 KNOWN_LISTS = {
-    one.name: one
-    for one in (
+    known.name: known
+    for known in (
         KnownList(
             "official-train-val",
             "NIH's official train_val list",
@@ -175,37 +177,6 @@ def _hashes(name: str) -> tuple[np.ndarray, np.ndarray]:
     seen = seen_images(name)
     patients = [str(number) for number in np.unique(image_patients()[seen])]
     return name_hashes(np.array(image_names())[seen].tolist()), name_hashes(patients)
-
-
-def write_training_lists(
-    target: Path, names: Iterable[str], lists: Mapping[str, Collection[str]]
-) -> None:
-    """Make `training_lists.npz`, from NIH's table and the lists.
-
-    The file of this project was made with NIH's `train_val_list.txt`, arnoweng/CheXNet's
-    `train_list.txt` and `val_list.txt`, and torchxrayvision's list as its public training script
-    gives it; `tests/networks/test_training_lists.py` makes it again where the lists are at hand.
-
-    Args:
-        target: the file to write.
-        names: every image of NIH's table, in any order.
-        lists: key -> image names.
-
-    Raises:
-        DataError: the names have a gap, or a list has names that the table does not have.
-    """
-    given = sorted(names)
-    counts = np.bincount([int(name[:8]) for name in given])[1:]
-    arrays = {COUNTS: counts.astype(np.uint8)}
-    whole = [f"{p:08d}_{n:03d}.png" for p, count in enumerate(counts, 1) for n in range(count)]
-    if given != whole or counts.max() > 255:
-        raise DataError("The names of the table have a gap: one count a patient does not do.")
-    for key, chosen in lists.items():
-        strange = set(chosen) - set(whole)
-        if strange:
-            raise DataError(f"{key}: {len(strange):,} names are not in the table, {min(strange)}.")
-        arrays[key] = np.packbits([name in chosen for name in whole])
-    np.savez_compressed(target, **arrays)  # type: ignore[arg-type]
 
 
 @cache

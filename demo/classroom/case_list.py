@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chexnet.data.tables import shown
 from chexnet.errors import DataError
 from chexnet.labels import BOX_SPELLING, FINDINGS, NO_FINDING, spoken
 
 LIST = "cases.csv"
-COLUMNS = ("file", "findings", "boxes", "note", "source")
+COLUMNS = ("file", "findings", "boxes", "note", "source", "pair")
 NEEDED = COLUMNS[:2]
 MOST_CASES = 200
 MOST_BYTES = 4 * 2**20
@@ -23,8 +24,6 @@ MOST_TEXT = 2000
 """Characters of a note or a source."""
 MOST_BOXES = 50
 """Of a line: what two sets of boxes share takes time with the cube of their number."""
-MOST_SHOWN = 80
-"""Characters of a cell that an error repeats: it may be a foreign file's."""
 
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _BOX = re.compile(r"([^\[\];]*)\[\s*" + r"[\s,]+".join([_NUMBER] * 4) + r"\s*\]\s*;?\s*")
@@ -64,6 +63,7 @@ class Row:
         boxes: of these findings.
         note: what the lecturer says of it.
         source: where it comes from.
+        pair: a word that two lines share; empty for a case that is read with the network.
     """
 
     line: int
@@ -72,6 +72,7 @@ class Row:
     boxes: tuple[PixelBox, ...]
     note: str
     source: str
+    pair: str = ""
 
 
 class Problems:
@@ -102,11 +103,6 @@ class Problems:
 def printable(text: object) -> str:
     """A name or a cell as a terminal can show it: a byte that is not UTF-8 as \\udcff."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
-
-
-def _shown(cell: str) -> str:
-    """A cell as an error repeats it."""
-    return printable(cell if len(cell) <= MOST_SHOWN else f"{cell[: MOST_SHOWN - 1]}…")
 
 
 def read_list(folder: Path, problems: Problems) -> list[Row]:
@@ -188,7 +184,7 @@ def _table(folder: Path) -> tuple[Iterator[tuple[int, list[str]]], list[str]]:
     unknown = [name for name in names if name not in COLUMNS]
     if missing or unknown or len(set(names)) != len(names):
         raise DataError(
-            f"{path}, line 1: found the columns {_shown(', '.join(names)) or 'none'}; expected "
+            f"{path}, line 1: found the columns {shown(', '.join(names)) or 'none'}; expected "
             f"{', '.join(NEEDED)}, and if wanted {', '.join(COLUMNS[2:])}, each once."
         )
     return rows, names
@@ -209,13 +205,13 @@ def _row(folder: Path, line: int, cells: dict[str, str], problems: Problems) -> 
         boxes = _boxes(cells.get("boxes", ""), findings)
     except DataError as error:
         wrong.append(str(error))
-    note, source = cells.get("note", ""), cells.get("source", "")
-    for name, text in (("note", note), ("source", source)):
+    note, source, pair = (cells.get(name, "") for name in COLUMNS[3:])
+    for name, text in (("note", note), ("source", source), ("pair", pair)):
         if len(text) > MOST_TEXT:
             wrong.append(f"the {name} has {len(text)} characters, expected at most {MOST_TEXT}.")
     for text in wrong:
         problems.add(line, text)
-    return None if wrong or path is None else Row(line, path, findings, boxes, note, source)
+    return None if wrong or path is None else Row(line, path, findings, boxes, note, source, pair)
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -232,13 +228,13 @@ def _inside(folder: Path, name: str) -> Path:
     try:
         real = (root / name).resolve()
         if Path(name).is_absolute() or root not in real.parents:
-            raise DataError(f"{_shown(name)} leads out of the folder. Copy the file into it.")
+            raise DataError(f"{shown(name)} leads out of the folder. Copy the file into it.")
         if real.is_file():  # no pipe and no device: these would be waited for without end
             return real
         there = real.exists()
     except (OSError, RuntimeError, ValueError):
         there = False
-    raise DataError(f"{_shown(name)} is {'no regular file' if there else 'not in the folder'}.")
+    raise DataError(f"{shown(name)} is {'no regular file' if there else 'not in the folder'}.")
 
 
 def _findings(cell: str) -> tuple[str, ...]:
@@ -255,7 +251,7 @@ def _findings(cell: str) -> tuple[str, ...]:
 
 def _finding(name: str) -> str:
     if name not in _NAMES:
-        raise DataError(f"found the finding {_shown(name)!r}, expected {_EXPECTED}.")
+        raise DataError(f"found the finding {shown(name)!r}, expected {_EXPECTED}.")
     return _NAMES[name]
 
 
@@ -264,7 +260,7 @@ def _boxes(cell: str, findings: tuple[str, ...]) -> tuple[PixelBox, ...]:
 
     The finding may be left out where the line has one only.
     """
-    boxes = []
+    boxes: list[PixelBox] = []
     at = 0
     while at < len(cell):
         if len(boxes) >= MOST_BOXES:
@@ -272,14 +268,14 @@ def _boxes(cell: str, findings: tuple[str, ...]) -> tuple[PixelBox, ...]:
         found = _BOX.match(cell, at)
         if not found:
             raise DataError(
-                f"found the boxes {_shown(cell)!r}, expected each as: Mass [x, y, w, h], with "
+                f"found the boxes {shown(cell)!r}, expected each as: Mass [x, y, w, h], with "
                 "semicolons between them."
             )
         at = found.end()
         name = found[1].strip(" ,")
         if not name and len(findings) != 1:
             raise DataError(
-                f"a box of {_shown(cell)!r} names no finding, expected: Mass [x, y, w, h]."
+                f"a box of {shown(cell)!r} names no finding, expected: Mass [x, y, w, h]."
             )
         finding = _finding(name) if name else findings[0]
         if finding not in findings:

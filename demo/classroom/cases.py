@@ -1,17 +1,19 @@
-"""What a case is: a picture, its truth, the network's answer; and how two sets of boxes overlap.
+"""What a case is: a picture, its truth, the network's answer; and which cases make a session.
 
 Nothing in here knows of a reader. Shapes: D classes, h w cells of a contribution map.
 """
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
 
-from chexnet.inference.predictor import Prediction, Predictor
+from chexnet.inference.prediction import Prediction
+from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, NO_FINDING
 from demo.classroom.draw import Box
 from demo.pictures import png
@@ -67,7 +69,7 @@ class NetworkAnswer:
     boxes: Mapping[str, Box | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One picture to read. Readers share it; nothing of a reader is in it.
 
@@ -113,18 +115,28 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Dozen:
-    """Some cases that are read one after the other.
+class Session:
+    """Cases that are read one after the other.
 
     Attributes:
-        cases: usually twelve.
-        ordered: whether every reader gets them in this order; else each in an order of his own.
-        looked_through: how many pictures the network's mistakes were looked for in.
+        cases: read with the network.
+        pairs: of two cases that match, one is read before that round and one after it, both
+            without the network. Without pairs there is no such round.
+        ordered: whether every reader gets them in this order; else each in an order of his own,
+            within each round.
+        looked_through: pictures in which too few mistakes of the network were found for what is
+            planned; 0 where there were enough, or where none are planned.
     """
 
     cases: tuple[Case, ...]
+    pairs: tuple[tuple[Case, Case], ...] = ()
     ordered: bool = False
     looked_through: int = 0
+
+    @property
+    def all(self) -> tuple[Case, ...]:
+        """Every case, those of the pairs first."""
+        return (*chain.from_iterable(self.pairs), *self.cases)
 
 
 @dataclass(frozen=True)
@@ -134,12 +146,18 @@ class Words:
     Attributes:
         title: how many there are.
         about: where they come from.
-        more: whether another dozen may follow.
+        more: whether another session may follow.
+        alone: pictures of each round without the network; 0 where there is no such round.
+        study: name of the study that answers are for; empty for none.
+        consent: what whoever takes part agrees to.
     """
 
     title: str
     about: str
     more: bool
+    alone: int = 0
+    study: str = ""
+    consent: str = ""
 
 
 class CaseSource(Protocol):
@@ -151,16 +169,16 @@ class CaseSource(Protocol):
         """Begin to prepare; returns at once."""
 
     def progress(self) -> tuple[int, int]:
-        """Cases of the first dozen that are ready, and how many there will be."""
+        """Cases of the first session that are ready, and how many there will be."""
 
-    def first(self) -> Dozen | None:
-        """The dozen that all readers share; None while it is being prepared.
+    def first(self) -> Session | None:
+        """The session that all readers share; None while it is being prepared.
 
         Raises:
             ChexnetError: there will be none; the message can be shown to a visitor.
         """
 
-    def another(self, seen: frozenset[str]) -> Dozen | None:
+    def another(self, seen: frozenset[str]) -> Session | None:
         """Cases without those of the keys `seen`; None where there are not enough (yet)."""
 
     def close(self) -> None:
@@ -211,27 +229,3 @@ def network_answer(
         sure=math.prod(max(found[n], 1 - found[n]) for n in known) if calibrated else None,
         boxes={name: whole(name) for name in known},
     )
-
-
-def union_iou(one: Sequence[Box], other: Sequence[Box]) -> float:
-    """Area that both sets of boxes cover over the area that either covers, 0 to 1.
-
-    Exact: the picture is cut along every edge of a box, and each piece lies wholly in or out.
-    """
-    boxes = np.array([*one, *other], float).reshape(-1, 4)
-    if not len(one) or not len(other):
-        return 0.0
-    x, y = np.unique(boxes[:, [0, 2]]), np.unique(boxes[:, [1, 3]])
-    areas = np.outer(np.diff(y), np.diff(x))
-
-    def covered(some: Sequence[Box]) -> np.ndarray:
-        inside = np.zeros(areas.shape, bool)
-        for left, top, right, bottom in some:
-            inside |= np.outer(
-                (y[:-1] >= top) & (y[1:] <= bottom), (x[:-1] >= left) & (x[1:] <= right)
-            )
-        return inside
-
-    first, second = covered(one), covered(other)
-    either = areas[first | second].sum()
-    return float(areas[first & second].sum() / either) if either > 0 else 0.0

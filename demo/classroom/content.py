@@ -1,24 +1,24 @@
 """What a browser is sent at each step of a reading, as plain values for JSON.
 
-Before a commit that is the picture, its random id and how far the reader is, and nothing else.
+A case has three layers: its picture, the network's answer and the truth. Each is sent when the
+reader may see it and not before; `page/source/answer.js` says what the page makes of them.
 """
 
 from typing import Any
 
 from chexnet.inference.predictor import Predictor
-from chexnet.labels import FINDINGS, SIGNS, spoken
+from chexnet.labels import FINDINGS
 from demo.answer import result_of
-from demo.classroom.cases import Case, union_iou
-from demo.classroom.figures import figures_of
-from demo.classroom.pool import CLEAR, FAINT
-from demo.classroom.reading import Reader, Stage, step_of
+from demo.classroom.cases import Case
+from demo.classroom.pool import strength
+from demo.classroom.reading import Reader, Round, Stage, Turn, step_of
 
 
 class Content:
     """Makes the page's content; what the network says of a case is put together once for all."""
 
     def __init__(self, predictor: Predictor, more: bool = True) -> None:
-        """For this network; `more` tells whether another dozen may follow."""
+        """For this network; `more` tells whether another session may follow."""
         self._predictor, self._more = predictor, more
         self._answers: dict[str, dict[str, Any]] = {}
 
@@ -31,77 +31,62 @@ class Content:
         """
         found: dict[str, Any] = {"stage": str(reader.stage), "of": len(reader.turns)}
         if reader.stage is Stage.DONE:
-            return found | {"figures": figures_of(reader), "more": self._more}
-        case = reader.turn.case
-        found |= {"case": reader.turn.id, "number": reader.place + 1}
+            found |= {"looked_through": reader.session.looked_through, "more": self._more}
+            return found | {"turns": [_told(turn) for turn in reader.turns]}
+        turn = reader.turn
+        found |= {"round": str(turn.round), "case": turn.id, "number": reader.place + 1}
         if picture:
-            found["preview"] = case.preview()
-        if reader.stage is Stage.READ:
-            return found
-        found |= {"mine": reader.before[-1].as_dict(), "network": self._network(case)}
-        if reader.stage is Stage.TRUTH:
-            found |= {"final": reader.after[-1].as_dict(), "truth": self._truth(reader, case)}
-        return found
+            found["preview"] = turn.case.preview()
+        read, helped = reader.stage is Stage.READ, turn.round is Round.WITH
+        if helped and (reader.order == "first" or (reader.order == "second" and not read)):
+            found |= {"network": self.network(turn.case), "heat": reader.heat}
+        found |= {} if read else _replies(turn)
+        return found | ({"truth": truth(turn.case)} if reader.stage is Stage.TRUTH else {})
 
-    def _network(self, case: Case) -> dict[str, Any]:
+    def network(self, case: Case) -> dict[str, Any]:
         """The network's answer with its maps, as the viewer's functions take it."""
         if case.key not in self._answers:
             answer = case.network
             values = answer.probabilities, answer.logits, answer.contributions
             result = result_of(self._predictor, *values, (case.height, case.width))
-            self._answers[case.key] = result.plain() | {
-                "named": [name for name in FINDINGS if name in answer.named],
-                "sure": None if answer.sure is None else step_of(answer.sure),
-            }
+            self._answers[case.key] = result.plain() | _named(case)
         return self._answers[case.key]
 
-    def _truth(self, reader: Reader, case: Case) -> dict[str, Any]:
-        before, after = reader.before[-1], reader.after[-1]
-        there = case.truth.findings
-        others = (before.findings | after.findings | case.network.named) - set(there)
-        return {
-            "findings": [self._finding(reader, case, name) for name in FINDINGS if name in there],
-            # Of what it names as well: where a false alarm comes from.
-            "network_boxes": {
-                name: list(box)
-                for name, box in case.network.boxes.items()
-                if box and name in case.network.named | set(there)
-            },
-            "not_there": [
-                {"name": name, "title": spoken(name), "sign": SIGNS[name]}
-                for name in FINDINGS
-                if name in others
-            ],
-            "right": {
-                "before": before.right(case),
-                "after": after.right(case),
-                "network": case.network.named == frozenset(there),
-            },
-            "false_alarms": [name for name in FINDINGS if name in case.false_alarms],
-            "misses": [name for name in FINDINGS if name in case.misses],
-            "note": case.truth.note,
-            "source": case.truth.source,
-        }
 
-    def _finding(self, reader: Reader, case: Case, name: str) -> dict[str, Any]:
-        boxes = case.truth.boxes.get(name, ())
-        drawn = reader.after[-1].boxes.get(name, ())
-        theirs = case.network.boxes.get(name)
-        return {
-            "name": name,
-            "title": spoken(name),
-            "sign": SIGNS[name],
-            "strength": strength(case.truth.findings[name]),
-            "boxes": [list(box) for box in boxes],
-            "iou": {
-                "mine": union_iou(drawn, boxes) if drawn and boxes else None,
-                "network": union_iou([theirs], boxes) if theirs and boxes else None,
-            },
-        }
+def truth(case: Case) -> dict[str, Any]:
+    """What is on a picture, and what the network should have seen."""
+    there = case.truth.findings
+    return {
+        "findings": [
+            {
+                "name": name,
+                "strength": strength(there[name]),
+                "boxes": [list(box) for box in case.truth.boxes.get(name, ())],
+            }
+            for name in FINDINGS
+            if name in there
+        ],
+        "misses": [name for name in FINDINGS if name in case.misses],
+        "note": case.truth.note,
+        "source": case.truth.source,
+    }
 
 
-def strength(severity: float | None) -> str:
-    """A severity in a word; empty where nobody measured one."""
-    if severity is None:
-        return ""
-    return "clear" if severity >= CLEAR else "faint" if severity < FAINT else "moderate"
+def _named(case: Case) -> dict[str, Any]:
+    answer = case.network
+    return {
+        "named": [name for name in FINDINGS if name in answer.named],
+        "sure": None if answer.sure is None else step_of(answer.sure),
+        "boxes": {name: [list(box)] for name, box in answer.boxes.items() if box},
+    }
+
+
+def _replies(turn: Turn) -> dict[str, Any]:
+    given = {"mine": turn.first, "final": turn.last}
+    return {name: reply.as_dict() for name, reply in given.items() if reply}
+
+
+def _told(turn: Turn) -> dict[str, Any]:
+    """A case when the session is over: the figures of the end are computed from these."""
+    found = {"round": str(turn.round), "pair": turn.pair, "truth": truth(turn.case)}
+    return found | _replies(turn) | {"network": _named(turn.case)}

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from chexnet.errors import ImageError
-from chexnet.inference.predictor import ModelInput, Predictor
+from chexnet.inference.prediction import ModelInput
+from chexnet.inference.predictor import Predictor
 from chexnet.overlay import MAX_SIDE
 from demo import security
 from demo.classroom.case_list import LIST, Problems, Row, printable, read_list
-from demo.classroom.cases import Case, Dozen, Truth, Words, make_case
+from demo.classroom.cases import Case, Session, Truth, Words, make_case
 from demo.classroom.draw import Box
 
 BATCH = 8
@@ -58,8 +59,23 @@ def check_folder(
         if one:
             checked.append(one)
     on_progress("pictures read", len(rows), len(rows))
+    _check_pairs(rows, problems)
     problems.check()
     return checked
+
+
+def _check_pairs(rows: list[Row], problems: Problems) -> None:
+    lines: dict[str, list[int]] = {}
+    for row in rows:
+        lines.setdefault(row.pair, []).append(row.line)
+    alone = lines.pop("", None)
+    for some in lines.values():
+        if len(some) != 2:
+            problems.add(some[0], f"its pair has {len(some)} lines, expected two.")
+    if lines and not alone:
+        problems.add(
+            rows[0].line, "all lines are of pairs; expected others, to read with the network."
+        )
 
 
 def _check(
@@ -117,15 +133,22 @@ class FolderCases:
     """The cases of a folder: all of them, in the order of the list, for every reader."""
 
     def __init__(
-        self, folder: Path, predictor: Predictor, on_progress: Progress = lambda *_: None
+        self,
+        folder: Path,
+        predictor: Predictor,
+        on_progress: Progress = lambda *_: None,
+        alone: bool = True,
     ) -> None:
         """Read all pictures, then ask the network for all answers: nothing is half-loaded.
+
+        With `alone` the list's pairs are read without the network, before and after the others.
 
         Raises:
             DataError: see `check_folder`.
         """
         checked = check_folder(folder, predictor, on_progress)
         cases: list[Case] = []
+        pairs: dict[str, list[Case]] = {}
         for start in range(0, len(checked), BATCH):
             batch = checked[start : start + BATCH]
             answers = predictor.predict([one.input for one in batch])
@@ -134,14 +157,17 @@ class FolderCases:
                     dict.fromkeys(one.row.findings), one.boxes, one.row.note, one.row.source
                 )
                 key = f"line {one.row.line}: {printable(one.row.path.name)}"
-                cases.append(make_case(key, one.pixels, truth, answer, predictor))
-            on_progress("answers of the network", len(cases), len(checked))
-        self._dozen = Dozen(tuple(cases), ordered=True)
-        count = len(cases)
+                into = pairs.setdefault(one.row.pair, []) if alone and one.row.pair else cases
+                into.append(make_case(key, one.pixels, truth, answer, predictor))
+            on_progress("answers of the network", start + len(batch), len(checked))
+        matched = tuple((one, other) for one, other in pairs.values())
+        self._session = Session(tuple(cases), matched, ordered=True)
+        count = len(checked)
         self.words = Words(
             title=f"Read {count} chest pictures yourself" if count > 1 else "Read a chest picture",
             about="Your lecturer chose the pictures and says what is on them.",
             more=False,
+            alone=len(matched),
         )
 
     def start(self) -> None:
@@ -149,11 +175,11 @@ class FolderCases:
 
     def progress(self) -> tuple[int, int]:
         """All are ready."""
-        return len(self._dozen.cases), len(self._dozen.cases)
+        return len(self._session.all), len(self._session.all)
 
-    def first(self) -> Dozen:
+    def first(self) -> Session:
         """All cases."""
-        return self._dozen
+        return self._session
 
     def another(self, seen: frozenset[str]) -> None:
         """There are no others."""

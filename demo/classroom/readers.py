@@ -29,8 +29,9 @@ class _Kept:
 
     @property
     def answered(self) -> bool:
-        """Whether he has committed an answer, now or in an earlier dozen."""
-        return bool(self.reader.before) or len(self.reader.seen) > len(self.reader.turns)
+        """Whether he has committed an answer, now or in an earlier session."""
+        turns = self.reader.turns
+        return turns[0].first is not None or len(self.reader.seen) > len(turns)
 
 
 class Readers:
@@ -85,7 +86,7 @@ class Readers:
             if found is None:
                 raise ConfigError(UNKNOWN)
             found.since = self._clock()
-            self._kept[name] = found  # type: ignore[index]
+            self._kept[str(name)] = found
             return found.reader
 
     def has_answered(self, name: object) -> bool:
@@ -109,7 +110,7 @@ class Readers:
             return found.counts
 
     def replace(self, name: str, reader: Reader) -> None:
-        """Another dozen for a reader who is kept."""
+        """Another session for a reader who is kept."""
         with self._lock:
             if name in self._kept:
                 self._kept[name].reader = reader

@@ -1,20 +1,23 @@
 """The progress of one reader through some cases: a state machine, and what he answered.
 
-For each case: read, commit, see the network's answer, keep or revise once, see the truth. No step
-can be skipped, repeated or taken back, whatever a browser sends.
+In the round with the network, for each case: read, commit, see the network's answer, keep or revise
+once, see the truth. In the rounds before and after it: read, commit, and on to the next case; the
+network's answers and the truth come at the end of the session. No step can be skipped, repeated or
+taken back, whatever a browser sends.
 """
 
 import math
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from chexnet.errors import ConfigError
 from chexnet.labels import FINDINGS
-from demo.classroom.cases import Case, Dozen
+from demo.classroom.cases import Case, Session
 from demo.classroom.draw import Box
 
 SURE = ("Guessing", "Fairly sure", "Very sure")
@@ -25,6 +28,7 @@ MOST_BOXES = 20
 LEAST_SIDE = 0.005
 """Least width and height of a box, as a share of the picture; the page makes none under 0.02."""
 
+_T = TypeVar("_T")
 NOT_NOW = "This step is not open now. The page shows where you are."
 UNKNOWN = "Your reading is no longer kept. Please begin again."
 
@@ -32,6 +36,14 @@ UNKNOWN = "Your reading is no longer kept. Please begin again."
 def step_of(chance: float) -> int:
     """The step of `SURE` that a chance to be right belongs to."""
     return sum(chance >= limit for limit in LIMITS)
+
+
+class Round(StrEnum):
+    """A part of a session: the network's help is in the middle."""
+
+    BEFORE = "before"
+    WITH = "with"
+    AFTER = "after"
 
 
 class Stage(StrEnum):
@@ -80,10 +92,11 @@ def reply_of(given: object) -> Reply:
     if not isinstance(given, dict):
         raise ConfigError("Expected an answer with findings, sure and boxes.")
     findings, nothing, sure = (given.get(name) for name in ("findings", "nothing", "sure"))
-    named = isinstance(findings, list) and all(
-        isinstance(name, str) and name in FINDINGS for name in findings
-    )
-    if not named or len(set(findings)) != len(findings):
+    if (
+        not isinstance(findings, list)
+        or not all(isinstance(name, str) and name in FINDINGS for name in findings)
+        or len(set(findings)) != len(findings)
+    ):
         raise ConfigError(f"Expected each finding once, of these: {', '.join(FINDINGS)}.")
     if not isinstance(nothing, bool) or nothing == bool(findings):
         raise ConfigError("Tick what you see, or tick that you see nothing.")
@@ -121,17 +134,25 @@ def _is_box(box: object) -> bool:
     return bool(right - left >= LEAST_SIDE and bottom - top >= LEAST_SIDE)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Turn:
     """One case as one reader meets it.
 
     Attributes:
         id: random; the only name of the case that a browser knows.
         case: the case.
+        round: in which it is read.
+        pair: number of the pair that it belongs to; None with the network.
+        first: his answer before he has seen the network's.
+        last: his answer after it; None in a round without the network.
     """
 
     id: str
     case: Case
+    round: Round
+    pair: int | None = None
+    first: Reply | None = None
+    last: Reply | None = None
 
 
 @dataclass
@@ -139,24 +160,30 @@ class Reader:
     """One reader's progress. It holds no picture but the cases', which all readers share.
 
     Attributes:
-        turns: the cases in his order.
-        dozen: where they come from.
-        seen: keys of the cases of this and earlier dozens.
+        turns: the cases in his order, with his answers.
+        session: where they come from.
+        seen: keys of the cases of this and earlier sessions.
         place: which case he is at, 0 for the first.
         stage: what he has before him.
-        before, after: his answers before and after he saw the network's, one a case.
         counted: whether his answers are counted with those of the class.
+        order: when he sees the network's answers: `second`, or, in a study, `first` or `none`. A
+            case then has one answer, which is his first and his last.
+        heat: whether its heatmaps are shown.
+        pseudonym: in a study.
+        since: when he was shown what is before him, in seconds of the monotonic clock.
         lock: held during a step, so that of two at once one is refused.
     """
 
     turns: tuple[Turn, ...]
-    dozen: Dozen
+    session: Session
     seen: frozenset[str]
     place: int = 0
     stage: Stage = Stage.READ
-    before: list[Reply] = field(default_factory=list)
-    after: list[Reply] = field(default_factory=list)
     counted: bool = False
+    order: str = "second"
+    heat: bool = True
+    pseudonym: object = None
+    since: float = field(default_factory=time.monotonic)
     lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -171,8 +198,14 @@ class Reader:
             ConfigError: this is not the step that is open, or no answer.
         """
         self._check(turn, Stage.READ)
-        self.before.append(reply_of(given))
-        self.stage = Stage.REVISE
+        here = self.turn
+        here.first = reply_of(given)
+        if here.round is not Round.WITH:
+            self._advance()
+        elif self.order == "second":
+            self.stage = Stage.REVISE
+        else:
+            here.last, self.stage = here.first, Stage.TRUTH
 
     def settle(self, turn: object, given: object) -> None:
         """His last word; the same again is allowed.
@@ -181,16 +214,19 @@ class Reader:
             ConfigError: see `commit`.
         """
         self._check(turn, Stage.REVISE)
-        self.after.append(reply_of(given))
+        self.turn.last = reply_of(given)
         self.stage = Stage.TRUTH
 
     def go_on(self, turn: object) -> None:
-        """To the next case, or to the figures after the last.
+        """To the next case, or to the end after the last.
 
         Raises:
             ConfigError: this is not the step that is open.
         """
         self._check(turn, Stage.TRUTH)
+        self._advance()
+
+    def _advance(self) -> None:
         self.place += 1
         self.stage = Stage.READ if self.place < len(self.turns) else Stage.DONE
 
@@ -203,11 +239,31 @@ class Reader:
 
 
 def new_reader(
-    dozen: Dozen, seen: frozenset[str] = frozenset(), *, counted: bool = False
+    session: Session, seen: frozenset[str] = frozenset(), *, first: int = 0, counted: bool = False
 ) -> Reader:
-    """A reader before the first case, with ids and an order that nothing else follows from."""
-    cases = list(dozen.cases)
-    if not dozen.ordered:
-        secrets.SystemRandom().shuffle(cases)
-    turns = tuple(Turn(secrets.token_urlsafe(12), case) for case in cases)
-    return Reader(turns, dozen, seen | {case.key for case in cases}, counted=counted)
+    """A reader before the first case, with ids and an order that nothing else follows from.
+
+    Args:
+        session: the cases.
+        seen: keys of the cases of earlier sessions.
+        first: which of each pair is read before the round with the network, 0 or 1.
+        counted: see `Reader`.
+    """
+
+    def mixed(some: Iterable[_T]) -> list[_T]:
+        listed = list(some)
+        if not session.ordered:
+            secrets.SystemRandom().shuffle(listed)
+        return listed
+
+    def turns(round_: Round, cases: Iterable[tuple[int | None, Case]]) -> list[Turn]:
+        return [Turn(secrets.token_urlsafe(12), case, round_, k) for k, case in mixed(cases)]
+
+    before, after = (
+        [(k, pair[n]) for k, pair in enumerate(session.pairs)] for n in (first, 1 - first)
+    )
+    planned = turns(Round.BEFORE, before)
+    planned += turns(Round.WITH, [(None, case) for case in session.cases])
+    planned += turns(Round.AFTER, after)
+    keys = {case.key for case in session.all}
+    return Reader(tuple(planned), session, seen | keys, counted=counted)

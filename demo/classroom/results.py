@@ -1,16 +1,17 @@
-"""How many answered what, case by case, before and after they saw the network.
+"""How many answered what, case by case, in each round, before and after they saw the network.
 
-Counts only: no name, no address, no time, nothing that tells two readers apart. A case is shown
-and written in steps of five answers: two states never differ by a single reader's answer.
+Counts and sums only: no name, no address, no time, nothing that tells two readers apart. They are
+shown and written in steps of five readers: two states never differ by a single reader's answer.
 """
 
 import csv
 import io
+import math
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +21,26 @@ from chexnet.errors import ConfigError
 from chexnet.files import write_text
 from chexnet.labels import FINDINGS, NO_FINDING
 from demo.classroom.cases import Case
-from demo.classroom.reading import Reply
+from demo.classroom.reading import Reply, Round, Turn
 
 FEWEST = 5
 """Answers from which a row appears, and after which it changes again."""
-MOMENTS = ("before", "after")
+MOMENTS = (
+    (Round.BEFORE, "before"),
+    *((Round.WITH, w) for w in ("before", "after")),
+    (Round.AFTER, "before"),
+)
+"""Rounds, and whether the network's answer to the case has been seen, in the order of a session."""
 EVERY = 1.0
 """Seconds between two writings of the file, at least."""
-HEADER = ("case", "picture", "truth", "network", "when", "answers", "right", NO_FINDING, *FINDINGS)
+HEADER = (
+    *("case", "picture", "truth", "network", "when", "answers", "right", NO_FINDING, *FINDINGS),
+    *("round", "right_before", "followed", "left"),
+)
+
+
+_Moment = tuple[str, Round, str]
+"""Key of a case, round, and `before` or `after` the network."""
 
 
 @dataclass
@@ -37,18 +50,42 @@ class Count:
     Attributes:
         answers: how many.
         right: how many of them named exactly what is there.
+        right_before: how many of the same readers did before they saw the network.
+        to_wrong: how many changed a right answer to a wrong one.
         named: finding to how many named it; `NO_FINDING` for "nothing".
     """
 
     answers: int = 0
     right: int = 0
+    right_before: int = 0
+    to_wrong: int = 0
     named: Counter[str] = field(default_factory=Counter)
 
-    def add(self, reply: Reply, case: Case) -> None:
-        """Count one more."""
+    def add(self, reply: Reply, first: Reply, case: Case) -> None:
+        """Count one more, and what the same reader said at first."""
+        right, right_before = reply.right(case), first.right(case)
         self.answers += 1
-        self.right += reply.right(case)
+        self.right += right
+        self.right_before += right_before
+        self.to_wrong += right_before and not right
         self.named.update(reply.findings or [NO_FINDING])
+
+    def told(self, network_right: bool | None) -> dict[str, Any]:
+        """As plain values; `network_right` is None where nobody has seen the network.
+
+        Where it was wrong, `followed` of the `right_before` left their right answer. Where it was
+        right, `left` of the others stayed wrong.
+        """
+        others = self.answers - self.right_before
+        to_right = self.right - self.right_before + self.to_wrong
+        return {
+            "answers": self.answers,
+            "right": self.right,
+            "named": dict(self.named),
+            "right_before": None if network_right is None else self.right_before,
+            "followed": self.to_wrong if network_right is False else None,
+            "left": others - to_right if network_right else None,
+        }
 
 
 class ClassResults:
@@ -65,8 +102,11 @@ class ClassResults:
             ChexnetError: it cannot be written.
         """
         self.path, self.problem = path, ""
-        self._counts: dict[tuple[str, str], Count] = {}
-        self._told: dict[tuple[str, str], dict[str, Any]] = {}  # at the last multiple of five
+        self._counts: dict[_Moment, Count] = {}
+        self._told: dict[_Moment, dict[str, Any]] = {}  # at the last multiple of five
+        self._finished = 0
+        self._shares: dict[str, tuple[float, float]] = {}  # sum and sum of squares
+        self._learning: list[dict[str, Any]] = []  # at the last multiple of five
         self._cases: dict[str, Case] = {}
         self._lock = threading.Lock()
         self._changed, self._ended = threading.Event(), threading.Event()
@@ -82,17 +122,45 @@ class ClassResults:
             self._thread = threading.Thread(target=self._work, name="results", daemon=True)
             self._thread.start()
 
-    def add(self, case: Case, moment: str, reply: Reply) -> None:
-        """Count an answer `before` or `after`."""
+    def add(self, turn: Turn) -> None:
+        """Count the answer that a reader has just given."""
+        case, first, reply = turn.case, turn.first, turn.last or turn.first
+        if first is None or reply is None:
+            return
+        moment = (case.key, turn.round, "after" if turn.last else "before")
+        network_right = case.network.named == set(case.truth.findings) if turn.last else None
         with self._lock:
             self._cases.setdefault(case.key, case)
-            count = self._counts.setdefault((case.key, moment), Count())
-            count.add(reply, case)
+            count = self._counts.setdefault(moment, Count())
+            count.add(reply, first, case)
             if count.answers % FEWEST:
                 return
-            told = {"answers": count.answers, "right": count.right, "named": dict(count.named)}
-            self._told[case.key, moment] = told
+            self._told[moment] = count.told(network_right)
         self._changed.set()
+
+    def finish(self, turns: Sequence[Turn]) -> None:
+        """Count a reader who is done: the share of cases that he had right at each moment."""
+        right: dict[str, list[bool]] = {}
+        for turn in turns:
+            for when, reply in (("before", turn.first), ("after", turn.last)):
+                if reply:
+                    right.setdefault(f"{turn.round} {when}", []).append(reply.right(turn.case))
+        shares = {name: sum(some) / len(some) for name, some in right.items()}
+        if "after before" in shares:
+            shares["change"] = shares["after before"] - shares["before before"]
+        with self._lock:
+            self._finished += 1
+            for name, share in shares.items():
+                total, squares = self._shares.get(name, (0.0, 0.0))
+                self._shares[name] = (total + share, squares + share**2)
+            if self._finished % FEWEST == 0:
+                found = self._shares.items()
+                self._learning = [_mean(name, self._finished, *sums) for name, sums in found]
+
+    def learning(self) -> list[dict[str, Any]]:
+        """Of the readers who are done: mean shares right, and the mean change, with intervals."""
+        with self._lock:
+            return list(self._learning)
 
     def expect(self, cases: Iterable[Case]) -> None:
         """Name the cases that the class reads, in their order."""
@@ -106,7 +174,7 @@ class ClassResults:
             return dict(enumerate(self._cases.values(), 1)).get(number)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each case with its counts, as plain values; None for one of fewer than five answers."""
+        """Each case with its counts at each moment of five answers or more, as plain values."""
         with self._lock:
             return [
                 {
@@ -114,7 +182,11 @@ class ClassResults:
                     "key": case.key,
                     "findings": [name for name in FINDINGS if name in case.truth.findings],
                     "network": [name for name in FINDINGS if name in case.network.named],
-                    **{moment: self._told.get((case.key, moment)) for moment in MOMENTS},
+                    "told": [
+                        {"round": str(round_), "when": when, **self._told[case.key, round_, when]}
+                        for round_, when in MOMENTS
+                        if (case.key, round_, when) in self._told
+                    ],
                 }
                 for number, case in enumerate(self._cases.values(), 1)
             ]
@@ -125,13 +197,12 @@ class ClassResults:
         table = csv.writer(out, lineterminator="\n")
         table.writerow(HEADER)
         for row in self.rows():
-            for moment in MOMENTS:
-                if (told := row[moment]) is None:
-                    continue
-                names = ["|".join(row[who]) or NO_FINDING for who in ("findings", "network")]
-                counted = [told["named"].get(name, 0) for name in (NO_FINDING, *FINDINGS)]
-                head = (row["number"], row["key"], *names, moment, told["answers"], told["right"])
-                table.writerow((*head, *counted))
+            names = ["|".join(row[who]) or NO_FINDING for who in ("findings", "network")]
+            for told in row["told"]:
+                named = [told["named"].get(name, 0) for name in (NO_FINDING, *FINDINGS)]
+                counts = (told["when"], told["answers"], told["right"], *named)
+                more = (told[name] for name in HEADER[-4:])
+                table.writerow((row["number"], row["key"], *names, *counts, *more))
         return out.getvalue()
 
     def close(self) -> None:
@@ -155,6 +226,18 @@ class ClassResults:
             except Exception as error:  # a full disk, or anything else: the lesson goes on
                 self.problem = f"The class's results are not written. {error}"
             self._ended.wait(EVERY)
+
+
+def _mean(name: str, readers: int, total: float, squares: float) -> dict[str, Any]:
+    """A mean over readers with Student's 95 % interval; none where all readers are equal."""
+    from scipy.stats import t  # at the fifth reader, not at the page's start
+
+    mean = total / readers
+    spread = max(0.0, squares - total * mean) / (readers - 1)
+    half = float(t.ppf(0.975, readers - 1)) * math.sqrt(spread / readers)
+    least = -1.0 if name == "change" else 0.0
+    bounds = (max(least, mean - half), min(1.0, mean + half)) if spread > 1e-12 else (None, None)
+    return {"name": name, "readers": readers, "mean": mean, "low": bounds[0], "high": bounds[1]}
 
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")

@@ -2,12 +2,13 @@
 
 import { fillWindow } from "./base/dom.js";
 import { mountReading } from "./reading/reading.js";
-import * as source from "./source/server.js";
 import { mountLessons } from "./teaching/lessons.js";
 import { mountThresholds } from "./teaching/thresholds.js";
 import { makeChoices } from "./viewer/choices.js";
 import { mount } from "./viewer/viewer.js";
 
+/** @type {typeof import("./source/server.js")} */
+const source = await import(document.documentElement.dataset.source);
 const at = (id) => document.getElementById(id);
 const PAGE = crypto.getRandomValues(new Uint32Array(4)).join("-");
 
@@ -49,9 +50,10 @@ export const reading = mountReading(at("cx-reading"), {
   // After so many milliseconds it may be tried again.
   send: (step) => source.step({ ...step, page: PAGE }, AbortSignal.timeout(20_000)),
 });
-mountThresholds(at("cx-thresholds"), { load: () => source.part("thresholds"), own });
+mountThresholds(at("cx-thresholds"),
+  { load: () => source.part("thresholds"), faint: () => source.part("severity"), own });
 mountLessons(at("cx-lessons"), { ...source, ...choices, own });
 fillWindow(at("cx-viewer"));
 fillWindow(at("cx-reading"));
 choices.opening(opening);
-source.present();
+source.present(choices.loading);

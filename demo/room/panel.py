@@ -69,6 +69,7 @@ class Panel:
             "reading": len(self.readers),
             "fewest": FEWEST,
             "titles": {name: spoken(name) for name in FINDINGS} | {NO_FINDING: "Nothing"},
+            "learning": self.results.learning(),
             "rows": [
                 {name: value for name, value in row.items() if name != "key"}
                 for row in self.results.rows()

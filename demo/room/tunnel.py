@@ -73,7 +73,8 @@ class Tunnel(tunneling.Tunnel):
         Raises:
             FetchError: it ended, or named no link in time.
         """
-        for pipe in (self.proc.stdout, self.proc.stderr):
+        process: Any = self.proc
+        for pipe in (process.stdout, process.stderr):
             threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
         self._named.wait(OPEN_SECONDS)
         if not self._link:
@@ -105,11 +106,12 @@ def public_host(link: str) -> str | None:
     soon as it names another link.
     """
     found = _LINK.fullmatch(link[:255])
-    name = found[1].lower() if found else ""
-    own = socket.gethostname().lower()
+    if not found:
+        return None
+    name, own = found[1].lower(), socket.gethostname().lower()
     if not name or own in (name, name.partition(".")[0]) or name.endswith(_NEAR):
         return None
-    return name + (found[2] or "")
+    return f"{name}{found[2] or ''}"
 
 
 def share_server(given: str) -> tuple[str, int, str]:

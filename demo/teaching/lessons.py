@@ -4,11 +4,16 @@ from typing import Any
 
 import numpy as np
 
+from chexnet.evaluation.twins import SEED as TWINS_SEED
+from chexnet.evaluation.twins import changed_pixels, touched_cells
 from chexnet.imaging.radiograph import Facts, Radiograph
+from chexnet.inference.prediction import ModelInput, index_of
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, spoken
-from chexnet.phantom.draw import draw_phantom
+from chexnet.phantom.draw import Phantom, draw_phantom
 from chexnet.phantom.patients import person, visits
+from demo.answer import floats, preview
+from demo.classroom.severity import naming_curve
 from demo.examples import SEED as EXAMPLES_SEED
 from demo.examples import Example
 from demo.pictures import data_url, png
@@ -17,6 +22,15 @@ SEED = 995
 """Of the drawn patients; the starter weights were trained on phantoms of other seeds."""
 PATIENTS = ((251, "Mass"), (201, "Hernia"), (376, "Pneumothorax"))
 """Drawn patients, each with the finding to look at first: it grows, comes, and stays."""
+TWINS = ("Mass", "Nodule", "Effusion", "Hernia", "Cardiomegaly")
+"""Findings that are drawn on one chest: a large one and a small one, one at the edge, one whose
+score does not follow its severity, and one that moves an organ."""
+TWIN = 0
+"""Whose chest it is, of `chexnet.evaluation.twins`."""
+STEPS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+"""Severities in which a finding is drawn there; 0 is the chest without it."""
+FAINT = 120
+"""Drawn patients of the curve of severity; half a minute on two cores."""
 REMEMBERED = 1400
 """Drawn patients of the memory that reads no pixel; their labels alone take under a second."""
 HELD_OUT = 0.2
@@ -68,11 +82,11 @@ def patient_content(predictor: Predictor, number: int) -> dict[str, Any]:
     found = []
     for visit in visits(SEED, patient):
         drawn = draw_phantom(SEED, patient, visit.follow_up, size=SIZE)
-        radiograph = Radiograph(drawn.pixels, 0, 255, Facts("PNG", "L", 8))
-        [prediction] = predictor.predict([predictor.read(radiograph)])
+        read = _read(predictor, drawn)
+        [prediction] = predictor.predict([read])
         found.append(
             {
-                "picture": data_url(png(radiograph.reduced(SHOWN).as_uint8())),
+                "picture": data_url(png(read.radiograph.reduced(SHOWN).as_uint8())),
                 "age": visit.age,
                 "view": visit.view,
                 "drawn": list(drawn.findings),
@@ -87,6 +101,74 @@ def patient_content(predictor: Predictor, number: int) -> dict[str, Any]:
         "threshold": {name: predictor.thresholds[name] for name in shown},
         "first": first if first in shown else shown[0],
     }
+
+
+def twin_content(predictor: Predictor, name: str) -> dict[str, Any]:
+    """One drawn chest without and with a finding, and what the network makes of both.
+
+    Args:
+        predictor: the network.
+        name: the finding, of `TWINS`.
+
+    Returns:
+        The steps, the chest without the finding first: `severities`, `probability`, `logit`,
+        `touched` (numbers of the cells in which the drawing changed by more than three grey
+        levels); `maps`, base64 of float32 (steps, h, w), signed, in logits; `cells`, h and w;
+        `pictures`, previews of what the network saw: the first, and of each other its difference
+        to the first modulo 256, which is nearly empty.
+
+    Raises:
+        ConfigError: the network does not know the finding.
+    """
+    index = index_of(predictor.classes, name)
+    reads = [
+        _read(
+            predictor,
+            draw_phantom(TWINS_SEED, TWIN, 0, size=SIZE, findings={name: step} if step else {}),
+        )
+        for step in STEPS
+    ]
+    answers = predictor.predict(reads)
+    base = reads[0].pixels
+    maps = np.stack([answer.contributions[index] for answer in answers])
+    touched = [touched_cells(changed_pixels(base, r.pixels), maps.shape[1:]) for r in reads]
+    return {
+        "finding": name,
+        "title": spoken(name),
+        "calibrated": bool(predictor.calibrations),
+        "threshold": predictor.thresholds[name],
+        "severities": list(STEPS),
+        "probability": [answer.probabilities[name] for answer in answers],
+        "logit": [answer.logits[name] for answer in answers],
+        "touched": [np.flatnonzero(cells).tolist() for cells in touched],
+        "maps": floats(maps),
+        "cells": list(maps.shape[1:]),
+        "pictures": [
+            preview(_radiograph(base)),
+            *(preview(_radiograph(read.pixels - base)) for read in reads[1:]),
+        ],
+    }
+
+
+def severity_content(predictor: Predictor) -> dict[str, Any]:
+    """The network's chance of naming a drawn finding at the page's threshold, by its severity."""
+    known = [n for n in predictor.classes if n in FINDINGS and predictor.thresholds[n] is not None]
+    points = []
+    for patient in range(FAINT):
+        drawn = draw_phantom(SEED, patient, 0, size=SIZE)
+        [answer] = predictor.predict([_read(predictor, drawn)])
+        for name in known:
+            named = answer.probabilities[name] >= (predictor.thresholds[name] or 0)
+            points.append((drawn.findings.get(name, 0.0), float(named)))
+    return {"pictures": FAINT, "network": naming_curve(points)}
+
+
+def _read(predictor: Predictor, drawn: Phantom) -> ModelInput:
+    return predictor.read(_radiograph(drawn.pixels))
+
+
+def _radiograph(pixels: np.ndarray) -> Radiograph:
+    return Radiograph(pixels, 0, 255, Facts("PNG", "L", 8))
 
 
 def example_boxes(example: Example) -> list[dict[str, Any]]:

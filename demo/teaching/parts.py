@@ -32,7 +32,10 @@ class Parts:
             "thresholds": partial(curves.threshold_content, predictor),
             "calibration": partial(curves.calibration_content, predictor),
             "split": lessons.split_content,
+            "severity": partial(lessons.severity_content, predictor),
         }
+        for name in lessons.TWINS:
+            made[f"twin/{name}"] = partial(lessons.twin_content, predictor, name)
         for number in range(len(lessons.PATIENTS)):
             made[f"patient/{number}"] = partial(lessons.patient_content, predictor, number)
         self._make: dict[str, Callable[[], Awaitable[Any]]] = {

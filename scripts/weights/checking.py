@@ -28,12 +28,6 @@ File = Annotated[
 Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("check")(check)
-    app.command("calibrate")(calibrate)
-
-
 def check(
     weights: File,
     data: Annotated[
@@ -85,12 +79,12 @@ def check(
                 on_progress=on_progress,
             )
         summary = summarise(scores, replicates=replicates, seed=seed)
-    found = verdict(summary, holdout.metadata.provenance.get("published"), real=chosen.real)
+    says = verdict(summary, holdout.metadata.provenance.get("published"), real=chosen.real)
     print(_about_images(holdout, chosen))
-    print(_text(summary, found, holdout))
+    print(_text(summary, says, holdout))
     if chosen.real:
         _note(summary, holdout, weights)
-    if found == "no better than guessing":
+    if says == "no better than guessing":
         raise typer.Exit(1)
 
 
@@ -118,7 +112,7 @@ def calibrate(
     from chexnet.networks.calibrate import calibrate_weights
 
     with progress_bar("Scoring val") as on_progress:
-        found = calibrate_weights(
+        done = calibrate_weights(
             weights,
             DataRequest(data, labels=labels, packs=packs),
             out,
@@ -129,15 +123,15 @@ def calibrate(
             device=device,
         )
     print(
-        f"Calibration and thresholds were chosen on {found.images:,} of {found.of:,} images of the "
-        f"validation part ({found.split} split), of {found.patients:,} patients"
-        + ("; the network has seen some of them, and the file says so." if found.seen else ".")
+        f"Calibration and thresholds were chosen on {done.images:,} of {done.of:,} images of the "
+        f"validation part ({done.split} split), of {done.patients:,} patients"
+        + ("; the network has seen some of them, and the file says so." if done.seen else ".")
     )
-    print(f"With numbers of their own: {', '.join(found.own) or 'no class'}.")
-    if found.pooled:
+    print(f"With numbers of their own: {', '.join(done.own) or 'no class'}.")
+    if done.pooled:
         print(
             "Under 20 positives (one calibration for all of them, no threshold): "
-            f"{', '.join(found.pooled)}."
+            f"{', '.join(done.pooled)}."
         )
     print(f"Written: {out or weights}. Not for clinical use.")
 

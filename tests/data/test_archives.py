@@ -10,11 +10,12 @@ import sys
 import tarfile
 import threading
 import time
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from chexnet import files
 from chexnet.data import archives as module
@@ -110,11 +111,8 @@ def test_the_table_names_every_image_of_nihs(monkeypatch):
 
 
 @pytest.fixture
-def served(monkeypatch):
+def served():
     """A server with four archives of three images, and their table."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     with serving() as server:
         known = []
         for number in range(1, 5):
@@ -212,8 +210,8 @@ def test_no_more_than_two_are_fetched_at_once(served, tmp_path, monkeypatch):
 
 def test_a_disk_without_room_is_told_before_anything_is_asked_for(served, tmp_path, monkeypatch):
     server, known = served
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage(10**9, 0, files.ROOM + 10**6))
+    usage = SimpleNamespace(free=files.ROOM + 10**6)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(FetchError, match=r"Fetching 4 archives needs .* are free"):
         fetch_archives(tmp_path, known)
     assert server.asked == []
@@ -229,18 +227,11 @@ def test_room_counts_what_is_here_and_what_will_be_removed(tmp_path):
 
 
 def test_two_downloads_into_one_folder_are_refused(served, tmp_path):
-    _, known = served
     with (
-        files_lock(tmp_path),
+        FileLock(tmp_path / ".download.lock"),
         pytest.raises(DataError, match="Another download"),
     ):
-        fetch_archives(tmp_path, known)
-
-
-def files_lock(root: Path):
-    from filelock import FileLock
-
-    return FileLock(root / ".download.lock")
+        fetch_archives(tmp_path, served[1])
 
 
 def test_a_folder_that_nobody_can_make_is_one_line(served, tmp_path):
@@ -259,34 +250,19 @@ def table_of(known: list[Archive], place: Path) -> Path:
     return place
 
 
-def test_the_command_fetches_and_says_what_is_left_to_do(served, tmp_path, here):
-    table = table_of(served[1], tmp_path / "table.toml")
-    data = tmp_path / "data"
-    done = here("download", data, "--archives", table, "--parts", 1, 3, "--remove-archives")
+@pytest.mark.parametrize("begins_with_folder", [True, False])
+def test_the_command_fetches_and_says_what_is_left_to_do(
+    served, tmp_path, here, begins_with_folder
+):
+    table, data = table_of(served[1], tmp_path / "table.toml"), tmp_path / "data"
+    given = ["--archives", table, "--remove-archives", "--parts", 1, 3]
+    done = here("download", *([data, *given] if begins_with_folder else [*given, data]))
     assert done.returncode == 0, done.stderr
     assert names(data) == ["images_001", "images_003"]
     assert "2 parts" in done.stdout
     assert "Fetch by hand from https://box/folder" in done.stdout
     assert "Data_Entry_2017.csv, train_val_list.txt, test_list.txt" in done.stdout
     assert "images_001: fetching" in done.stderr
-
-
-@pytest.mark.parametrize(
-    "given", [["DATA", "--parts", "1", "3"], ["--parts", "1", "3", "DATA"]], ids=" ".join
-)
-def test_parts_may_stand_before_or_after_the_folder(tmp_path, monkeypatch, given):
-    from typer.testing import CliRunner
-
-    from scripts import download as script
-
-    chosen = []
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        module, "fetch_archives", lambda _, archives, **__: chosen.extend(archives) or []
-    )
-    done = CliRunner().invoke(script.app, given)
-    assert done.exit_code == 0, done.output
-    assert [one.number for one in chosen] == [1, 3]
 
 
 @needs_signals

@@ -17,7 +17,6 @@ from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack, prepare
 from chexnet.errors import DataError, ImageError
-from chexnet.imaging.radiograph import read_radiograph
 from chexnet.transforms import Preprocessing, eval_transform
 from tests import jobs
 from tests.conftest import needs_signals, rows_of
@@ -148,14 +147,3 @@ def test_a_pack_that_lacks_images_is_refused(make_folder, tmp_path):
     files = ChestXRayDataSet(folder, preprocessing=Preprocessing(size=64))
     with pytest.raises(DataError, match="lacks 2 images"):
         PackedDataSet(files, Pack(tmp_path / "p", Preprocessing(size=64)))
-
-
-def test_every_mode_in_nihs_sample_is_read(nih):
-    modes: dict[str, list] = {}
-    for path in nih.paths.values():
-        with Image.open(path) as image:
-            modes.setdefault(f"{image.mode} icc={'icc_profile' in image.info}", []).append(path)
-    assert len([key for key in modes if key.startswith("RGBA")]) >= 1
-    for some in modes.values():
-        for path in some[:3]:
-            assert read_radiograph(path).as_uint8().ndim == 2

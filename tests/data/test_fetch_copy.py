@@ -17,9 +17,6 @@ COMMIT = "a" * 40
 @pytest.fixture
 def hub(phantoms, tmp_path, monkeypatch):
     """A Hub with a parquet copy and NIH's tables; the registry that names them, and the server."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HF_TOKEN", "HF_HUB_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     source = make_copy("parquet", phantoms, tmp_path / "source")
     registry = tmp_path / "copies.toml"
     with serving() as server:

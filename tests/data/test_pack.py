@@ -39,13 +39,6 @@ def test_a_pack_holds_every_image_once_and_says_how_far_it_is(phantoms, tmp_path
     assert told[-1] == (len(paths), len(paths))
 
 
-def test_the_same_pack_comes_of_one_process_and_of_several(phantoms, tmp_path):
-    paths = read_folder(phantoms).paths
-    prepare(paths, tmp_path / "one", SMALL, workers=1)
-    prepare(paths, tmp_path / "two", SMALL, workers=2)
-    assert whole(tmp_path / "one") == whole(tmp_path / "two")
-
-
 def test_another_crop_or_size_is_refused_by_both_values(phantoms, tmp_path):
     prepare(read_folder(phantoms).paths, tmp_path / "p", SMALL, workers=1)
     with pytest.raises(DataError, match="size: found 64, expected 128"):

@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ import numpy as np
 import pytest
 
 from chexnet.inference.predictor import Predictor
+from demo import onnx_web
 from tests import tiny
 from tests.conftest import BEST, ROOT, needs_signals
 from tests.demo.harness import EXPOSE
@@ -135,7 +139,9 @@ def page_of(browser):
             page = pages.pop()
         else:
             # Playwright's own waiting evaluates strings, which the page's policy forbids.
-            context = browser.new_context(bypass_csp=True, **look)
+            # A service worker would hide requests from a test that looks at them.
+            blocked = {"bypass_csp": True, "service_workers": "block"}
+            context = browser.new_context(**blocked | look)
             context.add_init_script(EXPOSE)
             page = context.new_page()
         page.set_default_timeout(30_000)
@@ -155,8 +161,51 @@ def page_of(browser):
     return lent
 
 
+@dataclass(frozen=True)
+class Hosted:
+    """An exported page that a static host serves: address, folder."""
+
+    url: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def hosted(exported, once):
+    """The tiny weights' page as a folder, below a path of a host that knows nothing of it."""
+    if not onnx_web.files():
+        pytest.skip(f"ONNX Runtime for browsers was never fetched: {onnx_web.COMMAND}")
+
+    def export(folder: Path) -> None:
+        folder.mkdir()
+        command = [sys.executable, "-m", "scripts.export_page", folder / "page"]
+        done = subprocess.run([*command, "--weights", exported], cwd=ROOT, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+
+    folder = once("hosted", export)
+    with hosting(folder) as url:
+        yield Hosted(f"{url}page/", folder / "page")
+
+
 @contextmanager
-def visiting(page_of, served: Served) -> Iterator[Callable]:
+def hosting(folder: Path) -> Iterator[str]:
+    """Serve a folder as `python -m http.server` does, until the block ends."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def visiting(page_of, served: Served | Hosted) -> Iterator[Callable]:
     """Open pages as new visitors; afterwards no other host may have been asked."""
     asked, wrong = [], []
     with ExitStack() as pages:
@@ -183,9 +232,18 @@ def visiting(page_of, served: Served) -> Iterator[Callable]:
 
 
 @pytest.fixture
-def visit(page_of, served):
+def source() -> str:
+    """What answers the page: `served` by Python; `on_both` also tests it `hosted`, by itself."""
+    return "served"
+
+
+on_both = pytest.mark.parametrize("source", ["served", "hosted"])
+
+
+@pytest.fixture
+def visit(page_of, request, source):
     """Open the page, without the example that it opens on unless `empty=False`."""
-    with visiting(page_of, served) as opened:
+    with visiting(page_of, request.getfixturevalue(source)) as opened:
         yield opened
 
 

@@ -12,10 +12,14 @@ from tests.conftest import ROOT
 
 CALL = """
 import { readFileSync } from 'node:fs';
-const [module, name, many] = process.argv.slice(1);
+const arrays = { floats: Float32Array, float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array };
+const [module, name] = process.argv.slice(1);
 const found = (await import(module))[name];
 const given = JSON.parse(readFileSync(0, 'utf8'),
-  (key, value) => value?.floats ? Float32Array.from(value.floats) : value);
+  (key, value) => {
+    for (const kind in arrays) if (value?.[kind]) return arrays[kind].from(value[kind]);
+    return value;
+  });
 const plain = (key, value) => ArrayBuffer.isView(value) ? [...value]
   : typeof value === 'number' && Number.isNaN(value) ? 'NaN' : value;
 console.log(JSON.stringify(given.map((one) => found(...one)), plain));
@@ -33,7 +37,7 @@ def node() -> str:
 def call(module: str, name: str, *calls: tuple) -> list:
     """What a function of `demo/page/MODULE` gives for each of some arguments.
 
-    An array as `{"floats": [...]}` becomes a Float32Array; NaN comes back as the text "NaN".
+    An array as `{"floats": [...]}`, or by its numpy name, becomes a typed one; NaN comes back as the text "NaN".
     """
     command = [node(), "--input-type=module", "-e", CALL]
     command += [(ROOT / "demo" / "page" / module).as_uri(), name]

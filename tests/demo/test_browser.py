@@ -11,7 +11,7 @@ from PIL import Image
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
 from demo.examples import EXAMPLES, OPENING
-from tests.demo.conftest import INPUT, ROW
+from tests.demo.conftest import INPUT, ROW, on_both
 from tests.malformed import encoded
 
 CANVAS = """() => {
@@ -64,6 +64,7 @@ def dicom_of(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+@on_both
 def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, predictor):
     page = visit()
     drop(page, encoded(phantom), "a.png")
@@ -78,6 +79,8 @@ def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, p
     assert page.get_attribute(f"[data-finding={order[0]}]", "aria-selected") == "true"
     expected = predictor.overlay(read.radiograph, prediction, order[0])
     assert np.abs(drawn(page).astype(int) - expected).max() <= 2
+    logits = page.evaluate("chexnet.page.state.answer.logit")
+    assert logits == pytest.approx(prediction.logits, abs=1e-4)
 
 
 def test_the_page_does_everything_under_its_own_policy(browser, served, phantom):
@@ -101,6 +104,7 @@ def test_the_page_does_everything_under_its_own_policy(browser, served, phantom)
         assert said == []
 
 
+@on_both
 def test_after_an_answer_nothing_that_a_visitor_does_to_a_picture_sends_a_request(visit, phantom):
     page = visit()
     drop(page, encoded(phantom), "a.png")
@@ -139,6 +143,7 @@ def test_another_method_asks_the_server_and_shows_its_map(visit_with_torch, phan
     assert not np.array_equal(drawn(page), before)
 
 
+@on_both
 def test_the_page_opens_on_an_answered_example_which_is_marked_until_a_picture_comes(
     visit, phantom, predictor
 ):
@@ -191,6 +196,7 @@ def test_the_picture_and_all_findings_are_on_one_screen(visit, phantom):
             assert stage[3] - stage[1] >= 0.6 * height
 
 
+@on_both
 def test_a_dicom_is_shown_in_all_its_shades_and_its_patient_is_not(visit, phantom):
     page = visit()
     drop(page, dicom_of(phantom), "DOE_JANE.dcm")
@@ -200,6 +206,7 @@ def test_a_dicom_is_shown_in_all_its_shades_and_its_patient_is_not(visit, phanto
     assert "DOE_" not in page.content()
 
 
+@on_both
 def test_a_photograph_is_named_and_the_visitor_may_go_on(visit):
     # Stripes and a disc in colour: no radiograph has ever looked like it.
     y, x = np.mgrid[:300, :300]
@@ -216,6 +223,7 @@ def test_a_photograph_is_named_and_the_visitor_may_go_on(visit):
     assert "Shown all the same" in page.locator(".cx-gate").inner_text()
 
 
+@on_both
 def test_an_inverted_picture_is_set_right_with_one_click(visit):
     pixels = 255 - np.asarray(Image.open(EXAMPLES[0].path))
     page = visit()
@@ -225,6 +233,7 @@ def test_an_inverted_picture_is_set_right_with_one_click(visit):
     assert not page.locator(".cx-gate").is_visible()
 
 
+@on_both
 def test_a_file_that_is_no_picture_is_refused_in_words(visit):
     page = visit()
     drop(page, b"only text", "text.png")
@@ -232,6 +241,7 @@ def test_a_file_that_is_no_picture_is_refused_in_words(visit):
     assert "Traceback" not in page.content()
 
 
+@on_both
 def test_what_is_taken_home_holds_the_pictures_and_no_name(visit, phantom, tmp_path):
     page = visit()
     drop(page, encoded(phantom), "DOE_JANE.png")
@@ -313,7 +323,9 @@ def test_a_page_without_a_result_offers_nothing_to_take_home(visit):
     page.wait_for_selector("[data-save=html]")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "source"), [("light", "served"), ("dark", "served"), ("light", "hosted")]
+)
 def test_axe_finds_no_serious_fault(visit, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = visit(color_scheme=scheme)

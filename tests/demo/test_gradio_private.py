@@ -8,13 +8,18 @@ import pytest
 
 from demo.gradio_private import PRIVATE
 from tests.conftest import ROOT
+from tests.demo.conftest import run
+
+
+async def _queue():
+    return gr.Blocks()._queue  # outside a running loop Gradio makes one and leaves it open
 
 
 @pytest.mark.parametrize("name", PRIVATE)
 def test_a_private_name_of_gradio_is_still_there(name):
     path = name.split(".")
     if path[1] == "Queue":
-        found, path = gr.Blocks()._queue, path[2:]
+        found, path = run(_queue()), path[2:]
     else:
         found = gr
         if path[1].islower():

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chexnet.evaluation.leakage import memory_scores
+from chexnet.evaluation.twins import inside_share
 from demo.teaching import lessons
 from tests.demo.node import call
 
@@ -65,7 +66,7 @@ def test_both_tabs_work_offline_and_moving_asks_nothing(visit):
     page.get_by_role("tab", name="Thresholds", exact=True).click()
     page.wait_for_function("document.querySelector('.cx-curve [data-part=meaning]').textContent")
     page.get_by_role("tab", name="Lessons", exact=True).click()
-    for name in ("heat", "probability", "labels", "breaks", "split"):
+    for name in ("heat", "probability", "labels", "breaks", "twins", "split"):
         page.click(f"[data-open={name}]")
         page.wait_for_selector(f"article[data-lesson={name}] .cx-t-wait", state="hidden")
     asked = []
@@ -82,7 +83,59 @@ def test_both_tabs_work_offline_and_moving_asks_nothing(visit):
     assert (
         page.locator("article[data-lesson=labels] [data-part=sensitivity]").inner_text() == "90 %"
     )
+    page.click("[data-open=twins]")
+    page.click("[data-act=toggle]")
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == []
+
+
+def test_a_lesion_is_switched_on_and_off_and_everything_follows(visit):
+    page = visit()
+    page.get_by_role("tab", name="Lessons", exact=True).click()
+    page.click("[data-open=twins]")
+    page.wait_for_selector("article[data-lesson=twins] .cx-t-wait", state="hidden")
+    twin = page.evaluate("fetch('api/part/twin/Mass').then((answer) => answer.json())")
+    steps = len(twin["severities"])
+    canvas = "document.querySelector('[data-canvas={}]').toDataURL()"
+
+    def shown() -> tuple[str, ...]:
+        pictures = (page.evaluate(canvas.format(name)) for name in ("twin", "twin-heat"))
+        return (*pictures, page.inner_text("[data-part=twin-words]"))
+
+    without = shown()
+    assert "not drawn" in page.inner_text("[data-part=twin-name]")
+    page.locator("[data-act=toggle]").focus()
+    page.keyboard.press("Enter")
+    plain = shown()
+    assert "severity 1" in page.inner_text("[data-part=twin-name]")
+    page.locator("[data-set=severity]").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.get_attribute("[data-set=severity]", "aria-valuetext") == "severity 0.7"
+    fainter = shown()
+    assert all(len(set(three)) == 3 for three in zip(without, plain, fainter, strict=True))
+    [words] = call("base/words.js", "figureText", (twin, twin["probability"][steps - 2]))
+    assert page.inner_text("[data-part=twin-value]") == words
+    page.keyboard.press("Home")
+    assert shown() == without, "off is the same picture again"
+    page.get_by_text("Cardiomegaly", exact=True).locator("visible=true").first.click()
+    page.wait_for_function(
+        "document.querySelector('[data-part=twin-name]').textContent.startsWith('Cardio')"
+    )
+
+
+def test_the_shares_of_a_twin_are_those_of_the_evaluation():
+    rng = np.random.default_rng(0)
+    maps = rng.normal(0, 1, (2, 2, 3)).astype(np.float32)
+    touched = np.array([[True, False, False], [False, True, True]])
+    logit = [-1.0, -1.0 + float(maps[1].sum() - maps[0].sum())]
+    twin = {"values": {"floats": maps.ravel().tolist()}, "cells": [2, 3], "logit": logit}
+    twin["touched"] = [[], np.flatnonzero(touched).tolist()]
+    [found] = call("teaching/twins.js", "sharesOf", (twin, 1))
+    assert found["rise"] == pytest.approx(logit[1] - logit[0])
+    assert found["explained"] == pytest.approx(
+        float((maps[1] - maps[0])[touched].sum()) / found["rise"], rel=1e-5
+    )
+    assert found["inside"] == pytest.approx(inside_share(np.maximum(maps[1], 0), touched))
+    assert found["chance"] == 0.5
 
 
 def test_a_changed_picture_goes_the_way_of_every_upload(visit, served):
@@ -109,7 +162,8 @@ def test_axe_finds_no_serious_fault(visit, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = visit(color_scheme=scheme)
     places = [("Thresholds", None)]
-    places += [("Lessons", one) for one in ("split", "heat", "probability", "labels", "breaks")]
+    names = ("split", "heat", "probability", "labels", "breaks", "twins")
+    places += [("Lessons", one) for one in names]
     for tab, lesson in places:
         page.get_by_role("tab", name=tab, exact=True).click()
         if lesson:
@@ -136,7 +190,7 @@ def test_all_tabs_stand_side_by_side_on_a_phone_and_both_fit_it(visit):
         page.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_selector(".cx-t-body" if tab == "Thresholds" else ".cx-l-strip img")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for name in ("heat", "probability", "labels", "breaks"):
+    for name in ("heat", "probability", "labels", "breaks", "twins"):
         page.click(f"[data-open={name}]")
         page.wait_for_selector(f"article[data-lesson={name}] .cx-t-wait", state="hidden")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

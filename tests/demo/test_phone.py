@@ -1,6 +1,6 @@
 """The page on a phone: everything fits, and the picture stays in sight."""
 
-from tests.demo.conftest import ROW
+from tests.demo.conftest import ROW, on_both
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
 SEEN = """() => {
@@ -34,6 +34,7 @@ def test_on_a_phone_the_heatmap_stays_in_sight_while_findings_are_chosen(visit):
         assert row.evaluate(BELOW)
 
 
+@on_both
 def test_every_view_says_that_it_is_not_for_diagnosis_and_fits_a_phone(visit):
     page = visit(**PHONE, color_scheme="dark")
     page.click("[data-example=effusion]")

@@ -33,3 +33,11 @@ def test_the_display_picture_is_small_and_spans_its_type():
     shown = Radiograph(small, 300, 2999, Facts("PNG", "I;16", 16)).reduced(768)
     assert (shown.pixels.min(), shown.pixels.max()) == (0, 65535)
     assert np.abs(shown.as_uint8() - (small - 300.0) / 2699 * 255).max() <= 0.51
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_picture_of_any_size_and_depth_is_reduced_for_the_page(kind):
+    pixels = np.tile(np.arange(3200, dtype=np.uint16)[:, None] // 13, (1, 1600)).astype(kind)
+    shown = Radiograph(pixels, 0, 246, Facts("PNG", "L", 8 * pixels.itemsize)).reduced(768)
+    assert shown.pixels.shape == (768, 384)
+    assert shown.pixels.dtype == kind

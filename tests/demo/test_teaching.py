@@ -1,18 +1,29 @@
 """The parts of the page: computed once for a class, and only those that there are."""
 
 import asyncio
+import base64
 import gzip
+import io
 import json
+import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from chexnet.errors import ConfigError
+from chexnet.evaluation.twins import SEED as TWINS_SEED
 from chexnet.labels import FINDINGS
 from chexnet.phantom.draw import draw_phantom
+from chexnet.phantom.patients import visits
+from chexnet.transforms import item_pixels
 from demo.service import Service
 from demo.teaching import lessons
 from demo.teaching.parts import Parts
+from tests.conftest import ROOT
 from tests.demo.conftest import run
+
+TEMPLATES = ROOT / "demo" / "templates"
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +31,11 @@ def service(predictor, tmp_path_factory):
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
     yield service
     service.close()
+
+
+def pixels_of(preview: dict) -> np.ndarray:
+    """The picture of a preview, uint8 (H, W)."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(preview["data"]))))
 
 
 def ask(parts: Parts, *names: str) -> list:
@@ -43,6 +59,38 @@ def test_a_class_that_opens_a_lesson_at_once_computes_it_once(service, monkeypat
     assert len(drawn) == len(story["visits"]) == 6
     assert story["first"] in FINDINGS
     assert all(0 <= p <= 1 for one in story["visits"] for p in one["probability"].values())
+
+
+def test_twins_are_one_chest_and_come_back_from_their_differences(service, predictor, monkeypatch):
+    monkeypatch.setattr(lessons, "STEPS", (0.0, 0.5, 1.0))
+    parts = Parts(service)
+    [twin] = ask(parts, "twin/Effusion")
+    base, *others = (pixels_of(one) for one in twin["pictures"])
+    for severity, other in zip((0.5, 1.0), others, strict=True):
+        drawn = draw_phantom(TWINS_SEED, 0, 0, size=512, findings={"Effusion": severity})
+        seen = item_pixels(drawn.pixels, predictor.metadata.preprocessing)
+        assert (base + other == seen).all()  # uint8: modulo 256
+        assert (other == 0).mean() > 0.5, "small on the wire"
+    maps = np.frombuffer(base64.b64decode(twin["maps"]), "<f4").reshape(3, *twin["cells"])
+    bias = predictor.bias["Effusion"]
+    assert maps.sum((1, 2)) + bias == pytest.approx(np.array(twin["logit"]), abs=1e-4)
+    touched = [len(one) for one in twin["touched"]]
+    assert touched == sorted(touched)
+    assert touched[0] == 0 < touched[-1]
+    shown = re.search('data-names="(.*?)"', (TEMPLATES / "lessons.html.jinja").read_text())
+    assert shown.group(1).split() == list(lessons.TWINS)
+    assert {f"twin/{name}" for name in lessons.TWINS} <= set(parts.names)
+
+
+def test_a_networks_curve_of_severity_counts_what_it_calls(service, predictor, monkeypatch):
+    monkeypatch.setattr(lessons, "FAINT", 6)
+    [found] = ask(Parts(service), "severity")
+    assert found["pictures"] == 6
+    drawn = sum(len(visits(lessons.SEED, patient)[0].findings) for patient in range(6))
+    known = [name for name in FINDINGS if predictor.thresholds.get(name) is not None]
+    counted = [one["findings"] for one in found["network"]]
+    assert sum(counted) == 6 * len(known)
+    assert sum(counted[1:]) <= drawn
 
 
 def test_an_example_comes_with_its_boxes_and_any_method_has_a_map_of_it(service):

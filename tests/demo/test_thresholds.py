@@ -26,7 +26,12 @@ TAB = """
 import { mountThresholds } from "/teaching/thresholds.js";
 window.open = (content, own) => {
   const load = () => Promise.resolve(content);
-  window.tab = mountThresholds(document.getElementById("root"), { load, own: () => own });
+  const interval = (chance) => [chance / 2, (1 + chance) / 2];
+  const band = (from, to, chance) =>
+    ({ from, to, chance, findings: 9, interval: interval(chance) });
+  const network = [band(0, 0, 0.1), band(0, 0.25, 0.3), band(0.75, 1, 0.9)];
+  const faint = () => Promise.resolve({ pictures: 120, network });
+  window.tab = mountThresholds(document.getElementById("root"), { load, faint, own: () => own });
   return tab.look();
 };
 """
@@ -222,6 +227,16 @@ def test_an_older_weights_file_shows_its_curve_without_intervals(mounted, starte
     figures = starter.metadata.validation["figures"]["classes"]["Effusion"]
     assert page.inner_text("[data-part=auroc]") == f"(area {figures['auroc']:.2f})"
     assert calibration_content(older) == []
+
+
+def test_the_curve_of_severity_comes_when_it_is_opened(mounted, content):
+    page = mounted(content)
+    assert not page.locator("[data-part=severity-curve] svg").count()
+    page.click("[data-part=severity] summary")
+    said = page.get_attribute("[data-part=severity-curve] svg", "aria-label")
+    assert "not drawn, 10 % (5.0 % to 55 %) of 9; severity 0 to 0.25, 30 %" in said
+    assert page.locator("[data-part=severity-curve] circle").count() == 3
+    assert "Of 120 drawn chests" in page.inner_text("[data-part=severity]")
 
 
 def test_a_weights_file_without_a_curve_says_so(mounted, starter):

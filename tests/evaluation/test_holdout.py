@@ -24,7 +24,7 @@ from chexnet.metadata import Metadata
 from chexnet.networks.training_lists import seen_by
 from chexnet.transforms import Preprocessing
 from tests.conftest import rows_of
-from tests.data import other_tables
+from tests.data.test_formats import text_of
 from tests.standins import as_imported, rows_seen, seen_of
 
 QUICK = {"device": "cpu", "workers": 0}
@@ -122,7 +122,7 @@ def scored_on(tmp_path, weights):
     def make(text, format, pictures, path=None, mapping=None, **options):
         path = path or as_imported(weights, tmp_path / "w.pth", seen_by("official-train-val"))
         (tmp_path / "table.csv").write_text(text)
-        (tmp_path / "rsna_to_nih.csv").write_text(other_tables.RSNA_MAPPING)
+        (tmp_path / "rsna_to_nih.csv").write_text(text_of("rsna_to_nih.csv"))
         for name in pictures:
             Image.fromarray(np.eye(64, dtype=np.uint8)).save(tmp_path / name)
         request = DataRequest(tmp_path, tmp_path / "table.csv", format, mapping)
@@ -134,8 +134,8 @@ def scored_on(tmp_path, weights):
 def test_rsnas_pictures_are_known_as_nihs_by_name(scored_on):
     """The patients of r01 and r04 stand in the official test list, that of r03 does not."""
     with pytest.raises(LeakError, match="trained on 1 of these 3 images and on 1 of their patien"):
-        scored_on(other_tables.RSNA, "rsna", ["r01.png", "r03.png", "r04.png"])
-    holdout = scored_on(other_tables.RSNA, "rsna", [], seen="skip")
+        scored_on(text_of("rsna.csv"), "rsna", ["r01.png", "r03.png", "r04.png"])
+    holdout = scored_on(text_of("rsna.csv"), "rsna", [], seen="skip")
     assert holdout.data_set.images == ["00000013_026.png", "00030805_000.png"]
     assert not holdout.facts.external
     assert np.isnan(holdout.data_set.targets).sum() == 2 * (len(holdout.data_set.classes) - 1)
@@ -156,10 +156,10 @@ def test_siims_pictures_are_nihs_as_a_whole(scored_on, weights, tmp_path):
 
 def test_a_network_of_an_unknown_list_is_nowhere_external(scored_on, weights, tmp_path):
     path = as_imported(weights, tmp_path / "u.pth", seen_by("unknown"))
-    holdout = scored_on(other_tables.VINBIGDATA, "vinbigdata", ["a1.png"], path=path)
+    holdout = scored_on(text_of("vinbigdata.csv"), "vinbigdata", ["a1.png"], path=path)
     assert not holdout.facts.external
     assert "it may have seen those of VinBigData" in " ".join(holdout.datamodule.notes)
-    known = scored_on(other_tables.VINBIGDATA, "vinbigdata", [])
+    known = scored_on(text_of("vinbigdata.csv"), "vinbigdata", [])
     assert known.facts.external
 
 

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from chexnet.evaluation import twins
-from chexnet.evaluation.twins import (
+from chexnet.evaluation import twin_scores, twins
+from chexnet.evaluation.twin_scores import (
+    ANATOMY,
+    LOCAL,
+    MAIN_SEVERITY,
     RESHAPING,
     ExplainedModel,
-    changed_pixels,
-    draw_twin,
     edges,
-    inside_share,
     score_twins,
     summarise_twins,
-    touched_cells,
 )
+from chexnet.evaluation.twins import changed_pixels, draw_twin, inside_share, touched_cells
+from chexnet.explain import PACKAGE
 from chexnet.labels import FINDINGS
 from chexnet.model import build, load_weights
 from chexnet.transforms import Preprocessing
@@ -38,7 +39,9 @@ def small_drawings():
 def scores(small_drawings):
     classes = {"Mass": 0, "Effusion": 1, "Cardiomegaly": 2}
     model = build(classes, "none", 3).model.eval()
-    return score_twins(ExplainedModel(model, model, SMALL, classes, {}), 2)
+    pytest.importorskip("pytorch_grad_cam")
+    subject = ExplainedModel(model, model, SMALL, classes, {}, others=("HiResCAM",))
+    return score_twins(subject, 2)
 
 
 def test_a_cell_is_touched_where_one_of_its_pixels_changed_by_more_than_three_levels():
@@ -70,15 +73,18 @@ def test_a_finding_changes_its_place_and_little_else(finding):
     shares = []
     for patient in range(2):
         without, same = (draw_twin(patient, SMALL) for _ in range(2))
-        assert (without == same).all(), "a twin is a pure function of its arguments"
-        shares.append(changed_pixels(without, draw_twin(patient, SMALL, finding, 0.6)).mean())
+        assert (without.pixels == same.pixels).all(), "a twin is a pure function of its arguments"
+        drawn = draw_twin(patient, SMALL, finding, MAIN_SEVERITY)
+        differs = changed_pixels(without.pixels, drawn.pixels)
+        shares.append(differs.mean())
+        assert differs[drawn.region].mean() > differs[~drawn.region].mean()
     # What is drawn in place leaves three quarters of the chest as it was, to three grey levels.
     assert 0 < min(shares)
     assert max(shares) < (0.7 if finding in (*RESHAPING, "Edema") else 0.25)
 
 
 def test_what_the_touched_cells_explain_is_their_part_of_the_logits_change(scores, monkeypatch):
-    monkeypatch.setattr(twins, "touched_cells", lambda changed, shape: np.ones(shape, bool))
+    monkeypatch.setattr(twin_scores, "touched_cells", lambda changed, shape: np.ones(shape, bool))
     classes = {"Mass": 0, "Effusion": 1, "Cardiomegaly": 2}
     model = build(classes, "none", 3).model.eval()
     whole = score_twins(ExplainedModel(model, model, SMALL, classes, {}), 1)
@@ -88,19 +94,37 @@ def test_what_the_touched_cells_explain_is_their_part_of_the_logits_change(score
 
 def test_figures_are_means_over_pairs_of_the_main_severity(scores):
     rows = summarise_twins(scores, replicates=50)
-    assert list(rows) == ["Effusion", "Cardiomegaly", "Mass", twins.LOCAL, twins.ANATOMY]
+    assert list(rows) == ["Effusion", "Cardiomegaly", "Mass", LOCAL, ANATOMY]
     at = scores.rows(["Mass", "Effusion"])
-    assert rows[twins.LOCAL].pairs == at.sum() == 4
-    assert rows[twins.LOCAL].logit.value == pytest.approx(scores.logit[at].mean())
+    assert rows[LOCAL].pairs == at.sum() == 4
+    assert rows[LOCAL].logit.value == pytest.approx(scores.logit[at].mean())
     assert rows["Mass"].controls["edges"] == pytest.approx(
         np.nanmean(scores.inside["edges"][scores.rows(["Mass"])])
     )
     # The network and the untrained one are the same here, and so are their shares.
-    assert np.array_equal(scores.inside["heatmap"], scores.inside["untrained"], equal_nan=True)
+    main = scores.severities == MAIN_SEVERITY
+    for name in ("untrained", "HiResCAM"):  # which is Grad-CAM where pooling and a layer follow
+        shares = scores.inside["heatmap"][main], scores.inside[name][main]
+        np.testing.assert_allclose(*shares, rtol=1e-5)
+    assert rows[LOCAL].methods["untrained"] == rows[LOCAL].inside
+    assert rows[LOCAL].in_box > rows[LOCAL].outside
+
+
+def test_further_patients_are_drawn_at_the_main_severity_and_give_the_same_figures(monkeypatch):
+    classes = {"Mass": 0}
+    model = build(classes, "none", 3).model.eval()
+    subject = ExplainedModel(model, model, SMALL, classes, {})
+    whole = score_twins(subject, 2)
+    monkeypatch.setattr(twin_scores, "RANKED", 1)
+    short = score_twins(subject, 2)
+    assert short.severities.tolist() == [*twins.SEVERITIES, MAIN_SEVERITY]
+    at = whole.rows(["Mass"])
+    assert short.logit[short.rows(["Mass"])] == pytest.approx(whole.logit[at], abs=1e-5)
+    assert len(short.rank_correlations(["Mass"])["logit"][1]) == 1
 
 
 def test_ranks_follow_severity_within_a_patient(scores):
-    ordered = twins.TwinScores(
+    ordered = twin_scores.TwinScores(
         **{
             **vars(scores),
             "logit": scores.severities * np.where(scores.labels == "Mass", 1, -1),
@@ -114,10 +138,13 @@ def test_ranks_follow_severity_within_a_patient(scores):
 
 
 def test_the_command_writes_the_twins_of_a_weights_file(trained, tmp_path):
+    pytest.importorskip("pytorch_grad_cam")
     arguments = ["--weights", trained / BEST, "--twins", 1, "--out", tmp_path, "--replicates", 20]
-    done = CliRunner().invoke(app, [*map(str, arguments), "--device", "cpu"])
+    arguments += ["--device", "cpu", "--method", "all"]
+    done = CliRunner().invoke(app, list(map(str, arguments)))
     assert done.exit_code == 0, done.output
     content = json.loads((tmp_path / "localize-twins" / "twins.json").read_text())
     known = [name for name in FINDINGS if name in load_weights(trained / BEST)[1].classes]
     assert list(content["findings"])[: len(known)] == known
     assert content["findings"]["Mass"]["pairs"] == 1
+    assert list(content["findings"]["Mass"]["methods"]) == [*PACKAGE, *twin_scores.CONTROLS]

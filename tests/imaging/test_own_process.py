@@ -11,7 +11,7 @@ from chexnet.errors import ImageError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.transforms import Preprocessing, item_pixels
 from tests.conftest import NIH, needs_nih
-from tests.malformed import chunk, damaged, encoded, originals, png, ramp, smooth
+from tests.malformed import chunk, damaged, encoded, interlaced, originals, png, ramp, smooth
 
 kornia = pytest.importorskip("kornia_rs.io")
 
@@ -29,15 +29,10 @@ def awkward() -> dict[str, bytes]:
     noise = np.random.default_rng(0).integers(0, 256, (96, 80), dtype=np.uint8)
     filters = b"".join(bytes([y % 5]) + row.tobytes() for y, row in enumerate(noise))
     plain = b"".join(b"\0" + row.tobytes() for row in noise)
-    parts = [noise[y::down, x::right] for x, y, right, down in (
-        (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
-        (0, 1, 1, 2),
-    )]  # fmt: skip
-    adam7 = png(80, 96, 8, 0, b"".join(b"\0" + row.tobytes() for part in parts for row in part))
     return {
         **{name: file for name, file in originals().items() if name.startswith("PNG")},
         "every filter": png(80, 96, 8, 0, filters),
-        "interlaced": adam7[:8] + chunk(b"IHDR", adam7[16:28] + b"\1") + adam7[33:],
+        "interlaced": interlaced(noise),
         **{f"{bits} bits": png(80 * 8 // bits, 96, bits, 0, plain) for bits in (2, 4)},
         "16 bits": encoded(ramp(4095)),
         "one transparent gray": png(80, 96, 8, 0, plain, chunk(b"tRNS", b"\0\7")),

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from chexnet.errors import ImageError
 from chexnet.imaging.radiograph import read_radiograph
 from tests.conftest import SHARED
-from tests.malformed import chunk, encoded, png, ramp, smooth
+from tests.malformed import chunk, encoded, interlaced, png, ramp, smooth
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the sample pictures are not here")
 
@@ -78,6 +78,15 @@ def test_a_16_bit_ramp_is_scaled_by_the_range_it_uses_and_never_clipped(top):
     assert found.as_uint8().dtype == np.uint8
     assert np.abs(found.as_uint8() - ramp(top) / top * 255).max() <= 0.501
     assert (found.as_uint8() == 255).mean() < 0.01
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_large_picture_is_reduced_in_the_shades_it_came_with(dtype):
+    top = np.iinfo(dtype).max
+    rows = np.linspace(0, top, 640).round().astype(dtype)[:, None].repeat(640, axis=1)
+    found = read_radiograph(encoded(rows)).reduced(80)
+    assert (found.pixels.dtype, found.pixels.shape) == (dtype, (80, 80))
+    assert np.abs(found.brightness()[:, 0] - (np.arange(80) + 0.5) / 80).max() < 0.005
 
 
 def test_the_range_of_a_16_bit_picture_starts_at_its_darkest_value():
@@ -215,15 +224,8 @@ def test_a_decoders_warnings_are_kept_to_itself(caplog, capfd):
 @pytest.mark.parametrize("bits", [8, 16])
 def test_an_interlaced_png_is_put_together(bits, capfd):
     stored = picture() if bits == 8 else np.dstack([ramp(65535), OPAQUE]).astype(">u2")
-    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4))
-    passes += ((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7: first x and y, steps
-    parts = [stored[y::down, x::right] for x, y, right, down in passes]
-    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part)
-    plain = png(80, 96, bits, 0 if bits == 8 else 4, rows)
-    header = plain[16:28] + b"\1"
-    file = plain[:8] + chunk(b"IHDR", header) + plain[33:]
     expected = picture() if bits == 8 else ramp(65535)
-    assert np.array_equal(read_radiograph(file).pixels, expected)
+    assert np.array_equal(read_radiograph(interlaced(stored)).pixels, expected)
     assert capfd.readouterr() == ("", "")
 
 
@@ -231,9 +233,6 @@ def test_the_names_ending_is_not_trusted(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.fromarray(picture())))
     assert read_radiograph(path).facts.format == "PNG"
-
-
-# What is refused
 
 
 def test_readers_in_threads_leave_the_warning_filters_as_they_were():
@@ -244,9 +243,6 @@ def test_readers_in_threads_leave_the_warning_filters_as_they_were():
     for thread in threads:
         thread.join()
     assert warnings.filters == before
-
-
-# Damage
 
 
 # Real files

@@ -6,7 +6,7 @@ import pytest
 
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split, name_hashes, refuse_trained
-from chexnet.errors import ConfigError, DataError, LeakError
+from chexnet.errors import ConfigError, LeakError
 from chexnet.metadata import Metadata
 from chexnet.networks import training_lists
 from chexnet.networks.training_lists import (
@@ -16,7 +16,6 @@ from chexnet.networks.training_lists import (
     members,
     seen_by,
     seen_images,
-    write_training_lists,
 )
 from chexnet.transforms import Preprocessing
 from tests.conftest import NIH, SHARED, needs_nih
@@ -77,28 +76,14 @@ def test_an_unknown_name_of_a_list_is_refused_with_those_there_are():
 
 @needs_nih
 @needs_lists
-def test_the_file_is_what_the_lists_and_nihs_table_give(tmp_path):
+def test_the_file_is_what_the_lists_and_nihs_table_give():
     table = pd.read_csv(NIH / "Data_Entry_2017_v2020.csv", usecols=["Image Index"])
-    lists = {key: frozenset(path.read_text().split()) for key, path in FILES.items()}
-    write_training_lists(tmp_path / "again.npz", table["Image Index"], lists)
-    with np.load(tmp_path / "again.npz") as made, np.load(training_lists.FILE) as kept:
-        assert set(made) == set(kept)
-        assert all(np.array_equal(made[key], kept[key]) for key in made)
-    for key, names in lists.items():
-        assert set(np.array(image_names())[members(key)]) == names
-
-
-def test_names_with_a_gap_or_a_list_of_other_names_are_refused(tmp_path):
-    names = ["00000001_000.png", "00000001_001.png", "00000002_000.png"]
-    target = tmp_path / "lists.npz"
-    write_training_lists(target, names, {"one": {names[1]}})
-    with np.load(target) as made:
-        assert made["images_per_patient"].tolist() == [2, 1]
-        assert np.unpackbits(made["one"], count=3).tolist() == [0, 1, 0]
-    with pytest.raises(DataError, match="gap"):
-        write_training_lists(target, [names[0], "00000001_002.png"], {})
-    with pytest.raises(DataError, match=r"one: 1 names .* cat\.png"):
-        write_training_lists(target, names, {"one": {"cat.png"}})
+    names = np.array(image_names())
+    assert names.tolist() == sorted(table["Image Index"])
+    with np.load(training_lists.FILE) as kept:
+        assert set(kept) == {*FILES, training_lists.COUNTS}
+    for key, path in FILES.items():
+        assert set(names[members(key)]) == set(path.read_text().split())
 
 
 def test_the_guard_refuses_what_an_imported_network_has_seen(make_folder):

@@ -36,6 +36,7 @@ SCRIPTS = (
     "phantom",
     "predict",
     "prepare",
+    "readers",
     "space",
     "train",
     "weights",

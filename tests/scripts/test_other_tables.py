@@ -12,7 +12,7 @@ from chexnet.data.nih import read_folder
 from chexnet.evaluation.predictions import score_predictions
 from chexnet.evaluation.summary import summarise
 from chexnet.model import load_weights
-from tests.data.other_tables import CHEXPERT_COLUMNS
+from tests.data.test_formats import text_of
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -48,7 +48,7 @@ def chexpert(phantoms, tmp_path_factory):
             | {"Frontal/Lateral": "Frontal", **cells}
         )
     rows.append(rows[0] | {"Path": f"{root.name}/side.jpg", "Frontal/Lateral": "Lateral"})
-    columns = CHEXPERT_COLUMNS.split(",")
+    columns = text_of("chexpert.csv").partition("\n")[0].split(",")
     pd.DataFrame(rows, columns=columns).to_csv(root / "train.csv", index=False)
     return root
 

@@ -1,5 +1,6 @@
 """The files of a report: report.html, model_card.md and the tables for a paper."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,17 +12,21 @@ from chexnet.data.nih import BOXES
 from chexnet.errors import DataError
 from chexnet.evaluation.boxes import BoxedFinding
 from chexnet.evaluation.holdout import Holdout
+from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.localization import holdout_boxes, maps_of
 from chexnet.evaluation.report.cases import Pictures, wrong_places
 from chexnet.evaluation.report.page import Report, model_card, report_html
 from chexnet.evaluation.report.published import compared, published_tables
 from chexnet.evaluation.report.render import to_csv, to_latex
 from chexnet.evaluation.report.tables import paper_tables
+from chexnet.evaluation.scores import Figures
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.summary import Summary
-from chexnet.files import write_text
+from chexnet.files import plain, write_text
 
 FOLDER = "tables"
+TWINS = "localize-twins/twins.json"
+"""Of `localize --twins`, beside the report's folder."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,15 @@ def report_images(
     models = [to_device(holdout.model, pick_device(device), size)]
     [maps] = maps_of(holdout, models, boxed, on_progress=on_progress)
     return ReportImages(holdout.picture, boxed, maps)
+
+
+def read_twins(path: Path, facts: ScoringInfo) -> Figures | None:
+    """What `localize --twins` wrote; None where there is nothing, or of other weights."""
+    if facts.weights is None or not path.is_file():
+        return None
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    rows: Figures = stored["findings"]
+    return rows if stored.get("weights") == plain(facts.weights) else None
 
 
 def _caption(scored: Scored, summary: Summary) -> str:
@@ -88,7 +102,8 @@ def write_report(report: Report, folder: Path, looks: ReportImages) -> str:
             report.thresholds,
             looks.pictures,
         )
-    report = replace(report, pictures=looks.pictures, places=places)
+    twins = read_twins(folder.parent / TWINS, facts)
+    report = replace(report, pictures=looks.pictures, places=places, twins=twins)
     made = paper_tables(content)
     protocols = {} if facts.phantoms else content.get("protocols", {})
     if compared(protocols, facts.leaky):

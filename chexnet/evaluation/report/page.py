@@ -53,6 +53,7 @@ class Report:
         record: see `read_record`; None where there are no weights to keep a record beside.
         pictures: gives an image's pixels for the thumbnails of confident errors; None for none.
         places: see `wrong_places`; None where there were no boxes or no maps.
+        twins: rows of `summarise_twins` as plain values; None where nobody drew any.
     """
 
     scored: Scored
@@ -61,6 +62,7 @@ class Report:
     record: Sequence[Mapping[str, str]] | None = None
     pictures: Pictures | None = None
     places: Figures | None = None
+    twins: Figures | None = None
 
     @property
     def stamp(self) -> str:
@@ -148,6 +150,7 @@ def _said(report: Report) -> dict[str, Any]:
         "patients": f"{content['patients']:,}",
         "notes": scored.notes,
         "record": report.record,
+        "twins": report.twins,
         "intervals": drawn,
     }
 

@@ -365,6 +365,8 @@ def twins(rows: Figures) -> Table:
         FINDING,
         Column("pairs", "n", "count"),
         Column("changed", "pixels changed", digits=2),
+        Column("in_box", "in box", digits=2),
+        Column("outside", "outside", digits=2),
         Column("logit", "logit", path="logit/value", digits=2, signed=True),
         Column("probability", "probability", path="probability/value", digits=2, signed=True),
         Column("explained", "explained", path="explained/value", digits=2),
@@ -379,6 +381,18 @@ def twins(rows: Figures) -> Table:
     )
     shown = [{"finding": name} | dict(row) for name, row in rows.items()]
     return Table.of("twins", "Twins: drawn without and with a finding", columns, shown)
+
+
+def twin_methods(rows: Figures) -> Table:
+    """The share of the heat in touched cells, by each method and control; see `summarise_twins`."""
+    columns = [FINDING]
+    for name in next(iter(rows.values()))["methods"]:
+        columns += [
+            Column(name, name, path=f"methods/{name}/value", digits=2),
+            replace(INTERVAL, key=f"{name}_interval", path=f"methods/{name}/interval", digits=2),
+        ]
+    shown = [{"finding": name} | dict(row) for name, row in rows.items()]
+    return Table.of("twin_methods", "Heat inside, by method", columns, shown)
 
 
 def facts(*parts: Figures) -> Table:

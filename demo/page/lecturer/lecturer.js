@@ -18,38 +18,74 @@ const address = ({ name, url, qr }) => el("figure", {},
   el("figcaption", {}, `${name}: `, el("code", { text: url })),
   ...(qr ? [el("img", { src: qr, alt: `QR code of ${url}` })] : []));
 
+// Rounds, and before or after the network was seen, as they are told and as people read them.
+const MOMENTS = {
+  "before before": "before", "with before": "with the network, at first",
+  "with after": "with the network, in the end", "after before": "after",
+};
+const momentOf = ({ round, when }) => `${round} ${when}`;
+
 function bar(title, name, row, truth) {
-  const pair = (moment) => {
-    const told = row[moment];
-    if (!told) return [];
+  const pair = (told) => {
     const count = told.named[name] ?? 0, width = `${100 * count / told.answers}%`;
-    const line = el("i", { class: moment });
+    const line = el("i", { class: momentOf(told) });
     line.style.width = width;
-    return [el("div", { class: "pair" }, line, el("small", { text: `${count} of ${told.answers}` }))];
+    return el("div", { class: "pair" }, line, el("small", { text: `${count} of ${told.answers}` }));
   };
   const there = truth && (row.findings.length ? row.findings.includes(name) : name === "No Finding");
   return el("div", { class: there ? "bar there" : "bar" },
-    el("span", { text: there ? `✓ ${title}` : title }), el("div", {}, ...pair("before"), ...pair("after")));
+    el("span", { text: there ? `✓ ${title}` : title }), el("div", {}, ...row.told.map(pair)));
 }
 
 function caseCard(row, titles, truth) {
   const card = el("div", { class: "case" },
     el("img", { src: `lecturer/picture/${row.number}`, alt: `Picture of case ${row.number}`, loading: "lazy" }),
     el("h3", { text: `Case ${row.number}` }));
-  const told = row.after ?? row.before;
-  const names = Object.keys(titles).filter((name) => ["before", "after"].some((moment) =>
-    row[moment]?.named[name]) || (truth && row.findings.includes(name)));
-  if (!told) card.append(el("p", { text: "Too few answers yet." }));
+  const names = Object.keys(titles).filter((name) =>
+    row.told.some(({ named }) => named[name]) || (truth && row.findings.includes(name)));
+  if (!row.told.length) card.append(el("p", { text: "Too few answers yet." }));
   else {
-    const right = (moment) => row[moment] && `${row[moment].right} of ${row[moment].answers} ${moment}`;
     if (truth) {
       const listed = (some) => some.map((name) => titles[name]).join(", ") || "nothing";
       card.append(el("p", { text: `There: ${listed(row.findings)}. The network: ${listed(row.network)}. ` +
-        `All right: ${[right("before"), right("after")].filter(Boolean).join(", ")}.` }));
+        `All right: ${row.told.map((told) =>
+          `${told.right} of ${told.answers} ${MOMENTS[momentOf(told)]}`).join(", ")}.` }));
     }
     card.append(el("div", { class: "bars" }, ...names.map((name) => bar(titles[name], name, row, truth))));
   }
   return card;
+}
+
+/** How many followed the network where it was wrong, and how many stayed wrong where it was right. */
+function followed(rows) {
+  const sums = { followed: 0, couldFollow: 0, left: 0, couldLeave: 0 };
+  for (const told of rows.flatMap((row) => row.told)) {
+    sums.followed += told.followed ?? 0;
+    sums.left += told.left ?? 0;
+    if (told.followed !== null) sums.couldFollow += told.right_before;
+    if (told.left !== null) sums.couldLeave += told.answers - told.right_before;
+  }
+  return `Where the network was wrong, ${sums.followed} of ${sums.couldFollow} right answers were changed to wrong ` +
+    `ones. Where it was right, ${sums.left} of ${sums.couldLeave} wrong answers stayed wrong.`;
+}
+
+// The mean share of right cases at each moment, over the readers who are done, with its interval.
+function learning(means) {
+  const points = (value) => `${value < 0 ? "−" : ""}${Math.round(Math.abs(100 * value))}`;
+  const between = ({ low, high }) => (low === null ? "" : ` (${points(low)} to ${points(high)})`);
+  const bars = Object.keys(MOMENTS).flatMap((moment) => {
+    const one = means.find(({ name }) => name === moment);
+    if (!one) return [];
+    const line = el("i", { class: moment }), whisker = el("i", { class: "interval" });
+    line.style.width = `${100 * one.mean}%`;
+    whisker.style.marginLeft = `${100 * (one.low ?? one.mean)}%`;
+    whisker.style.width = `${100 * ((one.high ?? one.mean) - (one.low ?? one.mean))}%`;
+    return [el("div", { class: "bar" }, el("span", { text: MOMENTS[moment] }), el("div", { class: "pair" },
+      el("div", {}, line, whisker), el("small", { text: `${points(one.mean)} %${between(one)}` })))];
+  });
+  const change = means.find(({ name }) => name === "change");
+  return [el("h3", { text: `Right cases of the ${means[0].readers} who are done` }), el("div", { class: "bars" }, ...bars),
+    ...(change ? [el("p", { text: `From before to after: ${points(change.mean)} points${between(change)}.` })] : [])];
 }
 
 function show(state) {
@@ -69,6 +105,9 @@ function show(state) {
     ? `Answers to a case are shown in steps of ${fewest}, without names` +
       (state.file ? ", and written to the file that was asked for." : ". They are in memory only.")
     : "Nobody has begun to read yet.");
+  fill("learning", state.learning, () => (state.learning.length ? learning(state.learning) : []));
+  const seen = rows.some((row) => row.told.some((told) => told.right_before !== null));
+  part("followed").textContent = truth && seen ? followed(rows) : "";
   // Each case for itself: pictures are not fetched again for every answer.
   const cases = part("cases");
   rows.forEach((row, k) => {

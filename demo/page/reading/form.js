@@ -18,6 +18,7 @@ export function makeForm(root, boxes, on) {
   const ticked = () => ticks.filter((one) => one.checked && one.value).map((one) => one.value);
   const titleOf = (name) =>
     list.querySelector(`[data-name="${name}"] label span`)?.textContent ?? name;
+  const signOf = (name) => rows.find((row) => row.dataset.name === name)?.dataset.sign ?? "";
 
   function setActive(name) {
     active = name;
@@ -137,5 +138,8 @@ export function makeForm(root, boxes, on) {
     }
   }
 
-  return { reply, fill, showNetwork, showMap, showTruth, drawActive, titleOf };
+  return {
+    reply, fill, showNetwork, showMap, showTruth, drawActive, titleOf, signOf,
+    steps: steps.map((one) => one.dataset.word),
+  };
 }

@@ -1,11 +1,12 @@
 /* "Read it yourself": one reader's way through the cases.
 
-   The server keeps where the reader is and what he may see; the page only shows it. What is not yet
-   open was never sent here. */
+   The source keeps where the reader is and what he may see; the page only shows it. What is not yet
+   open was never sent here. The steps and what they give: ../source/answer.js. */
 
 import { valueText } from "../base/words.js";
 import { makeBoard } from "./board.js";
 import { makeForm } from "./form.js";
+import { there } from "./figures.js";
 import { readingFigures, readingTruth, readingVerdict } from "./result.js";
 import { floatsOf } from "../viewer/drawing.js";
 
@@ -16,6 +17,15 @@ const storage = {
   set(value) { try { sessionStorage.setItem(KEY, value); } catch { /* a page without storage */ } },
   drop() { try { sessionStorage.removeItem(KEY); } catch { /* a page without storage */ } },
 };
+
+/** The name under which a study keeps this browser's answers, and by which they can be deleted. */
+function pseudonym() {
+  const key = "cx-pseudonym";
+  try {
+    localStorage[key] = localStorage[key] ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
+    return localStorage[key];
+  } catch { return null; } // a page without storage could never delete them
+}
 
 /** root: holds reading.html.jinja; hooks: {send(step)}, which gives a promise of the answer. */
 export function mountReading(root, hooks) {
@@ -34,13 +44,16 @@ export function mountReading(root, hooks) {
   });
   const form = makeForm(root, board.boxes, { changed: () => reflect(), map: (name) => choose(name) });
 
+  const study = root.querySelector('[data-do="forget"]');
+
   /** Ask the server for a step; one at a time. */
   async function send(action, more = {}) {
     if (waiting) return;
     waiting = true;
     clearTimeout(timer);
     reflect();
-    const answer = await hooks.send({ action, reader, ...more }).catch((error) => ({ error }));
+    const mine = study ? { pseudonym: pseudonym() } : {};
+    const answer = await hooks.send({ action, reader, ...mine, ...more }).catch((error) => ({ error }));
     waiting = false;
     if (!answer.error) return receive(answer);
     problem(answer.error.message);
@@ -50,6 +63,11 @@ export function mountReading(root, hooks) {
   /** An answer of the server. */
   function receive(content) {
     if (content.problem) return refused(content.problem);
+    if ("forgotten" in content) {
+      part("forgotten").textContent = `${content.forgotten} answers were deleted.`;
+      forget();
+      return reflect();
+    }
     if (content.stage === "wait") {
       const { ready, of } = content;
       part("wait").textContent = `The pictures are being prepared: ${ready} of ${of} …`;
@@ -106,34 +124,36 @@ export function mountReading(root, hooks) {
     now = content;
     stageIs(content.stage);
     if (content.stage === "done") {
-      part("done").replaceChildren(...readingFigures(content.figures, content.more));
+      part("done").replaceChildren(...readingFigures(content, form.titleOf, form.steps));
       part("done").querySelector("h2").focus();
       return reflect();
     }
     const { network, truth, mine, final } = content;
-    if (network) {
-      network.maps = floatsOf(network.contributions);
-    }
+    if (network) network.maps = floatsOf(network.contributions);
+    const alone = content.round !== "with";
     part("title").textContent = `Case ${content.number} of ${content.of}`;
     part("question").textContent = content.stage === "read" ? "What do you see?"
       : content.stage === "revise" ? "Keep your answer, or change it once." : "What was there";
-    for (const step of root.querySelectorAll("[data-step]")) {
-      if (step.dataset.step === content.stage) step.setAttribute("aria-current", "step");
-      else step.removeAttribute("aria-current");
+    part("alone").hidden = !alone;
+    part("steps").hidden = alone;
+    for (const step of root.querySelectorAll("[data-step], [data-round]")) {
+      if ([content.stage, content.round].includes(step.dataset.step ?? step.dataset.round)) {
+        step.setAttribute("aria-current", "step");
+      } else step.removeAttribute("aria-current");
     }
     form.fill(final ?? mine ?? null, !truth);
     form.showNetwork(network ?? null);
     form.showTruth(truth ?? null);
     part("draw").hidden = Boolean(truth) || part("draw").hidden;
     part("sure").hidden = Boolean(truth);
-    show.hidden = !network;
+    show.hidden = !network && !truth;
     for (const label of show.querySelectorAll("[data-layer]")) {
       const name = label.dataset.layer;
-      label.hidden = !truth && (name === "truth" || name === "box");
+      label.hidden = { truth: !truth, box: !truth || !content.heat, heat: !content.heat }[name] ?? false;
       label.querySelector("input").checked = name !== "heat" || !truth;
     }
-    part("verdict").replaceChildren(...(truth ? [readingVerdict(content)] : []));
-    part("truth").replaceChildren(...(truth ? readingTruth(content) : []));
+    part("verdict").replaceChildren(...(truth ? [readingVerdict(content, form.titleOf)] : []));
+    part("truth").replaceChildren(...(truth ? readingTruth(content, form.titleOf, form.signOf) : []));
     if (newCase || content.preview) await board.show(content.preview);
     if (now !== content) return;
     choose(firstMap(content));
@@ -147,8 +167,8 @@ export function mountReading(root, hooks) {
   function firstMap({ network, truth }) {
     if (!network) return null;
     const { findings, probability } = network;
-    const there = truth?.findings.map(({ name }) => name).find((name) => findings.includes(name));
-    return there ?? [...findings].sort((a, b) => probability[b] - probability[a])[0] ?? null;
+    const shown = truth && there({ truth }).find((name) => findings.includes(name));
+    return shown ?? [...findings].sort((a, b) => probability[b] - probability[a])[0] ?? null;
   }
 
   /** Show another finding's map and boxes. */
@@ -163,23 +183,25 @@ export function mountReading(root, hooks) {
     if (!now?.case) return;
     const { network, truth } = now;
     const on = (name) => show.querySelector(`input[value=${name}]`).checked;
-    const heat = network && on("heat") ? map : null;
+    const heat = now.heat && on("heat") ? map : null;
     const others = [];
     if (truth && on("truth")) {
-      for (const { title, boxes } of truth.findings) {
-        others.push(...boxes.map((box) => ({ kind: "truth", title, box })));
+      for (const { name, boxes } of truth.findings) {
+        others.push(...boxes.map((box) => ({ kind: "truth", title: form.titleOf(name), box })));
       }
     }
-    const theirs = truth?.network_boxes[map];
-    if (theirs && on("box")) others.push({ kind: "network", title: "network", box: theirs });
-    board.boxes.set({ others, mine: !network || on("mine") });
+    // Of what it names as well as of what is there: where a false alarm comes from.
+    if (truth && now.heat && on("box") && [...network.named, ...there(now)].includes(map)) {
+      others.push(...(network.boxes[map] ?? []).map((box) => ({ kind: "network", title: "network", box })));
+    }
+    board.boxes.set({ others, mine: show.hidden || on("mine") });
     board.heat(network, heat);
     const chip = part("chip");
     chip.hidden = !heat;
     part("scale").hidden = !heat;
     chip.textContent = heat
       ? `Heatmap: ${form.titleOf(map)} ${valueText(network, network.probability[map])}` : "";
-    part("trust").textContent = network ? `Heatmaps of ${form.titleOf(map)}: ` +
+    part("trust").textContent = now.heat ? `Heatmaps of ${form.titleOf(map)}: ` +
       (network.trust[map] ?? "how often they hit the right place was never measured.") : "";
   }
   show.addEventListener("change", layers);
@@ -196,7 +218,7 @@ export function mountReading(root, hooks) {
     go.disabled = waiting || (now.stage !== "truth" && !complete);
     const last = now.number === now.of;
     go.textContent = {
-      read: "Commit my answer",
+      read: now.round === "after" && last ? "Commit, and see my figures" : "Commit my answer",
       revise: now.mine && changed(reply) ? "Change my answer" : "Keep my answer",
       truth: last ? "See my figures" : "Next case",
     }[now.stage];
@@ -209,7 +231,7 @@ export function mountReading(root, hooks) {
 
   root.addEventListener("click", (event) => {
     const does = event.target.closest("[data-do]")?.dataset.do;
-    if (does === "begin" || does === "another") send(does);
+    if (["begin", "another", "forget"].includes(does)) send(does);
     if (does !== "go" || go.disabled) return;
     const step = { read: "commit", revise: "settle", truth: "next" }[now.stage];
     send(step, { case: now.case, ...(step === "next" ? {} : { answer: form.reply() }) });

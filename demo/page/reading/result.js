@@ -1,6 +1,8 @@
 // What a reader is told: the truth of a case, and the figures at the end.
 
 import { el } from "../base/dom.js";
+import { share } from "../base/words.js";
+import { figuresOf, outcome, there, unionIou } from "./figures.js";
 
 const listed = (names) => (names.length ? names.join(", ") : "nothing");
 const overlap = (value, none) => (value === null ? none : `${Math.round(100 * value)} %`);
@@ -9,35 +11,39 @@ const mark = (right) => (right ? "✓ right" : "✗ not right");
 /** Whether two answers name the same findings. */
 const same = (a, b) => a.findings.join() === b.findings.join();
 
-/** How the case ended: the reader before and after, and the network. */
-export function readingVerdict({ mine, final, truth }) {
-  const { before, after, network } = truth.right;
+/** How the case ended: the reader before and after, and the network. titleOf: a finding's name. */
+export function readingVerdict(content, titleOf) {
+  const { mine, final, truth } = content;
+  const { first, last, network, falseAlarms } = outcome(content);
   const change = !same(mine, final);
   const line = (who, right) => el("li", { class: right ? "cx-r-yes" : "cx-r-no" },
     `${who}: `, el("b", { text: mark(right) }));
   const box = el("div", { class: "cx-r-verdict" },
-    el("ul", {}, line(change ? "You, before" : "You", before),
-      ...(change ? [line("You, after", after)] : []), line("The network", network)));
-  const titles = (names) => listed(names.map((name) => name.replaceAll("_", " ")));
+    el("ul", {}, line(change ? "You, before" : "You", first),
+      ...(change ? [line("You, after", last)] : []), ...(network === null ? [] : [line("The network", network)])));
+  const titles = (names) => listed(names.map(titleOf));
   const notes = [];
-  if (truth.false_alarms.length) notes.push(`The network raised a false alarm: ${titles(truth.false_alarms)}.`);
-  if (truth.misses.length) notes.push(`The network missed: ${titles(truth.misses)}.`);
-  if (before && !after) notes.push("You changed a right answer to a wrong one.");
-  if (!before && after) notes.push("You changed a wrong answer to the right one.");
+  if (falseAlarms.length) notes.push(`The network raised a false alarm: ${titles(falseAlarms)}.`);
+  if (content.network && truth.misses.length) notes.push(`The network missed: ${titles(truth.misses)}.`);
+  if (first && !last) notes.push("You changed a right answer to a wrong one.");
+  if (!first && last) notes.push("You changed a wrong answer to the right one.");
   if (notes.length) box.append(el("p", { text: notes.join(" ") }));
   return box;
 }
 
 /** The truth in words: each finding with its sign and how well the boxes fit. */
-export function readingTruth({ truth }) {
-  const cards = truth.findings.map(({ title, sign, strength, boxes, iou }) => {
+export function readingTruth(content, titleOf, signOf) {
+  const { mine, final, network, truth } = content;
+  const fit = (boxes, drawn, none) => overlap(drawn ? unionIou(drawn, boxes) : null, none);
+  const cards = truth.findings.map(({ name, strength, boxes }) => {
     const card = el("div", { class: "cx-r-card" },
-      el("h3", { text: strength ? `${title}, ${strength}` : title }), el("p", { text: sign }));
+      el("h3", { text: strength ? `${titleOf(name)}, ${strength}` : titleOf(name) }),
+      el("p", { text: signOf(name) }));
     if (boxes.length) {
       card.append(el("p", { class: "cx-small",
         title: "Area that both cover, as a share of the area that either covers (IoU)",
-        text: `Overlap with the true boxes: you ${overlap(iou.mine, "drew none")}, ` +
-          `network ${overlap(iou.network, "shows none")}.` }));
+        text: `Overlap with the true boxes: you ${fit(boxes, final.boxes[name], "drew none")}` +
+          (network ? `, network ${fit(boxes, network.boxes[name], "shows none")}.` : ".") }));
     }
     return card;
   });
@@ -45,10 +51,12 @@ export function readingTruth({ truth }) {
     cards.push(el("div", { class: "cx-r-card" }, el("h3", { text: "Nothing" }),
       el("p", { text: "No finding is on this picture." })));
   }
-  if (truth.not_there.length) {
+  const named = [...mine.findings, ...final.findings, ...(network?.named ?? [])];
+  const absent = [...new Set(named)].filter((name) => !there(content).includes(name));
+  if (absent.length) {
     cards.push(el("div", { class: "cx-r-card cx-r-absent" }, el("h3", { text: "Not there" }),
-      ...truth.not_there.map(({ title, sign }) =>
-        el("p", {}, el("b", { text: `${title} would be: ` }), sign))));
+      ...absent.map((name) =>
+        el("p", {}, el("b", { text: `${titleOf(name)} would be: ` }), signOf(name)))));
   }
   for (const text of [truth.note, truth.source && `Source: ${truth.source}`]) {
     if (text) cards.push(el("p", { class: "cx-small", text }));
@@ -72,48 +80,64 @@ function table(caption, head, rows) {
 
 const outOf = ({ right, cases }) => (cases ? `${right} of ${cases}` : "–");
 
-function mistakesText({ false_alarms, misses, looked_through, fewer }) {
-  const held = `Among the pictures were ${plural(false_alarms, "case")} with a false alarm of the ` +
-    `network and ${misses} with a finding that it missed.`;
-  if (!fewer) return `${held} Nobody told you which.`;
+function mistakesText({ falseAlarms, misses }, lookedThrough) {
+  const held = `Among the pictures that you read with the network were ${plural(falseAlarms, "case")} with ` +
+    `a false alarm and ${misses} with a finding that it missed.`;
+  if (!lookedThrough) return `${held} Nobody told you which.`;
   return `${held} More were not found: this network makes few such mistakes on the ` +
-    `${looked_through} pictures that were looked through.`;
+    `${lookedThrough} pictures that were looked through.`;
 }
 
-/** The end of a dozen; `more`: whether another may follow. */
-export function readingFigures(found, more = true) {
-  const { cases, right, findings, sure } = found;
-  const big = (value, text) => el("div", {}, el("b", { text: `${value} of ${cases}` }),
+/** What the cases without the network say: whether the reader reads better after it. */
+function changeText({ pairs, gained, lost, chance, least, enough }, { before, after }) {
+  const said = `Without the network you were right in ${before.right} of ${pairs} before and in ${after.right} ` +
+    `of ${pairs} after. `;
+  if (!enough) {
+    return `${said}That is too few to say anything about one reader: even if all ${pairs} had changed in one ` +
+      `direction, chance alone does that in ${share(least)} of such readings. A class can show more.`;
+  }
+  return `${said}Of the matched pairs ${gained} changed to right and ${lost} to wrong. Chance alone does that or ` +
+    `more in ${share(chance)} of such readings (sign test)${chance < 0.05 ? "." : ": it may be chance."}`;
+}
+
+/** The end of a session. titleOf: a finding's name; steps: those of sureness. */
+export function readingFigures({ turns, looked_through: lookedThrough, more }, titleOf, steps) {
+  const found = figuresOf(turns);
+  const { you, network, change } = found;
+  const big = ({ right, cases }, text) => el("div", {}, el("b", { text: `${right} of ${cases}` }),
     el("span", { text }));
-  const named = (who) => `${findings[who].found} of ${findings.there}`;
-  const row = (k) => {
-    const { there, before, after, network, right: was } = found.table[k];
-    const cell = (names, ok) => el("span", { class: ok ? "cx-r-yes" : "cx-r-no" },
-      el("b", { text: ok ? "✓ " : "✗ " }), listed(names));
-    return [String(k + 1), listed(there), cell(before, was.before), cell(after, was.after),
-      cell(network, was.network)];
+  const row = (who, one) => (one.cases ? [[who, outOf(one), `${one.found} of ${one.there}`, String(one.wrong),
+    overlap(one.overlap, "–")]] : []);
+  const cell = (names, right) => el("span", { class: right ? "cx-r-yes" : "cx-r-no" },
+    el("b", { text: right ? "✓ " : "✗ " }), listed(names.map(titleOf)));
+  const line = (turn, k) => {
+    const { first, last, network: theirs } = outcome(turn);
+    return [String(k + 1), ...(change ? [turn.round] : []), listed(there(turn).map(titleOf)),
+      cell(turn.mine.findings, first), turn.final ? cell(turn.final.findings, last) : "–",
+      cell(turn.network.named, theirs)];
   };
-  const { overlap: fit } = found;
   const followed = found.followed ? ` (${found.followed} of them followed a network that was wrong)` : "";
+  const left = found.left ? ` You kept ${plural(found.left, "wrong answer")} beside a network that was right.` : "";
   return [
-    el("h2", { tabindex: "-1", text: `Your ${cases} cases` }),
-    el("div", { class: "cx-r-big" }, big(right.before, "right before the network"),
-      big(right.after, "right after the network"), big(right.network, "the network alone")),
-    el("p", { text: `You changed ${plural(found.to_right, "answer")} to right and ` +
-      `${found.to_wrong} to wrong${followed}.` }),
-    el("p", { text: mistakesText(found.mistakes) }),
+    el("h2", { tabindex: "-1", text: `Your ${turns.length} cases` }),
+    el("div", { class: "cx-r-big" }, ...(change ? [big(you.before, "right before, without the network")] : []),
+      big(you.first, "right with it, at first"), big(you.last, "right with it, in the end"),
+      ...(change ? [big(you.after, "right after, without the network")] : []),
+      big(network.with, "the network alone")),
+    ...(change ? [el("p", { text: changeText(change, you) })] : []),
+    el("p", { text: `Beside the network you changed ${plural(found.toRight, "answer")} to right and ` +
+      `${found.toWrong} to wrong${followed}.${left}` }),
+    el("p", { text: mistakesText(found.mistakes, lookedThrough) }),
     el("div", { class: "cx-cards" },
+      table("Round by round", ["", "Right", "Findings found", "Named, not there", "Overlap of boxes"], [
+        ...row("You, before", you.before), ...row("You, with it, at first", you.first),
+        ...row("You, with it, in the end", you.last), ...row("You, after", you.after),
+        ...row("Network, before", network.before), ...row("Network, with you", network.with),
+        ...row("Network, after", network.after)]),
       table("How sure, and how often right", ["Step", "You", "Network"],
-        sure.map(({ step, mine, network }) => [step, outOf(mine), outOf(network)])),
-      table("Finding by finding", ["", "Found", "Named, not there"], [
-        ["You, before", named("before"), String(findings.before.wrong)],
-        ["You, after", named("after"), String(findings.after.wrong)],
-        ["Network", named("network"), String(findings.network.wrong)]]),
-      table("Boxes", ["Overlap with the truth", "Mean"], [
-        ["You", overlap(fit.mine, "no box")],
-        ["Network, same findings", overlap(fit.network, "–")]])),
-    table("All cases", ["Case", "Truth", "You, before", "You, after", "Network"],
-      found.table.map((_, k) => row(k))),
+        found.sure.map(({ mine, network: theirs }, k) => [steps[k], outOf(mine), outOf(theirs)]))),
+    table("All cases", ["Case", ...(change ? ["Round"] : []), "Truth", "You, at first", "You, in the end", "Network"],
+      turns.map(line)),
     el("p", { class: "cx-small", text: "A case is right when exactly the findings that are there " +
       (found.scores
         ? "were named. The network names a finding whose score reaches its threshold. Nobody calibrated " +
@@ -121,9 +145,9 @@ export function readingFigures(found, more = true) {
         : "were named. The network names a finding from 50 % on, if it is over the finding's own " +
           "threshold. Its sureness is the chance that all its answers are right, if they were independent. ") +
       "Who is well calibrated is right in under half of the guesses and in over 80 % of the very " +
-      "sure cases; a dozen is too few to judge by." }),
+      `sure cases; ${turns.length} are too few to judge by. Overlaps are means over the findings that you drew boxes for.` }),
     el("p", { class: "cx-r-go" },
-      ...(more ? [el("button", { type: "button", class: "cx-r-main", "data-do": "another", text: "Read another dozen" })] : []),
+      ...(more ? [el("button", { type: "button", class: "cx-r-main", "data-do": "another", text: "Read other cases" })] : []),
       el("button", { type: "button", "data-do": "begin", text: "Begin again" })),
   ];
 }

@@ -40,4 +40,57 @@
  * @typedef {Head & Partial<Result>} Answer
  */
 
+/**
+ * A step of a reading: `step(asked) -> Content`, in the source. A case has three layers, each sent
+ * when it may be seen: its picture, the network's answer, the truth.
+ *
+ * `asked` is {action, reader, case, answer}:
+ *   begin    a new reader; the answer holds his id, or is {stage: "wait", ready, of}
+ *   resume   says again where the reader is, with the picture
+ *   commit   the answer before the network's. In the round `with` the network's comes; in `before`
+ *            and `after` the next case, and neither network nor truth
+ *   settle   the answer after the network's, the same or another; the truth comes
+ *   next     the next case, or the end
+ *   another  a new session of other cases, at the end
+ *   forget   in a study, whose steps name a pseudonym, too: delete its answers; {forgotten}
+ * A step that is not open is answered by {problem}, and changes nothing.
+ *
+ * @typedef {[number, number, number, number]} Box left, top, right, bottom as shares of the picture
+ * @typedef {Record<string, Box[]>} Boxes finding to boxes
+ * @typedef {{findings: string[], nothing: boolean, sure: number, boxes: Boxes}} Reply what a reader
+ *   says of a case; sure: 0 to 2
+ * @typedef {{named: string[], sure: ?number, boxes: Boxes}} Named what the network says of it; sure
+ *   is null where its values are scores
+ * @typedef {{findings: {name: string, strength: string, boxes: Box[]}[], misses: string[],
+ *   note: string, source: string}} Truth misses: of the network, of findings that are to be seen
+ * @typedef {"before" | "with" | "after"} Round
+ *
+ * @typedef {object} Content
+ * @property {"read" | "revise" | "truth"} stage
+ * @property {Round} round
+ * @property {string} case the id that steps name
+ * @property {number} number of the case, from 1 on
+ * @property {number} of cases in all rounds
+ * @property {Head["preview"]} [preview] with a new case, and after resume
+ * @property {Reply} [mine] from revise on
+ * @property {Result & Named} [network] from revise on; in a study's arms from the start, or never
+ * @property {boolean} [heat] with the network: whether its heatmaps may be shown
+ * @property {Reply} [final] at truth
+ * @property {Truth} [truth] at truth
+ *
+ * @typedef {object} Turn a case that was read; the figures are computed from these
+ * @property {Round} round
+ * @property {?number} pair the same for the two that match, one before and one after
+ * @property {Truth} truth
+ * @property {Named} network
+ * @property {Reply} mine
+ * @property {Reply} [final] in the round `with`
+ *
+ * @typedef {object} End the session is over
+ * @property {"done"} stage
+ * @property {Turn[]} turns in the order in which they were read
+ * @property {number} looked_through pictures in which too few mistakes of the network were found; else 0
+ * @property {boolean} more whether another session may follow
+ */
+
 export {};

@@ -3,9 +3,9 @@
    Each call throws an error whose message a visitor may read; an aborted one throws AbortError. */
 
 const NO_ANSWER = "The demo does not answer. Please try again.";
-const parts = new Map(); // name to a promise of its content
 
-async function ask(path, options = {}) {
+/** Ask for a path below the page's own address: what its JSON holds. */
+export async function ask(path, options = {}) {
   let answer;
   try {
     answer = await fetch(path, options);
@@ -38,26 +38,36 @@ export function analyse(file, { anyway = false, corrected = 0, instead = "", sig
 export const heat = (id, finding, method, signal) =>
   ask(`api/heat/${id}?${new URLSearchParams({ finding, method })}`, { signal });
 
-/** What the page shows of drawn pictures and of the weights, asked for once: `example/mass`. */
-export function part(name) {
-  if (!parts.has(name)) {
-    const mine = ask(`api/part/${name}`);
-    parts.set(name, mine);
-    mine.catch(() => parts.delete(name)); // the next look may try again
-  }
-  return parts.get(name);
+/** A function that gives the same promise for the same name, until it fails. */
+export function remembering(get) {
+  const known = new Map();
+  return (name) => {
+    if (!known.has(name)) {
+      const mine = get(name);
+      known.set(name, mine);
+      mine.catch(() => known.delete(name)); // the next look may try again
+    }
+    return known.get(name);
+  };
 }
+
+/** What the page shows of drawn pictures and of the weights, asked for once: `example/mass`. */
+export const part = remembering((name) => ask(`api/part/${name}`));
 
 /** A step of a reading. */
 export const step = (asked, signal) => ask("api/step", {
   method: "POST", body: JSON.stringify(asked), headers: { "content-type": "application/json" }, signal,
 });
 
-/** Tell the server that a page is open, as long as it is. */
-export async function present() {
+/**
+ * Tell the server that a page is open, as long as it is.
+ *
+ * @param {(done: ?{loaded: number, total?: number}) => void} [_] nothing has to be fetched here
+ */
+export async function present(_) {
   try {
     const { body } = await fetch("api/present");
     await body?.pipeTo(new WritableStream());
   } catch { /* the server has ended */ }
-  setTimeout(present, 10_000);
+  setTimeout(() => present(), 10_000);
 }

@@ -6,9 +6,11 @@ import { mountHeat } from "./heat_scales.js";
 import { mountLabels } from "./label_noise.js";
 import { mountProbability } from "./probability.js";
 import { mountSplit } from "./split.js";
+import { mountTwins } from "./twins.js";
 
 const MOUNTS = {
   split: mountSplit, heat: mountHeat, probability: mountProbability, labels: mountLabels, breaks: mountBreaks,
+  twins: mountTwins,
 };
 
 /** page: asks and answers for a lesson: {part, heat, own, upload, anyway}. */

@@ -50,28 +50,28 @@ export function memory({ findings, patients, labels, held, order }, both) {
   return { values, mean: have.reduce((a, b) => a + b, 0) / have.length, known, held: asked.length };
 }
 
-/** Probability, or score, over the visits of one finding; a full dot was drawn there. */
-function drawStory(place, story, finding) {
-  const wide = 90, high = 120, count = story.visits.length;
+/**
+ * Probability, or score, over some steps. story: {values, drawn: a full dot, names: of the steps, threshold,
+ * calibrated}. at: the step that is shown beside it.
+ */
+export function drawStory(place, { values, drawn, names, threshold, calibrated }, at = -1) {
+  const wide = 90, high = 120, count = values.length, text = (value) => figureText({ calibrated }, value);
   const x = (i) => 46 + wide * (i + 0.5), y = (p) => 10 + high * (1 - p);
-  const image = svg("svg", { viewBox: `0 0 ${46 + wide * count} ${high + 34}`, role: "img",
-    "aria-label": story.visits.map((visit, i) => `visit ${i + 1}: ${figureText(story, visit.probability[finding])}`).join(", ") });
+  const image = svg("svg", { viewBox: `0 0 ${46 + wide * count} ${high + 48}`, role: "img",
+    "aria-label": values.map((value, i) => `${names[i]}: ${text(value)}`).join(", ") });
   for (const tick of [0, 0.5, 1]) {
     image.append(svg("line", { class: "cx-l-grid-line", x1: 46, x2: 46 + wide * count, y1: y(tick), y2: y(tick) }),
-      svg("text", { x: 40, y: y(tick) + 4, "text-anchor": "end", text: story.calibrated === false ? tick : share(tick) }));
+      svg("text", { x: 40, y: y(tick) + 4, "text-anchor": "end", text: calibrated === false ? tick : share(tick) }));
   }
-  const threshold = story.threshold[finding];
   if (threshold !== null) {
     image.append(svg("line", { class: "cx-t-stored", x1: 46, x2: 46 + wide * count, y1: y(threshold), y2: y(threshold) }));
   }
-  const path = story.visits.map((visit, i) => `${x(i)},${y(visit.probability[finding])}`).join(" ");
-  image.append(svg("polyline", { class: "cx-t-curve cx-l-story", points: path }));
-  story.visits.forEach((visit, i) => {
-    const drawn = visit.drawn.includes(finding);
+  image.append(svg("polyline", { class: "cx-t-curve cx-l-story", points: values.map((value, i) => `${x(i)},${y(value)}`).join(" ") }));
+  values.forEach((value, i) => {
     image.append(
-      svg("circle", { class: drawn ? "cx-l-drawn" : "cx-l-not", cx: x(i), cy: y(visit.probability[finding]), r: 6 }),
-      svg("text", { x: x(i), y: high + 30, "text-anchor": "middle",
-        text: figureText(story, visit.probability[finding]) }));
+      svg("circle", { class: drawn[i] ? "cx-l-drawn" : "cx-l-not", cx: x(i), cy: y(value), r: i === at ? 9 : 6 }),
+      svg("text", { x: x(i), y: high + 30, "text-anchor": "middle", text: text(value) }),
+      svg("text", { x: x(i), y: high + 44, "text-anchor": "middle", text: names[i] }));
   });
   place.replaceChildren(image);
 }
@@ -99,6 +99,14 @@ export function mountSplit(root, page) {
     }));
   }
 
+  function drawVisits(finding) {
+    const { visits, threshold, calibrated } = state.story;
+    drawStory(part("line"), {
+      calibrated, threshold: threshold[finding], values: visits.map((visit) => visit.probability[finding]),
+      drawn: visits.map((visit) => visit.drawn.includes(finding)), names: visits.map((_, i) => `visit ${i + 1}`),
+    });
+  }
+
   async function choosePatient(number) {
     state.number = number;
     part("story-wait").hidden = false;
@@ -116,7 +124,7 @@ export function mountSplit(root, page) {
       const select = root.querySelector('[data-set="story"]');
       select.replaceChildren(...story.findings.map((name) => el("option", { value: name, text: story.titles[name] })));
       select.value = story.first;
-      drawStory(part("line"), story, story.first);
+      drawVisits(story.first);
       part("story-wait").hidden = true;
     } catch (error) {
       if (state.number === number) part("story-wait").textContent = error.message;
@@ -125,7 +133,7 @@ export function mountSplit(root, page) {
 
   slider.addEventListener("input", drawMemory);
   root.querySelector('[data-set="story"]').addEventListener("change", ({ target }) =>
-    drawStory(part("line"), state.story, target.value));
+    drawVisits(target.value));
 
   return async () => {
     if (state.content) return;

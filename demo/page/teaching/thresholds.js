@@ -5,6 +5,7 @@ import { el, radios, whenSeen, whenWide } from "../base/dom.js";
 import { expit, logit, share, figureText } from "../base/words.js";
 import * as drawing from "./curve_drawing.js";
 import * as numbers from "./numbers.js";
+import { mountSeverity } from "./severity.js";
 
 const WORDS = {
   sensitivity: ["Sensitivity", "of those who have it, called"],
@@ -45,12 +46,13 @@ function rowOf(name, value, interval) {
 
 /**
  * Bring the tab to life. root: holds the HTML of thresholds.html.jinja.
- * load: gives the content; own: gives the answer to the visitor's own picture. Returns {state, show, move, set}.
+ * load: gives the content; faint: the curve of severity; own: the answer to the visitor's own picture.
+ * Returns {state, show, move, set}.
  */
-export function mountThresholds(root, { load, own }) {
+export function mountThresholds(root, { load, faint, own }) {
   const find = (selector) => root.querySelector(selector);
   const part = (name) => find(`[data-part="${name}"]`);
-    const grip = part("grip"), axis = part("axis");
+  const grip = part("grip"), axis = part("axis");
   const state = { content: null, group: 0, finding: null, place: 0, prevalence: null, own: null };
   let scale = null, asked = false;
 
@@ -217,6 +219,7 @@ export function mountThresholds(root, { load, own }) {
       find(".cx-t-wait").textContent = error.message;
     }
   }
+  mountSeverity(part("severity"), faint);
   whenSeen(root, look);
   whenWide(axis, () => state.content && usable() && drawScores());
   return { state, show, move, set, choose, look };

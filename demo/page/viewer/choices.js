@@ -6,7 +6,9 @@
  * place; it throws why there is none, which the page then says already.
  */
 export function makeChoices(viewer, source, most) {
-  const zone = document.getElementById("cx-upload");
+  const zone = document.getElementById("cx-upload"), bar = zone.querySelector("progress");
+  /** @type {?HTMLInputElement} */
+  const onDevice = document.querySelector("#cx-device input"); // where the server offers it
   let newest = null; // what stops the newest choice while it is on its way
   let picture = null; // what is shown of a visitor's own: {file, corrected}
 
@@ -31,13 +33,27 @@ export function makeChoices(viewer, source, most) {
     }
   }
 
+  /** What answers. A picture that is to stay on this device is never sent, whatever goes wrong. */
+  async function answering() {
+    if (!onDevice?.checked) return source;
+    const found = await import("../source/local_analysis.js");
+    await found.prepare({ onProgress: loading });
+    return found;
+  }
+
+  /** Show how far what answers is fetched: {loaded, total} in bytes, null at the end. */
+  function loading(done) {
+    bar.hidden = !done;
+    if (done?.total) [bar.max, bar.value] = [done.total, done.loaded];
+  }
+
   /** Ask about a picture; how: see `source.analyse`. */
-  const ask = (file, how) => choose((signal) => {
+  const ask = (file, how) => choose(async (signal) => {
     if (file.size > most) {
       const size = (bytes) => `${Math.ceil(bytes / 2 ** 20).toLocaleString("en")} MB`;
       throw new Error(`This file has ${size(file.size)}. At most ${size(most)} can be read.`);
     }
-    return source.analyse(file, { ...how, instead: viewer.state.answer?.id ?? "", signal });
+    return (await answering()).analyse(file, { ...how, instead: viewer.state.answer?.id ?? "", signal });
   }, { file, corrected: how.corrected });
 
   const upload = (file) => ask(file, { corrected: 0 });
@@ -73,6 +89,7 @@ export function makeChoices(viewer, source, most) {
   for (const button of document.querySelectorAll("button[data-example]")) {
     button.addEventListener("click", () => quietly(example(button.getAttribute("data-example"))));
   }
+  onDevice?.addEventListener("change", () => quietly(answering()));
   const input = zone.querySelector("input");
   input.addEventListener("change", () => {
     give([...input.files]);
@@ -91,6 +108,6 @@ export function makeChoices(viewer, source, most) {
     give(event.dataTransfer?.files);
   });
 
-  return { upload, example, method, anyway: () => go("anyway"),
+  return { upload, example, method, loading, anyway: () => go("anyway"),
     onGate: (how) => quietly(go(how)), opening: (name) => quietly(example(name)) };
 }

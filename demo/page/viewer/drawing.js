@@ -56,7 +56,7 @@ export async function decodePreview(answer) {
 }
 
 /** Round half to even, as numpy does. */
-function rint(value) {
+export function rint(value) {
   const rounded = Math.round(value);
   return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
@@ -82,8 +82,8 @@ export function windowed(pixels, table, into = new Uint8Array(pixels.length)) {
   return into;
 }
 
-// Keys' cubic with a = -0.5, Pillow's BICUBIC.
-function cubic(x) {
+/** Keys' cubic with a = -0.5, Pillow's BICUBIC. */
+export function cubic(x) {
   const a = -0.5, d = Math.abs(x);
   if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
   return d < 2 ? (((d - 5) * d + 8) * d - 4) * a : 0;

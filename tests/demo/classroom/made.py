@@ -1,9 +1,12 @@
 """Cases that need no network and no drawing."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from chexnet.labels import FINDINGS, NO_FINDING
 from demo.classroom.cases import Case, NetworkAnswer, Truth
+from demo.classroom.draw import Box
 from demo.pictures import png
 
 
@@ -39,3 +42,27 @@ def reply(*findings: str, sure: int = 1, boxes: dict | None = None) -> dict:
         "sure": sure,
         "boxes": boxes or {},
     }
+
+
+def union_iou(one: Sequence[Box], other: Sequence[Box]) -> float:
+    """Area that both sets of boxes cover over the area that either covers, 0 to 1.
+
+    Exact: the picture is cut along every edge of a box, and each piece lies wholly in or out.
+    """
+    boxes = np.array([*one, *other], float).reshape(-1, 4)
+    if not len(one) or not len(other):
+        return 0.0
+    x, y = np.unique(boxes[:, [0, 2]]), np.unique(boxes[:, [1, 3]])
+    areas = np.outer(np.diff(y), np.diff(x))
+
+    def covered(some: Sequence[Box]) -> np.ndarray:
+        inside = np.zeros(areas.shape, bool)
+        for left, top, right, bottom in some:
+            inside |= np.outer(
+                (y[:-1] >= top) & (y[1:] <= bottom), (x[:-1] >= left) & (x[1:] <= right)
+            )
+        return inside
+
+    first, second = covered(one), covered(other)
+    either = areas[first | second].sum()
+    return float(areas[first & second].sum() / either) if either > 0 else 0.0

@@ -16,7 +16,7 @@ from demo.classroom.pool import FIRST, case_of, radiograph_of
 
 
 def known(predictor: Predictor) -> dict[bytes, Case]:
-    """Every case of the first dozen by its pixels, drawn and answered anew by a test."""
+    """Every case of the first session by its pixels, drawn and answered anew by a test."""
     drawn = [draw(recipe) for recipe in FIRST]
     answers = predictor.predict([predictor.read(radiograph_of(one.pixels)) for one in drawn])
     return {
@@ -33,6 +33,14 @@ def case_in(cases: dict[bytes, Case], content: dict) -> Case:
     return cases[np.asarray(picture).tobytes()]
 
 
+def values(case: Case) -> set[str]:
+    """The numbers of a case's truth and of the network's answer, as a response would hold them."""
+    found = [*case.network.probabilities.values(), *case.network.logits.values()]
+    found += [side for some in case.truth.boxes.values() for box in some for side in box]
+    found += [value for value in case.truth.findings.values() if value]
+    return {f"{value:.4f}" for value in found} | {repr(value) for value in found}
+
+
 def leaks(text: str, case: Case) -> list[str]:
     """What of a case's truth or of the network's answer stands in a response."""
     _, seed, patient, _ = case.key.split("-")
@@ -40,10 +48,7 @@ def leaks(text: str, case: Case) -> list[str]:
     secret = {*FINDINGS, *(name.replace("_", " ") for name in FINDINGS), case.key, "phantom"}
     secret |= {"severity", "truth", "network", "probabilit", "boxes", "findings", "Finding"}
     secret |= {f"{90_000_001 + 10_000 * int(seed) + int(patient)}", f'"{patient}"'}
-    values = [*case.network.probabilities.values(), *case.network.logits.values()]
-    values += [side for some in case.truth.boxes.values() for box in some for side in box]
-    values += [value for value in case.truth.findings.values() if value]
-    secret |= {f"{value:.4f}" for value in values} | {repr(value) for value in values}
+    secret |= values(case)
     picture = data and find(data, "preview")
     bare = text.replace(picture["data"], "") if picture else text  # base64 may spell anything
     whole = [patient] if re.search(rf"(?<![\d.]){patient}(?![\d.])", bare) else []

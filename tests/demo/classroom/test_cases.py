@@ -1,4 +1,4 @@
-"""What a case is, how boxes overlap, and which cases make a dozen."""
+"""What a case is, how boxes overlap, and which cases make a session."""
 
 import random
 import struct
@@ -17,12 +17,12 @@ from chexnet.labels import FINDINGS, NO_FINDING, SIGNS
 from chexnet.phantom.draw import draw_phantom
 from chexnet.transforms import Preprocessing
 from demo.classroom import pool
-from demo.classroom.cases import Dozen, Truth, make_case, union_iou
+from demo.classroom.cases import Session, Truth, make_case
 from demo.classroom.content import Content
 from demo.classroom.draw import Drawer, Recipe, draw
-from demo.classroom.figures import figures_of
 from demo.classroom.reading import new_reader
-from tests.demo.classroom.made import case, reply
+from tests.demo.classroom.made import case, reply, union_iou
+from tests.demo.node import call
 
 SIDE = 400
 
@@ -45,20 +45,12 @@ def some_boxes(chance, count):
 
 def test_the_overlap_of_two_sets_of_boxes_is_that_of_their_pixels():
     chance = random.Random(0)
-    for _ in range(50):
-        one, other = (some_boxes(chance, chance.randint(1, 4)) for _ in range(2))
+    sets = [[some_boxes(chance, chance.randint(1, 4)) for _ in range(2)] for _ in range(50)]
+    shown = call("reading/figures.js", "unionIou", *sets)
+    for (one, other), page in zip(sets, shown, strict=True):
         a, b = raster(one), raster(other)
-        assert union_iou(one, other) == pytest.approx((a & b).sum() / (a | b).sum(), abs=1e-12)
-
-
-def test_overlap_by_hand():
-    left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
-    assert union_iou([left, right], [(0.0, 0.0, 1.0, 1.0)]) == 1
-    assert union_iou([left, left], [left]) == 1
-    assert union_iou([left], [right]) == 0
-    assert union_iou([(0.0, 0.0, 0.4, 0.4)], [(0.2, 0.2, 0.6, 0.6)]) == pytest.approx(1 / 7)
-    assert union_iou([], [left]) == 0
-    assert union_iou([left], []) == 0
+        assert page == pytest.approx((a & b).sum() / (a | b).sum(), abs=1e-12)
+        assert union_iou(one, other) == pytest.approx(page, abs=1e-12), "the tests' reference"
 
 
 @pytest.mark.parametrize(
@@ -128,15 +120,14 @@ def test_a_score_is_no_chance_and_its_threshold_alone_decides(said, threshold, n
     assert made.network.named == ({"Mass"} if named else set())
     assert made.misses == (set() if named else {"Mass"}), "whatever No Finding says"
     assert made.network.sure is None
-    reader = new_reader(Dozen((made,)))
+    reader = new_reader(Session((made,)))
     for step in (reader.commit, reader.settle):
         step(reader.turn.id, reply("Mass"))
     told = Content(predictor).of(reader)["network"]
     assert (told["calibrated"], told["sure"]) == (False, None)
     reader.go_on(reader.turn.id)
-    figures = figures_of(reader)
-    assert figures["scores"]
-    assert sum(one["network"]["cases"] for one in figures["sure"]) == 0
+    [turn] = Content(predictor).of(reader)["turns"]
+    assert turn["network"]["sure"] is None
 
 
 @pytest.mark.parametrize("width", [100, 200, 300])
@@ -148,13 +139,14 @@ def test_heat_boxes_and_overlap_lie_in_the_square_that_a_network_cut_out(width):
     assert (top, bottom) == pytest.approx((0, 0.5), abs=0.1)
     assert right == pytest.approx((width / 2 + 50) / width, abs=0.01)
     assert left == pytest.approx((width / 2) / width, abs=0.1)
-    reader = new_reader(Dozen((made,)))
+    reader = new_reader(Session((made,)))
     for step in (reader.commit, reader.settle):
         step(reader.turn.id, reply("Mass"))
     told = Content(predictor).of(reader)
     assert told["network"]["crop"]["box"] == [width // 2 - 50, 0, width // 2 + 50, 100]
     if width == 200:  # the true box is that cell
-        assert told["truth"]["findings"][0]["iou"]["network"] > 0.7
+        [finding] = told["truth"]["findings"]
+        assert union_iou(told["network"]["boxes"]["Mass"], finding["boxes"]) > 0.7
 
 
 def test_a_case_is_encoded_from_pixels_alone():
@@ -183,21 +175,30 @@ def many(alarms: int, misses: int, plain: int) -> list:
     return made
 
 
-def test_a_dozen_has_a_false_alarm_two_misses_and_all_difficulties():
+def test_a_session_has_mistakes_all_difficulties_and_pairs_that_match():
     for seed in range(10):
-        chosen = pool.choose(many(3, 5, 60), random.Random(seed))
-        assert len({one.key for one in chosen}) == 12
-        assert pool.mistakes(chosen) == (1, 2)
-        kinds = Counter(pool.difficulty(one) for one in chosen if not one.key.startswith("alarm"))
-        assert kinds["nothing"] >= 3
-        assert min(kinds["faint"], kinds["middle"], kinds["clear"]) >= 2
+        chosen = pool.choose(many(3, 5, 120), random.Random(seed))
+        assert len({one.key for one in chosen.all}) == 16
+        assert len(chosen.cases) == 8
+        assert pool.mistakes(chosen.cases) == (1, 2)
+        assert chosen.looked_through == 0
+        kinds = Counter(map(pool.difficulty, chosen.cases[3:]))
+        assert kinds == {"nothing": 2, "clear": 1, "moderate": 1, "faint": 1}
+        assert [pool.difficulty(one) for one, _ in chosen.pairs] == list(pool.BANDS)
+        for one, other in chosen.pairs:
+            assert set(one.truth.findings) == set(other.truth.findings)
+            assert pool.difficulty(one) == pool.difficulty(other)
+        assert len({name for one, _ in chosen.pairs for name in one.truth.findings}) == 3
 
 
-def test_where_a_network_makes_no_mistakes_others_fill_the_dozen():
-    chosen = pool.choose(many(0, 1, 60), random.Random(0))
-    assert len(chosen) == 12
-    assert pool.mistakes(chosen) == (0, 1)
+def test_where_a_network_makes_no_mistakes_others_fill_the_session():
+    chosen = pool.choose(many(0, 1, 120), random.Random(0))
+    assert len(chosen.cases) == 8
+    assert pool.mistakes(chosen.cases) == (0, 1)
+    assert chosen.looked_through == 121
     assert pool.choose(many(0, 1, 10), random.Random(0)) is None
+    unlike = [case(str(k), {name: 0.9}) for k, name in enumerate(FINDINGS)]
+    assert pool.choose([*many(1, 2, 60)[:3], *unlike], random.Random(0)) is None
 
 
 def test_a_phantoms_truth_is_that_of_its_drawing():
@@ -210,11 +211,11 @@ def test_a_phantoms_truth_is_that_of_its_drawing():
     assert np.multiply(drawn.boxes["Pleural_Thickening"], 1024).tolist() == [[x, y, x + w, y + h]]
 
 
-def source(predictor, size, quiet=lambda seconds: True):
+def source(predictor, size, quiet=lambda seconds: True, alone=True):
     def ask(radiograph):
         return predictor.predict([predictor.read(radiograph)])[0]
 
-    return pool.PhantomCases(predictor, ask, quiet, size)
+    return pool.PhantomCases(predictor, ask, quiet, size, alone)
 
 
 def until(condition, seconds=60):
@@ -224,13 +225,13 @@ def until(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_the_committed_dozen_holds_what_it_promises_for_the_starter_weights_and_the_pool_waits():
+def test_the_committed_session_is_what_it_promises_for_the_starter_weights_and_the_pool_waits():
     predictor = Predictor(STARTER, "cpu", engine="torch")
     cases = source(predictor, 20, quiet=lambda seconds: False)
     cases.start()
     try:
         until(lambda: cases.first() is not None)
-        dozen = cases.first()
+        session = cases.first()
         time.sleep(0.5)
         assert cases._wanted.is_set(), "a reader has begun"
         assert not cases._pool, "somebody waits for the network"
@@ -238,28 +239,45 @@ def test_the_committed_dozen_holds_what_it_promises_for_the_starter_weights_and_
     finally:
         cases.close()
     assert not cases._thread.is_alive()
-    assert len({one.key.split("-")[2] for one in dozen.cases}) == 12, "one picture a patient"
-    alarms, misses = pool.mistakes(dozen.cases)
+    assert len({one.key.split("-")[2] for one in session.all}) == 16, "one picture a patient"
+    assert session.looked_through == 0
+    alarms, misses = pool.mistakes(session.cases)
     assert alarms >= 1
     assert misses >= 2
-    kinds = Counter(map(pool.difficulty, dozen.cases))
-    assert set(kinds) == {"nothing", "clear", "middle", "faint"}
+    assert set(map(pool.difficulty, session.cases)) == set(pool.BANDS)
+    assert [pool.difficulty(one) for one, _ in session.pairs] == list(pool.BANDS)
+    assert all(pool.match(one) == pool.match(other) for one, other in session.pairs)
 
 
-def test_another_networks_mistakes_come_from_the_pool_and_further_dozens_hold_no_case_twice(
+def test_with_the_network_alone_one_of_each_pair_joins_the_others():
+    for alone, count in ((False, 12), (True, 16)):
+        cases = source(None, 0, alone=alone)
+        cases._first = pool.choose(many(1, 2, 120), random.Random(0))
+        session = cases.first()
+        assert len({one.key for one in session.all}) == count
+        assert len(session.pairs) == cases.words.alone == 4 * alone
+        assert cases.words.title == f"Read {count} chest pictures yourself"
+
+
+PAIRED = (1059, 1133, 1020, 1030, 1012, 1225, 1124, 1165, 1035, 1239, 1061, 1084)
+"""Two pairs each of clear, moderate and faint findings."""
+
+
+def test_another_networks_mistakes_come_from_the_pool_and_further_sessions_hold_no_case_twice(
     predictor,
 ):
-    cases = source(predictor, 24)
+    cases = source(predictor, 0)
+    cases._recipes = [Recipe(998, patient, 0) for patient in (*PAIRED, *range(1200, 1209))]
     cases.start()
     try:
-        until(lambda: cases.first() and cases.first().looked_through == 36)
-        first = cases.first()
-        seen = frozenset(one.key for one in first.cases)
+        until(lambda: cases.first() and cases.first().looked_through == 16 + len(cases._recipes))
+        seen = frozenset({"phantom-998-1200-0"})
         second = cases.another(seen)
-        keys = {one.key for one in second.cases}
-        assert len(keys) == 12
+        keys = {one.key for one in second.all}
+        assert len(keys) == 16
         assert not keys & seen
-        assert cases.another(seen | keys) is None, "fewer than twelve are left"
+        assert all(pool.match(one) == pool.match(other) for one, other in second.pairs)
+        assert cases.another(seen | keys) is None, "too few are left"
     finally:
         cases.close()
 

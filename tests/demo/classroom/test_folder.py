@@ -9,7 +9,6 @@ from PIL import Image
 
 from chexnet.errors import DataError
 from demo.classroom.case_list import MOST_CASES, Problems, read_list
-from demo.classroom.cases import union_iou
 from demo.classroom.content import Content
 from demo.classroom.folder import FolderCases
 from demo.classroom.reading import new_reader
@@ -18,6 +17,7 @@ from tests.conftest import needs_links, needs_modes
 from tests.demo.classroom.made import reply
 
 HEAD = ["file", "findings", "boxes", "note", "source"]
+PAIRED = ["file", "findings", "pair"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -53,9 +53,10 @@ def test_a_folder_is_read_in_its_order_with_boxes_note_and_source(folder, predic
     source = FolderCases(folder, predictor, lambda *said: told.append(said))
     assert told[-1] == ("answers of the network", 3, 3)
     assert [one[1:] for one in told if one[0] == "pictures read"] == [(k, 3) for k in range(4)]
-    dozen = source.first()
-    assert dozen.ordered
-    first, healthy, third = dozen.cases
+    session = source.first()
+    assert session.ordered
+    assert session.pairs == ()
+    first, healthy, third = session.cases
     assert dict(first.truth.findings) == {"Pleural_Thickening": None, "Mass": None}
     one, other = first.truth.boxes["Mass"]
     assert one == pytest.approx((0.1, 0.2, 0.6, 0.45))
@@ -68,6 +69,38 @@ def test_a_folder_is_read_in_its_order_with_boxes_note_and_source(folder, predic
     assert first.network.probabilities == pytest.approx(answer.probabilities, abs=1e-5)
     assert "3 chest pictures" in source.words.title
     assert source.another(frozenset()) is None
+
+
+def test_lines_with_the_same_pair_are_read_without_the_network_before_and_after(folder, predictor):
+    rows = [
+        ("d", "Mass", "one"),
+        ("b", "Mass", ""),
+        ("c", "Edema", "one"),
+        ("DOE_JANE", "Mass", ""),
+    ]
+    write(folder, *([f"{name}.png", *cells] for name, *cells in rows), head=PAIRED)
+    source = FolderCases(folder, predictor)
+    session = source.first()
+    [(one, other)] = session.pairs
+    assert (one.key, other.key) == ("line 2: d.png", "line 4: c.png")
+    assert [case.key for case in session.cases] == ["line 3: b.png", "line 5: DOE_JANE.png"]
+    assert (source.words.alone, source.words.title) == (1, "Read 4 chest pictures yourself")
+    all_with = FolderCases(folder, predictor, alone=False)
+    assert [case.key[5] for case in all_with.first().cases] == ["2", "3", "4", "5"]
+    assert (all_with.first().pairs, all_with.words.alone) == ((), 0)
+
+
+def test_a_pair_has_two_lines_and_others_are_read_with_the_network(folder, predictor):
+    names = ("b", "c", "d", "DOE_JANE")
+    for pairs, said in (
+        (("x", "", "", ""), ["line 2: its pair has 1 lines, expected two."]),
+        (("x", "x", "x", ""), ["line 2: its pair has 3 lines, expected two."]),
+        (("x", "x", "y", "y"), ["line 2: all lines are of pairs; expected others, to read with "
+                                "the network."]),
+    ):  # fmt: skip
+        cells = zip(names, pairs, strict=True)
+        write(folder, *([f"{name}.png", "Mass", pair] for name, pair in cells), head=PAIRED)
+        assert wrong(folder, predictor) == said
 
 
 def test_a_reader_is_told_the_note_after_his_answer_and_never_a_files_name(folder, predictor):
@@ -83,12 +116,11 @@ def test_a_reader_is_told_the_note_after_his_answer_and_never_a_files_name(folde
     truth = told[-1]["truth"]
     assert (truth["note"], truth["source"]) == (HOSTILE, "me")
     [finding] = truth["findings"]
-    assert finding["iou"]["mine"] == union_iou([(0, 0, 1, 1)], [(0, 0, 1, 0.5)]) == 0.5
-    assert finding["strength"] == ""
+    assert finding == {"name": "Mass", "strength": "", "boxes": [[0, 0, 1, 0.5]]}
     reader.go_on(reader.turn.id)
     told.append(content.of(reader))
     assert told[-1]["more"] is False
-    assert told[-1]["figures"]["mistakes"]["fewer"] is False
+    assert told[-1]["looked_through"] == 0
     assert "DOE_JANE" not in str(told)
     assert "line 2" not in str(told)
 

@@ -1,4 +1,4 @@
-"""One reader's way through the cases: nothing out of order, and figures that a hand gets too."""
+"""One reader's way through the cases: nothing out of order, and figures that add up."""
 
 import math
 import random
@@ -8,15 +8,20 @@ import pytest
 
 from chexnet.errors import ConfigError
 from demo import security
-from demo.classroom.cases import Dozen
-from demo.classroom.figures import figures_of
+from demo.classroom.cases import Session
+from demo.classroom.content import Content
 from demo.classroom.readers import Readers
-from demo.classroom.reading import MOST_BOXES, NOT_NOW, Stage, new_reader, reply_of
+from demo.classroom.reading import MOST_BOXES, NOT_NOW, Round, Stage, new_reader, reply_of
 from tests.demo.classroom.made import case, reply
+from tests.demo.node import call
 
 
 def reader_of(*cases, ordered=True):
-    return new_reader(Dozen(cases, ordered=ordered))
+    return new_reader(Session(cases, ordered=ordered))
+
+
+def replies(reader, which):
+    return [getattr(turn, which) for turn in reader.turns if getattr(turn, which)]
 
 
 def test_a_case_is_read_committed_revised_once_and_then_told():
@@ -32,8 +37,49 @@ def test_a_case_is_read_committed_revised_once_and_then_told():
         step(reader.turn.id, reply())
     reader.go_on(reader.turn.id)
     assert reader.stage is Stage.DONE
-    assert [sorted(one.findings) for one in reader.before] == [["Mass"], []]
-    assert [sorted(one.findings) for one in reader.after] == [[], []]
+    assert [sorted(one.findings) for one in replies(reader, "first")] == [["Mass"], []]
+    assert [sorted(one.findings) for one in replies(reader, "last")] == [[], []]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_cases_of_a_pair_are_read_before_and_after_those_with_the_network(first):
+    pairs = tuple((case(f"{k}a"), case(f"{k}b")) for k in range(4))
+    session = Session((case("x"), case("y")), pairs)
+    orders = set()
+    for _ in range(8):
+        reader = new_reader(session, first=first)
+        before, after = reader.turns[:4], reader.turns[6:]
+        assert [turn.round for turn in reader.turns] == [
+            *[Round.BEFORE] * 4, *[Round.WITH] * 2, *[Round.AFTER] * 4
+        ]  # fmt: skip
+        assert {turn.case.key for turn in before} == {f"{k}{'ab'[first]}" for k in range(4)}
+        for turn in (*before, *after):
+            assert turn.case in pairs[turn.pair]
+        assert {turn.pair for turn in after} == set(range(4))
+        orders.add(tuple(turn.case.key for turn in reader.turns))
+    assert len(orders) > 1
+
+
+def test_without_the_network_an_answer_leads_to_the_next_case_and_cannot_be_changed():
+    pairs = ((case("a"), case("b")), (case("c"), case("d")))
+    reader = new_reader(Session((case("x"),), pairs, ordered=True))
+    for k in (0, 1):
+        turn = reader.turn.id
+        reader.commit(turn, reply("Mass"))
+        assert (reader.place, reader.stage) == (k + 1, Stage.READ)
+        for step in (reader.settle, reader.commit):
+            with pytest.raises(ConfigError, match=NOT_NOW):
+                step(turn, reply())
+        with pytest.raises(ConfigError, match=NOT_NOW):
+            reader.go_on(turn)
+    turn = reader.turn.id
+    for step in (reader.commit, reader.settle):
+        step(turn, reply())
+    reader.go_on(turn)
+    for _ in (0, 1):
+        reader.commit(reader.turn.id, reply())
+    assert reader.stage is Stage.DONE
+    assert [turn.last is not None for turn in reader.turns] == [False, False, True, False, False]
 
 
 @pytest.mark.parametrize("stage", list(Stage))
@@ -46,12 +92,13 @@ def test_every_step_but_the_open_one_is_refused_and_changes_nothing(stage):
             break
         getattr(reader, name)(*([turn] if name == "go_on" else [turn, reply()]))
     assert reader.stage is stage
-    kept = (reader.place, list(reader.before), list(reader.after))
+    kept = (reader.place, replies(reader, "first"), replies(reader, "last"))
     for open_at, name in steps.items():
         if open_at is not stage:
             with pytest.raises(ConfigError, match="not open"):
                 getattr(reader, name)(*([turn] if name == "go_on" else [turn, reply()]))
-    assert (reader.stage, (reader.place, reader.before, reader.after)) == (stage, kept)
+    assert reader.stage is stage
+    assert (reader.place, replies(reader, "first"), replies(reader, "last")) == kept
 
 
 @pytest.mark.parametrize("turn", ["next", "other", "key", None, 7, "é", "", ["x"]])
@@ -61,7 +108,7 @@ def test_a_case_that_is_not_before_the_reader_is_refused(turn):
     given = names.get(turn, turn) if isinstance(turn, str) else turn
     with pytest.raises(ConfigError, match=NOT_NOW):
         reader.commit(given, reply())
-    assert reader.before == []
+    assert replies(reader, "first") == []
 
 
 def test_of_many_commits_at_once_one_counts():
@@ -79,7 +126,7 @@ def test_of_many_commits_at_once_one_counts():
         one.start()
     for one in threads:
         one.join()
-    assert (len(reader.before), len(refused)) == (1, 7)
+    assert (len(replies(reader, "first")), len(refused)) == (1, 7)
 
 
 BAD = [
@@ -196,78 +243,40 @@ def test_an_unknown_reader_is_told_to_begin_again(name):
         Readers().get(name)
 
 
-def test_the_figures_of_a_small_reading_are_those_of_a_hand():
-    left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
-    there = {"Mass": 0.8}
-    cases = [
-        # The reader is right, then follows a network that is wrong.
-        case("a", there, named={"Nodule"}, sure=0.9, boxes={"Mass": (left,)}),
-        # Wrong, then right with the network.
-        case(
-            "b", there, named={"Mass"}, sure=0.7,
-            boxes={"Mass": (left,)}, network_boxes={"Mass": (0.0, 0.0, 1.0, 1.0)},
-        ),
-        # Nothing is there; right twice, and the network too.
-        case("c", sure=0.2),
-        # Right, then wrong although the network is right.
-        case("d", {"Edema": 0.2, "Hernia": 0.3}, named={"Edema", "Hernia"}, sure=0.79),
-    ]  # fmt: skip
-    reader = reader_of(*cases)
-    answers = [
-        (reply("Mass", sure=2), reply("Nodule")),
-        (reply(sure=0), reply("Mass", boxes={"Mass": [list(left), list(right)]})),
-        (reply(sure=2), reply(sure=2)),
-        (reply("Edema", "Hernia", sure=2), reply("Edema", sure=0)),
-    ]
-    for before, after in answers:
-        turn = reader.turn.id
-        reader.commit(turn, before)
-        reader.settle(turn, after)
-        reader.go_on(turn)
-    found = figures_of(reader)
-    assert found["right"] == {"before": 3, "after": 2, "network": 3}
-    assert (found["to_right"], found["to_wrong"], found["followed"]) == (1, 2, 1)
-    assert found["findings"] == {
-        "there": 4,
-        "before": {"found": 3, "wrong": 0},
-        "after": {"found": 2, "wrong": 1},
-        "network": {"found": 3, "wrong": 1},
-    }
-    assert [one["mine"] for one in found["sure"]] == [
-        {"cases": 1, "right": 0},
-        {"cases": 0, "right": 0},
-        {"cases": 3, "right": 3},
-    ]
-    assert [one["network"] for one in found["sure"]] == [
-        {"cases": 1, "right": 1},
-        {"cases": 2, "right": 2},
-        {"cases": 1, "right": 0},
-    ]
-    # One boxed finding was drawn for: the whole picture against its left half, both times.
-    assert found["overlap"] == {"findings": 1, "mine": 0.5, "network": 0.5}
-    assert found["table"][0]["there"] == ["Mass"]
-
-
 def test_figures_of_random_readings_add_up():
     chance = random.Random(3)
     names = ["Mass", "Edema", "Nodule"]
+    readings = []
     for _ in range(20):
         cases = [
             case(str(k), dict.fromkeys(chance.sample(names, chance.randint(0, 2)), 0.5),
                  named=set(chance.sample(names, chance.randint(0, 2))), sure=chance.random())
             for k in range(12)
         ]  # fmt: skip
-        reader = reader_of(*cases)
-        for _ in cases:
-            turn = reader.turn.id
-            for step in (reader.commit, reader.settle):
+        pairs = ((cases[0], cases[1]), (cases[2], cases[3]))
+        reader = new_reader(Session(tuple(cases[4:]), pairs))
+        while reader.stage is not Stage.DONE:
+            turn = reader.turn
+            for step in (reader.commit, reader.settle)[: 1 + (turn.round is Round.WITH)]:
                 some = chance.sample(names, chance.randint(0, 2))
-                step(turn, reply(*some, sure=chance.randint(0, 2)))
-            reader.go_on(turn)
-        found = figures_of(reader)
-        right = found["right"]
-        assert right["after"] == right["before"] + found["to_right"] - found["to_wrong"]
-        assert found["followed"] <= found["to_wrong"]
-        for who, column in (("before", "mine"), ("network", "network")):
-            assert sum(one[column]["right"] for one in found["sure"]) == right[who]
-            assert sum(one[column]["cases"] for one in found["sure"]) == 12
+                step(turn.id, reply(*some, sure=chance.randint(0, 2)))
+            if turn.round is Round.WITH:
+                reader.go_on(turn.id)
+        readings.append((reader, Content(None).of(reader)["turns"]))
+    told = call("reading/figures.js", "figuresOf", *([turns] for _, turns in readings))
+    for (reader, _), found in zip(readings, told, strict=True):
+        you, network = found["you"], found["network"]
+        moments = {"before": Round.BEFORE, "first": Round.WITH, "after": Round.AFTER}
+        for name, part in moments.items():
+            turns = [turn for turn in reader.turns if turn.round is part]
+            assert you[name]["cases"] == len(turns)
+            assert you[name]["right"] == sum(turn.first.right(turn.case) for turn in turns)
+        assert you["last"]["right"] == you["first"]["right"] + found["toRight"] - found["toWrong"]
+        assert found["followed"] <= found["toWrong"]
+        gained, lost = found["change"]["gained"], found["change"]["lost"]
+        assert you["after"]["right"] == you["before"]["right"] + gained - lost
+        mine = sum(you[name]["right"] for name in moments)
+        theirs = sum(one["right"] for one in network.values())
+        for who, right in (("mine", mine), ("network", theirs)):
+            assert sum(one[who]["right"] for one in found["sure"]) == right
+            assert sum(one[who]["cases"] for one in found["sure"]) == 12

@@ -6,14 +6,16 @@ import json
 import os
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from chexnet.errors import ConfigError
 from chexnet.labels import FINDINGS
 from chexnet.transforms import Preprocessing
-from demo.classroom.cases import Dozen, Words
+from demo.classroom.cases import Session, Words
 from demo.classroom.handlers import Classroom
-from demo.classroom.reading import reply_of
+from demo.classroom.reading import Round, Turn, reply_of
 from demo.classroom.results import ClassResults
 from tests.demo.classroom.made import case, reply
 from tests.demo.room.room import wait_until
@@ -23,12 +25,13 @@ class Source:
     """Two cases for all, one more for who asks."""
 
     words = Words("Two", "made", more=True)
+    pairs = ()
 
     def first(self):
-        return Dozen((case("a", {"Mass": 0.5}), case("b")), ordered=True)
+        return Session((case("a", {"Mass": 0.5}), case("b")), self.pairs, ordered=True)
 
     def another(self, seen):
-        return Dozen((case("private"),), ordered=True)
+        return Session((case("private"),), ordered=True)
 
     def start(self): ...
 
@@ -78,7 +81,7 @@ def test_a_row_appears_from_five_answers_on_and_counts_are_those_of_a_hand(class
         read(classroom, reply("Mass"), reply("Mass", "Nodule"))
     read(classroom, reply(), reply())
     assert rows(classroom) == []
-    assert all(one["before"] is one["after"] is None for one in classroom.results.rows())
+    assert not any(one["told"] for one in classroom.results.rows())
     read(classroom, reply("Mass"), reply())
     found = {(one["case"], one["when"]): one for one in rows(classroom)}
     assert len(found) == 4
@@ -92,7 +95,78 @@ def test_a_row_appears_from_five_answers_on_and_counts_are_those_of_a_hand(class
     assert (found["2", "before"]["truth"], found["2", "after"]["right"]) == ("No Finding", "2")
 
 
-def test_whoever_begins_again_and_another_dozen_are_not_counted(classroom):
+def read_rounds(classroom, before, first, last, after) -> None:
+    """One reader of three rounds; each answer is right where it is true."""
+    content = classroom.step("begin", None, None, None)
+    name, moments = content["reader"], iter([*before, *zip(first, last, strict=True), *after])
+    while content["stage"] != "done":
+        turn = classroom.readers.get(name).turn
+        there = sorted(turn.case.truth.findings)
+        moment = next(moments)
+        for right in moment if isinstance(moment, tuple) else (moment,):
+            step = "commit" if turn.first is None else "settle"
+            mine = reply(*there) if right else reply("Hernia")
+            content = classroom.step(step, name, turn.id, mine)
+        if content["stage"] == "truth":
+            content = classroom.step("next", name, turn.id, None)
+
+
+def test_rounds_mistakes_of_the_network_and_learning_are_those_of_a_hand(classroom):
+    """Case a: the network (which names nothing) is wrong; case b: it is right."""
+    pair = lambda k: (case(f"{k}", {"Edema": 0.5}), case(f"{k}'", {"Edema": 0.5}))  # noqa: E731
+    classroom.source.pairs = (pair(1), pair(2))
+    for before, first, last, after in (
+        ((1, 1), (1, 0), (0, 0), (1, 1)),  # follows it, and stays wrong beside it
+        ((0, 0), (1, 0), (1, 1), (0, 1)),
+        ((0, 1), (1, 1), (0, 0), (1, 1)),
+        ((0, 0), (0, 0), (0, 0), (1, 1)),
+    ):
+        read_rounds(classroom, before, first, last, after)
+    assert rows(classroom) == classroom.results.learning() == []
+    read_rounds(classroom, (0, 1), (0, 0), (1, 1), (0, 0))
+    found = {(one["picture"], one["round"], one["when"]): one for one in rows(classroom)}
+    # Which of a pair came first was balanced, so of five readers neither has five answers.
+    assert set(found) == {(key, "with", when) for key in "ab" for when in ("before", "after")}
+    columns = ("answers", "right", "right_before", "followed", "left")
+    assert [found["a", "with", "after"][one] for one in columns] == ["5", "2", "3", "2", ""]
+    assert [found["b", "with", "after"][one] for one in columns] == ["5", "2", "1", "", "2"]
+    assert [found["a", "with", "before"][one] for one in columns] == ["5", "3", "", "", ""]
+    learned = {one["name"]: one for one in classroom.results.learning()}
+    shares = {"before before": [1, 0, 0.5, 0, 0.5], "with before": [0.5, 0.5, 1, 0, 0]}
+    shares |= {"with after": [0, 1, 0, 0, 1], "after before": [1, 0.5, 1, 1, 0]}
+    shares["change"] = [0, 0.5, 0.5, 1, -0.5]
+    assert set(learned) == set(shares)
+    for name, values in shares.items():
+        mean, sem = np.mean(values), scipy.stats.sem(values)
+        low, high = scipy.stats.t.interval(0.95, 4, mean, sem)
+        least = -1 if name == "change" else 0
+        assert learned[name]["mean"] == pytest.approx(mean)
+        assert learned[name]["low"] == pytest.approx(max(least, low))
+        assert learned[name]["high"] == pytest.approx(min(1, high))
+    for _ in range(5):
+        read_rounds(classroom, (1, 1), (1, 1), (1, 1), (1, 1))
+    told = {(one["picture"], one["round"]): one["answers"] for one in rows(classroom)}
+    alone = [told.get((f"{key}{which}", part)) for key in "12" for which in ("", "'")
+             for part in ("before", "after")]  # fmt: skip
+    assert alone == ["5"] * 8
+
+
+def test_which_of_a_pair_comes_first_is_balanced_over_a_hundred_readers(classroom):
+    classroom.source.pairs = ((case("1"), case("1'")),)
+    first = []
+    for number in range(1, 101):
+        content = classroom.step("begin", None, None, None)
+        first.append(classroom.readers.get(content["reader"]).turn.case.key)
+        assert abs(first.count("1") - first.count("1'")) <= number % 2
+    assert {"".join(first[k : k + 2]) for k in range(0, 100, 2)} == {"11'", "1'1"}, "by chance"
+    # Whoever begins again is counted with nobody, and so disturbs no balance.
+    classroom.step("commit", content["reader"], content["case"], reply())
+    for _ in range(5):
+        classroom.step("begin", content["reader"], None, None)
+    assert classroom._begun == [50, 50]
+
+
+def test_whoever_begins_again_and_another_session_are_not_counted(classroom):
     name = None
     for _ in range(6):
         name = read(classroom, reply("Mass"), reply("Mass"), again=name)
@@ -110,19 +184,21 @@ def test_no_state_differs_from_the_one_before_by_a_single_readers_answer(classro
     told = []
     for number in range(11):
         read(classroom, reply("Mass") if number % 2 else reply(), reply("Mass"))
-        told.append(classroom.results.rows()[0]["before"])
+        told += classroom.results.rows()[0]["told"][:1] or [None]
         assert [one["answers"] for one in rows(classroom)] == [str((number + 1) // 5 * 5)] * (
             4 if number > 3 else 0
         )
     assert told[:4] == [None] * 4
-    assert told[4:9] == [{"answers": 5, "right": 2, "named": {"Mass": 2, "No Finding": 3}}] * 5
-    assert told[9] == {"answers": 10, "right": 5, "named": {"Mass": 5, "No Finding": 5}}
+    kept = [(one["answers"], one["right"], one["named"]) for one in told[4:]]
+    assert kept[:5] == [(5, 2, {"Mass": 2, "No Finding": 3})] * 5
+    assert kept[5] == (10, 5, {"Mass": 5, "No Finding": 5})
+    assert [one["readers"] for one in classroom.results.learning()] == [10, 10]
 
 
 def test_many_readings_of_one_client_count_once(classroom):
     for _ in range(6):
         read(classroom, reply("Mass"), reply("Mass"), visitor="one")
-    # Also where he begins all of them before he answers, and after another dozen.
+    # Also where he begins all of them before he answers, and after another session.
     begun = [classroom.step("begin", None, None, None, "two") for _ in range(6)]
     for one in begun:
         classroom.step("commit", one["reader"], one["case"], reply("Mass"))
@@ -142,7 +218,7 @@ def test_a_picture_whose_name_is_not_utf8_ends_no_writer_and_the_panel_is_told(c
     odd = case("line 2: caf\udce9.png", {"Mass": 0.5})
     classroom.results.expect([odd])
     for _ in range(5):
-        classroom.results.add(odd, "before", reply_of(reply("Mass")))
+        classroom.results.add(Turn("x", odd, Round.WITH, first=reply_of(reply("Mass"))))
     wait_until(lambda: "not written" in classroom.results.problem)
     classroom.results._cases.clear()  # what comes next is written again
     read(classroom, reply("Mass"), reply("Mass"))

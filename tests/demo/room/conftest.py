@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from demo.server import WITHOUT_PAIRS
 from tests.conftest import ROOT, needs_modes, skip_unless
 from tests.demo.room.room import Room, alive, prepare, wait_until
 
@@ -25,7 +26,7 @@ def opened(exported, tmp_path_factory):
         wait_until(lambda: process.poll() is not None or (base / "ready").exists(), 240)
         url, public, notes = json.loads((base / "ready").read_text())
         assert public.endswith(".links.example")
-        assert notes == []
+        assert notes == [WITHOUT_PAIRS]
         rooms.append(Room(url, base))
         return rooms[-1]
 

@@ -1,5 +1,7 @@
 """The panel and a lecturer's case in Chromium."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -28,7 +30,8 @@ def test_the_lecturer_logs_in_and_sees_codes_that_phones_read_and_bars(page, roo
     for number in range(6):
         phone = room.student()
         case = phone.begin()["case"]
-        phone.ask("commit", case=case, answer=reply("Mass") if number else reply("Hernia"))
+        for step in ("commit", "settle", "next"):
+            phone.ask(step, case=case, answer=reply("Mass") if number else reply("Hernia"))
     page.goto(f"{room.url}lecturer")
     page.fill("[name=password]", "wrong")
     page.click("form button")
@@ -45,9 +48,13 @@ def test_the_lecturer_logs_in_and_sees_codes_that_phones_read_and_bars(page, roo
     assert LOGINS.students[1] in shown
     assert "4 of 5" in shown
     assert "✓" not in shown
+    assert "Where the network was" not in shown
+    assert "Right cases of the 5 who are done" in shown
+    assert "with the network, at first\n80 % (24 to 100)" in shown  # 0.8, t(4) and s = 0.447
     page.check("[data-l=truth]")
     assert "✓ Mass" in page.inner_text("[data-l=cases]")
-    assert "All right: 4 of 5 before" in page.inner_text("[data-l=cases]")
+    assert re.search("(0 of 4 right|1 of 1 wrong|0 of 0)", page.inner_text("[data-l=followed]"))
+    assert "All right: 4 of 5 with the network, at first" in page.inner_text("[data-l=cases]")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     for scheme, width in (("light", 1200), ("dark", 390)):
         page.emulate_media(color_scheme=scheme)

@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ from chexnet.evaluation.metrics import roc
 from chexnet.evaluation.operating import MEASURES
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
+from chexnet.evaluation.report.files import read_twins
 from chexnet.evaluation.report.page import Report, model_card, report_html
 from chexnet.evaluation.report.plots import _corners
 from chexnet.evaluation.report.published import published
@@ -443,6 +445,20 @@ def test_errors_are_shown_with_their_picture_once_it_can_be_had(undrawn):
     assert len(asked) == len(set(asked))
     images = [a for tag, a in Reader(page).tags if tag == "img"]
     assert sum(a["src"].startswith("data:image/jpeg") for a in images) >= len(asked)
+
+
+def test_twins_stand_beside_them_where_they_are_of_the_same_weights(undrawn, tmp_path):
+    figure = {"value": 0.4, "interval": {"low": 0.3, "high": 0.5}}
+    row = {"pairs": 50, "touched": 0.1, "logit": figure, "explained": figure, "inside": figure}
+    row["controls"] = {"untrained": 0.12, "edges": None}
+    path = tmp_path / "twins.json"
+    assert read_twins(path, FACTS) is None
+    for weights, known in ((plain(FACTS.weights), True), ({"file": "other.pth"}, False)):
+        path.write_text(json.dumps({"findings": {"Mass": row}, "weights": weights}))
+        assert (read_twins(path, FACTS) is not None) == known
+    page = report_html(report_of(*undrawn, twins={"Mass": row}))
+    text = " ".join(re.sub(r"<[^>]*>", " ", page.split('id="places"')[1]).split())
+    assert "Mass 50 +0.40 0.40 0.300\u20130.500 0.40 0.300\u20130.500 0.10 0.12 n/a" in text
 
 
 def test_wrong_places_are_shown_with_their_pictures_and_their_share(undrawn):
