@@ -131,7 +131,9 @@ def localize(
     drawn = _write_overlays(holdout, boxed, ours, path.parent / "overlays", overlays)
     print(f"\nWritten to {path.parent}: localization.json, {drawn} overlays")
     if keep:
-        _store(weights, holdout, trust_of(tables[ALL], _source(holdout)), method)
+        facts = holdout.facts
+        source = f"{holdout.part} part of {facts.table}, {facts.split} split"
+        _store(weights, holdout, trust_of(tables[ALL], source), method)
 
 
 def _twins(
@@ -222,11 +224,6 @@ def _write_overlays(
         with replacing(folder / f"{target.label}_{Path(target.image).stem}.png") as temporary:
             Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
     return sum(done.values())
-
-
-def _source(holdout: "Holdout") -> str:
-    facts = holdout.facts
-    return f"{holdout.part} part of {facts.table}, {facts.split} split"
 
 
 def _store(weights: Path, holdout: "Holdout", trust: dict[str, Any], method: str) -> None:

@@ -152,38 +152,24 @@ def score_weights(
 
 
 def score_holdout(
-    holdout: Holdout,
-    *,
-    device: str = "auto",
-    batch_size: int | None = None,
-    workers: int = -1,
-    flip: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    holdout: Holdout, *, device: str = "auto", workers: int = -1, **options: Any
 ) -> Scores:
     """Run a network over what was opened for it.
 
     Args:
         holdout: the network and the images.
         device: see `compute.pick_device`.
-        batch_size: images at once on each process; see `score`.
         workers: processes that read; -1 chooses.
-        flip: average over the picture and its mirror image.
-        on_progress: called with images done and in all.
+        options: further arguments of `score`.
 
     Raises:
         ChexnetError: no image of the part is here, or an answer is no finite number.
     """
-    chosen = compute.pick_device(device)
-    data_set = holdout.data_set
+    chosen, data = compute.pick_device(device), holdout.data_set
     with compute.process_group(chosen):
-        scores = score(
-            compute.to_device(holdout.model, chosen, data_set.preprocessing.size),
-            data_set,
-            batch_size=batch_size,
-            workers=workers if workers >= 0 else default_workers(data_set),
-            flip=flip,
-            on_progress=on_progress,
-        )
+        model = compute.to_device(holdout.model, chosen, data.preprocessing.size)
+        readers = workers if workers >= 0 else default_workers(data)
+        scores = score(model, data, workers=readers, **options)
     if scores is None:
         raise ChexnetError("Scoring was stopped before its end.")
     return scores
