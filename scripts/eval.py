@@ -206,9 +206,10 @@ def _finish(
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import assess
-    from chexnet.evaluation.experts import score_experts
+    from chexnet.evaluation.expert_scores import score_experts
     from chexnet.evaluation.predictions import write_predictions
     from chexnet.evaluation.report import terminal
+    from chexnet.evaluation.report.experts import experts_text
     from chexnet.evaluation.report.files import ReportImages, report_images, write_report
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import Report
@@ -241,7 +242,7 @@ def _finish(
             for labels in experts
         }
         content["experts"] = plain(against)
-        print(f"\n{terminal.experts_text(content['experts'], replicates)}")
+        print(f"\n{experts_text(content['experts'], replicates)}")
     record = []
     if beside:
         try:
@@ -295,9 +296,9 @@ def _text_labels(
     replicates: int,
 ) -> None:
     """Score NIH's text labels, show them and write text_labels.json."""
-    from chexnet.evaluation.experts import score_text_labels
+    from chexnet.evaluation.expert_scores import score_text_labels
+    from chexnet.evaluation.report.experts import experts_text
     from chexnet.evaluation.report.sentences import facts_text
-    from chexnet.evaluation.report.terminal import experts_text
     from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
 

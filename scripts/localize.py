@@ -86,7 +86,8 @@ def localize(
     from chexnet.evaluation.boxes import ALL, score_maps, summarise_maps, trust_of
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
-    from chexnet.evaluation.report.sentences import experts_read, facts_text
+    from chexnet.evaluation.report.experts import experts_read
+    from chexnet.evaluation.report.sentences import facts_text
     from chexnet.evaluation.report.terminal import localization_text
     from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings

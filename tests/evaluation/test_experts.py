@@ -11,16 +11,14 @@ from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
+from chexnet.evaluation.expert_scores import score_experts, score_text_labels
 from chexnet.evaluation.experts import (
     OPACITY,
     read_experts,
     read_google,
     read_rsna,
-    score_experts,
-    score_text_labels,
 )
-from chexnet.evaluation.report.sentences import experts_read
-from chexnet.evaluation.report.terminal import experts_text
+from chexnet.evaluation.report.experts import experts_read, experts_text
 from chexnet.evaluation.scores import Scores
 from chexnet.files import plain
 from chexnet.labels import FINDINGS

@@ -14,11 +14,12 @@ from chexnet.evaluation.boxes import BoxedFinding
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.localization import holdout_boxes, maps_of
+from chexnet.evaluation.report import tables
 from chexnet.evaluation.report.cases import Pictures, wrong_places
+from chexnet.evaluation.report.experts import expert_tables
 from chexnet.evaluation.report.page import Report, model_card, report_html
 from chexnet.evaluation.report.published import compared, published_tables
-from chexnet.evaluation.report.render import to_csv, to_latex
-from chexnet.evaluation.report.tables import paper_tables
+from chexnet.evaluation.report.render import Table, to_csv, to_latex
 from chexnet.evaluation.scores import Figures
 from chexnet.evaluation.scoring import Scored
 from chexnet.evaluation.summary import Summary
@@ -79,6 +80,24 @@ def _caption(scored: Scored, summary: Summary) -> str:
         f"{summary.patients:,} patients, scored with {whose}"
     )
     return ". ".join([said[:1].upper() + said[1:], *scored.stamps])
+
+
+def paper_tables(content: Figures) -> list[Table]:
+    """Every table with rows that stands in files of its own, but for those of published values.
+
+    Args:
+        content: what `metrics.json` holds.
+    """
+    points = tables.operating_points(content, "youden")
+    made = [
+        tables.findings(content),
+        tables.overall(content),
+        replace(points, rows=[row for row in points.rows if row[1] is not None]),
+        tables.subgroups(content),
+        *expert_tables(content.get("experts", {})),
+        tables.mapping(content.get("facts", {}).get("label_mapping")),
+    ]
+    return [table for table in made if table.rows]
 
 
 def write_report(report: Report, folder: Path, looks: ReportImages) -> str:

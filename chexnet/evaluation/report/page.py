@@ -21,7 +21,7 @@ from PIL import Image
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.assessment import Assessment
 from chexnet.evaluation.calibration import RULES
-from chexnet.evaluation.report import published, sentences, tables
+from chexnet.evaluation.report import experts, published, sentences, tables
 from chexnet.evaluation.report.cases import Pictures, confident_errors
 from chexnet.evaluation.report.plots import plot_auroc, plot_reliability, plot_roc
 from chexnet.evaluation.report.render import (
@@ -125,6 +125,7 @@ def environment(**options: Any) -> Environment:
     templates.globals |= {
         "tables": tables,
         "published": published,
+        "experts": experts,
         "say": sentences,
         "rules": RULES,
         "rule": RULE,

@@ -182,36 +182,6 @@ def detectable(interval: Figures | None, digits: int = 3) -> str:
     return format_value(minimum_detectable(read_interval(interval)), digits)
 
 
-def experts_read(about: Figures, images: int) -> str:
-    """What was read of radiologists, with answers for so many images; see `ExpertLabels.about`."""
-    text = (
-        f"{about['title']} ({about['source']}): {images:,} images of NIH, read from "
-        f"{' and '.join(about['files'])}"
-    )
-    if unmapped := about["images_without_nih_image"]:
-        text += f"; {unmapped:,} more have no known NIH image and are left out"
-    return f"{text}."
-
-
-def about_experts(groups: Figures) -> list[str]:
-    """What was read of radiologists, and why a question has no figures; see `tables.experts`."""
-    said = []
-    for group in groups.values():
-        rows, outside = group["rows"], group["images_outside"]
-        said.append(
-            experts_read(group, rows[0]["images"] + outside)
-            + (f" {outside:,} of them are not among the images scored here." if outside else "")
-            + f" NIH's text label: {group['text_labels']}."
-        )
-        said += [
-            f"{spoken(row['asked'])} ~ {' or '.join(map(spoken, row['findings'])) or 'nothing'}: "
-            f"n/a ({row['images']:,} images, {row['positives']:,} positive): {row['reason']}."
-            for row in rows
-            if row["reason"]
-        ]
-    return said
-
-
 def about_tables(labels: Figures, scored: int) -> list[str]:
     """What differs between NIH's two tables; of `both_tables`, of so many scored images."""
     early, late = TABLES

@@ -14,16 +14,16 @@ from chexnet.evaluation.calibration import RULES
 from chexnet.evaluation.operating import MEASURES
 from chexnet.evaluation.report.render import Column, Table
 from chexnet.evaluation.scores import Figures
-from chexnet.labels import FINDINGS, spoken
+from chexnet.labels import FINDINGS
 
 MEAN = "Mean of the findings"
 FINDING = Column("finding", "Finding", "label")
 POSITIVES = Column("positives", "n positive", "count")
 AUROC = Column("auroc", "AUROC")
 INTERVAL = Column("auroc_interval", "95 % interval", "interval", path="interval")
-_CLUSTERED = Column("clustered_interval", "clustered", "interval", small="clustered")
+CLUSTERED = Column("clustered_interval", "clustered", "interval", small="clustered")
 AP = Column("average_precision", "AP")
-_AP_INTERVAL = Column("average_precision_interval", "95 % interval", "interval", small="")
+AP_INTERVAL = Column("average_precision_interval", "95 % interval", "interval", small="")
 IMAGES = Column("images", "Images", "count")
 P = Column("p", "p", "p")
 DETECTABLE = "smallest_shown_at_80_percent_power"
@@ -34,24 +34,6 @@ _MEANS = (
     Column("defined", "of", "count", path="of"),
     Column("classes", "classes", "count", path="all"),
 )
-
-
-def paper_tables(content: Figures) -> list[Table]:
-    """Every table with rows that stands in files of its own, but for those of published values.
-
-    Args:
-        content: what `metrics.json` holds.
-    """
-    points = operating_points(content, "youden")
-    made = [
-        findings(content),
-        overall(content),
-        replace(points, rows=[row for row in points.rows if row[1] is not None]),
-        subgroups(content),
-        *experts(content.get("experts", {})),
-        mapping(content.get("facts", {}).get("label_mapping")),
-    ]
-    return [table for table in made if table.rows]
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -75,10 +57,10 @@ def findings(figures: Figures, rule: str = "youden") -> Table:
         POSITIVES,
         AUROC,
         INTERVAL,
-        _CLUSTERED,
+        CLUSTERED,
         Column("p_of_chance_holm", "p (Holm)", "p"),
         AP,
-        _AP_INTERVAL,
+        AP_INTERVAL,
         Column("ece_after", "ECE", digits=4),
         Column("brier_after", "Brier", digits=4),
         Column("chance", "AP of chance", in_files=False),
@@ -177,7 +159,7 @@ def operating_points(content: Figures, rule: str) -> Table:
     columns = [
         FINDING,
         Column("threshold", "Threshold", digits=4),
-        *_measures(MEASURES, {"sensitivity": "Sens.", "specificity": "Spec."}),
+        *measures(MEASURES, {"sensitivity": "Sens.", "specificity": "Spec."}),
         Column("prevalence", "Prevalence", in_files=False),
     ]
     rows = []
@@ -192,7 +174,7 @@ def operating_points(content: Figures, rule: str) -> Table:
     return Table.of("operating_points", caption, columns, rows)
 
 
-def _measures(names: Sequence[str], titles: Mapping[str, str], above: str = "") -> list[Column]:
+def measures(names: Sequence[str], titles: Mapping[str, str], above: str = "") -> list[Column]:
     """A measure of a threshold, and its interval beneath; `above` it in JSON."""
     columns = []
     for name in names:
@@ -257,74 +239,6 @@ def by_label_table(labels: Figures) -> Table:
     """The same answers by each of NIH's label tables."""
     caption = "The same answers by each of NIH's two tables"
     return beside("label_tables", caption, label_tables(labels))
-
-
-def experts(groups: Figures) -> list[Table]:
-    """Three tables over all groups of radiologists: the scores, their differences, the text label.
-
-    Args:
-        groups: key of a group to what `score_experts` gives, as plain values.
-    """
-    asked = (
-        Column("readers", "Readers", "text"),
-        Column("asked", "Asked", "text"),
-        Column("findings", "Answered by", "text", path="answered_by"),
-        IMAGES,
-    )
-    truth = (
-        *asked,
-        Column("truth", "Truth", "text"),
-        POSITIVES,
-        Column("positive_patients", "of patients", "count", small="patients", in_files=False),
-        AUROC,
-        INTERVAL,
-        replace(_CLUSTERED, in_files=False),
-        AP,
-        replace(_AP_INTERVAL, in_files=False),
-        Column("ece", "ECE"),
-        Column("ece_interval", "95 % interval", "interval", small="", in_files=False),
-        Column("brier", "Brier"),
-    )
-    gaps = (
-        *asked,
-        Column("auroc_difference", "Difference", signed=True, path="difference/auroc"),
-        Column("interval", "95 % interval", "interval", signed=True, path="difference/interval"),
-        replace(P, path="difference/p"),
-        Column("smallest_shown", "Detectable", path=f"difference/{DETECTABLE}"),
-    )
-    titles = {"sensitivity": "Sensitivity", "specificity": "Specificity"}
-    text = _measures(MEASURES[:4], titles, "text_label_against_experts/")
-    rows = [
-        row | {"readers": group["title"], "answered_by": " or ".join(map(spoken, row["findings"]))}
-        for group in groups.values()
-        for row in group["rows"]
-    ]
-    scored = [row for row in rows if row["experts"]]
-    truths = [
-        row | {"truth": title} | row[key]
-        for row in scored
-        for key, title in (("experts", "radiologists"), ("text_label", "text label"))
-    ]
-    return [
-        Table.of(
-            "experts",
-            "The scores against radiologists, and against NIH's text label of the same images",
-            truth,
-            truths,
-        ),
-        Table.of(
-            "experts_differences",
-            "AUROC against radiologists less AUROC against the text label, paired by patient",
-            gaps,
-            scored,
-        ),
-        Table.of(
-            "text_label",
-            "NIH's text label against radiologists",
-            [*asked, POSITIVES, *text],
-            [row for row in rows if row["text_label_against_experts"]],
-        ),
-    ]
 
 
 def mapping(label_mapping: Figures | None) -> Table:

@@ -157,27 +157,6 @@ def localization_text(content: Figures) -> str:
     return "\n\n".join(parts)
 
 
-def experts_text(groups: Figures, replicates: int) -> str:
-    """The scores against radiologists, and the text label against them.
-
-    Args:
-        groups: see `tables.experts`.
-        replicates: bootstrap draws behind the intervals.
-    """
-    parts = ["\n".join(sentences.about_experts(groups))]
-    for table in tables.experts(groups):
-        if table.rows:
-            wide = ("positive_patients", "average_precision_interval", "ece_interval")
-            keys = (column.key for column in table.columns if column.key not in wide)
-            parts.append(f"{table.caption}:\n{to_text(table.only(*keys))}")
-    parts.append(
-        f"95 % intervals: {replicates:,} bootstrap draws of patients, n/a under five patients. "
-        f"{sentences.DETECTABLE} NIH's text labels were mined from reports; radiologists looked at "
-        "the pictures."
-    )
-    return "\n\n".join(parts)
-
-
 def stamped(stamps: Iterable[str]) -> list[str]:
     """A line a stamp, with what it means."""
     return [f"[{stamp}] {sentences.meaning(stamp)}" for stamp in dict.fromkeys(stamps)]

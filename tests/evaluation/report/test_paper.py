@@ -11,10 +11,11 @@ import pytest
 
 from chexnet.evaluation.assessment import assess
 from chexnet.evaluation.calibration import fit_on
-from chexnet.evaluation.experts import ExpertLabels, score_experts
+from chexnet.evaluation.expert_scores import score_experts
+from chexnet.evaluation.experts import ExpertLabels
 from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.report import files, page
-from chexnet.evaluation.report.files import ReportImages, write_report
+from chexnet.evaluation.report.files import ReportImages, paper_tables, write_report
 from chexnet.evaluation.report.page import Report
 from chexnet.evaluation.report.published import published, published_tables
 from chexnet.evaluation.report.render import (
@@ -25,7 +26,6 @@ from chexnet.evaluation.report.render import (
     to_csv,
     to_latex,
 )
-from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
 from chexnet.files import plain
 from chexnet.labels import FINDINGS, spoken
