@@ -2,12 +2,10 @@
 
 import gzip
 import hashlib
-import io
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from pathlib import Path
@@ -22,6 +20,7 @@ from chexnet.data import archives as module
 from chexnet.data.archives import Archive, fetch_archives, known_archives
 from chexnet.errors import ChexnetError, DataError, FetchError
 from tests.conftest import ROOT, SIGKILL, needs_signals
+from tests.data.copies import tar_of
 from tests.loopback import Answer, serving
 
 
@@ -29,30 +28,12 @@ def image(number: int) -> bytes:
     return np.random.default_rng(number).bytes(3000)
 
 
-def member(name: str, content: bytes | None = None, **more) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = len(content or b"")
-    for key, value in more.items():
-        setattr(info, key, value)
-    return info, content or b""
+def images(count: int = 3, folder: str = "images/", first: int = 0) -> list[tuple[str, bytes]]:
+    return [(f"{folder}{n:08d}_000.png", image(n)) for n in range(first, first + count)]
 
 
-def images(count: int = 3, folder: str = "images/", first: int = 0) -> list:
-    return [
-        member(f"{folder}{number:08d}_000.png", image(number))
-        for number in range(first, first + count)
-    ]
-
-
-def packed(members: list) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
-        for info, content in members:
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-FOLDER = member("images", type=tarfile.DIRTYPE, mode=0o755)
+def packed(files: list[tuple[str, bytes]]) -> bytes:
+    return tar_of(files, "w:gz")
 
 
 DAMAGED = {
@@ -82,7 +63,7 @@ def test_an_archive_that_is_not_nihs_leaves_nothing(served, tmp_path, kind):
 @pytest.mark.parametrize("folder", ["images/", "images_001/images/", "./images/"])
 def test_both_layouts_become_ours(served, tmp_path, folder):
     server, _ = served
-    server.files["/1"] = packed([member("README.txt", b"x"), *images(folder=folder)])
+    server.files["/1"] = packed([("README.txt", b"x"), *images(folder=folder)])
     md5 = hashlib.md5(server.files["/1"]).hexdigest()
     fetch_archives(tmp_path, [Archive(1, f"{server.url}/1", md5, 3)], remove=True)
     assert names(tmp_path) == ["images_001"]
@@ -116,7 +97,7 @@ def served():
     with serving() as server:
         known = []
         for number in range(1, 5):
-            content = packed([FOLDER, *images(first=10 * number)])
+            content = packed([("images/", b""), *images(first=10 * number)])
             server.files[f"/{number}"] = content
             md5 = hashlib.md5(content).hexdigest()
             known.append(Archive(number, f"{server.url}/{number}", md5, 3))

@@ -12,7 +12,9 @@ from tests.conftest import ROOT
 
 CALL = """
 import { readFileSync } from 'node:fs';
-const arrays = { floats: Float32Array, float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array };
+const arrays = {
+  floats: Float32Array, float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array,
+};
 const [module, name] = process.argv.slice(1);
 const found = (await import(module))[name];
 const given = JSON.parse(readFileSync(0, 'utf8'),
@@ -37,7 +39,8 @@ def node() -> str:
 def call(module: str, name: str, *calls: tuple) -> list:
     """What a function of `demo/page/MODULE` gives for each of some arguments.
 
-    An array as `{"floats": [...]}`, or by its numpy name, becomes a typed one; NaN comes back as the text "NaN".
+    An array as `{"floats": [...]}`, or by its numpy name, becomes a typed one; NaN comes back as
+    the text "NaN".
     """
     command = [node(), "--input-type=module", "-e", CALL]
     command += [(ROOT / "demo" / "page" / module).as_uri(), name]
