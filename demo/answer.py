@@ -1,6 +1,7 @@
-"""One answer that holds everything that the page can show of a picture.
+"""One answer that holds everything that the page can show of a picture, as plain values for JSON.
 
-Page, named API and classroom give the same shape; its JSDoc type is `page/source/answer.js`.
+Page, named API and classroom give the same shape, and so does a browser that answers by itself:
+`Answer` and `Result` of `page/source/answer.js`, which says what each field holds.
 
 Shapes: D classes, h w cells of a contribution map, H W pixels.
 """
@@ -8,7 +9,6 @@ Shapes: D classes, h w cells of a contribution map, H W pixels.
 import base64
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -26,128 +26,37 @@ NOT_FOR_DIAGNOSIS = (
 )
 
 
-@dataclass(frozen=True)
-class Result:
-    """What the network says of a picture, and what adds up to it.
-
-    Attributes:
-        crop: what the network saw: `percent`, and `box` in pixels of the preview.
-        cells: h and w of a contribution map.
-        classes: D labels, in the order of the maps.
-        contributions: base64 of float32 (D, h, w), little-endian, in logits; their sum over the
-            cells and `bias` are `logit`.
-        mean_contributions: the same, the mean of the validation images; None where it is not known.
-        bias, logit, probability: label to value; without calibration a probability is a score.
-        threshold: label to threshold, None where none was measured.
-        calibrated: whether the values are probabilities.
-        thresholds_of: whose thresholds they are; None where there are none.
-        calibration: label to slope and bias, of the logit.
-        trust: finding to what was measured of heatmaps like this one.
-        notes, titles: label to an explanation, and to its name for people.
-        findings: the labels that are findings, in the network's order.
-        no_finding: the label of a clear chest; None where the network has none.
-        first: the most probable finding.
-        methods: heatmap methods, the exact one first.
-        more_methods: why there are no others; empty where there are.
-        top: logits that have the brightest colour on the absolute scale.
-    """
-
-    crop: dict[str, Any]
-    cells: list[int]
-    classes: list[str]
-    contributions: str
-    mean_contributions: str | None
-    bias: Mapping[str, float]
-    logit: Mapping[str, float]
-    probability: Mapping[str, float]
-    threshold: Mapping[str, float | None]
-    calibrated: bool
-    thresholds_of: str | None
-    calibration: dict[str, dict[str, float]]
-    trust: dict[str, str]
-    notes: dict[str, str]
-    titles: dict[str, str]
-    findings: list[str]
-    no_finding: str | None
-    first: str
-    methods: list[str]
-    more_methods: str
-    top: float
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return _plain(self)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer about one picture.
-
-    Attributes:
-        id: unguessable; tells an answer to this picture from one to another.
-        notice: that it is no diagnosis.
-        trained_on: `phantoms`, `radiographs` or `both`.
-        facts: what was read of the picture, in a line.
-        example: whether the picture is one of our examples.
-        gate: `fine`, `kind`, `message`, `open` (the result may be seen) and `correctable`.
-        preview: the picture for a canvas; see `preview`.
-        result: None while the gate objects and the visitor has not gone on: no figure leaves the
-            server before.
-    """
-
-    id: str
-    notice: str
-    trained_on: str
-    facts: str
-    example: bool
-    gate: dict[str, Any]
-    preview: dict[str, Any] | None
-    result: Result | None
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for JSON; the result's fields stand beside the others."""
-        found = _plain(self)
-        result, picture = found.pop("result"), found.pop("preview")
-        found |= {"preview": picture} if picture else {}
-        return found | (result.plain() if result else {})
-
-
-def _plain(one: Any) -> dict[str, Any]:
-    return {field.name: getattr(one, field.name) for field in fields(one)}
-
-
-def answer_of(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> Answer:
-    """Everything that the page can show of a picture.
+def answer_of(analysis: Analysis, predictor: Predictor, *, anyway: bool) -> dict[str, Any]:
+    """Everything that the page can show of a picture, `Answer` of answer.js.
 
     Args:
         analysis: of the picture; its radiograph is still kept.
         predictor: the network.
-        anyway: the visitor asked for the result although the gate objected.
+        anyway: the visitor asked for the result although the gate objected; else no figure leaves
+            the server then.
     """
     verdict, radiograph = analysis.verdict, analysis.radiograph
     if radiograph is None:
         raise ValueError("the radiograph of this analysis is no longer kept")
-    height, width = radiograph.pixels.shape
-    given, result = analysis.prediction, None
-    if verdict.fine or anyway:
-        values = (given.probabilities, given.logits, given.contributions)
-        result = result_of(predictor, *values, (height, width))
-    return Answer(
-        id=analysis.id,
-        notice=NOT_FOR_DIAGNOSIS,
-        trained_on=predictor.metadata.trained_on,
-        facts=facts_text(analysis),
-        example=bool(analysis.example),
-        gate={
+    opened = verdict.fine or anyway
+    head = {
+        "id": analysis.id,
+        "notice": NOT_FOR_DIAGNOSIS,
+        "trained_on": predictor.metadata.trained_on,
+        "facts": facts_text(analysis),
+        "example": bool(analysis.example),
+        "gate": {
             "fine": verdict.fine,
             "kind": verdict.kind,
             "message": verdict.message,
-            "open": result is not None,
+            "open": opened,
             "correctable": bool(verdict.turns or verdict.inverted),
         },
-        preview=preview(radiograph),
-        result=result,
-    )
+        "preview": preview(radiograph),
+    }
+    given = analysis.prediction
+    values = (given.probabilities, given.logits, given.contributions)
+    return head | (result_of(predictor, *values, radiograph.pixels.shape) if opened else {})
 
 
 def result_of(
@@ -155,21 +64,23 @@ def result_of(
     probabilities: Mapping[str, float],
     logits: Mapping[str, float],
     contributions: np.ndarray,
-    shape: tuple[int, int],
-) -> Result:
-    """What a network says of a picture of `shape` (height, width); see `Prediction`."""
+    shape: tuple[int, ...],
+) -> dict[str, Any]:
+    """What a network says of a picture of `shape` (height, width), `Result` of answer.js.
+
+    The other arguments are those of `Prediction`.
+    """
     about = of_every_picture(predictor)
     preprocessing = predictor.metadata.preprocessing
     height, width = shape
-    return Result(
-        **about,
-        crop={"percent": preprocessing.crop, "box": list(preprocessing.frame(width, height))},
-        cells=list(contributions.shape[-2:]),
-        contributions=floats(contributions),
-        logit=logits,
-        probability=probabilities,
-        first=max(about["findings"], key=probabilities.__getitem__),
-    )
+    return about | {
+        "crop": {"percent": preprocessing.crop, "box": list(preprocessing.frame(width, height))},
+        "cells": list(contributions.shape[-2:]),
+        "contributions": floats(contributions),
+        "logit": logits,
+        "probability": probabilities,
+        "first": max(about["findings"], key=probabilities.__getitem__),
+    }
 
 
 def of_every_picture(predictor: Predictor) -> dict[str, Any]:

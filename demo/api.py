@@ -82,8 +82,7 @@ class NamedApi:
             raise ConfigError("Found no picture, expected one.")
         analysis = await self.service.analyse_upload(path)
         self.service.kept.add(analysis, last)
-        found = await asyncio.to_thread(answer_of, analysis, self.predictor, anyway=True)
-        plain = found.plain()
+        plain = await asyncio.to_thread(answer_of, analysis, self.predictor, anyway=True)
         for of_the_page_alone in ("id", "example", "preview"):
             del plain[of_the_page_alone]
         named = {

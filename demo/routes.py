@@ -150,9 +150,9 @@ class Routes:
             answer_of, analysis, self._service.predictor, anyway=asked.get("anyway") == "1"
         )
         answer = await made
-        if answer.result:
+        if answer["gate"]["open"]:
             self._service.kept.add(analysis.without_radiograph(), asked.get("instead", ""))
-        return JSONResponse(answer.plain(), headers=FRESH)
+        return JSONResponse(answer, headers=FRESH)
 
     @_told
     async def _heat(self, request: Request) -> Response:

@@ -49,7 +49,7 @@ class Content:
             answer = case.network
             values = answer.probabilities, answer.logits, answer.contributions
             result = result_of(self._predictor, *values, (case.height, case.width))
-            self._answers[case.key] = result.plain() | _named(case)
+            self._answers[case.key] = result | _named(case)
         return self._answers[case.key]
 
 

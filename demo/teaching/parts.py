@@ -70,4 +70,4 @@ class Parts:
         predictor = self._service.predictor
         shown = await asyncio.to_thread(answer_of, analysis, predictor, anyway=True)
         boxes = await asyncio.to_thread(lessons.example_boxes, example)
-        return shown.plain() | {"boxes": boxes, "drawn": list(example.findings)}
+        return shown | {"boxes": boxes, "drawn": list(example.findings)}

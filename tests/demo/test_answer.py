@@ -32,7 +32,7 @@ def service(predictor, tmp_path_factory):
 def sent(service, data: bytes, anyway: bool = False) -> dict:
     """What the page gets for a picture."""
     analysis = run(service.analyse(data))
-    return answers.answer_of(analysis, service.predictor, anyway=anyway).plain()
+    return answers.answer_of(analysis, service.predictor, anyway=anyway)
 
 
 def stripes() -> bytes:

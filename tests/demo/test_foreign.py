@@ -41,7 +41,7 @@ def content(predictor, tmp_path_factory) -> dict:
     """What the page gets for a picture of 480 x 320 pixels."""
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
     analysis = run(service.analyse(encoded(wide())))
-    found = answer_of(analysis, predictor, anyway=True).plain()
+    found = answer_of(analysis, predictor, anyway=True)
     service.close()
     return found
 

@@ -206,7 +206,7 @@ def on_the_server(predictor: Predictor, data: bytes, corrected: int) -> dict:
     picture = read.radiograph
     given = predictor.predict([read])[0]
     analysis = Analysis(given, read.verdict, picture.facts, shape, picture)
-    found = answer_of(analysis, predictor, anyway=True).plain()
+    found = answer_of(analysis, predictor, anyway=True)
     return found | {"seen": read.pixels.ravel().tolist()}
 
 

@@ -1,42 +1,46 @@
 /**
- * What the network says of a picture; `Result` of demo/answer.py.
+ * What the network says of a picture; `result_of` of demo/answer.py.
  *
  * @typedef {object} Result
- * @property {{percent: number, box: [number, number, number, number]}} crop what the network saw
+ * @property {{percent: number, box: [number, number, number, number]}} crop what the network saw; box: left, top,
+ *   right, bottom in pixels of the preview
  * @property {[number, number]} cells h and w of a contribution map
  * @property {string[]} classes in the order of the maps
- * @property {string} contributions base64 of float32 (classes, h, w), in logits
- * @property {?string} mean_contributions the same of the validation images' mean
+ * @property {string} contributions base64 of float32 (classes, h, w), little-endian, in logits; their
+ *   sum over the cells and `bias` are `logit`
+ * @property {?string} mean_contributions the same, the mean of the validation images; null where it is not known
  * @property {Record<string, number>} bias
  * @property {Record<string, number>} logit
  * @property {Record<string, number>} probability
- * @property {Record<string, ?number>} threshold
+ * @property {Record<string, ?number>} threshold null where none was measured
  * @property {boolean} calibrated without calibration a probability is a score
- * @property {?string} thresholds_of
+ * @property {?string} thresholds_of whose they are, `publisher` or `validation`; null where there are none
  * @property {Record<string, {slope: number, bias: number}>} calibration of the logit
- * @property {Record<string, string>} trust
- * @property {Record<string, string>} notes
- * @property {Record<string, string>} titles
- * @property {string[]} findings
- * @property {?string} no_finding
+ * @property {Record<string, string>} trust finding to what was measured of heatmaps like this one
+ * @property {Record<string, string>} notes an explanation of each label
+ * @property {Record<string, string>} titles each label's name for people
+ * @property {string[]} findings the labels that are findings, in the network's order
+ * @property {?string} no_finding the label of a clear chest; null where the network has none
  * @property {string} first the most probable finding
  * @property {string[]} methods the exact one first
- * @property {string} more_methods why there are no others
+ * @property {string} more_methods why there are no others; empty where there are
  * @property {number} top logits that have the brightest colour
  */
 
 /**
- * An answer about one picture; `Answer` of demo/answer.py. The result is missing while the gate
+ * An answer about one picture; `answer_of` of demo/answer.py. The result is missing while the gate
  * objects and the visitor has not gone on.
  *
  * @typedef {object} Head
- * @property {string} id
+ * @property {string} id unguessable; tells an answer to this picture from one to another
  * @property {string} notice
- * @property {string} trained_on
- * @property {string} facts
- * @property {boolean} example
+ * @property {string} trained_on `phantoms`, `radiographs` or `both`
+ * @property {string} facts what was read of the picture, in a line
+ * @property {boolean} example whether it is one of our examples
  * @property {{fine: boolean, kind: string, message: string, open: boolean, correctable: boolean}} gate
+ *   open: whether the result may be seen
  * @property {{width: number, height: number, bits: number, encoding: string, data: string}} preview
+ *   for a canvas; see `preview` there
  * @typedef {Head & Partial<Result>} Answer
  */
 
