@@ -144,7 +144,6 @@ def preview(radiograph: Radiograph) -> dict[str, Any]:
     size = {"width": width, "height": height}
     if pixels.dtype == np.uint8:
         return size | {"bits": 8, "encoding": "png", "data": _base64(png(pixels))}
-    # Differences along a row compress to half of what the values do.
     raw = pixels.astype("<u2").tobytes()
     return size | {"bits": 16, "encoding": "deflate16", "data": _base64(zlib.compress(raw, 1))}
 

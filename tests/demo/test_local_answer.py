@@ -82,7 +82,7 @@ def test_a_picture_is_resized_bit_for_bit_as_pillow_does(kind, name):
     given = [(RNG.random((h, w)).round(2 * (h % 2)) * top).astype(kind) for h, w, _ in SIZES]
     sizes = [(side, max(1, side * 2 // 3)) for _, _, side in SIZES]
     asked = [(picture(one), size, name) for one, size in zip(given, sizes, strict=True)]
-    answers = call("source/resize.js", "resize", *asked)
+    answers = call("base/resize.js", "resize", *asked)
     for one, size, found in zip(given, sizes, answers, strict=True):
         expected = Image.fromarray(one).resize(size, Image.Resampling[name.upper()])
         assert np.array_equal(np.array(found["pixels"], kind), np.ravel(expected)), size
@@ -100,11 +100,11 @@ def test_the_crop_the_frame_and_the_item_are_those_of_python():
     names = ("crop", "size", "resample", "keep_aspect")
     plain = [{name: getattr(chosen, name) for name in names} for _, chosen in pairs]
     items = call(
-        "source/resize.js", "itemPixels",
+        "source/crop.js", "itemPixels",
         *((picture(one), how) for (one, _), how in zip(pairs, plain, strict=True)),
     )  # fmt: skip
     frames = call(
-        "source/resize.js", "frame",
+        "source/crop.js", "frame",
         *((how, *one.shape[::-1]) for (one, _), how in zip(pairs, plain, strict=True)),
     )  # fmt: skip
     for (one, chosen), item, frame in zip(pairs, items, frames, strict=True):
@@ -215,7 +215,7 @@ def shown(preview: dict) -> np.ndarray:
     data = base64.b64decode(preview["data"])
     if preview["encoding"] == "png":
         return np.asarray(Image.open(BytesIO(data)))
-    pixels = np.frombuffer(zlib.decompress(data), "<u2")
+    pixels = np.frombuffer(zlib.decompress(data), f"<u{preview['bits'] // 8}")
     return pixels.reshape(preview["height"], preview["width"])
 
 

@@ -2,7 +2,7 @@
    browser; `gate` is what its `plain` gives. Views are Float32Array (side * side), from 0 to 1. */
 
 import { floatsOf } from "../viewer/drawing.js";
-import { resize } from "./resize.js";
+import { resize } from "../base/resize.js";
 
 const networks = new WeakMap(); // gate to its layers, unpacked
 

@@ -1,9 +1,9 @@
 /* A picture's bytes to the page's answer, as demo/service.py and demo/answer.py give it. */
 
-import { base64Of, checksum, deflated } from "./container.js";
+import { base64Of, deflated } from "./container.js";
 import { read, turned } from "./decode.js";
 import { judge } from "./gate.js";
-import { frame, itemPixels, reduced } from "./resize.js";
+import { frame, itemPixels, reduced } from "./crop.js";
 
 // EXIF's orientations that turn a picture to the left by so many quarters.
 const TURNS = [1, 8, 3, 6];
@@ -54,7 +54,7 @@ function resultOf({ logits, contributions, cells }, { result, preprocessing }, {
     ...result,
     crop: { percent: preprocessing.crop, box: frame(preprocessing, width, height) },
     cells,
-    contributions: base64Of(new Uint8Array(contributions.buffer, contributions.byteOffset, contributions.byteLength)),
+    contributions: base64Of(bytesIn(contributions)),
     logit: named((_, logit) => logit),
     probability,
     first: result.findings.reduce((best, name) => (probability[name] > probability[best] ? name : best)),
@@ -95,35 +95,11 @@ function factsText({ format, bits, turned: turn, inverted }, width, height) {
   return parts.join(", ");
 }
 
-/** The picture for a canvas; `preview` of demo/answer.py. */
+/** The picture for a canvas, `preview` of demo/answer.py; as nothing is sent, no PNG of 8 bits either. */
 async function preview({ pixels, width, height }) {
-  if (pixels instanceof Uint16Array) {
-    const data = base64Of(await deflated(new Uint8Array(pixels.buffer)));
-    return { width, height, bits: 16, encoding: "deflate16", data };
-  }
-  return { width, height, bits: 8, encoding: "png", data: base64Of(await pngOf(pixels, width, height)) };
+  const bits = 8 * pixels.BYTES_PER_ELEMENT;
+  return { width, height, bits, encoding: `deflate${bits}`, data: base64Of(await deflated(bytesIn(pixels))) };
 }
 
-/** An 8-bit gray PNG. Every row keeps its differences to the left, which pack better. */
-async function pngOf(pixels, width, height) {
-  const lines = new Uint8Array(height * (width + 1));
-  for (let y = 0; y < height; y++) {
-    const from = y * width, to = y * (width + 1);
-    lines[to] = 1;
-    for (let x = 0; x < width; x++) lines[to + 1 + x] = pixels[from + x] - (x ? pixels[from + x - 1] : 0);
-  }
-  const size = new Uint8Array(new Uint32Array([width, height]).buffer);
-  const header = [...size.subarray(0, 4).reverse(), ...size.subarray(4).reverse(), 8, 0, 0, 0, 0];
-  const parts = [chunk("IHDR", header), chunk("IDAT", await deflated(lines)), chunk("IEND", [])];
-  return new Uint8Array(await new Blob([Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10), ...parts]).arrayBuffer());
-}
-
-/** One part of a PNG. */
-function chunk(kind, data) {
-  const found = new Uint8Array(data.length + 12), view = new DataView(found.buffer);
-  view.setUint32(0, data.length);
-  found.set([...kind].map((letter) => letter.charCodeAt(0)), 4);
-  found.set(data, 8);
-  view.setUint32(data.length + 8, checksum(found.subarray(4, data.length + 8)));
-  return found;
-}
+/** The bytes of a typed array. */
+const bytesIn = ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength);

@@ -1,7 +1,7 @@
 /* What a viewer shows for the words of a DICOM: its padding, slope, window or table, and range.
    chexnet/imaging/presentation.py in the browser, which gives the reasons. */
 
-import { rint } from "../viewer/drawing.js";
+import { rint } from "../base/resize.js";
 import { ONE_VALUE, Refusal } from "./container.js";
 import { TAGS, wordsOf } from "./elements.js";
 import { histogram, valueRange } from "./value_range.js";
@@ -11,7 +11,7 @@ import { histogram, valueRange } from "./value_range.js";
  *
  * Every step is a function of one word, so it is applied to the few that occur.
  *
- * @param {import("./resize.js").Picture} picture its words.
+ * @param {import("../base/resize.js").Picture} picture its words.
  * @param {import("./elements.js").Elements} data
  * @param {object} limits of `valueRange`.
  */

@@ -13,7 +13,7 @@ export function histogram(pixels) {
 /**
  * The least and the greatest value that is no outlier: {low, high}.
  *
- * @param {import("./resize.js").Picture} picture of 16 bits.
+ * @param {import("../base/resize.js").Picture} picture of 16 bits.
  * @param {Float64Array} counts of each value, of those pixels that belong to the picture.
  * @param {any} limits that module's constants.
  */

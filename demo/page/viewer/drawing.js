@@ -6,6 +6,8 @@
 
    Shapes: h w cells of a heatmap, H W pixels of the preview. */
 
+import { resize, rint } from "../base/resize.js";
+
 // Steps of heat in the look-up, as in overlay.py.
 const STEPS = 255;
 // Cells on each side that a cubic looks at.
@@ -43,22 +45,17 @@ async function grayOfPng(text, width, height) {
 /**
  * The preview's pixels in the depth that it has.
  *
- * A canvas cuts a 16-bit PNG to 8 bits, so deeper pictures come as raw values, compressed.
+ * A canvas cuts a 16-bit PNG to 8 bits, so deeper pictures come as raw values, compressed; so do
+ * those of 8 bits that were never sent.
  * Returns {pixels: Uint8Array or Uint16Array (H * W), or null without a canvas, bits}.
  */
 export async function decodePreview(answer) {
-  const { encoding, data, width, height } = answer.preview;
-  if (encoding === "png") return { pixels: await grayOfPng(data, width, height), bits: 8 };
+  const { encoding, bits, data, width, height } = answer.preview;
+  if (encoding === "png") return { pixels: await grayOfPng(data, width, height), bits };
   const packed = new Blob([bytesOf(data)]).stream();
   const unpacked = packed.pipeThrough(new DecompressionStream("deflate"));
-  const pixels = new Uint16Array(await new Response(unpacked).arrayBuffer());
-  return { pixels, bits: 16 };
-}
-
-/** Round half to even, as numpy does. */
-export function rint(value) {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+  const values = await new Response(unpacked).arrayBuffer();
+  return { pixels: bits > 8 ? new Uint16Array(values) : new Uint8Array(values), bits };
 }
 
 /**
@@ -82,13 +79,6 @@ export function windowed(pixels, table, into = new Uint8Array(pixels.length)) {
   return into;
 }
 
-/** Keys' cubic with a = -0.5, Pillow's BICUBIC. */
-export function cubic(x) {
-  const a = -0.5, d = Math.abs(x);
-  if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
-  return d < 2 ? (((d - 5) * d + 8) * d - 4) * a : 0;
-}
-
 // Where numpy's "reflect" takes the value from that lies outside of n cells.
 function mirrored(index, n) {
   if (n === 1) return 0;
@@ -97,66 +87,17 @@ function mirrored(index, n) {
   return place < n ? place : period - place;
 }
 
-// For each of `size` pixels along an axis of n cells: which cells count how much.
-function taps(n, size) {
-  const scale = n / size;
-  const wide = Math.max(scale, 1); // over 1 only for a picture smaller than its heatmap
-  const count = 2 * Math.ceil(REACH * wide) + 1;
-  const cells = new Int32Array(size * count);
-  const weights = new Float64Array(size * count);
-  for (let x = 0; x < size; x++) {
-    const centre = REACH + (x + 0.5) * scale;
-    const low = Math.max(0, Math.trunc(centre - REACH * wide + 0.5));
-    const high = Math.min(n + 2 * REACH, Math.trunc(centre + REACH * wide + 0.5));
-    let sum = 0;
-    for (let cell = low; cell < high; cell++) sum += cubic((cell - centre + 0.5) / wide);
-    for (let cell = low; cell < high; cell++) {
-      const at = x * count + cell - low;
-      cells[at] = mirrored(cell - REACH, n);
-      weights[at] = cubic((cell - centre + 0.5) / wide) / sum;
-    }
-  }
-  return { count, cells, weights };
-}
-
 /**
- * A heatmap between its cells, `enlarge` of overlay.py: mirrored at the outer cells, bicubic,
- * first along the rows and then down the columns, as Pillow does it.
+ * A heatmap between its cells, `enlarge` of overlay.py: mirrored at the outer cells, bicubic.
  *
  * heat: {values: float32 (h * w), h, w}. Returns Float32Array (H * W).
  */
 export function enlarge({ values, h, w }, height, width) {
-  const across = taps(w, width), down = taps(h, height);
-  const wide = new Float32Array(h * width);
-  for (let row = 0; row < h; row++) {
-    for (let x = 0; x < width; x++) {
-      let sum = 0;
-      for (let t = x * across.count; t < (x + 1) * across.count; t++) {
-        sum += across.weights[t] * values[row * w + across.cells[t]];
-      }
-      wide[row * width + x] = sum;
-    }
+  const padded = { pixels: new Float32Array((h + 2 * REACH) * (w + 2 * REACH)), width: w + 2 * REACH, height: h + 2 * REACH };
+  for (let y = 0, i = 0; y < padded.height; y++) {
+    for (let x = 0; x < padded.width; x++) padded.pixels[i++] = values[mirrored(y - REACH, h) * w + mirrored(x - REACH, w)];
   }
-  const out = new Float32Array(height * width);
-  for (let y = 0; y < height; y++) {
-    const line = out.subarray(y * width, (y + 1) * width);
-    const from = y * down.count;
-    const weights = down.weights.subarray(from, from + down.count);
-    const rows = Array.from(weights, (_, t) => {
-      const start = down.cells[from + t] * width;
-      return wide.subarray(start, start + width);
-    });
-    // A picture larger than its heatmap has four cells a pixel: written out, it is twice as quick.
-    if (weights.length === 5 && weights[4] === 0) {
-      const [a, b, c, d] = weights, [i, j, k, l] = rows;
-      for (let x = 0; x < width; x++) line[x] = a * i[x] + b * j[x] + c * k[x] + d * l[x];
-    } else {
-      for (let x = 0; x < width; x++) {
-        line[x] = weights.reduce((sum, weight, t) => sum + weight * rows[t][x], 0);
-      }
-    }
-  }
-  return out;
+  return resize(padded, [width, height], "bicubic", REACH).pixels;
 }
 
 /**
