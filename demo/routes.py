@@ -82,7 +82,7 @@ class Routes:
         self._service, self._classroom, self._members = service, classroom, members
         self.files = PageFiles(onnx_web.page_files(service.predictor))
         self.parts, self.open = Parts(service), 0
-        self._look = {"files": self.files.folder, "root_path": root_path}
+        self._look = {"files": self.files.folder, "root_path": root_path, "styles": ("base.css",)}
         shown = (service.predictor, weights, classroom.words, self.files)
         page = rendering.index(*shown, root_path=root_path).encode()
         self._page, self._tag = gzip.compress(page), f'"{hashlib.sha256(page).hexdigest()[:32]}"'

@@ -22,6 +22,7 @@ from demo.routes import Routes
 from demo.security import LECTURER
 
 PATH = "/lecturer"
+STYLES = ("base.css", "lecturer/lecturer.css")
 
 
 @dataclass
@@ -106,9 +107,9 @@ class Panel:
 
     async def _page(self, request: Request) -> Response:
         """The panel without a word of its content; its script asks for that."""
+        look = {"files": self.page.files.folder, "root_path": "", "styles": STYLES}
         return HTMLResponse(
-            rendering.render("lecturer.html.jinja", user=LECTURER, files=self.page.files.folder),
-            headers=FRESH,
+            rendering.render("lecturer.html.jinja", user=LECTURER, **look), headers=FRESH
         )
 
     async def _state(self, request: Request) -> Response:
