@@ -1,11 +1,12 @@
 """The page's HTML, from templates."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from chexnet.evaluation.report.render import format_interval, format_value
 from chexnet.evaluation.report.sentences import above_chance
 from chexnet.files import WHOLE_LIST, installed
 from chexnet.inference.predictor import BETTER_THAN_STARTER, Predictor
@@ -53,8 +54,8 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "spoken": spoken,
-        "value": _value_text,
-        "interval": _interval_text,
+        "value": format_value,
+        "interval": partial(format_interval, between=" to "),
         "above_chance": above_chance,
     }
     return environment
@@ -195,15 +196,3 @@ def _roc(name: str, curve: dict[str, list[float]], threshold: float | None) -> d
         reached = [i for i, value in enumerate(curve["threshold"]) if value >= threshold - 1e-9]
         found["at"] = points[reached[-1] if reached else 0]
     return found
-
-
-def _value_text(value: float | None) -> str:
-    """Three digits, or `n/a`."""
-    return "n/a" if value is None else f"{value:.3f}"
-
-
-def _interval_text(found: dict[str, Any] | None) -> str:
-    """`0.812 to 0.901`, or `n/a` where there were too few cases for one."""
-    if not found or found.get("low") is None:
-        return "n/a"
-    return f"{found['low']:.3f} to {found['high']:.3f}"

@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from chexnet.phantom.draw import Phantom
 
 SIZE = 512
 FRAME = 1024
@@ -53,11 +57,16 @@ def draw(recipe: Recipe) -> Drawn:
     from chexnet.phantom.draw import draw_phantom
 
     phantom = draw_phantom(recipe.seed, recipe.patient, recipe.visit, size=SIZE)
+    return Drawn(recipe, phantom.pixels, dict(phantom.findings), boxes_of(phantom))
+
+
+def boxes_of(phantom: "Phantom") -> dict[str, tuple[Box, ...]]:
+    """Finding to where it was drawn."""
     boxes: dict[str, tuple[Box, ...]] = {}
     for name, (x, y, width, height) in phantom.boxes:
         corners = (x / FRAME, y / FRAME, (x + width) / FRAME, (y + height) / FRAME)
         boxes[name] = (*boxes.get(name, ()), corners)
-    return Drawn(recipe, phantom.pixels, dict(phantom.findings), boxes)
+    return boxes
 
 
 class Drawer:

@@ -3,6 +3,7 @@
 Shapes: N images, T thresholds.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from chexnet.evaluation.operating import ThresholdCurve, stored_curve, threshold
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.validation import ValidationScores, read_validation_scores
 from chexnet.inference.predictor import Predictor
-from chexnet.labels import FINDINGS, NOTES, spoken
+from chexnet.labels import FINDINGS, spoken
 from demo.answer import packed
 
 INTERVALS = ("sensitivity", "specificity", "ppv", "npv", "f1", "ppv_even", "npv_even")
@@ -40,7 +41,6 @@ def threshold_content(predictor: Predictor) -> dict[str, Any]:
         "findings": shown,
         "calibrated": bool(predictor.calibrations),
         "titles": {name: spoken(name) for name in shown},
-        "notes": {name: NOTES[name] for name in shown},
         "measures": list(INTERVALS),
         "groups": [
             group | {"curves": {n: one for n, one in group["curves"].items() if n in shown}}
@@ -50,13 +50,9 @@ def threshold_content(predictor: Predictor) -> dict[str, Any]:
 
 
 def _groups(stored: ValidationScores, predictor: Predictor) -> list[dict[str, Any]]:
-    calibrations = predictor.calibrations
     groups = []
-    for kind, title, drawn in KINDS:
-        rows = np.flatnonzero(stored.drawn == drawn)
-        if not len(rows):
-            continue
-        scores = calibrate(stored.scores.take(rows), calibrations)
+    for about, rows in _kinds(stored):
+        scores = calibrate(stored.scores.take(rows), predictor.calibrations)
         bootstrap = PatientBootstrap(scores.patients)
         curves = {}
         for name, given, truth in _columns(scores):
@@ -65,9 +61,16 @@ def _groups(stored: ValidationScores, predictor: Predictor) -> list[dict[str, An
             ranked = WeightedAuroc(given, truth, bootstrap.unit, bootstrap.units)
             auroc = float(ranked(np.ones((bootstrap.units, 1), np.int32))[0])
             curves[name] = _plain(curve, own, None if np.isnan(auroc) else auroc)
-        counts = {"images": len(rows), "patients": bootstrap.units}
-        groups.append({"kind": kind, "title": title, "curves": curves} | counts)
+        groups.append(about | {"curves": curves, "patients": bootstrap.units})
     return groups
+
+
+def _kinds(stored: ValidationScores) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """What each kind of images is called and how many there are, and their rows."""
+    for kind, title, drawn in KINDS:
+        rows = np.flatnonzero(stored.drawn == drawn)
+        if len(rows):
+            yield {"kind": kind, "title": title, "images": len(rows)}, rows
 
 
 def _older(predictor: Predictor) -> list[dict[str, Any]]:
@@ -123,22 +126,12 @@ def calibration_content(predictor: Predictor) -> list[dict[str, Any]]:
     if not stored:
         return []
     found = []
-    for kind, title, drawn in KINDS:
-        rows = np.flatnonzero(stored.drawn == drawn)
-        if not len(rows):
-            continue
+    for about, rows in _kinds(stored):
         raw = stored.scores.take(rows, [n for n in stored.scores.classes if n in FINDINGS])
         after = calibrate(raw, predictor.calibrations)
         parts = {name: (given, truth) for name, given, truth in _columns(after)}
         parts["all"] = after.probabilities.ravel(), after.targets.ravel()
-        found.append(
-            {
-                "kind": kind,
-                "title": title,
-                "images": len(rows),
-                "bins": {name: _bins(*pair) for name, pair in parts.items()},
-            }
-        )
+        found.append(about | {"bins": {name: _bins(*pair) for name, pair in parts.items()}})
     return found
 
 

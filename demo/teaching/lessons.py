@@ -6,13 +6,14 @@ import numpy as np
 
 from chexnet.evaluation.twins import SEED as TWINS_SEED
 from chexnet.evaluation.twins import changed_pixels, touched_cells
-from chexnet.imaging.radiograph import Facts, Radiograph
 from chexnet.inference.prediction import ModelInput, index_of
 from chexnet.inference.predictor import Predictor
 from chexnet.labels import FINDINGS, spoken
 from chexnet.phantom.draw import Phantom, draw_phantom
 from chexnet.phantom.patients import person, visits
 from demo.answer import floats, preview
+from demo.classroom.draw import boxes_of
+from demo.classroom.pool import radiograph_of
 from demo.classroom.severity import naming_curve
 from demo.examples import SEED as EXAMPLES_SEED
 from demo.examples import Example
@@ -36,8 +37,6 @@ REMEMBERED = 1400
 HELD_OUT = 0.2
 SIZE, SHOWN = 512, 192
 """Pixels a side: as the network is shown a phantom, and as the page is."""
-FRAME = 1024
-"""Boxes of phantoms are given in a picture of so many pixels a side."""
 
 
 def split_content() -> dict[str, Any]:
@@ -144,8 +143,8 @@ def twin_content(predictor: Predictor, name: str) -> dict[str, Any]:
         "maps": floats(maps),
         "cells": list(maps.shape[1:]),
         "pictures": [
-            preview(_radiograph(base)),
-            *(preview(_radiograph(read.pixels - base)) for read in reads[1:]),
+            preview(radiograph_of(base)),
+            *(preview(radiograph_of(read.pixels - base)) for read in reads[1:]),
         ],
     }
 
@@ -164,11 +163,7 @@ def severity_content(predictor: Predictor) -> dict[str, Any]:
 
 
 def _read(predictor: Predictor, drawn: Phantom) -> ModelInput:
-    return predictor.read(_radiograph(drawn.pixels))
-
-
-def _radiograph(pixels: np.ndarray) -> Radiograph:
-    return Radiograph(pixels, 0, 255, Facts("PNG", "L", 8))
+    return predictor.read(radiograph_of(drawn.pixels))
 
 
 def example_boxes(example: Example) -> list[dict[str, Any]]:
@@ -176,6 +171,7 @@ def example_boxes(example: Example) -> list[dict[str, Any]]:
     # The boxes do not depend on the size; a small picture takes a fifth of the time.
     drawn = draw_phantom(EXAMPLES_SEED, example.patient, 0, size=256, findings=example.findings)
     return [
-        {"finding": finding, "box": [value / FRAME for value in (x, y, x + width, y + height)]}
-        for finding, (x, y, width, height) in drawn.boxes
+        {"finding": finding, "box": list(box)}
+        for finding, boxes in boxes_of(drawn).items()
+        for box in boxes
     ]

@@ -1,8 +1,13 @@
 // Small parts of the page that every tab uses.
 
 /** An element: el("p", {class: "a", text: "b"}, child). Text is never read as HTML. */
-export function el(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+export const el = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
+
+/** An element of SVG. */
+export const svg = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS("http:/" + "/www.w3.org/2000/svg", tag), attributes, children);
+
+function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "text") element.textContent = value;
     else if (value !== null && value !== undefined) element.setAttribute(name, value);
@@ -33,16 +38,15 @@ export function whenWide(element, then) {
   }).observe(element);
 }
 
-/** An element of SVG. */
-export function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS("http:/" + "/www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else if (value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
+/**
+ * A text that a browser keeps under a name, where it keeps any; a page without storage goes on without.
+ * storage: gives the browser's, of a tab or of all; asking for it may throw.
+ */
+export const stored = (storage, key) => ({
+  get() { try { return storage().getItem(key); } catch { return null; } },
+  set(value) { try { storage().setItem(key, value); } catch { /* none */ } },
+  drop() { try { storage().removeItem(key); } catch { /* none */ } },
+});
 
 /** Radio buttons that look like one control: choices is a list of [value, text]. */
 export function radios(place, name, choices, chosen, then) {

@@ -3,6 +3,7 @@
    The source keeps where the reader is and what he may see; the page only shows it. What is not yet
    open was never sent here. The steps and what they give: ../source/answer.js. */
 
+import { stored } from "../base/dom.js";
 import { valueText } from "../base/words.js";
 import { makeBoard } from "./board.js";
 import { makeForm } from "./form.js";
@@ -10,21 +11,14 @@ import { there } from "./figures.js";
 import { readingFigures, readingTruth, readingVerdict } from "./result.js";
 import { floatsOf } from "../viewer/drawing.js";
 
-const KEY = "cx-reader"; // in this tab's own storage: another tab is another reader
-
-const storage = {
-  get() { try { return sessionStorage.getItem(KEY); } catch { return null; } },
-  set(value) { try { sessionStorage.setItem(KEY, value); } catch { /* a page without storage */ } },
-  drop() { try { sessionStorage.removeItem(KEY); } catch { /* a page without storage */ } },
-};
+// In this tab's own storage: another tab is another reader.
+const storage = stored(() => sessionStorage, "cx-reader");
+const name = stored(() => localStorage, "cx-pseudonym");
 
 /** The name under which a study keeps this browser's answers, and by which they can be deleted. */
 function pseudonym() {
-  const key = "cx-pseudonym";
-  try {
-    localStorage[key] = localStorage[key] ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
-    return localStorage[key];
-  } catch { return null; } // a page without storage could never delete them
+  if (!name.get()) name.set(crypto.getRandomValues(new Uint32Array(4)).join("-"));
+  return name.get(); // null without storage: a page could never delete them
 }
 
 /** root: holds reading.html.jinja; hooks: {send(step)}, which gives a promise of the answer. */

@@ -3,17 +3,14 @@
    Nothing of a case is given out before its stage, as the server does it; whoever opens the files
    finds the truth there. */
 
+import { stored } from "../base/dom.js";
 import { outcome } from "../reading/figures.js";
 
-const KEY = "cx-reading"; // in this tab's own storage
 const OPEN = { commit: "read", settle: "revise", next: "truth" };
 const NOT_NOW = "This step is not open now. The page shows where you are.";
 const UNKNOWN = "Your reading is no longer kept. Please begin again.";
 
-const storage = {
-  get() { try { return JSON.parse(sessionStorage.getItem(KEY)); } catch { return null; } },
-  set(value) { try { sessionStorage.setItem(KEY, JSON.stringify(value)); } catch { /* a page without storage */ } },
-};
+const storage = stored(() => sessionStorage, "cx-reading");
 
 function mixed(some) {
   return some.map((one) => ({ one, key: Math.random() })).sort((a, b) => a.key - b.key).map(({ one }) => one);
@@ -50,7 +47,7 @@ export function moved(now, { action, case: id, answer }) {
  * Returns `step`, see answer.js.
  */
 export function makeSteps(part, report) {
-  let now = storage.get();
+  let now = JSON.parse(storage.get());
 
   const layersOf = ({ number, ...turn }) => part(`case/${number}`).then((layers) => ({ ...turn, ...layers }));
 
@@ -79,7 +76,7 @@ export function makeSteps(part, report) {
     if (!next) return { problem: NOT_NOW };
     const content = await contentOf(next, action === "resume");
     now = next;
-    storage.set(now);
+    storage.set(JSON.stringify(now));
     if (content.turns) report(Math.round(100 * content.turns.filter(isRight).length / content.of));
     return action === "begin" ? { reader: now.reader, ...content } : content;
   };

@@ -86,27 +86,31 @@ export function drawAxis(place, curve, scale, { cut, own, stored, value = share 
   place.replaceChildren(image);
 }
 
+/** A square of 100 x 100 with its diagonal, on whose sides values from 0 to `top` are told in percent. */
+export function square(label, across, up, top = 1) {
+  const image = svg("svg", { viewBox: "-17 -5 124 123", role: "img", "aria-label": label },
+    svg("rect", { class: "cx-t-frame", width: 100, height: 100 }),
+    svg("path", { class: "cx-t-chance", d: "M0 100L100 0" }),
+    svg("text", { x: 50, y: 115.5, "text-anchor": "middle", text: across }),
+    svg("text", { x: -12, y: 50, "text-anchor": "middle", transform: "rotate(-90 -12 50)", text: up }));
+  for (const place of [0, 50, 100]) {
+    const text = `${Math.round(place * top)}`;
+    image.append(svg("text", { x: place, y: 107.5, "text-anchor": "middle", text }),
+      svg("text", { x: -3, y: 102 - place, "text-anchor": "end", text }));
+  }
+  return image;
+}
+
 /** The ROC curve with the point of a threshold and both intervals there. */
 export function drawRoc(place, curve, at, intervals) {
   const xy = (i) => [100 * (curve.false[i] / curve.negatives), 100 * (1 - curve.true[i] / curve.positives)];
   const path = curve.thresholds.map((_, i) => xy(i).map((v) => v.toFixed(2)).join(",")).join(" ");
   const [x, y] = xy(at);
   const { sensitivity, specificity } = intervals;
-  const image = svg("svg", { viewBox: "-17 -4 124 122", role: "img",
-    "aria-label": `ROC curve; at this threshold ${share(1 - y / 100)} true positives and ${share(x / 100)} false positives` });
-  image.append(
-    svg("rect", { class: "cx-t-frame", width: 100, height: 100 }),
-    svg("path", { class: "cx-t-chance", d: "M0 100L100 0" }),
-    svg("polyline", { class: "cx-t-curve", points: path }));
-  for (const tick of [0, 50, 100]) {
-    image.append(
-      svg("text", { x: tick, y: 107.5, "text-anchor": "middle", text: `${tick}` }),
-      svg("text", { x: -3, y: 102 - tick, "text-anchor": "end", text: `${tick}` }));
-  }
-  image.append(
-    svg("text", { x: 50, y: 115.5, "text-anchor": "middle", text: "false positives, % of those without it" }),
-    svg("text", { x: -12, y: 50, "text-anchor": "middle", transform: "rotate(-90 -12 50)",
-      text: "true positives, % of those with it" }));
+  const image = square(
+    `ROC curve; at this threshold ${share(1 - y / 100)} true positives and ${share(x / 100)} false positives`,
+    "false positives, % of those without it", "true positives, % of those with it");
+  image.append(svg("polyline", { class: "cx-t-curve", points: path }));
   if (sensitivity) {
     const [low, high] = sensitivity.map((value) => 100 * (1 - value));
     image.append(svg("line", { class: "cx-t-doubt", x1: x, x2: x, y1: low, y2: high }));

@@ -2,6 +2,7 @@
 
 import { el, radios, svg } from "../base/dom.js";
 import { expit, logit, share } from "../base/words.js";
+import { square } from "./curve_drawing.js";
 import * as numbers from "./numbers.js";
 
 /**
@@ -15,16 +16,10 @@ function drawBins(place, bins) {
   const most = Math.max(0.05, ...bins.flatMap(([given, seen]) => [given, seen]));
   const top = Math.min(1, Math.ceil(most * 10 + 0.2) / 10);
   const at = (value) => (100 * value) / top;
-  const image = svg("svg", { viewBox: "-17 -5 124 123", role: "img", "aria-label":
-    bins.map(([given, seen, count]) => `said ${share(given)}, had it ${share(seen)} of ${count}`).join("; ") });
-  image.append(svg("rect", { class: "cx-t-frame", width: 100, height: 100 }),
-    svg("path", { class: "cx-t-chance", d: "M0 100L100 0" }));
-  for (const tick of [0, top / 2, top]) {
-    image.append(svg("text", { x: at(tick), y: 107.5, "text-anchor": "middle", text: `${Math.round(100 * tick)}` }),
-      svg("text", { x: -3, y: 102 - at(tick), "text-anchor": "end", text: `${Math.round(100 * tick)}` }));
-  }
-  image.append(svg("text", { x: 50, y: 115.5, "text-anchor": "middle", text: "the network says, %" }),
-    svg("text", { x: -12, y: 50, "text-anchor": "middle", transform: "rotate(-90 -12 50)", text: "have it, %" }),
+  const image = square(
+    bins.map(([given, seen, count]) => `said ${share(given)}, had it ${share(seen)} of ${count}`).join("; "),
+    "the network says, %", "have it, %", top);
+  image.append(
     svg("polyline", { class: "cx-t-curve", points: bins.map(([x, y]) => `${at(x)},${100 - at(y)}`).join(" ") }));
   for (const [x, y, count] of bins) {
     const dot = svg("circle", { class: "cx-t-point", cx: at(x), cy: 100 - at(y), r: 2.2 });
