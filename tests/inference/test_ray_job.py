@@ -17,8 +17,7 @@ from tests.inference.test_job import draw
 CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
-head = {"num_cpus": 1, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=head)
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 print(cluster.address, flush=True)

@@ -10,8 +10,8 @@ from PIL import Image
 from chexnet.data.formats import DataRequest
 from chexnet.data.loader import batch_loader
 from chexnet.data.nih import read_boxes
+from chexnet.evaluation.boxes import CONTROLS
 from chexnet.evaluation.holdout import open_holdout
-from chexnet.evaluation.localization_summary import CONTROLS
 from chexnet.explain import explain
 from chexnet.inference.onnx_runtime import as_metadata, read_metadata
 from chexnet.model import load_weights
