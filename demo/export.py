@@ -57,6 +57,7 @@ def export_page(
         raise ConfigError(
             f"ONNX Runtime for browsers is not here. Once, with a network: {onnx_web.COMMAND}"
         )
+    out.resolve().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}-") as name:
         folder = Path(name) / "page"
         folder.mkdir()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.demo.classroom.made import reply, union_iou
 from tests.demo.classroom.served import case_in, leaks
+from tests.demo.conftest import on_both
 
 READING = "() => { const r = chexnet.reading; return r && !r.waiting && r.now; }"
 TICK = ".cx-r-findings input[value='{}']"
@@ -77,6 +78,7 @@ def to_the_network(page):
     return at(open_tab(page), "read", 5)
 
 
+@on_both
 def test_three_rounds_read_by_a_student_give_the_figures_of_a_hand(visit, cases):
     page = visit(viewport={"width": 1366, "height": 768})
     heard, box = [], (0.2, 0.25, 0.6, 0.8)
@@ -160,7 +162,7 @@ def test_three_rounds_read_by_a_student_give_the_figures_of_a_hand(visit, cases)
         assert f"{name}\t{sum(chosen)} of {len(chosen)}" in row
     fit = [value for *_, fits in helped for value in fits.values()]
     row = page.get_by_role("row", name="You, with it, in the end").inner_text()
-    assert row.endswith(f"{100 * sum(fit) / len(fit):.0f} %")
+    assert row.endswith(f"{100 * sum(fit) / len(fit):.0f} % ({len(fit)})")
     # The pool of this demo is empty.
     page.click("[data-do=another]")
     page.get_by_text("More cases are being drawn").wait_for()
