@@ -106,7 +106,8 @@ def _write(
     digest = hashlib.sha256()
     for name in names:
         digest.update(f"{name} {file_sha256(folder / name)}\n".encode())
-    kept = ["./" if name == "index.html" else name for name in names]
+    small = [name for name in names if f"{files.folder}/onnx/" not in name]
+    kept = ["./" if name == "index.html" else name for name in small]
     about = f"self.files = {json.dumps(kept)};\nself.version = '{digest.hexdigest()[:16]}';\n"
     _put(folder / "files.js", about.encode())
     shutil.copy(FOLDER / "source" / "offline.js", folder / "sw.js")

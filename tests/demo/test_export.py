@@ -50,7 +50,8 @@ def test_the_folder_opens_without_a_network_at_the_second_visit(browser, hosted,
         page.goto(url)
         page.wait_for_selector(ROW)
         assert page.evaluate(READY) in ("activating", "activated")
-        page.wait_for_function("navigator.serviceWorker.controller")
+        page.set_input_files(INPUT, EXAMPLES[4].path)
+        page.locator("[data-part=facts]", has_not_text="Drawn example").wait_for()
     page.reload()  # nobody serves it any more
     page.wait_for_selector(ROW)
     assert page.evaluate("crossOriginIsolated"), "no threads"
