@@ -18,12 +18,13 @@ WHOLE := $(VENV)/.ready-$(call sum,requirements-demo.txt requirements.txt)
 demo: $(SMALL)
 	$(BIN)/python -m demo $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(filter-out 0 no,$(SHARE)),--share) $(if $(CASES),--cases "$(CASES)")
 
+# Bytecode is kept, whatever the environment says: the tests start dozens of processes.
 test: $(WHOLE) node_modules/.package-lock.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/python -m mypy & types=$$!; \
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types && exit $$tests
 
 # Checkers of the page's scripts; where npm's registry cannot be reached their tests are skipped.

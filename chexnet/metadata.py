@@ -60,14 +60,14 @@ class DataInfo:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and weights files keep them: the attributes' names are the keys."""
-        found = dataclasses.asdict(self) | {"fold": list(self.fold) if self.fold else None}
+        content = dataclasses.asdict(self) | {"fold": list(self.fold) if self.fold else None}
         if self.label_mapping is None:
-            del found["dataset"], found["label_mapping"]
+            del content["dataset"], content["label_mapping"]
         if not self.images_of:
-            del found["images_of"]
+            del content["images_of"]
         if not self.copy:
-            del found["copy"]
-        return found
+            del content["copy"]
+        return content
 
     @property
     def pictures(self) -> str:
@@ -81,7 +81,7 @@ class DataInfo:
         Args:
             stored: a key that was not kept yet is read as `n/a`, 0, False or empty.
         """
-        names = [one.name for one in dataclasses.fields(cls)]
+        names = [field.name for field in dataclasses.fields(cls)]
         known = {name: stored.get(name, _NOT_KEPT.get(name, 0)) for name in names}
         return cls(**known | {"fold": tuple(known["fold"]) if known["fold"] else None})
 

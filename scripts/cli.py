@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -22,6 +22,9 @@ from chexnet.errors import ChexnetError
 from chexnet.files import WHOLE_LIST
 from chexnet.parallel import break_as_interrupt
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 OPTIONAL = ("torch", "torchvision", "torchmetrics", "matplotlib")
 """Modules that commands import and that requirements-demo.txt leaves out."""
 
@@ -29,7 +32,7 @@ OPTIONAL = ("torch", "torchvision", "torchmetrics", "matplotlib")
 def named_weights(given: Any) -> Any:
     """What `--weights` was given, a path or several: a published network's name is fetched."""
     if isinstance(given, list | tuple):
-        return [named_weights(one) for one in given]
+        return [named_weights(name) for name in given]
     if given is None:
         return None
     from chexnet.files import is_name
@@ -118,7 +121,10 @@ class SeveralValues(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         repeated = {
-            name for one in self.params if getattr(one, "multiple", False) for name in one.opts
+            name
+            for option in self.params
+            if getattr(option, "multiple", False)
+            for name in option.opts
         }
         return super().parse_args(ctx, list(_named_again(args, repeated)))
 
@@ -223,30 +229,32 @@ def options_of(config: type) -> Callable[[Callable[..., None]], Callable[..., No
     return decorate
 
 
-@contextmanager
-def progress_bar(text: str, unit: str = "images") -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal for `on_progress(done, total)`; silent where there is no terminal."""
+def counting_bar(unit: str) -> "Progress":
+    """A bar on the terminal that counts `unit`; silent where there is no terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    columns = (BarColumn(), MofNCompleteColumn(), unit, TimeElapsedColumn(), "left")
+    return Progress(
+        "{task.description}",
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def progress_bar(text: str, unit: str = "images") -> Iterator[Callable[[int, int], None]]:
+    """A `counting_bar` for `on_progress(done, total)`."""
+    with counting_bar(unit) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

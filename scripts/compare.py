@@ -31,7 +31,7 @@ from scripts.cli import (
 
 if TYPE_CHECKING:
     from chexnet.data.formats import DataRequest
-    from chexnet.evaluation.compare import SideBySide
+    from chexnet.evaluation.compare import NetworkScore
 
 app = new_app()
 
@@ -87,7 +87,7 @@ def compare(
     from chexnet.evaluation.compare import compare_networks
 
     with progress_bar("Scoring") as on_progress:
-        found = compare_networks(
+        content, networks = compare_networks(
             request,
             weights or [],
             split.value,
@@ -101,29 +101,33 @@ def compare(
             ),
             on_progress=on_progress,
         )
-    _write_side_by_side(found, weights or [], out)
+    _write_side_by_side(content, networks, weights or [], out)
 
 
-def _write_side_by_side(found: "SideBySide", weights: list[Path], results: Path) -> None:
+def _write_side_by_side(
+    content: dict[str, Any], networks: "list[NetworkScore]", weights: list[Path], results: Path
+) -> None:
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.report.comparison import (
+        side_by_side,
+        side_by_side_html,
+        side_by_side_text,
+    )
     from chexnet.evaluation.report.history import record_scoring
-    from chexnet.evaluation.report.page import side_by_side_html
     from chexnet.evaluation.report.render import to_csv
-    from chexnet.evaluation.report.tables import side_by_side
-    from chexnet.evaluation.report.terminal import side_by_side_text
-    from chexnet.files import plain, write_json, write_text
+    from chexnet.files import write_json, write_text
     from chexnet.metadata import surroundings
 
-    content, facts, made = plain(found), [one.facts for one in found.networks], surroundings()
+    facts, made = [network.facts for network in networks], surroundings()
     print(side_by_side_text(content, facts))
     write_json(results / "comparison.json", {**content, "made": made})
     write_text(results / "comparison.csv", to_csv(side_by_side(content)))
     write_text(results / "comparison.html", side_by_side_html(content, facts, made))
-    for number, (one, path) in enumerate(zip(found.networks, weights, strict=True), 1):
-        write_predictions(results / f"predictions-{number}.csv", one.scores)
+    for number, (network, path) in enumerate(zip(networks, weights, strict=True), 1):
+        write_predictions(results / f"predictions-{number}.csv", network.scores)
         try:
-            record_scoring(one.facts, one.summary, path.parent)
+            record_scoring(network.facts, network.summary, path.parent)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"This scoring is not noted beside {path.name}: {error}")
     names = "comparison.json, comparison.csv, comparison.html, predictions-1.csv ..."
@@ -151,15 +155,14 @@ def compare_files(
     from chexnet.evaluation.compare import as_dict
     from chexnet.evaluation.compare import compare as compare_scores
     from chexnet.evaluation.predictions import score_predictions
+    from chexnet.evaluation.report.comparison import comparison_text
     from chexnet.evaluation.report.sentences import facts_text
-    from chexnet.evaluation.report.terminal import comparison_text
     from chexnet.files import write_json
     from chexnet.metadata import surroundings
 
     first, second = (score_predictions(request, path, part, **options) for path in files)
-    found = compare_scores(first.scores, second.scores, replicates, request.seed)
+    differences = as_dict(compare_scores(first.scores, second.scores, replicates, request.seed))
     print(facts_text(first.facts))
-    differences = as_dict(found)
     print(f"A: {files[0]}\nB: {files[1]}\n\n{comparison_text(differences)}")
     content = {
         "a": files[0].name,

@@ -32,10 +32,10 @@ from scripts.cli import (
 
 if TYPE_CHECKING:
     from chexnet.data.formats import DataRequest
-    from chexnet.evaluation.assessment import Assessment
     from chexnet.evaluation.experts import ExpertLabels
+    from chexnet.evaluation.scores import Figures
     from chexnet.evaluation.scoring import Scored
-    from chexnet.evaluation.truths import ProtocolFigures
+    from chexnet.evaluation.summary import Summary
 
 app = new_app()
 
@@ -206,60 +206,47 @@ def _finish(
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ChexnetError
     from chexnet.evaluation.assessment import assess
-    from chexnet.evaluation.expert_figures import score_experts
+    from chexnet.evaluation.expert_scores import score_experts
     from chexnet.evaluation.predictions import write_predictions
+    from chexnet.evaluation.report import terminal
+    from chexnet.evaluation.report.experts import experts_text
     from chexnet.evaluation.report.files import ReportImages, report_images, write_report
     from chexnet.evaluation.report.history import record_scoring
     from chexnet.evaluation.report.page import Report
     from chexnet.evaluation.report.plots import plot_auroc, plot_roc
-    from chexnet.evaluation.report.terminal import (
-        about_text,
-        assessment_text,
-        both_text,
-        experts_text,
-    )
-    from chexnet.evaluation.truths import both_tables, tables_told
-    from chexnet.evaluation.truths import lists_told as protocols_text
+    from chexnet.evaluation.truths import both_tables
     from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
 
-    stamp, seed = LEAKY if scored.facts.leaky else "", request.seed
-    found = assess(
-        scored.scores,
-        scored.table,
-        scored.chosen,
-        prevalence=prevalence,
-        replicates=replicates,
-        seed=seed,
-    )
-    print(about_text(scored.facts, scored.notes, scored.stamps))
-    content = plain({"stamp": stamp, **found.as_dict(), "facts": scored.facts})
-    content["made"] = surroundings()
-    print(f"\n{assessment_text(content, replicates)}")
+    scores, facts = scored.scores, scored.facts
+    stamp = LEAKY if facts.leaky else ""
+    options = {"replicates": replicates, "seed": request.seed}
+    figures = assess(scores, scored.table, scored.chosen, prevalence=prevalence, **options)
+    content = {"stamp": stamp, **figures.content, "facts": plain(facts), "made": surroundings()}
+    print(terminal.about_text(facts, scored.notes, scored.stamps))
+    print(f"\n{terminal.assessment_text(content, replicates)}")
     if scored.stamps:
         content["stamps"] = scored.stamps
-    by_both = None
     if both_labels:
-        by_both = both_tables(
-            scored.scores, request.root, known=found.summary, replicates=replicates, seed=seed
-        )
-        content["labels"] = plain(by_both)
-        print(f"\n{both_text(content['labels'], tables_told(by_both), replicates)}")
-    protocols = _protocols(scored, found, request.root, replicates, seed)
-    if protocols:
-        print(f"\n{protocols_text(protocols)}")
-        content["protocols"] = plain({one.key: one for one in protocols})
-    by_experts = [
-        score_experts(found.calibrated, one, scored.table, scored.facts.table, replicates, seed)
-        for one in experts
-    ]
-    if by_experts:
-        content["experts"] = plain({one.labels.key: one for one in by_experts})
-        print(f"\n{experts_text(by_experts)}")
+        both = both_tables(scores, request.root, known=figures.summary, **options)
+        content["labels"] = plain(both)
+        print(f"\n{terminal.both_text(content['labels'], len(scores.images), replicates)}")
+    if protocols := _protocols(scored, figures.summary, request.root, options):
+        content["protocols"] = plain(protocols)
+        print(f"\n{terminal.protocols_text(content['protocols'])}")
+    if experts:
+        against = {
+            labels.key: score_experts(
+                labels, scored.table, facts.table, figures.calibrated, **options
+            )
+            for labels in experts
+        }
+        content["experts"] = plain(against)
+        print(f"\n{experts_text(content['experts'], replicates)}")
     record = []
     if beside:
         try:
-            record = record_scoring(scored.facts, found.summary, beside)
+            record = record_scoring(facts, figures.summary, beside)
         except ChexnetError as error:  # weights may lie where nobody can write
             print(f"\nThis scoring is not noted beside the weights: {error}")
     if record:
@@ -269,35 +256,25 @@ def _finish(
         )
         content["test_scorings"] = record
     stamped = f".{stamp}" if stamp else ""
-    write_predictions(results / f"predictions{stamped}.csv", scored.scores)
+    write_predictions(results / f"predictions{stamped}.csv", scores)
     write_json(results / "metrics.json", content)
-    plot_auroc(found.summary, results / "auroc.png", stamp)
-    plot_roc(scored.scores, found.summary, results / "roc.png", stamp)
+    plot_auroc(figures.summary, results / "auroc.png", stamp)
+    plot_roc(scores, figures.summary, results / "roc.png", stamp)
     written = "predictions, metrics.json, auroc.png, roc.png"
     if report_on:
-        about = Report(
-            scored=scored,
-            assessment=found,
-            content=content,
-            record=record if beside else None,
-            experts=by_experts,
-            both=by_both,
-        )
-        pictures = ReportImages()
+        kept = record if beside else None
+        report = Report(scored=scored, assessment=figures, content=content, record=kept)
+        looks = ReportImages()
         if scored.networks:
             with progress_bar("Heatmaps") as on_progress:
-                pictures = report_images(scored.networks[0], report_on, on_progress)
-        written += f", {write_report(about, results, pictures)}"
+                looks = report_images(scored.networks[0], report_on, on_progress)
+        written += f", {write_report(report, results, looks)}"
     print(f"\nWritten to {results}: {written}")
 
 
 def _protocols(
-    scored: "Scored",
-    found: "Assessment",
-    data: Path,
-    replicates: int,
-    seed: int,
-) -> "list[ProtocolFigures]":
+    scored: "Scored", whole: "Summary", data: Path, options: dict[str, int]
+) -> "dict[str, Figures]":
     """The same answers on each of the two test lists that published figures are of."""
     from chexnet.data.nih import read_lists
     from chexnet.evaluation.truths import protocol_figures, seen_by
@@ -305,18 +282,10 @@ def _protocols(
 
     facts = scored.facts
     if facts.phantoms or facts.label_version == "unknown" or facts.label_mapping:
-        return []  # the lists name images of NIH's, and these are others under such names
+        return {}  # the lists name images of NIH's, and these are others under such names
     lists = {"official": (read_lists(data) or {}).get("test", ()), "2017": images_for_test_2017()}
     seen = seen_by([network.metadata.trained_hashes for network in scored.networks])
-    return protocol_figures(
-        scored.scores,
-        scored.table,
-        lists,
-        seen,
-        whole=found.summary,
-        replicates=replicates,
-        seed=seed,
-    )
+    return protocol_figures(scored.scores, scored.table, lists, seen, whole=whole, **options)
 
 
 def _text_labels(
@@ -327,15 +296,15 @@ def _text_labels(
     replicates: int,
 ) -> None:
     """Score NIH's text labels, show them and write text_labels.json."""
-    from chexnet.evaluation.expert_figures import score_text_labels
+    from chexnet.evaluation.expert_scores import score_text_labels
+    from chexnet.evaluation.report.experts import experts_text
     from chexnet.evaluation.report.sentences import facts_text
-    from chexnet.evaluation.report.terminal import experts_text
-    from chexnet.files import write_json
+    from chexnet.files import plain, write_json
     from chexnet.metadata import surroundings
 
-    facts, found = score_text_labels(request, experts, part, replicates=replicates)
-    print(f"{facts_text(facts)}\n\n{experts_text(found)}")
-    groups = {one.labels.key: one for one in found}
+    facts, figures = score_text_labels(request, experts, part, replicates=replicates)
+    groups = plain(figures)
+    print(f"{facts_text(facts)}\n\n{experts_text(groups, replicates)}")
     content = {"experts": groups, "facts": facts, "made": surroundings()}
     write_json(results / "text_labels.json", content)
     print(f"\nWritten to {results}: text_labels.json")
@@ -346,7 +315,7 @@ def _prevalence(shares: Sequence[str]) -> dict[str, float]:
     from chexnet.errors import ConfigError
     from chexnet.labels import LABELS
 
-    found: dict[str, float] = {}
+    prevalence: dict[str, float] = {}
     for given in shares:
         name, _, text = given.rpartition("=")
         try:
@@ -358,8 +327,8 @@ def _prevalence(shares: Sequence[str]) -> dict[str, float]:
                 f"--prevalence: found {given!r}, expected a share between 0 and 1, or one of "
                 f"{', '.join(LABELS[:3])} ... with one, as in Mass=0.05."
             )
-        found |= {name: share} if name else dict.fromkeys(LABELS, share)
-    return found
+        prevalence |= {name: share} if name else dict.fromkeys(LABELS, share)
+    return prevalence
 
 
 if __name__ == "__main__":

@@ -43,35 +43,26 @@ def leakage(
         f"{'split':<10}{'held out':<18}{'images with their patient outside':>34}"
         f"{'mean AUROC of the memory':>34}"
     )
-    found = []
+    measured = []
     for scheme in split or ("image", "patient"):
         for part in PARTS:
-            one = measure(folder, scheme, part, seed=seed, replicates=replicates)
-            found.append(one)
-            held = f"{part}, {100 * one.share:.0f} %"
+            held_out = measure(folder, scheme, part, seed=seed, replicates=replicates)
+            measured.append(held_out)
+            share = f"{part}, {100 * held_out.share:.0f} %"
             print(
-                f"{one.scheme:<10}{held:<18}{100 * one.images:>32.1f} %{_auroc(one.memory):>34}",
+                f"{held_out.scheme:<10}{share:<18}{100 * held_out.images:>32.1f} %"
+                f"{_auroc(held_out.memory):>34}",
                 flush=True,
             )
     content = {
         "table": folder.table_name,
         "label_version": folder.version,
         "seed": seed,
-        "splits": [
-            {
-                "split": one.scheme,
-                "part": one.part,
-                "share": one.share,
-                "images_with_patient_outside": one.images,
-                "patients_outside": one.patients,
-                "memory": one.memory,
-            }
-            for one in found
-        ],
+        "splits": measured,
         "made": surroundings(),
     }
     write_json(out / "leakage.json", content)
-    plot_leakage(found, out / "leakage.png")
+    plot_leakage(measured, out / "leakage.png")
     print(f"\nWritten to {out}: leakage.json, leakage.png")
 
 

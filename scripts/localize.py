@@ -23,9 +23,9 @@ from scripts.cli import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from chexnet.evaluation.boxes import BoxedFinding
     from chexnet.evaluation.experts import ExpertLabels
     from chexnet.evaluation.holdout import Holdout
-    from chexnet.evaluation.localization import BoxedFinding
 
 app = new_app()
 
@@ -83,13 +83,10 @@ def localize(
     from chexnet.data.nih import BOXES
     from chexnet.data.splits import LEAKY
     from chexnet.errors import ConfigError
+    from chexnet.evaluation.boxes import ALL, score_maps, summarise_maps, trust_of
     from chexnet.evaluation.holdout import open_holdout
     from chexnet.evaluation.localization import holdout_boxes, maps_of
-    from chexnet.evaluation.localization_summary import (
-        score_maps,
-        summarise_maps,
-        trust_of,
-    )
+    from chexnet.evaluation.report.experts import experts_read
     from chexnet.evaluation.report.sentences import facts_text
     from chexnet.evaluation.report.terminal import localization_text
     from chexnet.files import plain, write_json
@@ -111,16 +108,12 @@ def localize(
     models = [to_device(model, chosen, side) for model in (holdout.model, untrained)]
     with progress_bar(f"Heatmaps of {split.value}") as on_progress:
         ours, theirs = maps_of(holdout, models, boxed, method, on_progress)
-    scored = score_maps(
-        boxed,
-        lambda target: ours[target.image, target.label],
-        lambda target: theirs[target.image, target.label],
-    )
-    tables = summarise_maps(scored, replicates, seed)
+    tables = summarise_maps(score_maps(boxed, ours, theirs), replicates, seed)
     stamp = LEAKY if holdout.facts.leaky else ""
     print(facts_text(holdout.facts))
     if said:
-        print(f"Boxes: {said.told} An image's boxes are scored together, as Pneumonia.")
+        told = experts_read(said.about, len(said.answers))
+        print(f"Boxes: {told} An image's boxes are scored together, as Pneumonia.")
     print(f"Heatmaps: {method}, {_cells(ours)} cells.\n")
     figures = plain(tables)
     print((f"{stamp} figures\n" if stamp else "") + localization_text(figures))
@@ -139,7 +132,9 @@ def localize(
     drawn = _write_overlays(holdout, boxed, ours, path.parent / "overlays", overlays)
     print(f"\nWritten to {path.parent}: localization.json, {drawn} overlays")
     if keep:
-        _store(weights, holdout, trust_of(tables, _source(holdout)), method)
+        facts = holdout.facts
+        source = f"{holdout.part} part of {facts.table}, {facts.split} split"
+        _store(weights, holdout, trust_of(tables[ALL], source), method)
 
 
 def _twins(
@@ -168,7 +163,7 @@ def _twins(
     model, metadata = load_weights(weights)
     chosen, side = pick_device(device), metadata.preprocessing.size
     untrained = build(metadata.classes, "none", seed).model
-    looked, control = (to_device(one.eval(), chosen, side) for one in (model, untrained))
+    looked, control = (to_device(network.eval(), chosen, side) for network in (model, untrained))
     choices = validation_choices(metadata)
     calibrations = choices.calibrations if choices else {}
     first, others = (CLOSED_FORM, tuple(PACKAGE)) if method == "all" else (method, ())
@@ -209,7 +204,7 @@ def _experts(given: str | None, keep: bool) -> "ExpertLabels | None":
 def _write_overlays(
     holdout: "Holdout",
     boxed: "list[BoxedFinding]",
-    maps: "dict[tuple[str, str], np.ndarray]",
+    maps: "list[np.ndarray]",
     folder: Path,
     each: int,
 ) -> int:
@@ -222,20 +217,14 @@ def _write_overlays(
     from chexnet.files import replacing
 
     done: Counter[str] = Counter()
-    for target in boxed:
+    for target, heat in zip(boxed, maps, strict=True):
         if done[target.label] >= each:
             continue
         done[target.label] += 1
-        pixels = holdout.picture(target.image)
-        drawn = draw_target(pixels, maps[target.image, target.label], target)
+        drawn = draw_target(holdout.picture(target.image), heat, target)
         with replacing(folder / f"{target.label}_{Path(target.image).stem}.png") as temporary:
             Image.fromarray(drawn).save(temporary, "PNG", compress_level=1)
     return sum(done.values())
-
-
-def _source(holdout: "Holdout") -> str:
-    facts = holdout.facts
-    return f"{holdout.part} part of {facts.table}, {facts.split} split"
 
 
 def _store(weights: Path, holdout: "Holdout", trust: dict[str, Any], method: str) -> None:
@@ -265,8 +254,8 @@ def _store(weights: Path, holdout: "Holdout", trust: dict[str, Any], method: str
     print(f"Stored in {weights}: how often its heatmaps point into a box ({kind}).")
 
 
-def _cells(maps: "dict[tuple[str, str], np.ndarray]") -> str:
-    height, width = next(iter(maps.values())).shape
+def _cells(maps: "list[np.ndarray]") -> str:
+    height, width = maps[0].shape
     return f"{height} x {width}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count, repeat
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,12 +77,15 @@ def predict(
         )
     if not as_json:
         print("Research and education only, not for clinical use.")
-    if out and ray:
-        if _on_ray(ray, images, weights, predictor.classes, out, device, engine, batch_size):
-            _fail()
-        return
     if out:
-        if _many(images, weights, predictor, out, batch_size, heatmaps):
+        if ray:
+            how: dict[str, Any] = {"device": device, "engine": engine, "batch_size": batch_size}
+            failed, total = _on_ray(ray, images, weights, out, predictor.classes, **how)
+        else:
+            failed, total = _many(images, weights, predictor, out, batch_size, heatmaps)
+        if failed:
+            told = f"{failed:,} of the {total:,} could not be read: {out / 'errors.csv'}"
+            print(told, file=sys.stderr)
             _fail()
         return
     failed = 0
@@ -119,8 +122,8 @@ def _many(
     out: Path,
     batch_size: int,
     heatmaps: Path | None,
-) -> int:
-    """Predict as a job; gives how many of its files cannot be read."""
+) -> tuple[int, int]:
+    """Predict as a job; gives how many of its files cannot be read, and how many there are."""
     from chexnet import compute
     from chexnet.inference.engine import file_digest
     from chexnet.inference.job import PredictionJob
@@ -142,43 +145,22 @@ def _many(
         share = {"rank": compute.rank(), "world": compute.world()}
         here, failed = job.run(predictor, batch_size=batch_size, on_result=on_result, **share)
     print(f"{here:,} of {total:,} pictures were predicted here; results are in {out}.")
-    if failed:
-        told = f"{failed:,} of the {total:,} could not be read: {out / 'errors.csv'}"
-        print(told, file=sys.stderr)
-    return failed
+    return failed, total
 
 
 def _on_ray(
-    address: str,
-    images: list[Path],
-    weights: Path,
-    classes: list[str],
-    out: Path,
-    device: str,
-    engine: str,
-    batch_size: int,
-) -> int:
-    """Predict on a cluster; gives how many files cannot be read."""
+    address: str, images: list[Path], weights: Path, out: Path, classes: list[str], **how: Any
+) -> tuple[int, int]:
+    """Predict on a cluster; gives how many files cannot be read, and how many there are."""
     from chexnet.inference.ray_job import predict_on_ray
 
     files = _pictures(images)
     with progress_bar("Predicting") as on_progress:
         failed = predict_on_ray(
-            address,
-            files,
-            weights,
-            out,
-            classes,
-            device=device,
-            engine=engine,
-            batch_size=batch_size,
-            on_progress=on_progress,
+            address, files, weights, out, classes, on_progress=on_progress, **how
         )
     print(f"{len(files):,} pictures were predicted; results are in {out / 'predictions.csv'}.")
-    if failed:
-        told = f"{failed:,} of them could not be read: {out / 'errors.csv'}"
-        print(told, file=sys.stderr)
-    return failed
+    return failed, len(files)
 
 
 def _say_export() -> None:
@@ -190,19 +172,19 @@ def _pictures(given: list[Path]) -> list[str]:
     from chexnet.errors import DataError
     from chexnet.files import files_under
 
-    found: dict[tuple[str, str], str] = {}
+    pictures: dict[tuple[str, str], str] = {}
     real = functools.cache(os.path.realpath)
     for path in given:
         if os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path):
             raise DataError(f"{path} is neither a file nor a folder. Pass pictures, or folders.")
         for name in files_under(path) if os.path.isdir(path) else [str(path)]:
             folder, own = os.path.split(name)
-            found.setdefault((real(folder), own), name)
-    if not found:
+            pictures.setdefault((real(folder), own), name)
+    if not pictures:
         raise DataError(
             f"Found no picture in {', '.join(map(str, given))}. Pass pictures, or folders of them."
         )
-    return list(found.values())
+    return list(pictures.values())
 
 
 def _as_json(predictor: "Predictor", result: "FileResult") -> str:

@@ -83,19 +83,39 @@ def pytest_xdist_auto_num_workers(config) -> int:
     return (os.cpu_count() or 1) + 1
 
 
-SLOWEST = (
-    "tests/demo/test_choices.py", "tests/demo/test_browser.py", "tests/demo/test_canvas.py",
-    "tests/demo/classroom/test_browser.py", "tests/networks/test_importers.py",
-    "tests/inference/test_gate.py", "tests/inference/test_onnx.py", "tests/demo/test_lessons.py",
-    "tests/demo/test_malformed.py", "tests/networks/test_tensors.py",
-    "tests/scripts/test_commands.py", "tests/training/test_state.py",
-)  # fmt: skip
-"""Begun first, in this order: a worker takes a whole file, and none shall end long after all."""
+UNITS = (
+    # What forks processes needs one server that has imported torch,
+    "scripts/test_commands training/test_state test_notebooks test_distributed test_checkpoint "
+    "inference/test_job training/test_loop data/test_datasets",
+    # and what visits the demo needs one demo.
+    "demo/test_choices demo/test_browser demo/test_lessons demo/test_malformed demo/test_visitors "
+    "demo/test_phone demo/test_proxied demo/test_routes demo/test_uploads demo/test_server_files "
+    "demo/test_answer demo/test_export",
+    "demo/test_canvas",
+    "demo/classroom/test_browser",
+    "inference/test_onnx",
+    "inference/test_gate",
+    "networks/test_importers",
+    "networks/test_tensors",
+)
+"""Files that one worker takes, the slowest first. Of the others each is a unit of its own."""
+UNIT = {f"tests/{name}.py": n for n, names in enumerate(UNITS) for name in names.split()}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {ROOT / name: number for number, name in enumerate(SLOWEST)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
+    items.sort(key=lambda item: UNIT.get(item.nodeid.partition("::")[0], len(UNIT)))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """With `--dist loadfile` a worker takes a whole unit."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Units(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return str(UNIT.get(file, file))
+
+    return Units(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:

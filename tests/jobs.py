@@ -11,7 +11,6 @@ import torch
 
 from chexnet.checkpoint import save_sealed
 from chexnet.config import TrainConfig
-from chexnet.data.formats import DataRequest
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.loop import fit
 
@@ -73,27 +72,64 @@ def train_until_signal(options: dict, there: Path) -> None:
     os._exit(signals.exit_code if result.state == "stopped" else 99)
 
 
+def write_to(path: Path, *streams: int) -> None:
+    """What is written to these streams from here on goes into a file."""
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    for stream in streams:
+        os.dup2(file, stream)
+
+
+def run_cells(books: list[list[str]], folder: Path, told: Path) -> None:
+    """Run the cells of each notebook in its folder; the last line counts the figures."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figures = []
+
+    def show() -> None:
+        figures.extend(pyplot.get_fignums())
+        pyplot.close("all")
+
+    pyplot.show = show
+    write_to(told, 1, 2)
+    os.chdir(folder)
+    for cells in books:
+        names = {"__name__": "__main__"}
+        for number, source in enumerate(cells):
+            exec(compile(source, f"cell {number}", "exec"), names)
+    print("Figures:", len(figures), flush=True)
+
+
+def torchrun(given: list[str], folder: Path, told: Path) -> None:
+    """Two ranks by torchrun's own launcher; forked, since each would import torch again."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    write_to(told, 1, 2)
+    os.chdir(folder)
+    config = LaunchConfig(
+        *(1, 1, 2),  # machines at least and at most, processes of each
+        run_id="test",
+        rdzv_endpoint="localhost:0",
+        rdzv_backend="c10d",
+        max_restarts=0,
+        start_method="fork",
+    )
+    elastic_launch(config, run_as_main)(given)
+
+
+def run_as_main(given: list[str]) -> None:
+    """What `python -m` does."""
+    sys.argv = given
+    runpy.run_module(given[0], run_name="__main__", alter_sys=False)
+
+
 def run_command(given: list[str], said: Path) -> None:
     """Run `scripts.NAME ...`; this rank's output goes into files."""
     for number, stream in ((1, "stdout"), (2, "stderr")):
-        file = os.open(
-            said / f"{stream}{os.environ['RANK']}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC
-        )
-        os.dup2(file, number)
-    sys.argv = given
-    runpy.run_module(f"scripts.{given[0]}", run_name="__main__", alter_sys=False)
-
-
-def evaluate(data: Path, weights: Path, out: Path, batch_size: int = 3) -> None:
-    """Score the test part and keep the probabilities that this rank has."""
-    import numpy as np
-
-    from chexnet.evaluation.scoring import score_weights
-
-    scored = score_weights(
-        DataRequest(data), weights, "test", batch_size=batch_size, workers=0, device="cpu"
-    )
-    np.save(out / f"rank{os.environ.get('RANK', '0')}.npy", scored.scores.probabilities)
+        write_to(said / f"{stream}{os.environ['RANK']}", number)
+    run_as_main(given)
 
 
 class Whereabouts:

@@ -10,10 +10,12 @@ from pathlib import Path
 from tests import tiny
 
 if "forkserver" in multiprocessing.get_all_start_methods():
-    # It has imported the package, and what the package imports late: a child is there in
-    # milliseconds, and it has none of this process's threads.
+    # It has imported the package, and what the package imports late (torchmetrics: 3 s): a child is
+    # there in milliseconds, and it has none of this process's threads.
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(["chexnet.training.loop", "tests.jobs"])
+    _context.set_forkserver_preload(
+        ["chexnet.training.loop", "torchmetrics.functional.classification", "tests.jobs"]
+    )
 else:  # Windows: a child imports torch for itself, in seconds
     _context = multiprocessing.get_context("spawn")
 

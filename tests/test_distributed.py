@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 from torch import distributed as dist
@@ -45,18 +44,6 @@ def train_count(options: dict) -> int:
     from chexnet.transforms import Preprocessing
 
     return len(open_datamodule(DataRequest(options["data"]), Preprocessing(size=64)).rows("train"))
-
-
-def test_one_weights_file_scores_the_same_on_one_rank_and_on_two(phantoms, trained, tmp_path):
-    weights = trained / "best_chexnet_params.pth"
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    assert wait([start(jobs.evaluate, phantoms, weights, tmp_path / "one")]) == [0]
-    assert wait(start_ranks(jobs.evaluate, phantoms, weights, tmp_path / "two")) == [0, 0]
-    one = np.load(tmp_path / "one" / "rank0.npy")
-    ranks = [np.load(tmp_path / "two" / f"rank{rank}.npy") for rank in (0, 1)]
-    assert np.array_equal(ranks[0], ranks[1])
-    assert np.abs(one - ranks[0]).max() < 1e-6
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ site = pathlib.Path(sys.argv[1])
 assert pathlib.Path(chexnet.__file__).is_relative_to(site), chexnet.__file__
 ramp = np.linspace(0, 255, 96 * 80).astype(np.uint8).reshape(96, 80)
 gate.judge(as_radiograph(ramp, Facts("PNG", "L", 8)))
-assert page._environment().get_template("report.html.jinja")
-assert page._environment().get_template("model_card.md.jinja")
+assert page.environment().get_template("report.html.jinja")
+assert page.environment().get_template("model_card.md.jinja")
 assert code_version().startswith(chexnet.__version__)
 assert not {"scripts", "demo", "gradio", "typer"} & set(sys.modules)
 try:

@@ -109,7 +109,7 @@ def _all(
     stop = threading.Event()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         tasks = {
-            archive.name: pool.submit(_one, root, archive, remove, show, stop.is_set, pause)
+            archive.name: pool.submit(_fetch, root, archive, remove, show, stop.is_set, pause)
             for archive in archives
         }
         try:
@@ -161,7 +161,7 @@ def _archive(root: Path, archive: Archive) -> Path:
     return root / f"{archive.name}.tar.gz"
 
 
-def _one(
+def _fetch(
     root: Path,
     archive: Archive,
     remove: bool,

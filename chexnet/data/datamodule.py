@@ -133,7 +133,8 @@ def open_datamodule(
         raise DataError(
             f"{folder.place} is read through a pack, and {packs or 'no folder of packs'} has no "
             f"whole one of {preprocessing.size} px, crop {preprocessing.crop:g}. "
-            f"Run python -m scripts.prepare --data {folder.place}"
+            f"Run python -m scripts.prepare --data {folder.place} --packs {packs or 'packs'} "
+            f"--size {preprocessing.size} --crop {preprocessing.crop:g}"
         )
     return DataModule(folder, divided, preprocessing, pack, notes)
 

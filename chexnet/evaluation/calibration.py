@@ -71,15 +71,15 @@ def fit_calibrations(scores: Scores) -> dict[str, Calibration]:
     whole = Calibration(pooled=True)
     if enough(scores.targets.ravel()):
         whole = _fit(scores.probabilities.ravel(), scores.targets.ravel(), pooled=True)
-    found = {}
+    calibrations = {}
     for name, given, truth in scores.columns():
         positives = int((truth == 1).sum())
-        found[name] = (
+        calibrations[name] = (
             _fit(given, truth)
             if enough(truth)
             else Calibration(whole.slope, whole.bias, positives, pooled=True)
         )
-    return found
+    return calibrations
 
 
 def calibrate(scores: Scores, calibrations: Mapping[str, Calibration]) -> Scores:
@@ -200,7 +200,7 @@ class ValidationChoices:
     def as_metadata(self) -> dict[str, Any]:
         """Plain values for `Metadata.validation`; `stored` reads them."""
         return {
-            "calibration": {name: asdict(one) for name, one in self.calibrations.items()},
+            "calibration": {name: asdict(fit) for name, fit in self.calibrations.items()},
             "thresholds": self.thresholds,
         }
 
@@ -218,7 +218,7 @@ def validation_choices(metadata: Metadata) -> ValidationChoices | None:
         return None
     images = metadata.validation["figures"]["images"]
     return ValidationChoices(
-        {name: Calibration(**one) for name, one in metadata.validation["calibration"].items()},
+        {name: Calibration(**fit) for name, fit in metadata.validation["calibration"].items()},
         metadata.validation["thresholds"],
         f"{images:,} validation images, when the weights were written",
     )

@@ -126,9 +126,9 @@ def holm(values: Mapping[str, float]) -> dict[str, float]:
         Name to adjusted p-value, at most 1, for those that have one.
     """
     tested = sorted((p, name) for name, p in values.items() if not np.isnan(p))
-    found: dict[str, float] = {}
+    adjusted: dict[str, float] = {}
     greatest = 0.0
     for place, (p, name) in enumerate(tested):
         greatest = max(greatest, min(1.0, p * (len(tested) - place)))
-        found[name] = greatest
-    return found
+        adjusted[name] = greatest
+    return adjusted

@@ -15,7 +15,7 @@ Shapes: N images, D classes that all networks have, R replicates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -92,17 +92,17 @@ def compare(
     bootstrap = PatientBootstrap(first.patients, replicates, seed)
     drawn = replicate_aurocs(first, bootstrap) - replicate_aurocs(second, bootstrap)
     values = np.stack(
-        [exact(WeightedAuroc, one.probabilities, one.targets) for one in (first, second)]
+        [exact(WeightedAuroc, scores.probabilities, scores.targets) for scores in (first, second)]
     )
     # Of the truth that fewer patients stand behind, where the two are scored against two truths.
     patients = [
         min(patients_behind(truth, bootstrap.unit) for truth in truths)
         for truths in zip(first.targets.T, second.targets.T, strict=True)
     ]
-    found = {}
+    differences = {}
     for column, name in enumerate(first.classes):
         pair, (fewest, effective) = values[:, column], patients[column]
-        found[name] = difference_of(pair[0], pair[1], drawn[:, column], fewest, effective)
+        differences[name] = difference_of(pair[0], pair[1], drawn[:, column], fewest, effective)
     chosen = [
         column
         for column, name in enumerate(first.classes)
@@ -118,8 +118,8 @@ def compare(
             int(behind[:, 0].max()),
             len(chosen) / (1 / behind[:, 1]).sum(),
         )
-        found[MEAN] = replace(mean, n_classes=len(chosen))
-    return found
+        differences[MEAN] = replace(mean, n_classes=len(chosen))
+    return differences
 
 
 def difference_of(
@@ -142,16 +142,6 @@ def difference_of(
     return Difference(float(first), float(second), interval, p)
 
 
-def holm_of_findings(found: Mapping[str, Difference]) -> dict[str, float]:
-    """p-value of each finding that was tested, held for all of them at once."""
-    return holm({name: one.p for name, one in found.items() if name in FINDINGS})
-
-
-def findings_that_differ(found: Mapping[str, Difference]) -> dict[str, float]:
-    """The findings that differ at 5 % over all of them at once, with Holm's p-values."""
-    return {name: p for name, p in holm_of_findings(found).items() if p < 0.05}
-
-
 def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
     place = {name: row for row, name in enumerate(second.images)}
     missing = [name for name in first.images if name not in place]
@@ -172,22 +162,22 @@ def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
     return first.take(np.arange(len(rows)), classes), second.take(np.array(rows), classes)
 
 
-def as_dict(found: dict[str, Difference]) -> dict[str, Any]:
-    """The differences for JSON."""
-    adjusted = holm_of_findings(found)
+def as_dict(differences: Mapping[str, Difference]) -> dict[str, Any]:
+    """The differences for JSON; `p_holm` of a finding holds for all of them at once."""
+    adjusted = holm({name: less.p for name, less in differences.items() if name in FINDINGS})
     content: dict[str, Any] = plain(
         {
             name: {
-                "a": one.first,
-                "b": one.second,
-                "difference": one.value,
-                "interval": one.interval,
-                "p": one.p,
+                "a": less.first,
+                "b": less.second,
+                "difference": less.value,
+                "interval": less.interval,
+                "p": less.p,
                 "p_holm": adjusted.get(name),
-                "smallest_shown_at_80_percent_power": minimum_detectable(one.interval),
-                "classes": one.n_classes,
+                "smallest_shown_at_80_percent_power": minimum_detectable(less.interval),
+                "classes": less.n_classes,
             }
-            for name, one in found.items()
+            for name, less in differences.items()
         }
     )
     return content
@@ -198,64 +188,14 @@ class NetworkScore:
     """One network on the images that none of the networks has seen.
 
     Attributes:
-        name: in the registry, else of its file; distinct.
         facts: of its scoring.
-        chosen_on: which images chose its epoch, as its publisher says; None where nobody says.
-        stamps: what its figures must not be shown without.
         scores: of the N images and D classes, as the network gave them.
         summary: figures of these.
-        against_first: its AUROC less the first network's, by class; None for the first.
-        holm: p-value of the mean difference, corrected for the number of networks.
     """
 
-    name: str
     facts: ScoringInfo
-    chosen_on: str | None
-    stamps: list[str]
     scores: Scores
     summary: Summary
-    against_first: dict[str, Difference] | None = None
-    holm: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures under the keys of `comparison.json`."""
-        weights = self.facts.weights
-        return {
-            "name": self.name,
-            "published": weights.published if weights else None,
-            "published_source": weights.published_source if weights else None,
-            "chosen_on": self.chosen_on,
-            "stamps": self.stamps,
-            "facts": self.facts,
-            **self.summary.as_dict(),
-            "against_first": as_dict(self.against_first) if self.against_first else None,
-            "p_holm": self.holm,
-        }
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """All of them.
-
-    Attributes:
-        part: `val`, `test` or `all`.
-        images: that none of them has seen, and that were scored.
-        of: images of the part that are here.
-        classes: that all networks have.
-        left_out: classes that only some of them have.
-        notes: sentences that a user should read.
-        replicates: bootstrap draws.
-        networks: in the order given.
-    """
-
-    part: str
-    images: int
-    of: int = field(metadata={"json": "images_of_part"})
-    classes: list[str]
-    left_out: list[str] = field(metadata={"json": "classes_left_out"})
-    notes: list[str]
-    replicates: int
-    networks: list[NetworkScore]
 
 
 def compare_networks(
@@ -267,7 +207,7 @@ def compare_networks(
     seed: int = 0,
     on_network: Callable[[int, str], None] = lambda number, name: None,
     **options: Any,
-) -> SideBySide:
+) -> tuple[dict[str, Any], list[NetworkScore]]:
     """Score each network on the images of the part that none of them has seen.
 
     Args:
@@ -278,6 +218,13 @@ def compare_networks(
         seed: of the bootstrap.
         on_network: called with number and name before each network is scored.
         options: further arguments of `score_holdout`.
+
+    Returns:
+        What `comparison.json` holds, as plain values, and each network's scoring. The former has
+        the number of images, the classes that all networks have, and for each network, in the order
+        given, a distinct name, what its publisher says of it, its stamps, facts and figures, its
+        AUROCs less the first network's, and the p-value of the mean difference, corrected for the
+        number of networks (Holm).
 
     Raises:
         ConfigError: fewer than two networks, or none of their classes in common.
@@ -304,42 +251,45 @@ def compare_networks(
         for path, holdout in zip(weights, opened, strict=True)
     ]
     networks: list[NetworkScore] = []
+    rows_of_json = []
     for place, (name, holdout) in enumerate(zip(_distinct(names), opened, strict=True), 1):
         on_network(place, name)
         shared = holdout.only(common)
-        found = score_holdout(shared, **options)
-        scores = found.take(np.arange(len(found.images)), classes)
+        answers = score_holdout(shared, **options)
+        scores = answers.take(np.arange(len(answers.images)), classes)
         calibrated = validation_choices(holdout.metadata) is not None
-        stamps = [LEAKY] if shared.facts.leaky else []
-        networks.append(
-            NetworkScore(
-                name=name,
-                facts=shared.facts,
-                chosen_on=holdout.metadata.provenance.get("chosen_on"),
-                stamps=[*stamps, *shared.facts.stamps(calibrated=calibrated)],
-                scores=scores,
-                summary=summarise(scores, replicates=replicates, seed=seed),
-                against_first=compare(scores, networks[0].scores, replicates, seed)
-                if networks
-                else None,
-            )
+        summary = summarise(scores, replicates=replicates, seed=seed)
+        less = as_dict(compare(scores, networks[0].scores, replicates, seed)) if networks else None
+        networks.append(NetworkScore(shared.facts, scores, summary))
+        published = shared.facts.weights
+        rows_of_json.append(
+            {
+                "name": name,
+                "published": published.published if published else None,
+                "published_source": published.published_source if published else None,
+                "chosen_on": holdout.metadata.provenance.get("chosen_on"),
+                "stamps": [
+                    *([LEAKY] if shared.facts.leaky else []),
+                    *shared.facts.stamps(calibrated=calibrated),
+                ],
+                "facts": shared.facts,
+                **summary.as_dict(),
+                "against_first": less,
+            }
         )
-    p = {
-        one.name: one.against_first[MEAN].p
-        for one in networks
-        if one.against_first and MEAN in one.against_first
+    gaps = {row["name"]: (row["against_first"] or {}).get(MEAN) for row in rows_of_json}
+    corrected = holm({name: gap["p"] for name, gap in gaps.items() if gap and gap["p"] is not None})
+    content = {
+        "part": part,
+        "images": len(common),
+        "images_of_part": max(holdout.facts.clean_of or 0 for holdout in opened),
+        "classes": classes,
+        "classes_left_out": sorted(set().union(*known) - set(classes)),
+        "notes": _notes(opened, part),
+        "replicates": replicates,
+        "networks": [row | {"p_holm": corrected.get(row["name"])} for row in rows_of_json],
     }
-    corrected = holm(p)
-    return SideBySide(
-        networks=[replace(one, holm=corrected.get(one.name)) for one in networks],
-        part=part,
-        images=len(common),
-        of=max(holdout.facts.clean_of or 0 for holdout in opened),
-        classes=classes,
-        left_out=sorted(set().union(*known) - set(classes)),
-        notes=_notes(opened, part),
-        replicates=replicates,
-    )
+    return plain(content), networks
 
 
 def _open(request: DataRequest, path: Path, part: str) -> Holdout:
@@ -351,11 +301,11 @@ def _open(request: DataRequest, path: Path, part: str) -> Holdout:
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """The same names; a repeated one gets a number from its second time on."""
-    found: list[str] = []
-    for place, name in enumerate(names):
-        count = names[:place].count(name)
-        found.append(f"{name} ({count + 1})" if count else name)
-    return found
+    counts = [names[:place].count(name) for place, name in enumerate(names)]
+    return [
+        f"{name} ({count + 1})" if count else name
+        for name, count in zip(names, counts, strict=True)
+    ]
 
 
 def _notes(opened: Sequence[Holdout], part: str) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 from chexnet.data.rsna import RSNA_LABELS, RSNA_SOURCE, read_rsna_rows
 from chexnet.data.tables import read_csv, refuse_rows
 from chexnet.errors import DataError
+from chexnet.evaluation.scores import Figures
 
 GOOGLE_SOURCE = (
     "Google's file: the expert labels of four findings from "
@@ -82,15 +83,14 @@ class ExpertLabels:
         return QUESTIONS[self.key]
 
     @property
-    def told(self) -> str:
-        """What was read, in one sentence."""
-        text = (
-            f"{TITLES[self.key]} ({CITED[self.key]}): {len(self.answers):,} images of NIH, read "
-            f"from {' and '.join(self.files)}"
-        )
-        if self.unmapped:
-            text += f"; {self.unmapped:,} more have no known NIH image and are left out"
-        return f"{text}."
+    def about(self) -> Figures:
+        """What was read, under the keys of `metrics.json`."""
+        return {
+            "title": TITLES[self.key],
+            "source": CITED[self.key],
+            "files": self.files,
+            "images_without_nih_image": self.unmapped,
+        }
 
 
 def read_experts(given: Sequence[str]) -> list[ExpertLabels]:
@@ -103,7 +103,7 @@ def read_experts(given: Sequence[str]) -> list[ExpertLabels]:
         DataError: something else, or files that are not what they are said to be.
     """
     readers = {"rsna": read_rsna, "google": read_google}
-    found: dict[str, ExpertLabels] = {}
+    groups: dict[str, ExpertLabels] = {}
     for text in given:
         key, _, path = text.partition("=")
         if key not in readers or not path:
@@ -111,10 +111,10 @@ def read_experts(given: Sequence[str]) -> list[ExpertLabels]:
                 f"Found {text!r}, expected rsna=FOLDER or google=FILE. {RSNA_SOURCE} "
                 f"{GOOGLE_SOURCE}"
             )
-        if key in found:
+        if key in groups:
             raise DataError(f"Found {key} twice, expected it once.")
-        found[key] = readers[key](Path(path))
-    return list(found.values())
+        groups[key] = readers[key](Path(path))
+    return list(groups.values())
 
 
 def read_rsna(folder: Path) -> ExpertLabels:

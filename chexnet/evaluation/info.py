@@ -78,8 +78,8 @@ class WeightsInfo:
 
     def as_dict(self) -> dict[str, Any]:
         """What is known, for JSON."""
-        found = {name: value for name, value in vars(self).items() if value not in (None, ())}
-        return found if self.imported else {k: v for k, v in found.items() if k != "imported"}
+        left_out = () if self.imported else ("imported",)
+        return {k: v for k, v in vars(self).items() if v not in (None, ()) and k not in left_out}
 
 
 TEST_CHOSEN = "epoch chosen on the test list"
@@ -191,11 +191,15 @@ class ScoringInfo:
         Args:
             calibrated: something was chosen on validation images.
         """
-        networks = self.ensemble or ([self.weights] if self.weights else [])
-        found = dict.fromkeys(stamp for one in networks for stamp in one.stamps)
-        if not calibrated and any(one.imported for one in networks):
-            found[NOT_CALIBRATED] = None
-        return list(found)
+        stamps = dict.fromkeys(stamp for weights in self.networks for stamp in weights.stamps)
+        if not calibrated and any(weights.imported for weights in self.networks):
+            stamps[NOT_CALIBRATED] = None
+        return list(stamps)
+
+    @property
+    def networks(self) -> list[WeightsInfo]:
+        """What was scored; none for a file of predictions."""
+        return self.ensemble or ([self.weights] if self.weights else [])
 
     @property
     def external(self) -> bool:
@@ -203,10 +207,11 @@ class ScoringInfo:
 
         False for a file of predictions, and for a network whose training list nobody knows.
         """
-        networks = self.ensemble or ([self.weights] if self.weights else [])
         here = self.images_of or self.dataset or NIH
-        known = all(UNKNOWN_LIST not in one.stamps for one in networks)
-        return bool(networks) and known and all((one.pictures or NIH) != here for one in networks)
+        return bool(self.networks) and all(
+            (weights.pictures or NIH) != here and UNKNOWN_LIST not in weights.stamps
+            for weights in self.networks
+        )
 
     @property
     def all_drawn(self) -> bool:

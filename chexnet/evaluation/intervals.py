@@ -51,13 +51,13 @@ NO_INTERVAL = Interval(float("nan"), float("nan"))
 """Where there were too few patients for one."""
 
 
-def read_interval(found: Interval | Mapping[str, Any] | Sequence[float] | None) -> Interval:
+def read_interval(stored: Interval | Mapping[str, Any] | Sequence[float] | None) -> Interval:
     """An interval, also of a JSON file: `plain`, or `[low, high]` and None of older files."""
-    if isinstance(found, Interval):
-        return found
-    if isinstance(found, Mapping):
-        found = None if found["low"] is None else (found["low"], found["high"])
-    return Interval(float(found[0]), float(found[1])) if found else NO_INTERVAL
+    if isinstance(stored, Interval):
+        return stored
+    if isinstance(stored, Mapping):
+        stored = None if stored["low"] is None else (stored["low"], stored["high"])
+    return Interval(float(stored[0]), float(stored[1])) if stored else NO_INTERVAL
 
 
 def bounds_of(
@@ -79,23 +79,23 @@ def bounds_of(
     Returns:
         float64 (figures, 2), NaN for no interval.
     """
-    found = np.full((len(drawn), 2), np.nan)
+    bounds = np.full((len(drawn), 2), np.nan)
     if not drawn.shape[1]:
-        return found
+        return bounds
     missing = np.isnan(drawn)
     whole = ~missing.any(axis=1)
-    found[whole] = np.percentile(drawn[whole], [2.5, 97.5], axis=1).T
+    bounds[whole] = np.percentile(drawn[whole], [2.5, 97.5], axis=1).T
     for row in np.flatnonzero(~whole & ~missing.all(axis=1)):
-        found[row] = np.percentile(drawn[row, ~missing[row]], [2.5, 97.5])
+        bounds[row] = np.percentile(drawn[row, ~missing[row]], [2.5, 97.5])
     if proportions is not None:
-        flat = ~(found[:, 0] < found[:, 1])
-        found[flat] = np.nan
+        flat = ~(bounds[:, 0] < bounds[:, 1])
+        bounds[flat] = np.nan
         least = 0.025 ** (1 / np.maximum(patients, 1))
         for extreme, low, high in ((1, least, np.ones(len(least))), (0, 0 * least, 1 - least)):
             rows = flat & (proportions == extreme)
-            found[rows] = np.stack([low, high], axis=1)[rows]
-    found[np.asarray(patients) < MIN_PATIENTS] = np.nan
-    return found
+            bounds[rows] = np.stack([low, high], axis=1)[rows]
+    bounds[np.asarray(patients) < MIN_PATIENTS] = np.nan
+    return bounds
 
 
 def interval_of(drawn: np.ndarray, patients: int, proportion: float | None = None) -> Interval:
@@ -252,34 +252,26 @@ def bootstrap_auroc(scores: Scores, bootstrap: PatientBootstrap) -> Intervals:
         the data; a replicate in which one of them has no positive or no negative is averaged over
         the others, and counted.
     """
+    unit, units = bootstrap.unit, bootstrap.units
     values = replicate_aurocs(scores, bootstrap)
-    patients = np.array([patients_behind(truth, bootstrap.unit)[0] for truth in scores.targets.T])
-    # No draws where no interval is shown of them.
-    columns = np.flatnonzero(patients >= MIN_PATIENTS)
-    precise = dict.fromkeys(scores.classes, NO_INTERVAL)
-    drawn = bootstrap.replicate(
-        [
-            WeightedPrecision(
-                scores.probabilities[:, c], scores.targets[:, c], bootstrap.unit, bootstrap.units
-            )
-            for c in columns
-        ]
+    precise = bootstrap.replicate(
+        [WeightedPrecision(given, truth, unit, units) for _, given, truth in scores.columns()]
     )
-    for place, column in enumerate(columns):
-        interval = interval_of(drawn[:, place], int(patients[column]))
-        precise[scores.classes[column]] = interval
-    is_finding = np.array([name in FINDINGS for name in scores.classes])
-    means = []
-    for chosen in (is_finding, np.ones(len(is_finding), bool)):
+    patients = np.array([patients_behind(truth, unit)[0] for truth in scores.targets.T])
+
+    def by_class(drawn: np.ndarray) -> dict[str, Interval]:
+        columns = zip(scores.classes, drawn.T, patients.tolist(), strict=True)
+        return {name: interval_of(column, count) for name, column, count in columns}
+
+    def of_mean(chosen: np.ndarray) -> Interval:
         picked = values[:, chosen & (patients > 0)]
-        fewer = int(np.isnan(picked).any(axis=1).sum())
         mean = interval_of(row_means(picked), int(patients[chosen].max(initial=0)))
-        means.append(replace(mean, left_out=fewer if mean.known else 0))
-    classes = {
-        name: interval_of(values[:, column], int(patients[column]))
-        for column, name in enumerate(scores.classes)
-    }
-    return Intervals(classes, means[0], means[1], precise)
+        fewer = int(np.isnan(picked).any(axis=1).sum())
+        return replace(mean, left_out=fewer if mean.known else 0)
+
+    findings = np.array([name in FINDINGS for name in scores.classes])
+    means = of_mean(findings), of_mean(np.ones_like(findings))
+    return Intervals(by_class(values), *means, by_class(precise))
 
 
 def replicate_aurocs(

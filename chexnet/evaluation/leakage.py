@@ -8,7 +8,7 @@ image has the same score, and the AUROC is exactly 0.5.
 Shapes: N held-out images, D findings, P patients.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from chexnet.labels import FINDINGS
 
 @dataclass(frozen=True)
 class Leakage:
-    """What one held-out part of one split shares with the rest.
+    """What one held-out part of one split shares with the rest, under the keys of `leakage.json`.
 
     Attributes:
         scheme: `official`, `patient` or `image`.
@@ -33,11 +33,11 @@ class Leakage:
         memory: figures of the patient-memory baseline.
     """
 
-    scheme: str
+    scheme: str = field(metadata={"json": "split"})
     part: str
     share: float
-    images: float
-    patients: float
+    images: float = field(metadata={"json": "images_with_patient_outside"})
+    patients: float = field(metadata={"json": "patients_outside"})
     memory: Summary
 
 

@@ -121,10 +121,10 @@ class WeightedPrecision:
         if not self._gained.shape[0]:
             return np.full(weights.shape[1], np.nan)
         gained = self._gained @ weights
-        found = np.cumsum(gained, axis=0)
+        reached = np.cumsum(gained, axis=0)
         shown = np.cumsum(self._shown @ weights, axis=0)
-        summed = np.einsum("pk,pk->k", gained, found / np.maximum(shown, 1))
-        return nan_where_zero(summed, found[-1])
+        summed = np.einsum("pk,pk->k", gained, reached / np.maximum(shown, 1))
+        return nan_where_zero(summed, reached[-1])
 
 
 def nan_where_zero(values: np.ndarray, by: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ Shapes: N images, T thresholds, U patients, R replicates. Probabilities are floa
 targets 0, 1 or `UNKNOWN`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy as np
 
 from chexnet.evaluation.intervals import (
     MIN_PATIENTS,
-    Interval,
     PatientBootstrap,
     bounds_of,
     interval_of,
 )
-from chexnet.evaluation.scores import UNKNOWN, Scores, labelled_only
+from chexnet.evaluation.scores import UNKNOWN, Figures, Scores, labelled_only
 from chexnet.evaluation.validation import kept_levels
 
 MEASURES = ("sensitivity", "specificity", "ppv", "npv", "f1")
@@ -31,30 +30,6 @@ draw. That changes no order, so the interval at p follows from the one at one ha
 """
 
 
-@dataclass(frozen=True)
-class OperatingPoint:
-    """What a threshold does on some images; NaN where nothing can be said.
-
-    Attributes:
-        threshold: a probability.
-        values: `MEASURES` to value in [0, 1].
-        intervals: the same to 95 % intervals by patient bootstrap; empty without draws.
-    """
-
-    threshold: float
-    values: dict[str, float]
-    intervals: dict[str, Interval]
-
-    @property
-    def by_measure(self) -> dict[str, Any]:
-        """Each measure as JSON files have it: `value`, and `interval` where there are some."""
-        return {
-            measure: {"value": value}
-            | ({"interval": self.intervals[measure]} if self.intervals else {})
-            for measure, value in self.values.items()
-        }
-
-
 def operating_points(
     scores: Scores,
     thresholds: Mapping[str, Mapping[str, float] | None],
@@ -62,7 +37,7 @@ def operating_points(
     *,
     prevalence: Mapping[str, float] | None = None,
     bootstrap: PatientBootstrap | None = None,
-) -> dict[str, OperatingPoint]:
+) -> dict[str, Figures]:
     """Score the thresholds on images that did not choose them.
 
     Args:
@@ -72,29 +47,32 @@ def operating_points(
         prevalence: label to share in (0, 1) for which PPV and NPV are given instead of that of
             these images, by Bayes' rule from sensitivity and specificity.
         bootstrap: of these images' patients; None for no intervals.
+
+    Returns:
+        Label to `threshold`, and each of `MEASURES` to its `value` in [0, 1], NaN where nothing can
+        be said, and with draws its `interval`.
     """
     draws = bootstrap or PatientBootstrap(scores.patients, 0)
-    found = {}
+    points: dict[str, Figures] = {}
     for name, given, truth in scores.columns():
         chosen = thresholds.get(name)
         if not chosen:
             continue
-        cut = np.array([chosen[rule]])
-        counts = _counts(given, truth, cut, draws)
-        point = OperatingPoint(chosen[rule], {}, {})
+        counts = _counts(given, truth, np.array([chosen[rule]]), draws)
         # Whether an image is labelled hangs on its label: only one kind of them was counted.
         one_kind = (truth == UNKNOWN).any() and not ((truth == 1).any() and (truth == 0).any())
-        for measure, value, drawn, patients, own in _measures(
+        point: dict[str, Any] = {"threshold": chosen[rule]}
+        for measure, value, drawn, patients, share in _measures(
             counts, draws, (prevalence or {}).get(name)
         ):
             if one_kind and measure in ("ppv", "npv", "f1"):
-                value, drawn, own = (np.full_like(each, np.nan) for each in (value, drawn, own))
-            point.values[measure] = float(value[0])
+                value, drawn, share = (np.full_like(each, np.nan) for each in (value, drawn, share))
+            point[measure] = {"value": float(value[0])}
             if draws.replicates:
-                interval = interval_of(drawn[0], int(patients[0]), float(own[0]))
-                point.intervals[measure] = interval
-        found[name] = point
-    return found
+                interval = interval_of(drawn[0], int(patients[0]), float(share[0]))
+                point[measure]["interval"] = interval
+        points[name] = point
+    return points
 
 
 @dataclass(frozen=True)
@@ -147,9 +125,9 @@ def threshold_curve(
     intervals = {}
     if bootstrap.units >= MIN_PATIENTS:
         for prevalence, suffix in ((None, ""), (EVEN, "_even")):
-            for measure, _, drawn, patients, own in _measures(counts, bootstrap, prevalence):
+            for measure, _, drawn, patients, share in _measures(counts, bootstrap, prevalence):
                 if prevalence is None or measure in ("ppv", "npv"):
-                    intervals[measure + suffix] = bounds_of(drawn, patients, own)
+                    intervals[measure + suffix] = bounds_of(drawn, patients, share)
     # Every image reaches the least score that is kept, and so the first threshold.
     true, false = counts[0], counts[1]
     return ThresholdCurve(
@@ -209,53 +187,39 @@ def _measures(
     Args:
         counts: see `_counts`.
         bootstrap: of the same patients.
-        prevalence: see `formulas`.
+        prevalence: see `measures_of`.
 
     Yields:
         Name; values (T,); values under each draw (T, R); patients whose share it is, int (T,); and
         the values once more where they are proportions of images, else NaN.
     """
-    whole, totals = counts.sum(axis=2).astype(float), bootstrap.totals(counts)
+    values = measures_of(counts.sum(axis=2).astype(float), prevalence)
+    drawn = measures_of(bootstrap.totals(counts), prevalence)
     true, false, spared, missed = counts > 0  # (T, U): whether a patient has such an image
     ill = true | missed
     among = {"sensitivity": ill, "specificity": false | spared, "f1": ill}
     among |= {"ppv": true | false, "npv": spared | missed}
-    for measure, formula in formulas(prevalence).items():
-        values = formula(whole)
+    for measure, value in values.items():
         by_bayes = prevalence is not None and measure in ("ppv", "npv")
-        own = np.full_like(values, np.nan) if by_bayes else values
-        yield measure, values, formula(totals), among[measure].sum(axis=1), own
+        share = np.full_like(value, np.nan) if by_bayes else value
+        yield measure, value, drawn[measure], among[measure].sum(axis=1), share
 
 
-def formulas(prevalence: float | None) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Each of `MEASURES` of counts (4, ...): true and false positives, true and false negatives.
+def measures_of(counts: np.ndarray, prevalence: float | None) -> dict[str, np.ndarray]:
+    """Each of `MEASURES`, float64 (...).
 
     Args:
+        counts: true and false positives, true and false negatives, (4, ...).
         prevalence: for which PPV and NPV are given, by Bayes' rule; None for the images' own.
     """
-
-    def sensitivity(c: np.ndarray) -> np.ndarray:
-        return _share(c[0], c[3])
-
-    def specificity(c: np.ndarray) -> np.ndarray:
-        return _share(c[2], c[1])
-
-    def ppv(c: np.ndarray) -> np.ndarray:
-        if prevalence is None:
-            return _share(c[0], c[1])
-        true, false = prevalence * sensitivity(c), (1 - prevalence) * (1 - specificity(c))
-        return _share(true, false)
-
-    def npv(c: np.ndarray) -> np.ndarray:
-        if prevalence is None:
-            return _share(c[2], c[3])
-        true, false = (1 - prevalence) * specificity(c), prevalence * (1 - sensitivity(c))
-        return _share(true, false)
-
-    def f1(c: np.ndarray) -> np.ndarray:
-        return _share(2 * c[0], c[1] + c[3])
-
-    return dict(zip(MEASURES, (sensitivity, specificity, ppv, npv, f1), strict=True))
+    true, false, spared, missed = counts
+    sensitivity, specificity = _share(true, missed), _share(spared, false)
+    f1 = _share(2 * true, false + missed)
+    if prevalence is not None:  # shares of all images, were so many of them positive
+        true, missed = prevalence * sensitivity, prevalence * (1 - sensitivity)
+        spared, false = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
+    values = (sensitivity, specificity, _share(true, false), _share(spared, missed), f1)
+    return dict(zip(MEASURES, values, strict=True))
 
 
 def _share(part: np.ndarray, rest: np.ndarray) -> np.ndarray:

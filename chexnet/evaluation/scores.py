@@ -5,12 +5,15 @@ is one that the label table does not say. Every figure leaves such targets out: 
 the images where it is labelled; one that is labelled nowhere has no figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 UNKNOWN = -1
+Figures = Mapping[str, Any]
+"""Figures under the keys of the JSON files; `files.plain` makes plain values of them."""
 
 
 @dataclass(frozen=True)

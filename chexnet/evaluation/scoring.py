@@ -152,38 +152,24 @@ def score_weights(
 
 
 def score_holdout(
-    holdout: Holdout,
-    *,
-    device: str = "auto",
-    batch_size: int | None = None,
-    workers: int = -1,
-    flip: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    holdout: Holdout, *, device: str = "auto", workers: int = -1, **options: Any
 ) -> Scores:
     """Run a network over what was opened for it.
 
     Args:
         holdout: the network and the images.
         device: see `compute.pick_device`.
-        batch_size: images at once on each process; see `score`.
         workers: processes that read; -1 chooses.
-        flip: average over the picture and its mirror image.
-        on_progress: called with images done and in all.
+        options: further arguments of `score`.
 
     Raises:
         ChexnetError: no image of the part is here, or an answer is no finite number.
     """
-    chosen = compute.pick_device(device)
-    data_set = holdout.data_set
+    chosen, data = compute.pick_device(device), holdout.data_set
     with compute.process_group(chosen):
-        scores = score(
-            compute.to_device(holdout.model, chosen, data_set.preprocessing.size),
-            data_set,
-            batch_size=batch_size,
-            workers=workers if workers >= 0 else default_workers(data_set),
-            flip=flip,
-            on_progress=on_progress,
-        )
+        model = compute.to_device(holdout.model, chosen, data.preprocessing.size)
+        readers = workers if workers >= 0 else default_workers(data)
+        scores = score(model, data, workers=readers, **options)
     if scores is None:
         raise ChexnetError("Scoring was stopped before its end.")
     return scores
@@ -208,18 +194,18 @@ def score_networks(
         ChexnetError: see `score_weights`; or the networks have other classes or other splits.
     """
     scored = [score_weights(request, w, part, flip=flip, **options) for w in weights]
-    found = _average(scored)
-    if found.chosen or part == "all" or (len(scored) == 1 and not flip):
-        return found
+    average = _average(scored)
+    if average.chosen or part == "all" or (len(scored) == 1 and not flip):
+        return average
     unchosen = ""
-    if found.facts.external:
+    if average.facts.external:
         unchosen = (
             "Thresholds of an average are chosen on the validation part of the networks' own data, "
             "which these images are not of: nothing is calibrated."
         )
     elif part == "test" and len({str(each.facts.fold) for each in scored}) > 1:
         unchosen = "Networks of several folds share no validation image: nothing is calibrated."
-    val = found
+    val = average
     if part == "test" and not unchosen:
         try:
             val = _average(
@@ -228,16 +214,16 @@ def score_networks(
         except LeakError:  # a network from elsewhere, trained on this validation part
             unchosen = "The networks have seen the validation part: nothing is calibrated."
     if unchosen:
-        return replace(found, notes=[*found.notes, unchosen])
+        return replace(average, notes=[*average.notes, unchosen])
     source = f"{len(val.scores.images):,} validation images, scored in the same way"
-    return replace(found, chosen=fit_on(val.scores, source))
+    return replace(average, chosen=fit_on(val.scores, source))
 
 
-def _average(found: list[Scored]) -> Scored:
-    first = found[0]
-    if len(found) == 1:
+def _average(scored: list[Scored]) -> Scored:
+    first = scored[0]
+    if len(scored) == 1:
         return first
-    for other in found[1:]:
+    for other in scored[1:]:
         if other.scores.classes != first.scores.classes:
             raise ConfigError(
                 "The weights files have other classes: found "
@@ -250,15 +236,15 @@ def _average(found: list[Scored]) -> Scored:
             )
     facts = replace(
         first.facts,
-        leaky=any(each.facts.leaky for each in found),
-        ensemble=[each.facts.weights for each in found if each.facts.weights],
+        leaky=any(each.facts.leaky for each in scored),
+        ensemble=[each.facts.weights for each in scored if each.facts.weights],
     )
-    mean = np.mean([each.scores.probabilities for each in found], axis=0)
+    mean = np.mean([each.scores.probabilities for each in scored], axis=0)
     return replace(
         first,
         scores=replace(first.scores, probabilities=mean),
         facts=facts,
-        notes=list(dict.fromkeys(note for each in found for note in each.notes)),
+        notes=list(dict.fromkeys(note for each in scored for note in each.notes)),
         chosen=None,
-        networks=tuple(network for each in found for network in each.networks),
+        networks=tuple(network for each in scored for network in each.networks),
     )

@@ -53,22 +53,6 @@ class Summary:
     replicates: int = 0
     clustered: Mapping[str, ClusteredAuroc] = field(default_factory=dict)
 
-    @property
-    def all_labelled(self) -> bool:
-        """Whether the table says everything of every image, as NIH's does."""
-        return bool((self.labelled == self.images).all())
-
-    def prevalence(self, column: int) -> float:
-        """Share of positive images among those that are labelled.
-
-        NaN where none is, or where only images with it, or only images without, were labelled at
-        all: then their share says nothing.
-        """
-        positives, labelled = int(self.positives[column]), int(self.labelled[column])
-        if labelled < self.images and positives in (0, labelled):
-            return float("nan")
-        return positives / labelled
-
     def clustered_interval_if_rare(self, name: str) -> Interval:
         """The clustered interval of a class with under ten positive (negative) patients.
 
@@ -79,15 +63,17 @@ class Summary:
     @property
     def p_of_chance(self) -> dict[str, float]:
         """p-value of each finding's AUROC being 0.5, held for all findings at once (Holm)."""
-        return holm({n: one.p_of_chance for n, one in self.clustered.items() if n in FINDINGS})
+        values = {name: figure.p_of_chance for name, figure in self.clustered.items()}
+        return holm({name: p for name, p in values.items() if name in FINDINGS})
 
     def as_dict(self) -> dict[str, Any]:
         """The figures under the keys that JSON and weights files have always had."""
         intervals, adjusted = self.intervals, self.p_of_chance
+        all_labelled = (self.labelled == self.images).all()  # as NIH's table does
         classes: dict[str, dict[str, Any]] = {}
         for i, name in enumerate(self.classes):
             classes[name] = {"positives": self.positives[i]}
-            classes[name] |= {} if self.all_labelled else {"labelled": self.labelled[i]}
+            classes[name] |= {} if all_labelled else {"labelled": self.labelled[i]}
             classes[name] |= {
                 "auroc": self.auroc[i],
                 "average_precision": self.average_precision[i],

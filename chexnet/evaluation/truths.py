@@ -9,9 +9,8 @@ either split has seen images of the other's test list, and its figure there is l
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,8 @@ import pandas as pd
 from chexnet.data.datasets import targets_of
 from chexnet.data.nih import TABLES, read_folder
 from chexnet.data.splits import name_hashes
-from chexnet.evaluation.intervals import NO_INTERVAL, REPLICATES
-from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.intervals import REPLICATES
+from chexnet.evaluation.scores import Figures, Scores
 from chexnet.evaluation.summary import Summary, summarise
 
 LIST_TITLES = {
@@ -31,45 +30,6 @@ Hashes = tuple[np.ndarray, np.ndarray]
 """Of the images and of the patients that networks have seen, see `name_hashes`."""
 
 
-@dataclass(frozen=True)
-class BothTables:
-    """What two tables say of the images that stand in both.
-
-    Attributes:
-        files: version to file name of the table.
-        scored: images that were scored.
-        images: of them, images of both tables.
-        differing: of these, images whose labels differ.
-        summaries: version to figures of these images.
-        changed: label to images that only the later table gives it, and only the earlier.
-        follow_ups: images whose follow-up numbers differ.
-        ages: images whose ages differ, by more than how they are written (`058Y`).
-        impossible: version to images without a possible age (0 to 120 years), told as unknown.
-    """
-
-    files: dict[str, str]
-    scored: int
-    images: int
-    differing: int
-    summaries: dict[str, Summary]
-    changed: dict[str, tuple[int, int]]
-    follow_ups: int
-    ages: int
-    impossible: dict[str, int]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures under the keys of `metrics.json`."""
-        return {
-            "images_that_differ": self.differing,
-            "images_in_both": self.images,
-            "labels_added_and_removed_by_v2020": self.changed,
-            "follow_up_numbers_that_differ": self.follow_ups,
-            "ages_that_differ": self.ages,
-            "without_a_possible_age": self.impossible,
-            **self.summaries,
-        }
-
-
 def both_tables(
     scores: Scores,
     data: Path,
@@ -77,7 +37,7 @@ def both_tables(
     known: Summary | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> BothTables:
+) -> Figures:
     """Score the same answers by each table.
 
     Args:
@@ -86,6 +46,12 @@ def both_tables(
         known: figures of `scores`; not computed again where a table gives the same labels.
         replicates: bootstrap draws.
         seed: of the bootstrap.
+
+    Returns:
+        Counts of the images that stand in both tables: those whose labels, follow-up numbers or
+        ages differ (by more than how they are written, `058Y`); label to the images that only the
+        later table gives it, and only the earlier; version to images without a possible age (0 to
+        120 years), told as unknown. And version to `Summary` by that table.
 
     Raises:
         DataError: a table is missing.
@@ -113,79 +79,19 @@ def both_tables(
             return known
         return summarise(replace(shared, targets=targets), replicates=replicates, seed=seed)
 
+    versions = dict(zip(TABLES, (early, late), strict=True))
     pairs = zip(early["labels"], late["labels"], strict=True)
-    return BothTables(
-        files={version: folder.table_name for version, folder in folders.items()},
-        scored=len(scores.images),
-        images=len(shared.images),
-        differing=sum(set(had) != set(has) for had, has in pairs),
-        summaries={
-            version: figures_by(table) for version, table in zip(TABLES, (early, late), strict=True)
+    return {
+        "images_that_differ": sum(set(had) != set(has) for had, has in pairs),
+        "images_in_both": len(shared.images),
+        "labels_added_and_removed_by_v2020": changed,
+        "follow_up_numbers_that_differ": n_mismatched("follow_up"),
+        "ages_that_differ": n_mismatched("age"),
+        "without_a_possible_age": {
+            version: int(table["age"].isna().sum()) for version, table in versions.items()
         },
-        changed=changed,
-        follow_ups=n_mismatched("follow_up"),
-        ages=n_mismatched("age"),
-        impossible={
-            version: int(table["age"].isna().sum())
-            for version, table in zip(TABLES, (early, late), strict=True)
-        },
-    )
-
-
-def tables_told(found: BothTables) -> list[str]:
-    """What differs between the tables, in sentences."""
-    early, late = found.files
-    sentences = [
-        f"Labels that differ between NIH's two tables: {found.differing:,} of {found.images:,} "
-        f"images{f' in both ({found.scored:,} scored)' if found.images < found.scored else ''}."
-    ]
-    if found.changed:
-        changes = ", ".join(
-            f"{name} +{added:,}{f' -{removed:,}' if removed else ''}"
-            for name, (added, removed) in found.changed.items()
-        )
-        sentences.append(f"From {early} to {late}: {changes}.")
-    sentences.append(
-        f"Follow-up numbers differ in {found.follow_ups:,} images and ages in {found.ages:,}; "
-        f"images without a possible age (0 to 120 years), counted as unknown: "
-        + ", ".join(f"{version} {count:,}" for version, count in found.impossible.items())
-        + "."
-    )
-    return sentences
-
-
-@dataclass(frozen=True)
-class ProtocolFigures:
-    """What a run can say of one list.
-
-    Attributes:
-        key: `official` or `2017`.
-        size: images of the list; 0 where it is not at hand.
-        scored: of them, images that were scored.
-        reason: why there is no figure; empty where there is one.
-        summary: figures of these images; None where there is none.
-    """
-
-    key: str
-    size: int
-    scored: int
-    reason: str
-    summary: Summary | None
-
-    @property
-    def title(self) -> str:
-        """For a reader."""
-        return LIST_TITLES[self.key]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures under the keys of `metrics.json`."""
-        return {
-            "title": self.title,
-            "images_of_list": self.size,
-            "images_scored": self.scored,
-            "reason": self.reason or None,
-            "figures": self.summary,
-        }
+        **{version: figures_by(table) for version, table in versions.items()},
+    }
 
 
 def seen_by(networks: Sequence[Hashes | None]) -> Hashes | None:
@@ -210,7 +116,7 @@ def protocol_figures(
     whole: Summary | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> list[ProtocolFigures]:
+) -> dict[str, Figures]:
     """Figures of each list by itself.
 
     Args:
@@ -221,25 +127,33 @@ def protocol_figures(
         whole: figures of all of the scores, where they are at hand, to save their computing.
         replicates: bootstrap draws.
         seed: of the bootstrap.
+
+    Returns:
+        Key of the list to its title, its images (0 where it is not at hand), those that were
+        scored, and `figures` of these: a `Summary`, or None where `reason` says why.
     """
-    found = []
-    for key in LIST_TITLES:
-        names = lists.get(key)
-        if not names:
-            found.append(ProtocolFigures(key, 0, 0, "the list is not at hand", None))
-            continue
+
+    def figures_of(key: str, names: Collection[str]) -> Figures:
         rows = np.flatnonzero(pd.Index(scores.images).isin(list(names)))
-        reason, summary = _seen(names, table, seen), None
+        all_scored = len(rows) == len(scores.images)
+        reason = _seen(names, table, seen) if names else "the list is not at hand"
         if not reason and not len(rows):
             reason = "none of its images was scored"
-        if not reason and len(rows) not in (len(names), len(scores.images)):
+        if not reason and not all_scored and len(rows) < len(names):
             # What two lists have in common is neither of them.
             reason = f"only {len(rows):,} of its {len(names):,} images were scored, beside others"
-        if not reason:
-            summary = whole if len(rows) == len(scores.images) else None
-            summary = summary or summarise(scores.take(rows), replicates=replicates, seed=seed)
-        found.append(ProtocolFigures(key, len(names), len(rows), reason, summary))
-    return found
+        summary = whole if all_scored else None
+        return {
+            "title": LIST_TITLES[key],
+            "images_of_list": len(names),
+            "images_scored": len(rows),
+            "reason": reason or None,
+            "figures": None
+            if reason
+            else summary or summarise(scores.take(rows), replicates=replicates, seed=seed),
+        }
+
+    return {key: figures_of(key, lists.get(key, ())) for key in LIST_TITLES}
 
 
 def _seen(names: Collection[str], table: pd.DataFrame, seen: Hashes | None) -> str:
@@ -253,17 +167,3 @@ def _seen(names: Collection[str], table: pd.DataFrame, seen: Hashes | None) -> s
     if not any(known):
         return ""
     return f"the network has seen {known[0]:,} of its images and {known[1]:,} of its patients"
-
-
-def lists_told(found: Sequence[ProtocolFigures]) -> str:
-    """A line a list, for the commands."""
-    lines = ["Mean AUROC of the findings on the two lists that published figures are of:"]
-    for one in found:
-        if one.summary:
-            mean, intervals = one.summary.findings, one.summary.intervals
-            interval = intervals.findings if intervals else NO_INTERVAL
-            shown = f" ({interval.low:.4f}-{interval.high:.4f})" if interval.known else ""
-            lines.append(f"- {one.title}, {one.scored:,} of {one.size:,} images: {mean}{shown}")
-        else:
-            lines.append(f"- {one.title}: blank, {one.reason}")
-    return "\n".join(lines)

@@ -133,7 +133,7 @@ def _read(stored: Mapping[str, Any]) -> ValidationScores:
     classes = list(stored["classes"])
     ranks = np.asarray(stored["ranks"], np.intp).reshape(-1, len(classes))
     levels = (np.asarray(stored["levels"][name], np.float64) for name in classes)
-    found = ValidationScores(
+    read = ValidationScores(
         scores=Scores(
             images=[str(number) for number in range(len(ranks))],
             # As wide as it takes for text to have the order of the numbers.
@@ -147,9 +147,9 @@ def _read(stored: Mapping[str, Any]) -> ValidationScores:
         drawn=np.asarray(stored["drawn"], bool),
         source=str(stored["source"]),
     )
-    if not len(found.scores.patients) == len(found.drawn) == len(ranks) > 0:
+    if not len(read.scores.patients) == len(read.drawn) == len(ranks) > 0:
         raise ValueError("found other numbers of patients than of images")
-    return found
+    return read
 
 
 def kept_levels(given: np.ndarray, truth: np.ndarray, levels: int) -> np.ndarray:

@@ -129,12 +129,12 @@ def open_engine(
         CheckpointError: no weights, or damaged ones.
         ConfigError: an impossible combination.
     """
-    for option, found, known in (
+    for option, given, known in (
         ("engine", engine, ENGINES),
         ("device", device, CHOICES["device"]),
     ):
-        if found not in known:
-            raise ConfigError(f"--{option}: found {found!r}, expected one of {', '.join(known)}.")
+        if given not in known:
+            raise ConfigError(f"--{option}: found {given!r}, expected one of {', '.join(known)}.")
     exported = weights.suffix == ".onnx"
     if exported and (engine == "torch" or device in GPUS):
         raise ConfigError(
@@ -240,11 +240,11 @@ def export_place(mark: str) -> Path:
 
 def _versions() -> str:
     """Of everything that decides whether weights can be exported."""
-    found = [f"chexnet {chexnet.__version__}"]
+    versions = [f"chexnet {chexnet.__version__}"]
     for name in ("torch", *EXPORTERS):
         with suppress(PackageNotFoundError):  # ONNX Runtime for a GPU has another name
-            found.append(f"{name} {version(name)}")
-    return ", ".join(found)
+            versions.append(f"{name} {version(name)}")
+    return ", ".join(versions)
 
 
 def file_digest(weights: Path) -> str:

@@ -130,8 +130,8 @@ def judge(radiograph: Radiograph, network: "Network | None" = None) -> Verdict:
     """
     network = network or _network()
     upright = thumbnail(radiograph)
-    found = network.outputs(_mirrored(upright[None]))  # (2, K)
-    score = float(log_odds(found).mean())
+    logs = network.outputs(_mirrored(upright[None]))  # (2, K)
+    score = float(log_odds(logs).mean())
     if score >= EVEN:
         return Verdict(FINE, "", score)
     views = np.stack([np.rot90(upright, turns) for turns in range(4)])
@@ -140,7 +140,7 @@ def judge(radiograph: Radiograph, network: "Network | None" = None) -> Verdict:
     scores[0] = -np.inf  # it was not fine as it is
     best = int(scores.argmax())
     if scores[best] < EVEN:
-        return Verdict(ELSE, f"{_WHAT[name_of(found)]} {_TRUST}", score)
+        return Verdict(ELSE, f"{_WHAT[name_of(logs)]} {_TRUST}", score)
     turns, inverted = best % 4, best >= 4
     kind, says = _HOW.get(turns, (INVERTED, _INVERTED))
     if turns and inverted:
@@ -153,18 +153,18 @@ def outputs(radiograph: Radiograph) -> np.ndarray:
     return _network().outputs(_mirrored(thumbnail(radiograph)[None]))
 
 
-def name_of(found: np.ndarray, sure: float | None = None) -> str:
+def name_of(logs: np.ndarray, sure: float | None = None) -> str:
     """Name what a picture is instead of a radiograph, as far as the network is sure.
 
     Args:
-        found: log-probabilities (V, K) of its views.
+        logs: log-probabilities (V, K) of its views.
         sure: probability from which it is named; None for `SURE`.
 
     Returns:
         `photograph`, `slice`, `text`, `side view`, `everyday` (a photograph or text) or nothing.
     """
     sure = SURE if sure is None else sure
-    chances = dict(zip(KINDS, np.exp(found).mean(axis=0), strict=True))
+    chances = dict(zip(KINDS, np.exp(logs).mean(axis=0), strict=True))
     likeliest = max(KINDS[2:], key=lambda kind: chances[kind])
     if chances[likeliest] >= sure:
         return likeliest

@@ -52,17 +52,12 @@ def columns(classes: Sequence[str]) -> tuple[str, ...]:
     return ("file", "doubt", "over_threshold", *classes, "gate_warning")
 
 
-def row_of(predictor: Predictor, one: FileResult) -> tuple[str, ...]:
+def row_of(predictor: Predictor, result: FileResult) -> tuple[str, ...]:
     """The cells of a file that could be read, see `columns`."""
-    assert one.input is not None
-    assert one.prediction is not None
-    return (
-        str(one.path),
-        one.input.verdict.message,
-        ";".join(predictor.findings_over_threshold(one.prediction)),
-        *(f"{one.prediction.probabilities[name]:.6f}" for name in predictor.classes),
-        one.input.verdict.message,
-    )
+    read, prediction = result.answered
+    over = ";".join(predictor.findings_over_threshold(prediction))
+    probabilities = (f"{prediction.probabilities[name]:.6f}" for name in predictor.classes)
+    return (str(result.path), read.verdict.message, over, *probabilities, read.verdict.message)
 
 
 class PredictionJob:
@@ -101,10 +96,10 @@ class PredictionJob:
                     files = list(dict.fromkeys(map(str, list_files())))
                     write_text(folder / "job.json", json.dumps(asked, indent=1))
                     write_text(folder / "files.json", json.dumps(files))
-        found = _read(folder / "job.json", dict)
-        wrong = [name for name in asked if found.get(name) != asked[name]]
+        begun = _read(folder / "job.json", dict)
+        wrong = [name for name in asked if begun.get(name) != asked[name]]
         if wrong:
-            both = "; ".join(f"{n}: found {found.get(n)!r}, expected {asked[n]!r}" for n in wrong)
+            both = "; ".join(f"{n}: found {begun.get(n)!r}, expected {asked[n]!r}" for n in wrong)
             raise ConfigError(f"{folder} holds another job: {both}. Pass another --out.")
         self.files: list[str] = list(map(str, _read(folder / "files.json", list)))
         self._size = shard
@@ -175,12 +170,12 @@ class PredictionJob:
     def _write(self, shard: Shard, predictor: Predictor) -> None:
         """First the errors, then the predictions, which say that both are there."""
         part = self._part(shard.number)
-        errors = [(str(one.path), one.error) for one in shard.results if one.error]
+        errors = [(str(failed.path), failed.error) for failed in shard.results if failed.error]
         if errors:
             write_csv(part.with_suffix(".errors.csv"), ERRORS, errors)
         else:
             part.with_suffix(".errors.csv").unlink(missing_ok=True)  # of who was killed
-        rows = [row_of(predictor, one) for one in shard.results if one.prediction]
+        rows = [row_of(predictor, result) for result in shard.results if result.prediction]
         write_csv(part, columns(predictor.classes), rows)
 
     def _gather_errors(self) -> int:
@@ -203,15 +198,15 @@ class PredictionJob:
 
 def _read(path: Path, kind: type) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, kind):
+        content = None
+    if not isinstance(content, kind):
         raise ConfigError(
             f"{path} is missing or damaged, so nobody can tell what this job predicts. Remove "
             f"{path.parent}, or pass another --out."
         )
-    return found
+    return content
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -164,12 +164,12 @@ def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.nd
 
 
 def _carried(metadata: Metadata) -> dict[str, object]:
-    found = {name: getattr(metadata, name) for name in CARRIED}
-    return {name: _listed(value) for name, value in found.items() if value is not None}
+    fields = {name: getattr(metadata, name) for name in CARRIED}
+    return {name: _listed(value) for name, value in fields.items() if value is not None}
 
 
 def _listed(value: Any) -> Any:
     """Arrays and tensors, wherever they stand in dicts, as lists."""
     if isinstance(value, dict):
-        return {name: _listed(one) for name, one in value.items()}
+        return {name: _listed(inner) for name, inner in value.items()}
     return value.tolist() if hasattr(value, "tolist") else value

@@ -156,14 +156,14 @@ class Predictor:
         """Probabilities and heatmaps of some radiographs, computed as one batch."""
         if not inputs:
             return []
-        logits, contributions = self._engine(np.stack([one.pixels for one in inputs]))
+        logits, contributions = self._engine(np.stack([read.pixels for read in inputs]))
         answers = sigmoid(logits)
         for column, name in enumerate(self.classes):
             if name in self.calibrations:
                 answers[:, column] = self.calibrations[name](answers[:, column])
         return [
-            Prediction(self._named(answer), self._named(logit), cells, one.pixels)
-            for answer, logit, cells, one in zip(
+            Prediction(self._named(answer), self._named(logit), cells, read.pixels)
+            for answer, logit, cells, read in zip(
                 answers, logits, contributions, inputs, strict=True
             )
         ]
@@ -202,9 +202,10 @@ class Predictor:
                 while waiting:
                     results = [future.result() for future in waiting.popleft()]
                     read_on()
-                    answers = iter(self.predict([one.input for one in results if one.input]))
-                    for one in results:
-                        yield replace(one, prediction=next(answers)) if one.input else one
+                    readable = [result.input for result in results if result.input]
+                    answers = iter(self.predict(readable))
+                    for result in results:
+                        yield replace(result, prediction=next(answers)) if result.input else result
             finally:
                 for future in itertools.chain.from_iterable(waiting):
                     future.cancel()  # of somebody who stops looking

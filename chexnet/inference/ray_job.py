@@ -31,8 +31,8 @@ class Answer:
         results = list(self._predictor.stream(map(Path, batch["path"]), len(batch["path"])))
         return {
             "path": list(batch["path"]),
-            "error": [one.error for one in results],
-            "row": [list(row_of(self._predictor, one)) if one.input else [] for one in results],
+            "error": [result.error for result in results],
+            "row": [list(row_of(self._predictor, r)) if r.prediction else [] for r in results],
         }
 
 

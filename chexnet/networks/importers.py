@@ -22,6 +22,7 @@ from chexnet.model import DenseNet121, save_weights
 from chexnet.networks.layouts import FIRST, HEAD, Found, kind_of, locate, recognise
 from chexnet.networks.registry import LAYOUTS, PublishedNetwork, load_registry
 from chexnet.networks.tensors import read_tensors
+from chexnet.networks.training_lists import seen_by
 from chexnet.pickles import shown
 from chexnet.transforms import Preprocessing
 
@@ -112,7 +113,7 @@ def import_network(
         _provenance(file, digest, recognised.layout, network)
         | {"place": located.place, "prefix": recognised.prefix},
         validation,
-        seen=_seen_by(network.seen if network else "unknown"),
+        seen=seen_by(network.seen if network else "unknown"),
     )
     save_weights(out, model, metadata)
     return metadata
@@ -146,12 +147,6 @@ def _simple(name: str) -> str:
 
 def _known(digest: str) -> PublishedNetwork | None:
     return next((network for network in load_registry().values() if network.sha256 == digest), None)
-
-
-def _seen_by(name: str) -> dict[str, Any] | None:
-    from chexnet.networks import training_lists
-
-    return dict(training_lists.seen_by(name))
 
 
 def _provenance(

@@ -10,7 +10,8 @@ lists themselves do not belong to this project: NIH's `train_val_list.txt`, arno
 Shapes: P = 30,805 patients, N = 112,120 images, ordered by patient and number.
 """
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,69 +30,20 @@ MADE_OF_NIH = ("RSNA Pneumonia Detection 2018", "SIIM-ACR Pneumothorax 2019", "C
 
 @dataclass(frozen=True)
 class KnownList:
-    """A training list that can be told from its name.
-
-    Attributes:
-        name: as the registry of networks has it.
-        title: for a reader.
-        parts: what the part is called -> key of `training_lists.npz`; all of them count as seen,
-            the images that chose the epoch among them. Empty: all of NIH counts as seen.
-        confirmed: somebody compared the list with the one that the network was trained with.
-        note: a sentence on where it comes from, and what cannot be known.
-    """
+    """A training list that can be told from its name; see the head of `training_lists.toml`."""
 
     name: str
     title: str
-    parts: Mapping[str, str]
+    parts: Sequence[str]
     confirmed: bool
     note: str
 
 
-KNOWN_LISTS = {
-    known.name: known
-    for known in (
-        KnownList(
-            "official-train-val",
-            "NIH's official train_val list",
-            {"train_val list": "official_train_val"},
-            True,
-            "NIH's own train_val_list.txt: 86,524 images; no patient of it is in the test list.",
-        ),
-        KnownList(
-            "lists-2017",
-            "the 2017 lists",
-            {"training part": "lists_2017_training", "validation part": "lists_2017_validation"},
-            True,
-            "The lists that arnoweng/CheXNet publishes; zoogzog/chexnet and jrzech use the same. "
-            "ChestMNIST has the same counts; its names were not compared. They are not NIH's "
-            "official lists: 20,383 of the 25,596 official test images are in their training and "
-            "validation part.",
-        ),
-        KnownList(
-            "torchxrayvision-nih",
-            "torchxrayvision's NIH list",
-            {"training part": "torchxrayvision_nih"},
-            False,
-            "Reconstructed from the public training script (one PA image of each patient, half of "
-            "the patients, seed 0) and confirmed by nobody.",
-        ),
-        KnownList(
-            "torchxrayvision-all",
-            "torchxrayvision's list of seven data sets",
-            {},
-            False,
-            "NIH's images come in three of the seven data sets (NIH, RSNA, Google), divided by "
-            "chance; the exact lists are not known, so all of NIH counts as seen.",
-        ),
-        KnownList(
-            "unknown",
-            "an unknown list",
-            {},
-            False,
-            "Nobody says which images it was trained on, so all of NIH counts as seen.",
-        ),
-    )
-}
+@cache
+def known_lists() -> dict[str, KnownList]:
+    """All of `training_lists.toml`, by name."""
+    blocks = tomllib.loads(FILE.with_suffix(".toml").read_text(encoding="utf-8"))
+    return {name: KnownList(name, **block) for name, block in blocks.items()}
 
 
 def known_list(name: str) -> KnownList:
@@ -100,9 +52,9 @@ def known_list(name: str) -> KnownList:
     Raises:
         ConfigError: no such list.
     """
-    if name not in KNOWN_LISTS:
-        raise ConfigError(f"Training list: found {name!r}, expected {', '.join(KNOWN_LISTS)}.")
-    return KNOWN_LISTS[name]
+    if name not in (known := known_lists()):
+        raise ConfigError(f"Training list: found {name!r}, expected {', '.join(known)}.")
+    return known[name]
 
 
 @cache
@@ -131,7 +83,7 @@ def seen_images(name: str) -> np.ndarray:
     Raises:
         ConfigError: see `known_list`.
     """
-    parts = known_list(name).parts.values()
+    parts = known_list(name).parts
     if not parts:
         return np.ones(len(image_names()), bool)
     return np.asarray(np.logical_or.reduce([members(key) for key in parts]))

@@ -93,8 +93,8 @@ def draw_phantom(
     boxes: list[tuple[str, Box]] = []
     for name, draw in DRAW.items():
         if name in wanted:
-            found = draw(chest, wanted[name], stream(seed, patient, own[name]))
-            boxes += [(name, box) for box in found]
+            drawn = draw(chest, wanted[name], stream(seed, patient, own[name]))
+            boxes += [(name, box) for box in drawn]
     draw_objects(chest, visit.view, stream(seed, patient, _OBJECTS, follow_up))
     film, noise = (stream(seed, patient, layer, follow_up) for layer in (_FILM, _NOISE))
     pixels = expose(chest, visit.view, film, noise)

@@ -263,18 +263,18 @@ def read_checkpoint(
             f"{path} was written by an earlier release, which computed otherwise: what followed "
             "would not be the same run. Finish it with that release, or pass --restart."
         )
-    found, expected = config.numerical_options(), dict(saved["config"])
+    asked, expected = config.numerical_options(), dict(saved["config"])
     if "bf16" in expected:  # of before there was a precision
         expected["precision"] = BF16.get(expected.pop("bf16"))
     if config.schedule == "constant" and config.epochs > expected.get("epochs", 0):
         expected["epochs"] = config.epochs  # more of the same changes nothing that was done
-    found["processes"], expected["processes"] = compute.world(), saved["processes"]
+    asked["processes"], expected["processes"] = compute.world(), saved["processes"]
     for part in ("train", "val"):
-        found[f"{part} images"] = facts.fingerprints[part]
+        asked[f"{part} images"] = facts.fingerprints[part]
         expected[f"{part} images"] = saved["fingerprints"][part]
-    wrong = [key for key in found if found[key] != expected.get(key)]
+    wrong = [key for key in asked if asked[key] != expected.get(key)]
     if wrong:
-        both = "; ".join(f"{k}: found {found[k]!r}, expected {expected.get(k)!r}" for k in wrong)
+        both = "; ".join(f"{k}: found {asked[k]!r}, expected {expected.get(k)!r}" for k in wrong)
         raise CheckpointError(
             f"{path} belongs to another configuration: {both}. Use its values, another --out, "
             "or --restart."

@@ -198,7 +198,7 @@ def network_answer(
     prediction: Prediction, predictor: Predictor, shape: tuple[int, int]
 ) -> NetworkAnswer:
     """What the network says of a picture of `shape` (height, width)."""
-    from chexnet.evaluation.heat_regions import component_box  # SciPy: not at the page's start
+    from chexnet.evaluation.boxes import component_box  # SciPy: not at the page's start
 
     found = prediction.probabilities
     known = [name for name in predictor.classes if name in FINDINGS]

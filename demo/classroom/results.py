@@ -22,6 +22,7 @@ from chexnet.files import write_text
 from chexnet.labels import FINDINGS, NO_FINDING
 from demo.classroom.cases import Case
 from demo.classroom.reading import Reply, Round, Turn
+from demo.classroom.severity import class_curves
 
 FEWEST = 5
 """Answers from which a row appears, and after which it changes again."""
@@ -161,6 +162,12 @@ class ClassResults:
         """Of the readers who are done: mean shares right, and the mean change, with intervals."""
         with self._lock:
             return list(self._learning)
+
+    def severity(self) -> dict[str, list[dict[str, Any]]]:
+        """The chance of naming a finding against its severity; see `class_curves`."""
+        rows = self.rows()
+        with self._lock:
+            return class_curves(rows, self._cases)
 
     def expect(self, cases: Iterable[Case]) -> None:
         """Name the cases that the class reads, in their order."""

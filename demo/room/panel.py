@@ -70,6 +70,7 @@ class Panel:
             "fewest": FEWEST,
             "titles": {name: spoken(name) for name in FINDINGS} | {NO_FINDING: "Nothing"},
             "learning": self.results.learning(),
+            "severity": self.results.severity(),
             "rows": [
                 {name: value for name, value in row.items() if name != "key"}
                 for row in self.results.rows()

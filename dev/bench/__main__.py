@@ -50,7 +50,7 @@ def bench(
         from dev.bench.gpu import sections
         from dev.bench.gpu.steps import GpuSetting
 
-        found = sections.measure(GpuSetting(out, device, size or 224), minutes)
+        measured = sections.measure(GpuSetting(out, device, size or 224), minutes)
     else:
         setting = Setting(
             out=out,
@@ -60,11 +60,11 @@ def bench(
             size=size or 256,
             repeats=repeats,
         )
-        found = measure(setting, list(dict.fromkeys(only or Group)))
-    report(found, out)
+        measured = measure(setting, list(dict.fromkeys(only or Group)))
+    report(measured, out)
 
 
-def report(found: Iterator[Row | Skipped], out: Path) -> None:
+def report(measured: Iterator[Row | Skipped], out: Path) -> None:
     """Print and write each row when it is measured, so that a bench that is ended leaves some."""
     import json
 
@@ -72,18 +72,18 @@ def report(found: Iterator[Row | Skipped], out: Path) -> None:
     from chexnet.metadata import surroundings
 
     rows, skipped, made = [], [], None
-    for row in found:
+    for row in measured:
         if isinstance(row, Skipped):
             skipped.append(row)
             print(f"{row.work}: skipped ({row.reason})", flush=True)
         else:
             rows.append(row)
             said = f"{row.ours_text}, {row.ratio_text} (target {row.target})"
-            print(f"{row.work_text}: {said}", flush=True)
+            print(f"{row.work}: {said}", flush=True)
         made = made or surroundings() | gpu_facts()
         content = {
             "rows": [row.as_dict() for row in rows],
-            "skipped": {one.work: one.reason for one in skipped},
+            "skipped": {row.work: row.reason for row in skipped},
             "made": made,
         }
         text = table(rows, skipped)

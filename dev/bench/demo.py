@@ -72,9 +72,7 @@ def _visit(
             "under 100 ms",
         ),
     ):
-        seconds = in_turn(mine, theirs, repeats)
-        ours_ms, other_ms = ([1000 * t for t in side] for side in seconds)
-        yield Row(work, "ms", ours_ms, other_ms, beside, target)
+        yield Row(work, "ms", *in_turn(mine, theirs, repeats, 1000), beside, target)
 
 
 def refuse_wrong(answer: dict[str, Any], expected: Prediction, finding: str) -> None:

@@ -33,7 +33,7 @@ def rows(setting: Setting) -> Iterator[Row]:
             for column in range(len(FINDINGS)):
                 roc_auc_score(targets[chosen, column], given[chosen, column])
 
-    mine, theirs = in_turn(
+    ours, other = in_turn(
         lambda: replicate_aurocs(scores, PatientBootstrap(patients, REPLICATES)),
         library,
         setting.repeats,
@@ -41,8 +41,8 @@ def rows(setting: Setting) -> Iterator[Row]:
     yield Row(
         work=f"bootstrap, {REPLICATES:,} draws x {IMAGES:,} images x {len(FINDINGS)}",
         unit="s",
-        ours=mine,
-        other=[t * REPLICATES / LIBRARY_DRAWS for t in theirs],
+        ours=ours,
+        other=[time * REPLICATES / LIBRARY_DRAWS for time in other],
         beside=f"roc_auc_score in a loop (from {LIBRARY_DRAWS} draws)",
         target="at least 100x",
     )

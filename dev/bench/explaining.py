@@ -59,6 +59,4 @@ def rows(setting: Setting) -> Iterator[Row]:
         (Row, work, ours, package, "the grad-cam package, class by class", "at least 30x"),
     ):
         repeats = setting.repeats * (1 if theirs is package else MORE)
-        seconds = in_turn(mine, theirs, repeats)
-        ours_ms, other_ms = ([1000 * t for t in side] for side in seconds)
-        yield kind(what, "ms", ours_ms, other_ms, beside, target)
+        yield kind(what, "ms", *in_turn(mine, theirs, repeats, 1000), beside, target)

@@ -55,18 +55,12 @@ def _packing(setting: Setting, paths: dict[str, Path]) -> Row:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        mine, theirs = in_turn(ours, decoder, setting.repeats)
+        sides = in_turn(ours, decoder, setting.repeats, 1000 / len(named))
     finally:
         cv2.setNumThreads(threads)
         shutil.rmtree(pack_dir, ignore_errors=True)
-    return Row(
-        work=work,
-        unit="ms an image",
-        ours=[1000 * t / len(named) for t in mine],
-        other=[1000 * t / len(named) for t in theirs],
-        beside="libpng's decoding alone (OpenCV's imdecode)",
-        target="at least 1.2x",
-    )
+    beside = "libpng's decoding alone (OpenCV's imdecode)"
+    return Row(work, "ms an image", *sides, beside, "at least 1.2x")
 
 
 def _copies(setting: Setting, paths: dict[str, Path]) -> Iterator[Row]:
@@ -95,14 +89,8 @@ def _copies(setting: Setting, paths: dict[str, Path]) -> Iterator[Row]:
         memory = pa.default_memory_pool().max_memory() if place.suffix == ".parquet" else 0
         peak = f", {memory / 1e6:.0f} MB of Arrow's memory" * bool(memory)
         size = place.stat().st_size
-        yield LimitRow(
-            work=f"reading a picture of a copy, {place.suffix} of {size / 1e6:.0f} MB{peak}",
-            unit="ms an image",
-            ours=times,
-            other=[],
-            beside="1,000 a second",
-            target="under 1 ms",
-        )
+        work = f"reading a picture of a copy, {place.suffix} of {size / 1e6:.0f} MB{peak}"
+        yield LimitRow(work, "ms an image", times, [], "1,000 a second", "under 1 ms")
     shutil.rmtree(folder)
 
 
@@ -132,14 +120,10 @@ def _reading(data: PackedDataSet, paths: list[Path], repeats: int) -> Row:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        mine, theirs = in_turn(packed, plain, repeats)
+        sides = in_turn(packed, plain, repeats, 1000 / len(data))
     finally:
         torch.set_num_threads(threads)
-    return Row(
-        work=f"reading an epoch up to the item, one core, {size} px",
-        unit="ms an image",
-        ours=[1000 * t / EPOCHS / len(data) for t in mine],
-        other=[1000 * t / len(data) for t in theirs],
-        beside=f"PIL, RGB, crop, resize, tensor of a {kind_of(paths)}",
-        target="at least 500x",
-    )
+    ours = [ms / EPOCHS for ms in sides[0]]
+    work = f"reading an epoch up to the item, one core, {size} px"
+    beside = f"PIL, RGB, crop, resize, tensor of a {kind_of(paths)}"
+    return Row(work, "ms an image", ours, sides[1], beside, "at least 500x")

@@ -45,11 +45,6 @@ class Row:
     target: str
 
     @property
-    def work_text(self) -> str:
-        """The work, with what else was measured of it."""
-        return self.work
-
-    @property
     def ratio(self) -> float:
         """How many times longer the other takes (of the medians): above 1, ours is faster."""
         return statistics.median(self.other) / statistics.median(self.ours)
@@ -125,9 +120,9 @@ def measure(setting: "Setting", groups: list[Group]) -> Iterator[Row | Skipped]:
 
 
 def in_turn(
-    ours: Callable[[], object], other: Callable[[], object], repeats: int
+    ours: Callable[[], object], other: Callable[[], object], repeats: int, scale: float = 1.0
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each call, A B A B ..., after one of each that is not counted."""
+    """Seconds of each call times `scale`, A B A B ..., after one of each that is not counted."""
     mine: list[float] = []
     theirs: list[float] = []
     for number in range(repeats + 1):
@@ -135,7 +130,7 @@ def in_turn(
             began = time.perf_counter()
             function()
             if number:
-                times.append(time.perf_counter() - began)
+                times.append(scale * (time.perf_counter() - began))
     return mine, theirs
 
 
@@ -144,10 +139,10 @@ def table(rows: list[Row], skipped: list[Skipped]) -> str:
     lines = ["| work | ours | beside | ratio | target |", "|---|---|---|---|---|"]
     for row in rows:
         lines.append(
-            f"| {row.work_text} | {row.ours_text} | {row.beside}: {row.other_text} "
+            f"| {row.work} | {row.ours_text} | {row.beside}: {row.other_text} "
             f"| {row.ratio_text} | {row.target} |"
         )
-    lines += [f"\nNot measured: {one.work} ({one.reason})." for one in skipped]
+    lines += [f"\nNot measured: {row.work} ({row.reason})." for row in skipped]
     return "\n".join(lines)
 
 

@@ -5,16 +5,6 @@ import signal
 import sys
 from pathlib import Path
 
-from rich.console import Console as Terminal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report.sentences import facts_text
@@ -24,6 +14,7 @@ from chexnet.metadata import DataInfo
 from chexnet.parallel import INTERRUPTS
 from chexnet.training.callbacks import Callbacks
 from chexnet.training.log import plot_curves
+from scripts.cli import counting_bar
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -71,18 +62,7 @@ class Console(Callbacks):
 
     def __init__(self, out: Path) -> None:
         self.out, self.stamp = out, ""
-        terminal = Terminal(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=terminal,
-            disable=not terminal.is_terminal,
-        )
+        self._bar = counting_bar("{task.fields[note]}")
         self._task = self._bar.add_task("", total=None, note="", start=False)
 
     def __enter__(self) -> "Console":

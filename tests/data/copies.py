@@ -60,15 +60,30 @@ def write_parquet(place: Path, pictures: Iterable[Picture], rows: int = 8, **mor
     pq.write_table(table, place, row_group_size=rows)
 
 
-def write_zip(place: Path, files: Iterable[Picture]) -> None:
-    with zipfile.ZipFile(place, "w") as archive:
+def zip_of(files: Iterable[Picture]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
         for name, data in files:
             archive.writestr(name, data)
+    return packed.getvalue()
 
 
-def write_tar(place: Path, files: Iterable[Picture]) -> None:
-    with tarfile.open(place, "w:gz" if place.name.endswith("gz") else "w") as archive:
+def tar_of(files: Iterable[Picture], mode: str = "w") -> bytes:
+    """A name that ends in a slash is a folder's."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=mode) as archive:
         for name, data in files:
             member = tarfile.TarInfo(name)
             member.size = len(data)
+            if name.endswith("/"):
+                member.type, member.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def write_zip(place: Path, files: Iterable[Picture]) -> None:
+    place.write_bytes(zip_of(files))
+
+
+def write_tar(place: Path, files: Iterable[Picture]) -> None:
+    place.write_bytes(tar_of(files, "w:gz" if place.name.endswith("gz") else "w"))

@@ -229,8 +229,12 @@ def test_a_name_that_stands_twice_needs_the_same_pixels(phantoms, tmp_path):
 def test_without_a_whole_pack_training_names_the_command(phantoms, tmp_path):
     root = make_copy("tar", phantoms, tmp_path / "copy")
     for packs in (None, tmp_path / "packs"):
-        with pytest.raises(DataError, match=r"Run python -m scripts\.prepare --data") as refusal:
+        with pytest.raises(DataError) as refusal:
             open_datamodule(DataRequest(root, packs=packs), SMALL)
+        options = (
+            f"--data {root} --packs {packs or 'packs'} --size {SMALL.size} --crop {SMALL.crop:g}"
+        )
+        assert str(refusal.value).endswith(f"Run python -m scripts.prepare {options}")
         assert "\n" not in str(refusal.value)
 
 

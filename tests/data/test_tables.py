@@ -2,11 +2,8 @@
 
 import bz2
 import gzip
-import io
 import lzma
 import os
-import tarfile
-import zipfile
 
 import pandas as pd
 import pytest
@@ -16,27 +13,12 @@ from chexnet.data.rsna import read_rsna_rows
 from chexnet.data.tables import SHOWN, patient_names, read_csv, read_text, read_toml, shown
 from chexnet.errors import DataError
 from tests.conftest import needs_links
+from tests.data.copies import tar_of, zip_of
 
 ROWS = [("a.png", "Mass|Nodule", "17"), ("b.png", "", "18"), ("c d.png", "Ödem", "19")]
 TEXT = "Image Index,Finding Labels,Patient ID\n" + "".join(f"{','.join(row)}\n" for row in ROWS)
+ALONE = [("table.csv", TEXT.encode())]
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
-
-
-def zipped(**files: str) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return packed.getvalue()
-
-
-def taped(mode: str) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode=mode) as archive:
-        member = tarfile.TarInfo("table.csv")
-        member.size = len(TEXT.encode())
-        archive.addfile(member, io.BytesIO(TEXT.encode()))
-    return packed.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -53,9 +35,9 @@ def taped(mode: str) -> bytes:
         TEXT.replace(",", " , ").encode(),
         TEXT.replace("Image Index", "image_index").replace("Patient ID", "PATIENT-ID ").encode(),
         *(pack(TEXT.encode()) for pack in (gzip.compress, bz2.compress, lzma.compress)),
-        zipped(**{"t.csv": TEXT, "__MACOSX/._t.csv": "x"}),
-        taped("w"),
-        taped("w:gz"),
+        zip_of([("t.csv", TEXT), ("__MACOSX/._t.csv", "x")]),
+        tar_of(ALONE),
+        tar_of(ALONE, "w:gz"),
     ],
     ids=lambda content: "table",  # packed ones hold the time
 )
@@ -72,9 +54,9 @@ def test_a_table_is_read_however_it_was_saved(tmp_path, content):
         (TEXT.encode("latin-1") + b"\x81", "could not be read as text"),
         (gzip.compress(TEXT.encode())[:-9], "its compression is damaged"),
         (lzma.compress(TEXT.encode())[:-9], "its compression is damaged"),
-        (zipped(a=TEXT)[:40], "its compression is damaged"),
-        (taped("w:gz")[:-20], "its compression is damaged"),
-        (zipped(a=TEXT, b=TEXT), "not one packed table"),
+        (zip_of(ALONE)[:40], "its compression is damaged"),
+        (tar_of(ALONE, "w:gz")[:-20], "its compression is damaged"),
+        (zip_of([("a", TEXT), ("b", TEXT)]), "not one packed table"),
         (gzip.compress(gzip.compress(gzip.compress(b"1"))), "packed more than twice"),
         (b"", "it is empty"),
         (b"\n\n", "it is empty"),

@@ -263,6 +263,16 @@ def visit_with_torch(page_of, served_with_torch):
         yield opened
 
 
+def serious_faults(page) -> list[tuple]:
+    """Of accessibility, as axe finds them; the test is skipped where it is not installed."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    return [
+        (one["id"], [node["html"][:120] for node in one["nodes"]][:3])
+        for one in axe.Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
 def run(coroutine: Coroutine) -> Any:
     """What a coroutine gives; in a thread, because Playwright's loop runs in this one."""
     with ThreadPoolExecutor(1) as pool:

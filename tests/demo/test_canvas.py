@@ -18,7 +18,6 @@ from tests.demo.harness import SIGNED, TABLES
 from tests.demo.node import call
 
 MINUS = "\N{MINUS SIGN}"
-WINDOWS = [(1280, 720), (1366, 768), (1920, 1080)]
 READ = """() => {
   const canvas = document.querySelector('#root canvas');
   const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -130,7 +129,7 @@ def test_the_canvas_is_the_overlay_of_python_in_every_colour_map_and_scale(visit
     answer = harness.answer(pixels, seed=crop, crop=crop)
     page = visit(answer)
     maps, means = harness.maps_of(answer), harness.maps_of(answer, "mean_contributions")
-    for number, colours in enumerate(COLOURS):
+    for number, colours in enumerate(COLOURS if picture == "square" else COLOURS[:1]):
         name, opacity = FINDINGS[number], 0.3 + 0.2 * number
         heat = heat_of(maps[name])
         choose(page, name)
@@ -155,7 +154,7 @@ def test_the_canvas_is_the_overlay_of_python_in_every_colour_map_and_scale(visit
         assert distance(page, signed_overlay(pixels, apart, box, opacity)) <= 2
 
 
-def test_the_colours_are_matplotlibs(visit):
+def test_the_colours_are_matplotlibs():
     from matplotlib import colormaps
 
     for name, table in (TABLES["one_sided"] | TABLES["two_sided"]).items():
@@ -256,42 +255,6 @@ def test_an_empty_map_is_told_in_this_pictures_numbers(visit):
     )
     choose(page, "Effusion")
     assert page.locator(".cx-empty-map").count() == 0
-
-
-@pytest.mark.parametrize("size", WINDOWS, ids=str)
-@pytest.mark.parametrize("shape", ["square", "3:1"])
-def test_picture_and_findings_stand_in_the_window_together(visit, size, shape):
-    pixels = wide() if shape == "3:1" else phantom(1)
-    page = visit(harness.answer(pixels), size=size)
-    for name in (*FINDINGS, "No Finding"):
-        choose(page, name)
-    boxes = page.evaluate(
-        """() => ['canvas', '[data-finding] *', '[data-set]', '[data-save]', '[data-part=unit]',
-            '[data-term]', '.cx-stage button'].flatMap((selector) =>
-          [...document.querySelectorAll('#root ' + selector)].map((one) => {
-            const {left, top, right, bottom} = one.getBoundingClientRect();
-            return [left, top, right, bottom];
-          }))"""
-    )
-    width, height = size
-    assert len(boxes) > 80
-    for left, top, right, bottom in boxes:
-        assert left >= 0
-        assert top >= 0
-        assert right <= width
-        assert bottom <= height
-    scroll = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-    assert page.evaluate(scroll) == [width, height]
-    picture = page.locator("#root canvas").bounding_box()
-    assert picture["width"] / picture["height"] == pytest.approx(
-        3 if shape == "3:1" else 1, rel=0.01
-    )
-    if shape == "square":
-        assert picture["height"] >= 0.6 * height
-    names = page.locator("[data-finding]").all()
-    assert sorted(name.get_attribute("data-finding") for name in names) == sorted(
-        [*FINDINGS, "No Finding"]
-    )
 
 
 def test_arrows_home_and_end_walk_through_the_list(visit):
@@ -424,6 +387,7 @@ def test_nothing_of_a_result_is_shown_or_given_while_the_gate_objects(visit):
     assert page.locator("[data-finding]").count() == 15
     page.evaluate("viewer.clear()")
     assert page.locator("[data-finding]").count() == 0
+    assert not page.locator("[data-save=html]").is_visible()
     assert not page.locator("#root canvas").is_visible()
 
 
@@ -497,29 +461,6 @@ def test_text_from_an_answer_is_never_read_as_html(visit):
         page.click("[data-save=html]")
     assert "<img src=x" not in download.value.path().read_text()
     assert page.locator("#root img[src=x]").count() == 0
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(visit, theme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page = visit(harness.answer(phantom(1)), color_scheme=theme)
-    choose(page, "Hernia")
-    found = axe.Axe().run(page).response["violations"]
-    serious = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], one["nodes"][0]["target"]) for one in serious] == []
-
-
-def test_on_a_phone_the_picture_stays_while_findings_are_chosen(visit):
-    page = visit(harness.answer(phantom(1)), size=(390, 844), is_mobile=True, has_touch=True)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.locator("[data-finding='No Finding']").scroll_into_view_if_needed()
-    page.locator("[data-finding='No Finding']").tap()
-    stage = page.locator(".cx-stage").bounding_box()
-    assert stage["y"] >= -1
-    assert 200 < stage["height"] <= 0.41 * 844
-    row = page.locator("[data-finding='No Finding']").bounding_box()
-    assert row["y"] >= stage["y"] + stage["height"]
-    assert page.evaluate("viewer.state.finding") == "No Finding"
 
 
 def test_drawing_another_finding_takes_a_few_milliseconds(visit):

@@ -3,31 +3,30 @@
 import importlib
 import re
 
-import gradio as gr
-import pytest
-
-from demo.gradio_private import PRIVATE
 from tests.conftest import ROOT
 from tests.demo.conftest import run
 
 
-async def _queue():
-    return gr.Blocks()._queue  # outside a running loop Gradio makes one and leaves it open
+def test_every_private_name_of_gradio_is_still_there():
+    import gradio as gr  # here: it takes seconds, and not every worker needs it
 
+    from demo.gradio_private import PRIVATE
 
-@pytest.mark.parametrize("name", PRIVATE)
-def test_a_private_name_of_gradio_is_still_there(name):
-    path = name.split(".")
-    if path[1] == "Queue":
-        found, path = run(_queue()), path[2:]
-    else:
-        found = gr
-        if path[1].islower():
-            found, path = importlib.import_module(".".join(path[:2])), path[1:]
-        path = path[1:]
-    for part in path:
-        assert hasattr(found, part), f"{name} is gone: {PRIVATE[name]}"
-        found = getattr(found, part)
+    async def queue():
+        return gr.Blocks()._queue  # outside a running loop Gradio makes one and leaves it open
+
+    for name, reason in PRIVATE.items():
+        path = name.split(".")
+        if path[1] == "Queue":
+            found, path = run(queue()), path[2:]
+        else:
+            found = gr
+            if path[1].islower():
+                found, path = importlib.import_module(".".join(path[:2])), path[1:]
+            path = path[1:]
+        for part in path:
+            assert hasattr(found, part), f"{name} is gone: {reason}"
+            found = getattr(found, part)
 
 
 def test_no_other_file_leans_on_a_private_name():

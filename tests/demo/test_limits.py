@@ -14,7 +14,6 @@ import pytest
 from chexnet.errors import ConfigError
 from demo import security
 from demo.bodies import question
-from demo.gradio_private import Answers
 from demo.kept import Analysis
 from demo.members import Members
 from demo.middleware import RequestFilter
@@ -167,6 +166,8 @@ class Queue:
 
 
 def test_answers_that_nobody_fetches_are_bounded_and_cost_whoever_asks_for_the_most():
+    from demo.gradio_private import Answers
+
     queue = Queue()
     answers = Answers(queue)
 

@@ -126,7 +126,7 @@ def test_values_at_five_thresholds_equal_those_of_scikit_learn(mounted, starter,
         asked = [(content, curve, measure, place) for measure in MEASURES]
         intervals = call("teaching/numbers.js", "intervalAt", *asked)
         for measure, interval in zip(MEASURES, intervals, strict=True):
-            one = point.intervals[measure]
+            one = point[measure]["interval"]
             known = [one.low, one.high] if one.known else None
             assert interval == (pytest.approx(known, abs=2e-5) if known else None), measure
 
@@ -157,7 +157,7 @@ def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, star
         asked = [(content, curve, measure, place, prevalence) for measure in ("ppv", "npv")]
         intervals = call("teaching/numbers.js", "intervalAtPrevalence", *asked)
         for measure, interval in zip(("ppv", "npv"), intervals, strict=True):
-            one = point.intervals[measure]
+            one = point[measure]["interval"]
             assert interval == pytest.approx([one.low, one.high], abs=2e-3)
 
 

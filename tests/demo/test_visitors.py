@@ -11,7 +11,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -22,9 +21,8 @@ from PIL import Image
 from chexnet.labels import FINDINGS
 from demo import security
 from demo.service import Batcher
-from tests.conftest import answers, needs_signals
+from tests.conftest import ROOT, answers, needs_signals
 from tests.demo.conftest import file_data, files, png, run
-from tests.processes import start, wait
 
 
 def close(found: dict, expected: dict) -> bool:
@@ -54,6 +52,7 @@ def test_gradio_client_gets_probabilities_and_then_any_heatmap(served, predictor
     path.write_bytes(png(5))
     client = Client(served.url, verbose=False)
     first = client.predict(handle_file(path), api_name="/predict")
+    assert set(first) >= {"probabilities", "thresholds", "overlay", "gate"}
     assert close(first["probabilities"], right(predictor, 5))
     assert first["trained_on"] == "phantoms"
     read = predictor.read(png(5))
@@ -66,20 +65,6 @@ def test_gradio_client_gets_probabilities_and_then_any_heatmap(served, predictor
         np.testing.assert_allclose(
             shown, predictor.overlay(read.radiograph, prediction, name), atol=2
         )
-
-
-def test_the_readmes_example_names_three_findings_and_saves_a_heatmap(served, predictor, tmp_path):
-    (tmp_path / "radiograph.png").write_bytes(png(5))
-    client = Client(served.url, verbose=False)
-    answer = client.predict(handle_file(tmp_path / "radiograph.png"), api_name="/predict")
-    found = {n: p for n, p in answer["probabilities"].items() if n not in ("No Finding", "Other")}
-    three = sorted(found, key=found.get, reverse=True)[:3]
-    values = {n: p for n, p in right(predictor, 5).items() if n in FINDINGS}
-    assert three == sorted(values, key=lambda name: -values[name])[:3]
-    other = client.predict(finding=three[1], api_name="/heatmap")
-    saved = base64.b64decode(other["overlay"].split(",")[1])
-    assert Image.open(BytesIO(saved)).format == "PNG"
-    assert other["finding"] == three[1]
 
 
 def test_another_method_has_no_unit_and_its_greatest_cell_is_one(served_with_torch, tmp_path):
@@ -176,7 +161,9 @@ def test_fifty_patients_leave_no_trace(served, web, capfd):
     for number in range(50):
         data = png(number) if number % 5 else b"damaged"
         name = f"DOE_JANE_{number}.png"
-        web.ask("predict", file_data(web.upload(data, name)))
+        kind, said = web.ask("predict", file_data(web.upload(data, name)))
+        assert kind == ("complete" if number % 5 else "error")
+        assert "DOE_" not in said
     for log in (served.log.read_text(), *capfd.readouterr()):
         assert "DOE_" not in log
     assert files(served.folder) == []
@@ -217,26 +204,28 @@ def test_a_password_opens_the_page_and_stopping_leaves_nothing(exported, tmp_pat
     assert not list(tmp_path.glob("chexnet-demo-*"))
 
 
-def share_without_a_network(base: Path, weights: Path) -> None:
-    """Ask for a public link that cannot be made; writes what the lecturer reads."""
-    with security.private_folder(base) as folder:
-        from gradio import networking
+SHARE = """
+import json, sys
+from pathlib import Path
+import httpx
+from gradio import networking
+from demo import security
+from demo.server import serve
 
-        from demo.server import serve
-
-        networking.GRADIO_API_SERVER = "http://127.0.0.1:9/"  # nobody listens there
-        logins = security.credentials(None, "127.0.0.1", share=True)
-        with serve(folder, weights, share=True, logins=logins, device="cpu", pool=0) as running:
-            alive = httpx.get(running.url).status_code
-            said = json.dumps([alive, running.url, running.notes])
-            (base / "said.tmp").write_text(said)
-            (base / "said.tmp").rename(base / "said")
+networking.GRADIO_API_SERVER = "http://127.0.0.1:9/"  # nobody listens there
+logins = security.credentials(None, "127.0.0.1", share=True)
+with security.private_folder(Path(sys.argv[1])) as folder:
+    how = {"share": True, "logins": logins, "device": "cpu", "pool": 0}
+    with serve(folder, Path(sys.argv[2]), **how) as running:
+        print(json.dumps([httpx.get(running.url).status_code, running.url, running.notes]))
+"""
 
 
 def test_without_a_public_link_the_page_is_served_locally_and_says_how_to_go_on(exported, tmp_path):
-    process = start(share_without_a_network, tmp_path, exported)
-    assert wait([process], 90) == [0]
-    alive, url, notes = json.loads((tmp_path / "said").read_text())
+    command = [sys.executable, "-c", SHARE, tmp_path, exported]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    alive, url, notes = json.loads(done.stdout.splitlines()[-1])
     assert alive == 200
     assert "127.0.0.1" in url
     assert "share servers cannot be reached" in notes[0]

@@ -11,12 +11,14 @@ from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
-from chexnet.evaluation.expert_figures import (
-    score_experts,
-    score_text_labels,
+from chexnet.evaluation.expert_scores import score_experts, score_text_labels
+from chexnet.evaluation.experts import (
+    OPACITY,
+    read_experts,
+    read_google,
+    read_rsna,
 )
-from chexnet.evaluation.experts import OPACITY, read_experts, read_google, read_rsna
-from chexnet.evaluation.report.terminal import experts_text
+from chexnet.evaluation.report.experts import experts_read, experts_text
 from chexnet.evaluation.scores import Scores
 from chexnet.files import plain
 from chexnet.labels import FINDINGS
@@ -24,6 +26,7 @@ from tests.conftest import NIH, SHARED
 
 EXPERTS = SHARED / "experts"
 GOOGLE = EXPERTS / "google2019_nih-chest-xray-labels.csv"
+AGAINST = "text_label_against_experts"
 needs_experts = pytest.mark.skipif(
     not (EXPERTS.is_dir() and NIH.is_dir()),
     reason="the radiologists' files and NIH's table are not beside the project",
@@ -57,15 +60,20 @@ def test_the_text_label_of_pneumonia_is_right_in_174_of_306():
         DataRequest(NIH, labels="v2020"), read_experts(given), "test", replicates=20
     )
     assert facts.split == "official"
-    row = found[0].rows[0]
-    assert (row.images, row.positives, row.text_positives) == (7_170, 2_583, 306)
-    assert row.text.values["ppv"] == pytest.approx(174 / 306, abs=1e-12)
-    assert row.text.values["sensitivity"] == pytest.approx(174 / 2_583, abs=1e-12)
-    assert row.text.intervals["ppv"].low < 174 / 306 < row.text.intervals["ppv"].high
-    assert [row.images for row in found[1].rows] == [1_962] * 4
-    assert found[1].rows[-1].text is None
-    text = experts_text(found)
+    row = found["rsna"]["rows"][0]
+    assert counts(row) == (7_170, 2_583, 306)
+    ppv, sensitivity = (row[AGAINST][name] for name in ("ppv", "sensitivity"))
+    assert ppv["value"] == pytest.approx(174 / 306, abs=1e-12)
+    assert sensitivity["value"] == pytest.approx(174 / 2_583, abs=1e-12)
+    assert ppv["interval"].low < 174 / 306 < ppv["interval"].high
+    assert [row["images"] for row in found["google"]["rows"]] == [1_962] * 4
+    assert found["google"]["rows"][-1][AGAINST] is None
+    text = experts_text(plain(found), 20)
     assert "Fracture ~ nothing: n/a (1,962 images, 72 positive): NIH has no such finding" in text
+
+
+def counts(row) -> tuple[int, int, int]:
+    return row["images"], row["positives"], row["text_label_positives"]
 
 
 def answers(table: pd.DataFrame, count: int, seed: int = 0) -> Scores:
@@ -101,28 +109,28 @@ def test_scores_against_radiologists_equal_pandas_and_scikit_learn(nih):
     }
     seen = {}
     for one in read_experts([f"rsna={EXPERTS}", f"google={GOOGLE}"]):
-        found = score_experts(scores, one, nih.table, nih.table_name, 20)
-        seen |= {(one.key, row.question.findings): row for row in found.rows}
+        found = score_experts(one, nih.table, nih.table_name, scores, replicates=20)
+        seen |= {(one.key, row["findings"]): row for row in found["rows"]}
     assert set(seen) - set(expected) == {("google", ())}
     for (key, findings), truth in expected.items():
         row = seen[key, findings]
         shared = truth.index.intersection(given.index)
         p, y = given.loc[shared, list(findings)].max(axis=1), truth.loc[shared]
         t = text.loc[shared, list(findings)].max(axis=1)
-        assert (row.images, row.positives, row.text_positives) == (len(y), y.sum(), t.sum())
-        for figures, wanted in ((row.experts, y), (row.label, t)):
-            assert figures.auroc == pytest.approx(roc_auc_score(wanted, p), abs=1e-9)
-            assert figures.average_precision == pytest.approx(
+        assert counts(row) == (len(y), y.sum(), t.sum())
+        for figures, wanted in ((row["experts"], y), (row["text_label"], t)):
+            assert figures["auroc"] == pytest.approx(roc_auc_score(wanted, p), abs=1e-9)
+            assert figures["average_precision"] == pytest.approx(
                 average_precision_score(wanted, p), abs=1e-9
             )
-            assert figures.brier == pytest.approx(brier_score_loss(wanted, p), abs=1e-9)
-            assert figures.interval.low < figures.auroc < figures.interval.high
-        assert row.difference.value == pytest.approx(
+            assert figures["brier"] == pytest.approx(brier_score_loss(wanted, p), abs=1e-9)
+            assert figures["interval"].low < figures["auroc"] < figures["interval"].high
+        assert row["difference"]["auroc"] == pytest.approx(
             roc_auc_score(y, p) - roc_auc_score(t, p), abs=1e-9
         )
-        assert row.text.values["ppv"] == pytest.approx(y[t == 1].mean(), abs=1e-9)
-        assert row.text.values["npv"] == pytest.approx(1 - y[t == 0].mean(), abs=1e-9)
-        assert row.text.values["specificity"] == pytest.approx(1 - t[y == 0].mean(), abs=1e-9)
+        assert row[AGAINST]["ppv"]["value"] == pytest.approx(y[t == 1].mean(), abs=1e-9)
+        assert row[AGAINST]["npv"]["value"] == pytest.approx(1 - y[t == 0].mean(), abs=1e-9)
+        assert row[AGAINST]["specificity"]["value"] == pytest.approx(1 - t[y == 0].mean(), abs=1e-9)
 
 
 # --- hand-made files -------------------------------------------------------------------------
@@ -181,8 +189,9 @@ def test_rsnas_own_mapping_is_read_like_the_one_of_pixels(tmp_path):
     pd.testing.assert_frame_equal(found[0].answers, found[1].answers)
     pd.testing.assert_frame_equal(found[0].boxes, found[1].boxes)
     assert [one.unmapped for one in found] == [1, 1]
-    assert "pneumonia-challenge" in found[1].told
-    assert "1 more have no known NIH image" in found[0].told
+    told = [experts_read(one.about, len(one.answers)) for one in found]
+    assert "pneumonia-challenge" in told[1]
+    assert "1 more have no known NIH image" in told[0]
     assert found[0].boxes["image"].value_counts()["00000001_000.png"] == 2
     assert found[0].answers["Target"].sum() == 10
 
@@ -190,50 +199,54 @@ def test_rsnas_own_mapping_is_read_like_the_one_of_pixels(tmp_path):
 def test_a_group_of_findings_is_the_greatest_of_them_and_the_difference_is_paired(table, tmp_path):
     rsna, scores = read_rsna(rsna_folder(tmp_path / "r")), of_table(table)
     # By the table of the fixture every text names one of the three: nothing to compare with.
-    everywhere = score_experts(scores, rsna, table, "t.csv", 20).rows[1]
-    assert everywhere.reason.startswith("the text label has only 0 patients")
+    everywhere = score_experts(rsna, table, "t.csv", scores, replicates=20)["rows"][1]
+    assert everywhere["reason"].startswith("the text label has only 0 patients")
     table["labels"] = [("Infiltration",) if p in "12345678" else ("Edema",) for p in table.patient]
-    row = score_experts(scores, rsna, table, "t.csv", 200).rows[1]
+    row = score_experts(rsna, table, "t.csv", scores, replicates=200)["rows"][1]
     columns = [FINDINGS.index(name) for name in OPACITY]
     truth = rsna.answers.loc[scores.images, "Target"]
     best = scores.probabilities[:, columns].max(axis=1)
-    assert row.experts.auroc == pytest.approx(roc_auc_score(truth, best), abs=1e-9)
-    assert row.label.auroc == pytest.approx(
+    assert row["experts"]["auroc"] == pytest.approx(roc_auc_score(truth, best), abs=1e-9)
+    assert row["text_label"]["auroc"] == pytest.approx(
         roc_auc_score(table["labels"] == ("Infiltration",), best), abs=1e-9
     )
-    assert row.experts.positive_patients == 10 == FEW_PATIENTS
-    assert not row.experts.clustered.known
-    assert row.label.clustered.known  # 8 patients
-    low, high = row.difference.interval.low, row.difference.interval.high
-    assert low < row.difference.value < high
-    alone = [high - low for one in (row.experts, row.label) for low, high in [bounds(one)]]
-    assert high - low < sum(alone)
-
-
-def bounds(figures):
-    return figures.interval.low, figures.interval.high
+    assert row["experts"]["positive_patients"] == 10 == FEW_PATIENTS
+    assert not row["experts"]["clustered_interval"].known
+    assert row["text_label"]["clustered_interval"].known  # 8 patients
+    low, high = row["difference"]["interval"].low, row["difference"]["interval"].high
+    assert low < row["difference"]["auroc"] < high
+    alone = [row[truth]["interval"] for truth in ("experts", "text_label")]
+    assert high - low < sum(interval.high - interval.low for interval in alone)
 
 
 def test_few_positive_patients_have_a_clustered_interval_and_under_five_no_figure(table, tmp_path):
     rsna = read_rsna(rsna_folder(tmp_path / "r"))
     scores = of_table(table)
     fewer = scores.take(np.arange(28))  # 7 of the 10 positive patients
-    row = score_experts(fewer, rsna, table, "t.csv", 50).rows[0]
-    assert row.experts.positive_patients == 7
-    assert row.experts.clustered.low < row.experts.auroc < row.experts.clustered.high
-    row = score_experts(scores.take(np.arange(12)), rsna, table, "t.csv", 50).rows[0]
-    assert row.reason == "3 positive and 6 negative patients; five of each are needed"
-    assert row.experts is row.text is None
-    assert plain(score_experts(fewer, rsna, table, "t.csv", 0))["rows"][0]["experts"]
+    row = score_experts(rsna, table, "t.csv", fewer, replicates=50)["rows"][0]
+    assert row["experts"]["positive_patients"] == 7
+    assert (
+        row["experts"]["clustered_interval"].low
+        < row["experts"]["auroc"]
+        < row["experts"]["clustered_interval"].high
+    )
+    row = score_experts(rsna, table, "t.csv", scores.take(np.arange(12)), replicates=50)["rows"][0]
+    assert row["reason"] == "3 positive and 6 negative patients; five of each are needed"
+    assert row["experts"] is row[AGAINST] is None
+    assert score_experts(rsna, table, "t.csv", fewer, replicates=0)["rows"][0]["experts"]
 
 
 def test_a_column_that_scores_lack_is_named(table, tmp_path):
     found = score_experts(
-        of_table(table, ["Mass"]), read_rsna(rsna_folder(tmp_path / "r")), table, "t.csv", 20
+        read_rsna(rsna_folder(tmp_path / "r")),
+        table,
+        "t.csv",
+        of_table(table, ["Mass"]),
+        replicates=20,
     )
-    assert found.rows[0].reason == "the scores have no column Pneumonia"
-    assert found.rows[0].text is not None
-    assert "no column Pneumonia" in experts_text([found])
+    assert found["rows"][0]["reason"] == "the scores have no column Pneumonia"
+    assert found["rows"][0][AGAINST] is not None
+    assert "no column Pneumonia" in experts_text(plain({"rsna": found}), 20)
 
 
 def test_images_that_nobody_asked_for_have_no_text_label_to_score(make_folder, tmp_path):

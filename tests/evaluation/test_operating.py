@@ -52,7 +52,7 @@ def test_counts_and_intervals_at_every_threshold_are_those_of_operating_points(
             ).values()
             for measure in measures:
                 found = curve.intervals[measure + suffix][place]
-                expected = point.intervals[measure]
+                expected = point[measure]["interval"]
                 assert found == pytest.approx([expected.low, expected.high], nan_ok=True), measure
 
 
@@ -72,7 +72,7 @@ def test_an_interval_at_any_prevalence_follows_from_the_one_at_one_half():
             ):
                 even = curve.intervals[f"{measure}_even"][place]
                 found = odds * even / (odds * even + 1 - even)
-                interval = point.intervals[measure]
+                interval = point[measure]["interval"]
                 expected = pytest.approx([interval.low, interval.high], abs=2e-3, nan_ok=True)
                 assert found == expected
 

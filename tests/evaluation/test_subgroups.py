@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chexnet.evaluation.assessment import by_group, membership
 from chexnet.evaluation.scores import Scores
-from chexnet.evaluation.subgroups import by_group, membership
 from chexnet.evaluation.summary import summarise
 
 
@@ -44,24 +44,25 @@ def test_rows_are_found_by_name_not_by_place():
 def test_the_figures_of_a_group_are_those_of_its_images_alone():
     scores, table = simulated()
     groups = membership(scores, table)
-    found = by_group(scores, groups, replicates=50)
+    found = by_group(scores, groups, replicates=50)["subgroups"]
     women = groups["sex"] == "F"
     alone = scores.take(np.flatnonzero(women))
     expected = summarise(alone, replicates=50)
-    assert found.groups["sex"]["F"].findings == expected.findings
-    assert found.groups["sex"]["F"].intervals == expected.intervals
-    assert "view" not in found.groups  # one group alone is no comparison
+    assert found["sex"]["F"].findings == expected.findings
+    assert found["sex"]["F"].intervals == expected.intervals
+    assert "view" not in found  # one group alone is no comparison
 
 
 def test_the_largest_gap_is_named_with_its_interval():
     scores, table = simulated()
-    gap = by_group(scores, membership(scores, table), replicates=200).gap
-    assert (gap.attribute, gap.better, gap.worse, gap.n_findings) == ("sex", "F", "M", 1)
-    assert gap.value == pytest.approx(0.35, abs=0.12)
-    assert 0 < gap.interval.low < gap.value < gap.interval.high
+    gap = by_group(scores, membership(scores, table), replicates=200)["largest_gap"]
+    named = ("attribute", "better", "worse", "findings")
+    assert [gap[key] for key in named] == ["sex", "F", "M", 1]
+    assert gap["mean_auroc_difference"] == pytest.approx(0.35, abs=0.12)
+    assert 0 < gap["interval"].low < gap["mean_auroc_difference"] < gap["interval"].high
 
 
 def test_groups_too_small_to_compare_have_no_gap():
     scores, table = simulated(20)
     groups = membership(scores, table.assign(age=np.arange(20.0) * 5))
-    assert by_group(scores, {"age": groups["age"]}, replicates=0).gap is None
+    assert by_group(scores, {"age": groups["age"]}, replicates=0)["largest_gap"] is None

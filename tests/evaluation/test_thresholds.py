@@ -4,7 +4,7 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from chexnet.evaluation.calibration import RULES, choose_thresholds
 from chexnet.evaluation.intervals import PatientBootstrap
-from chexnet.evaluation.operating import operating_points
+from chexnet.evaluation.operating import MEASURES, operating_points
 from chexnet.evaluation.scores import Scores
 
 
@@ -55,7 +55,7 @@ def test_the_measures_are_those_of_scikit_learn():
     point = operating_points(scores, chosen, bootstrap=PatientBootstrap(scores.patients, 200))[
         "Effusion"
     ]
-    over = scores.probabilities[:, 0] >= point.threshold
+    over = scores.probabilities[:, 0] >= point["threshold"]
     tn, fp, fn, tp = confusion_matrix(scores.targets[:, 0], over).ravel()
     expected = {
         "sensitivity": tp / (tp + fn),
@@ -64,34 +64,38 @@ def test_the_measures_are_those_of_scikit_learn():
         "npv": tn / (tn + fn),
         "f1": 2 * tp / (2 * tp + fp + fn),
     }
-    assert point.values == pytest.approx(expected)
-    for name, interval in point.intervals.items():
-        assert interval.low < point.values[name] < interval.high
+    assert values_of(point) == pytest.approx(expected)
+    for name in MEASURES:
+        assert point[name]["interval"].low < point[name]["value"] < point[name]["interval"].high
+
+
+def values_of(point) -> dict[str, float]:
+    return {name: point[name]["value"] for name in MEASURES}
 
 
 def test_another_prevalence_changes_the_predictive_values_as_bayes_says():
     chosen, scores = choose_thresholds(simulated(0)), simulated(1)
-    own = operating_points(scores, chosen)["Effusion"].values
+    own = values_of(operating_points(scores, chosen)["Effusion"])
     same = float(scores.targets[:, 0].mean())
     again = operating_points(scores, chosen, prevalence={"Effusion": same})
-    assert again["Effusion"].values == pytest.approx(own)
+    assert values_of(again["Effusion"]) == pytest.approx(own)
     rare = operating_points(scores, chosen, prevalence={"Effusion": 0.01})
     found, sensitivity, specificity = (
-        rare["Effusion"].values["ppv"],
+        rare["Effusion"]["ppv"]["value"],
         own["sensitivity"],
         own["specificity"],
     )
     assert found == pytest.approx(
         0.01 * sensitivity / (0.01 * sensitivity + 0.99 * (1 - specificity))
     )
-    assert rare["Effusion"].values["npv"] > own["npv"]
+    assert rare["Effusion"]["npv"]["value"] > own["npv"]
 
 
 def test_thresholds_do_not_depend_on_what_is_scored_with_them():
     chosen = choose_thresholds(simulated(0))
     for seed in (1, 2):
         found = operating_points(simulated(seed), chosen)
-        assert found["Effusion"].threshold == chosen["Effusion"]["youden"]
+        assert found["Effusion"]["threshold"] == chosen["Effusion"]["youden"]
 
 
 def test_a_perfect_figure_keeps_its_doubt_and_few_patients_have_no_interval():
@@ -106,9 +110,9 @@ def test_a_perfect_figure_keeps_its_doubt_and_few_patients_have_no_interval():
     thresholds = {name: dict.fromkeys(RULES, 0.5) for name in scores.classes}
     bootstrap = PatientBootstrap(scores.patients, 200)
     found = operating_points(scores, thresholds, bootstrap=bootstrap)
-    perfect = found["Mass"].intervals["sensitivity"]
+    perfect = found["Mass"]["sensitivity"]["interval"]
     assert (perfect.low, perfect.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
-    assert not found["Hernia"].intervals["sensitivity"].known
-    assert found["Hernia"].intervals["specificity"].known
+    assert not found["Hernia"]["sensitivity"]["interval"].known
+    assert found["Hernia"]["specificity"]["interval"].known
     given = operating_points(scores, thresholds, prevalence={"Mass": 0.1}, bootstrap=bootstrap)
-    assert not given["Mass"].intervals["ppv"].known
+    assert not given["Mass"]["ppv"]["interval"].known

@@ -8,16 +8,11 @@ import pytest
 
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
-from chexnet.evaluation.report.terminal import both_text
+from chexnet.evaluation.report.sentences import about_tables
+from chexnet.evaluation.report.terminal import both_text, protocols_text
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.summary import summarise
-from chexnet.evaluation.truths import (
-    both_tables,
-    lists_told,
-    protocol_figures,
-    seen_by,
-    tables_told,
-)
+from chexnet.evaluation.truths import both_tables, protocol_figures, seen_by
 from chexnet.files import plain
 from chexnet.labels import FINDINGS
 from chexnet.networks.training_lists import image_names, image_patients, images_for_test_2017
@@ -52,15 +47,14 @@ def answers(root, classes, seed=0) -> Scores:
 def test_what_differs_between_the_tables_is_counted_label_by_label(folder):
     scores = answers(folder, ["Mass", "Pneumonia"])
     found = both_tables(scores, folder, replicates=20)
-    assert (found.images, found.differing) == (30, 3)
-    assert found.changed == {"No Finding": (0, 1), "Pneumonia": (3, 0)}
-    assert (found.follow_ups, found.ages) == (1, 1)
-    assert found.impossible == {"2017": 1, "v2020": 0}
-    assert found.summaries["2017"].positives.tolist() == [15, 0]
-    assert found.summaries["v2020"].positives.tolist() == [15, 3]
-    assert "From 2017 to v2020: No Finding +0 -1, Pneumonia +3." in tables_told(found)
-    assert "2017 1, v2020 0." in both_text(plain(found), tables_told(found), 20)
-    assert plain(found)["without_a_possible_age"]["2017"] == 1
+    assert (found["images_in_both"], found["images_that_differ"]) == (30, 3)
+    assert found["labels_added_and_removed_by_v2020"] == {"No Finding": (0, 1), "Pneumonia": (3, 0)}
+    assert found["follow_up_numbers_that_differ"] == found["ages_that_differ"] == 1
+    assert found["without_a_possible_age"] == {"2017": 1, "v2020": 0}
+    assert found["2017"].positives.tolist() == [15, 0]
+    assert found["v2020"].positives.tolist() == [15, 3]
+    assert "From 2017 to v2020: No Finding +0 -1, Pneumonia +3." in about_tables(found, 30)
+    assert "2017 1, v2020 0." in both_text(plain(found), 30, 20)
 
 
 @pytest.mark.skipif(
@@ -73,12 +67,13 @@ def test_the_real_tables_of_the_official_test_list(tmp_path):
     official = set((NIH / "test_list.txt").read_text().split())
     scores = scores.take(np.array([n for n, i in enumerate(scores.images) if i in official]))
     found = both_tables(scores, tmp_path, replicates=0)
-    assert (found.images, found.differing) == (25_596, 181)
-    assert sum(added for added, _ in found.changed.values()) == 188
-    assert found.changed["No Finding"] == (0, 51)
+    assert (found["images_in_both"], found["images_that_differ"]) == (25_596, 181)
+    changed = found["labels_added_and_removed_by_v2020"]
+    assert sum(added for added, _ in changed.values()) == 188
+    assert changed["No Finding"] == (0, 51)
     positives = {
-        version: dict(zip(summary.classes, summary.positives.tolist(), strict=True))
-        for version, summary in found.summaries.items()
+        version: dict(zip(FINDINGS, found[version].positives.tolist(), strict=True))
+        for version in ("2017", "v2020")
     }
     for label, early, late in (
         ("Pneumonia", 477, 555),
@@ -112,21 +107,25 @@ def test_each_list_is_scored_by_itself(table):
     scores = scores_of(table)
     lists = {"official": table["image"][:50].tolist(), "2017": table["image"][20:80].tolist()}
     found = protocol_figures(scores, table, lists, None, replicates=40)
-    assert [(one.size, one.scored, one.reason) for one in found] == [(50, 50, ""), (60, 60, "")]
+    sizes = [(run["images_of_list"], run["images_scored"]) for run in found.values()]
+    assert sizes == [(50, 50), (60, 60)]
+    assert {run["reason"] for run in found.values()} == {None}
     expected = summarise(scores.take(np.arange(20, 80)), replicates=40)
-    assert found[1].summary.auroc == expected.auroc
-    assert found[1].summary.intervals == expected.intervals
-    assert plain({one.key: one for one in found})["2017"]["figures"]["images"] == 60
-    assert "60 of 60 images" in lists_told(found)
+    assert found["2017"]["figures"].auroc == expected.auroc
+    assert found["2017"]["figures"].intervals == expected.intervals
+    assert plain(found)["2017"]["figures"]["images"] == 60
+    assert "60 of 60" in protocols_text(plain(found))
 
 
 def test_what_two_lists_have_in_common_is_neither_and_a_part_of_one_is_said_to_be(table):
     scores = scores_of(table).take(np.arange(50))
     lists = {"official": table["image"][:60].tolist(), "2017": table["image"][20:80].tolist()}
     found = protocol_figures(scores, table, lists, None, replicates=0)
-    assert (found[0].scored, found[0].size, found[0].reason) == (50, 60, "")
-    assert found[1].reason == "only 30 of its 60 images were scored, beside others"
-    assert "blank, only 30" in lists_told(found)
+    official, later = found.values()
+    assert (official["images_scored"], official["images_of_list"]) == (50, 60)
+    assert official["reason"] is None
+    assert later["reason"] == "only 30 of its 60 images were scored, beside others"
+    assert "blank: only 30" in protocols_text(plain(found))
 
 
 def test_a_list_is_blank_where_the_network_has_seen_one_of_its_images_or_patients(table):
@@ -134,20 +133,20 @@ def test_a_list_is_blank_where_the_network_has_seen_one_of_its_images_or_patient
     lists = {"official": table["image"][:40].tolist(), "2017": table["image"][:80].tolist()}
     # Trained on images 60 to 79: none of them was scored, but the list has them.
     found = protocol_figures(scores, table, lists, hashes(table, slice(60, 80)), replicates=0)
-    assert found[0].summary is not None
-    assert found[1].summary is None
-    assert found[1].reason == "the network has seen 20 of its images and 10 of its patients"
+    assert found["official"]["figures"] is not None
+    assert found["2017"]["figures"] is None
+    assert found["2017"]["reason"] == "the network has seen 20 of its images and 10 of its patients"
     # Another image of one patient is enough.
     seen = (name_hashes(["new.png"]), name_hashes(["25"]))
     found = protocol_figures(scores, table, lists, seen, replicates=0)
-    assert found[0].reason == ""
-    assert "0 of its images and 1 of its patients" in found[1].reason
+    assert found["official"]["reason"] is None
+    assert "0 of its images and 1 of its patients" in found["2017"]["reason"]
 
 
 def test_lists_that_are_not_at_hand_or_not_scored_are_said_to_be(table):
     scores = scores_of(table)
     found = protocol_figures(scores, table, {"2017": ["x.png"]}, None, replicates=0)
-    assert [one.reason for one in found] == [
+    assert [run["reason"] for run in found.values()] == [
         "the list is not at hand",
         "none of its images was scored",
     ]
@@ -183,12 +182,12 @@ def test_most_images_of_the_official_list_stand_in_the_training_of_2017():
     lists = {"official": official, "2017": later}
     scores = scores_of(chosen)
     found = protocol_figures(scores, folder.table, lists, of_2017, replicates=0)
-    assert "the network has seen 20,383 of its images" in found[0].reason
-    assert found[1].reason.endswith("were scored, beside others")
+    assert "the network has seen 20,383 of its images" in found["official"]["reason"]
+    assert found["2017"]["reason"].endswith("were scored, beside others")
     own = scores.take(np.flatnonzero([name in later for name in scores.images]))
     found = protocol_figures(own, folder.table, lists, of_2017, replicates=0)
-    assert (found[1].reason, found[1].scored) == ("", len(own.images))
+    assert (found["2017"]["reason"], found["2017"]["images_scored"]) == (None, len(own.images))
     trained = hashes(folder.table, folder.table["image"].isin(folder.lists["train_val"]).to_numpy())
     found = protocol_figures(scores, folder.table, lists, trained, replicates=0)
-    assert found[0].reason == ""
-    assert found[1].reason.startswith("the network has seen")
+    assert found["official"]["reason"] is None
+    assert found["2017"]["reason"].startswith("the network has seen")

@@ -15,6 +15,7 @@ from chexnet.evaluation.intervals import MIN_PATIENTS, PatientBootstrap, interva
 from chexnet.evaluation.operating import operating_points, threshold_curve
 from chexnet.evaluation.predictions import write_predictions
 from chexnet.evaluation.report.cases import confident_errors
+from chexnet.evaluation.report.tables import prevalence
 from chexnet.evaluation.report.terminal import assessment_text
 from chexnet.evaluation.scores import UNKNOWN, Scores
 from chexnet.evaluation.summary import summarise
@@ -79,8 +80,8 @@ def test_a_class_that_is_labelled_nowhere_is_not_negative(scores):
     assert np.isnan(found.auroc[3:]).all()
     assert found.labelled[4] == found.positives[4] == 0
     assert (found.findings.n_defined, found.findings.n_classes) == (3, 5)
-    assert np.isnan([found.prevalence(3), found.prevalence(4)]).all()
-    assert found.prevalence(1) == known(scores, 1)[1].mean()
+    assert prevalence(plain(found), "Nodule") is prevalence(plain(found), "Hernia") is None
+    assert prevalence(plain(found), "Effusion") == known(scores, 1)[1].mean()
     assert choose_thresholds(scores)["Hernia"] is None
     nowhere = replace(scores, targets=np.full_like(scores.targets, UNKNOWN))
     assert np.isnan(summarise(nowhere).loss)
@@ -96,19 +97,20 @@ def test_calibration_is_fitted_and_measured_on_labelled_images(scores):
     assert fitted["Nodule"].pooled
     chosen = fit_on(scores, "these")
     table = pd.DataFrame({"image": scores.images, "sex": "F", "age": 50.0, "view": "PA"})
-    found = assess(scores, table, chosen, replicates=20)
+    found = assess(scores, table, chosen, replicates=20).content
     after = calibrate(scores, fitted)
     given, truth, _ = known(after, 1)
-    assert found.reliability["Effusion"].brier_after == pytest.approx(
+    assert found["calibration"]["Effusion"]["brier_after"] == pytest.approx(
         brier_score_loss(truth, given)
     )
     # Labelled only where absent: what is labelled hangs on the label, and is no sample.
     for name in ("Nodule", "Hernia"):
-        assert np.isnan(found.reliability[name].ece_before)
-        assert np.isnan(found.reliability[name].ece_after)
-    assert json.loads(json.dumps(plain(found)))["calibration"]["Hernia"]["ece_after"] is None
-    assert plain(found)["classes"]["Mass"]["labelled"] == len(known(scores, 2)[0])
-    assert "labelled" in assessment_text(plain(found), 20)
+        assert found["calibration"][name]["ece_before"] is None
+        assert found["calibration"][name]["ece_after"] is None
+        assert found["calibration"][name]["brier_after_interval"]["low"] is None
+    json.dumps(found, allow_nan=False)
+    assert found["classes"]["Mass"]["labelled"] == len(known(scores, 2)[0])
+    assert "labelled" in assessment_text(found, 20)
 
 
 def test_operating_points_count_labelled_images_alone(scores):
@@ -116,35 +118,36 @@ def test_operating_points_count_labelled_images_alone(scores):
     table = pd.DataFrame({"image": scores.images, "sex": "F", "age": 50.0, "view": "PA"})
     found = assess(scores, table, chosen, replicates=20)
     given, truth, _ = known(found.calibrated, 2)
-    point = found.operating["youden"]["Mass"]
-    over = given >= point.threshold
-    assert point.values["sensitivity"] == (over & (truth == 1)).sum() / (truth == 1).sum()
-    assert point.values["specificity"] == (~over & (truth == 0)).sum() / (truth == 0).sum()
-    assert point.values["npv"] == (~over & (truth == 0)).sum() / (~over).sum()
+    points = found.content["operating_points"]["youden"]
+    point = points["Mass"]
+    over = given >= point["threshold"]
+    assert point["sensitivity"]["value"] == (over & (truth == 1)).sum() / (truth == 1).sum()
+    assert point["specificity"]["value"] == (~over & (truth == 0)).sum() / (truth == 0).sum()
+    assert point["npv"]["value"] == (~over & (truth == 0)).sum() / (~over).sum()
     # Of Nodule only absent ones are labelled: which of the others are there, nobody said.
-    absent = found.operating["youden"]["Effusion"].threshold
+    absent = points["Effusion"]["threshold"]
     [nodule] = operating_points(scores, {"Nodule": {"youden": absent}}).values()
     given, truth, _ = known(scores, 3)
-    assert nodule.values["specificity"] == (given < absent).mean()
-    assert all(np.isnan(nodule.values[name]) for name in ("sensitivity", "ppv", "npv", "f1"))
+    assert nodule["specificity"]["value"] == (given < absent).mean()
+    assert all(np.isnan(nodule[name]["value"]) for name in ("sensitivity", "ppv", "npv", "f1"))
     given, truth, _ = known(found.calibrated, 2)
     curve = threshold_curve(
         found.calibrated.probabilities[:, 2],
         scores.targets[:, 2],
         PatientBootstrap(scores.patients, 20),
-        also=[point.threshold],
+        also=[point["threshold"]],
     )
-    place = int(np.searchsorted(curve.thresholds, point.threshold))
+    place = int(np.searchsorted(curve.thresholds, point["threshold"]))
     assert curve.true_positives[place] == (over & (truth == 1)).sum()
     assert (curve.positives, curve.negatives) == ((truth == 1).sum(), (truth == 0).sum())
 
 
 def test_what_nobody_labelled_is_no_error(scores):
     errors = confident_errors(scores, {name: 0.5 for name in CLASSES}, shown=1000)
-    assert errors["Hernia"].positives == errors["Hernia"].negatives == []
+    assert errors["Hernia"]["positives"] == errors["Hernia"]["negatives"] == []
     given, truth, _ = known(scores, 1)
-    assert len(errors["Effusion"].positives) == ((given >= 0.5) & (truth == 0)).sum()
-    assert all("Hernia" not in case.labels for case in errors["Atelectasis"].positives)
+    assert len(errors["Effusion"]["positives"]) == ((given >= 0.5) & (truth == 0)).sum()
+    assert all("Hernia" not in case["labels"] for case in errors["Atelectasis"]["positives"])
 
 
 def test_stored_validation_scores_remember_what_was_not_said(scores):

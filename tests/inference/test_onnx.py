@@ -35,6 +35,12 @@ def exported(real_weights) -> Path:
     return out
 
 
+@pytest.fixture
+def weights(real_weights, tmp_path) -> Path:
+    """A copy, which a test may change."""
+    return Path(shutil.copy(real_weights, tmp_path / "w.pth"))
+
+
 @pytest.fixture(scope="module")
 def pictures(phantoms) -> list[Path]:
     return list(read_folder(phantoms).paths.values())[:5]
@@ -128,12 +134,10 @@ def fake_export(exported, made: list):
 
 
 def test_weights_are_exported_once_and_again_when_they_change(
-    cache, real_weights, exported, tmp_path, monkeypatch
+    cache, weights, exported, monkeypatch
 ):
     made, told = [], []
     monkeypatch.setattr(onnx_export, "export", fake_export(exported, made))
-    weights = tmp_path / "w.pth"
-    weights.write_bytes(real_weights.read_bytes())
     for _ in range(2):
         opened = open_engine(weights, "cpu", on_export=lambda: told.append(1))
         assert isinstance(opened, OnnxEngine)
@@ -163,10 +167,8 @@ def test_a_damaged_cache_is_made_again(cache, real_weights, exported, monkeypatc
 
 
 def test_weights_that_change_while_they_are_exported_are_not_cached(
-    cache, real_weights, exported, tmp_path, monkeypatch
+    cache, weights, exported, monkeypatch
 ):
-    weights = tmp_path / "w.pth"
-    weights.write_bytes(real_weights.read_bytes())
 
     def write(source: Path, out: Path) -> None:
         out.write_bytes(exported.read_bytes())
@@ -203,10 +205,8 @@ def test_what_cannot_be_exported_is_tried_once_with_the_same_versions(
     assert told == [1, 2, 2, 3]
 
 
-def test_another_method_never_comes_of_other_weights(real_weights, tmp_path, exported, pictures):
+def test_another_method_never_comes_of_other_weights(weights, exported, pictures):
     pytest.importorskip("pytorch_grad_cam")
-    weights = tmp_path / "w.pth"
-    weights.write_bytes(real_weights.read_bytes())
     predictor = Predictor(weights, "cpu", "onnx")
     [answer] = answers(predictor, pictures[:1])
     model, metadata = load_weights(weights)
@@ -217,8 +217,7 @@ def test_another_method_never_comes_of_other_weights(real_weights, tmp_path, exp
     assert len(predictor.methods) > 1
 
 
-def test_pytorch_answers_where_onnx_runtime_cannot(real_weights, tmp_path, monkeypatch):
-    weights = real_weights
+def test_pytorch_answers_where_onnx_runtime_cannot(weights, tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     monkeypatch.setattr(engine.platformdirs, "user_cache_path", lambda _: blocked)

@@ -45,7 +45,7 @@ def test_two_nodes_predict_every_picture_once_and_in_order(cluster, tmp_path):
     command += ["--weights", starter, "--out", out, "--ray", cluster]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    assert "1 of them could not be read" in done.stderr
+    assert "1 of the 12 could not be read" in done.stderr
     assert "Traceback" not in done.stderr
     predictor = Predictor(starter, "cpu")
     expected = [one for one in predictor.stream(map(Path, files), 4) if one.prediction]

@@ -7,7 +7,7 @@ import pytest
 from chexnet.errors import ConfigError
 from chexnet.networks.importers import class_order
 from chexnet.networks.registry import find_network, load_registry
-from chexnet.networks.training_lists import KNOWN_LISTS
+from chexnet.networks.training_lists import known_lists
 from chexnet.transforms import Preprocessing
 
 MEDMAE = Preprocessing(87.5, 224, (0.5056,) * 3, (0.252,) * 3, "bicubic", True)
@@ -22,7 +22,7 @@ def test_seven_networks_are_known_and_none_was_tried():
     ]
     for network in known.values():
         assert not network.tried
-        assert network.seen in KNOWN_LISTS
+        assert network.seen in known_lists()
         assert len(class_order(network.classes)) == (18 if network.layout[5:8] == "xra" else 14)
         assert network.published is None or network.published_source
         assert set(network.thresholds or {}) <= set(class_order(network.classes))

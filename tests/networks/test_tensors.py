@@ -3,7 +3,6 @@
 import argparse
 import collections
 import functools
-import io
 import operator
 import os
 import pickle
@@ -11,7 +10,6 @@ import random
 import struct
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from chexnet.errors import CheckpointError
 from chexnet.networks.tensors import read_tensors
 from chexnet.pickles import StandIn
 from tests.conftest import ROOT, needs_resource
+from tests.data.copies import zip_of
 from tests.test_checkpoint import _Runs, _zip, damaged, hostile_files
 
 PROTO = b"\x80\x02"
@@ -354,34 +353,21 @@ def test_storages_that_a_stream_does_not_hold_take_no_memory(tmp_path):
         read_tensors(tmp_path / "w")
 
 
-def archive(**kinds: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as made:
-        for name, data in kinds.items():
-            made.writestr(f"a/{name.replace('_', '.')}", data)
-    return buffer.getvalue()
-
-
-ARCHIVES = {
-    "too many files": lambda: archive(
-        data_pkl=PROTO + b"N.", **{f"x{n}": b"" for n in range(1_000)}
-    ),
-    "not of torch": lambda: archive(data=b"N."),
-    "cut short": lambda: archive(data_pkl=PROTO + b"N.")[:-30],
-}
+PICKLE = ("a/data.pkl", PROTO + b"N.")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_archives_that_torch_never_writes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch_files, "MAX_RECORDS", 900)
-    for name, make in ARCHIVES.items():
-        (tmp_path / "w").write_bytes(make())
+    for data in (
+        zip_of([PICKLE, *((f"a/x{n}", b"") for n in range(1_000))]),  # too many files
+        zip_of([("a/data", b"N.")]),  # not of torch
+        zip_of([PICKLE])[:-30],  # cut short
+    ):
+        (tmp_path / "w").write_bytes(data)
         with pytest.raises(CheckpointError, match=r"is refused|cannot be read"):
             read_tensors(tmp_path / "w")
-        assert name
-    with zipfile.ZipFile(tmp_path / "w", "w") as made:  # two files of one name
-        for data in (PROTO + b"N.", PROTO + b"}."):
-            made.writestr("a/data.pkl", data)
+    (tmp_path / "w").write_bytes(zip_of([PICKLE, PICKLE]))
     with pytest.raises(CheckpointError, match="two of one name"):
         read_tensors(tmp_path / "w")
 

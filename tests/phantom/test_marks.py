@@ -17,7 +17,6 @@ from chexnet.evaluation.info import ScoringInfo
 from chexnet.evaluation.report.sentences import limits
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.validation import validation_scores
-from chexnet.files import plain
 from chexnet.phantom import marks
 from chexnet.phantom.marks import MARK, drawn_images
 from chexnet.transforms import Preprocessing
@@ -137,4 +136,4 @@ def undrawn_assessment():
     )
     table = pd.DataFrame({"image": names, "patient": scores.patients})
     table = table.assign(age=50.0, sex="F", view="PA")
-    return plain(assess(scores, table, None, replicates=0))
+    return assess(scores, table, None, replicates=0).content

@@ -23,7 +23,7 @@ from scripts.doctor import data_folder
 from scripts.train import console
 from tests import jobs
 from tests.conftest import ROOT, needs_signals, rows_of
-from tests.processes import start_ranks, wait
+from tests.processes import start, start_ranks, wait
 
 SCRIPTS = (
     "compare",
@@ -31,6 +31,7 @@ SCRIPTS = (
     "download",
     "eval",
     "export",
+    "export_page",
     "leakage",
     "localize",
     "phantom",
@@ -128,7 +129,8 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
             assert picture.size[0] > 300
 
     again = here(
-        "eval", *common, "--predictions", out / "eval-test" / "predictions.csv", "--out", tmp_path
+        *("eval", *common, "--predictions", out / "eval-test" / "predictions.csv"),
+        *("--out", tmp_path, "--replicates", 20),
     )
     assert again.returncode == 0, again.stderr
     same = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())
@@ -144,9 +146,11 @@ def test_a_leaky_run_is_stamped_wherever_it_is_shown(tiny_options, tmp_path, ref
     trained = here("train", *options, "--allow-leak")
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.count("LEAKY") >= 2
+    assert (out / "epochs.csv").read_text().splitlines()[1].count("LEAKY") == 1
     weights = ("--weights", out / "best_chexnet_params.pth", "--out", out)
     assert "stamped LEAKY" in refused("eval", "--data", tiny_options["data"], *weights)
-    scored = here("eval", "--data", tiny_options["data"], *weights, "--allow-leak")
+    allowed = ("--allow-leak", "--replicates", 20)
+    scored = here("eval", "--data", tiny_options["data"], *weights, *allowed)
     assert scored.returncode == 0, scored.stderr
     assert scored.stdout.count("LEAKY") >= 2
     assert (out / "eval-test" / "predictions.LEAKY.csv").exists()
@@ -294,7 +298,7 @@ def on_two_ranks(tmp_path):
     """Run a command in two processes, as torchrun starts them; gives their stdout and stderr."""
 
     def call(name: str, *arguments: object) -> tuple[str, str]:
-        given = [name, *map(str, arguments)]
+        given = [f"scripts.{name}", *map(str, arguments)]
         codes = wait(start_ranks(jobs.run_command, given, tmp_path))
         printed, complained = (
             "".join((tmp_path / f"{stream}{rank}").read_text() for rank in (0, 1))
@@ -313,7 +317,7 @@ def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
     pictures = tmp_path / "pictures"
     shutil.copytree(phantoms / "images_001" / "images", pictures)
     good = sorted(map(str, pictures.iterdir()))
-    options = ("--weights", trained / "best_chexnet_params.pth")
+    options = ("--weights", trained / "best_chexnet_params.pth", "--engine", "torch")
     alone = map(json.loads, here("predict", pictures, *options, "--json").stdout.splitlines())
     (pictures / "00000000_bad.png").write_bytes(b"no picture")
     printed, complained = on_two_ranks("predict", pictures, *options, "--json")
@@ -334,16 +338,16 @@ def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
 def test_torchrun_trains_and_two_processes_score_like_one(
     tiny_options, tmp_path, here, on_two_ranks
 ):
-    data, out = tiny_options["data"], tmp_path / "run"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    torchrun += ["--nproc-per-node", "2", "-m", "tests.tiny", "scripts.train", "--data", data]
-    torchrun += ["--size", 64, "--out", out, "--init", "none", "--epochs", 1, "--batch-size", 8]
-    command = list(map(str, torchrun))
-    trained = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert trained.returncode == 0, trained.stderr
-    assert trained.stdout.count("Validation AUROC per class:") == 1
-    assert trained.stdout.count("Best weights:") == 1
+    data, out, told = tiny_options["data"], tmp_path / "run", tmp_path / "told"
+    command = ["scripts.train", "--data", data, "--size", 64, "--out", out, "--init", "none"]
+    command += ["--epochs", 1, "--batch-size", 8, "--workers", 0]
+    launched = start(jobs.torchrun, list(map(str, command)), ROOT, told)
+    assert wait([launched], 300) == [0], told.read_text()
+    trained = told.read_text()
+    assert trained.count("Validation AUROC per class:") == 1
+    assert trained.count("Best weights:") == 1
     options = ("--data", data, "--weights", out / "best_chexnet_params.pth", "--out", out)
+    options = (*options, "--workers", 0, "--replicates", 20)
     on_two_ranks("eval", *options)
     two = json.loads((out / "eval-test" / "metrics.json").read_text())
     probabilities = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()

@@ -168,14 +168,6 @@ def test_an_unreadable_picture_stops_training_with_its_name(tiny_options, tmp_pa
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_leaky_split_is_stamped_in_log_and_weights(tiny_options, tmp_path):
-    options = {**tiny_options, "split": "image", "allow_leak": True, "epochs": 1}
-    fit(TrainConfig(**options, out=tmp_path / "run"))
-    assert "LEAKY" in rows(tmp_path / "run" / "epochs.csv")[0]["split"]
-    _, metadata = load_weights(tmp_path / "run" / "best_chexnet_params.pth")
-    assert metadata.provenance["data"]["leaky"]
-
-
 def test_the_strong_recipe_trains_and_its_average_is_what_is_kept(tiny_options, tmp_path):
     options = {**tiny_options, "recipe": "strong", "epochs": 1, "batch_size": 8, "lr": 1e-3}
     config = TrainConfig.from_recipe({**options, "warmup_epochs": 0.0, "out": tmp_path / "run"})

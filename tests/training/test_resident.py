@@ -67,11 +67,9 @@ def test_resident_and_packed_runs_are_the_same_bit_for_bit_also_when_one_is_inte
             assert without_clock(other / name) == without_clock(packed / name)
 
 
-def test_a_restart_that_has_no_pack_costs_nothing(trained, tiny_options, tmp_path):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
-    before = {path.name: path.stat().st_size for path in out.iterdir()}
+def test_a_restart_that_has_no_pack_costs_nothing(copied, tiny_options):
+    before = {path.name: path.stat().st_size for path in copied.iterdir()}
     with pytest.raises(ConfigError, match="--resident on: found no pack"):
-        fit(TrainConfig(**tiny_options, resident="on", out=out), restart=True)
-    assert {path.name: path.stat().st_size for path in out.iterdir()} == before
-    assert fit(TrainConfig(**tiny_options, resident="on", out=out)).state == "was finished"
+        fit(TrainConfig(**tiny_options, resident="on", out=copied), restart=True)
+    assert {path.name: path.stat().st_size for path in copied.iterdir()} == before
+    assert fit(TrainConfig(**tiny_options, resident="on", out=copied)).state == "was finished"

@@ -28,11 +28,9 @@ def test_a_finished_run_says_so_and_trains_no_more(trained, tiny_options):
     assert (trained / "last.pth").read_bytes() == before
 
 
-def test_more_epochs_go_on_where_the_schedule_is_constant(trained, tiny_options, tmp_path):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
+def test_more_epochs_go_on_where_the_schedule_is_constant(copied, tiny_options):
     told = Recorder()
-    result = fit(TrainConfig(**{**tiny_options, "epochs": 3}, out=out), told)
+    result = fit(TrainConfig(**{**tiny_options, "epochs": 3}, out=copied), told)
     assert result.epoch == 3
     assert [epoch for epoch, _, _ in told.epochs] == [3]
 
@@ -70,13 +68,9 @@ def as_release(version: int | None, out: Path) -> dict:
     return saved
 
 
-def test_a_run_of_an_earlier_release_goes_on_where_it_computes_the_same(
-    trained, tiny_options, tmp_path
-):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
-    as_release(2, out)
-    assert fit(TrainConfig(**tiny_options, out=out)).state == "finished"
+def test_a_run_of_an_earlier_release_goes_on_where_it_computes_the_same(copied, tiny_options):
+    as_release(2, copied)
+    assert fit(TrainConfig(**tiny_options, out=copied)).state == "finished"
 
 
 def test_auto_is_stored_as_the_device_and_the_precision_that_it_stands_for(trained):
@@ -86,19 +80,17 @@ def test_auto_is_stored_as_the_device_and_the_precision_that_it_stands_for(train
 
 @pytest.mark.parametrize("version", [None, 2])
 def test_a_run_of_an_earlier_release_is_refused_where_it_would_change(
-    trained, tiny_options, tmp_path, version
+    copied, tiny_options, version
 ):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
-    saved = as_release(version, out)
-    options = {**tiny_options, "out": out}
+    saved = as_release(version, copied)
+    options = {**tiny_options, "out": copied}
     if version is not None:
         options["augment"] = saved["config"]["augment"] = "strong"
-        save_sealed(out / "last.pth", saved)
+        save_sealed(copied / "last.pth", saved)
     with pytest.raises(CheckpointError, match=r"earlier release, which computed otherwise"):
         fit(TrainConfig(**options))
     saved["at"]["epoch"] = 2
-    save_sealed(out / "last.pth", saved)
+    save_sealed(copied / "last.pth", saved)
     if version is None:  # of before 0.1.0
         with pytest.raises(CheckpointError, match="earlier release"):
             fit(TrainConfig(**options))
@@ -106,16 +98,12 @@ def test_a_run_of_an_earlier_release_is_refused_where_it_would_change(
         assert fit(TrainConfig(**options)).state == "was finished"
 
 
-def test_a_bfloat16_run_of_an_earlier_release_does_not_go_on_in_float32(
-    trained, tiny_options, tmp_path
-):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
-    saved = as_release(2, out)
+def test_a_bfloat16_run_of_an_earlier_release_does_not_go_on_in_float32(copied, tiny_options):
+    saved = as_release(2, copied)
     saved["config"]["bf16"] = "on"
-    save_sealed(out / "last.pth", saved)
+    save_sealed(copied / "last.pth", saved)
     with pytest.raises(CheckpointError, match=r"precision: found 'fp32', expected 'bf16'"):
-        fit(TrainConfig(**tiny_options, out=out))
+        fit(TrainConfig(**tiny_options, out=copied))
 
 
 @pytest.mark.usefixtures("tiny_network")
@@ -173,34 +161,28 @@ def test_a_checkpoint_of_other_pictures_is_refused(trained, tiny_options, tmp_pa
         fit(TrainConfig(**{**tiny_options, "data": data}, out=trained))
 
 
-def test_restart_begins_again_and_touches_nothing_else(trained, tiny_options, tmp_path):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
-    (out / "mine.txt").write_text("mine")
+def test_restart_begins_again_and_touches_nothing_else(copied, tiny_options):
+    (copied / "mine.txt").write_text("mine")
     told = Recorder()
     options = {**tiny_options, "epochs": 1, "lr": 5e-4}
-    fit(TrainConfig(**options, out=out), told, restart=True)
+    fit(TrainConfig(**options, out=copied), told, restart=True)
     assert "new run" in told.notes[0]
-    assert [row["epoch"] for row in rows(out / "epochs.csv")] == ["1"]
-    assert (out / "mine.txt").read_text() == "mine"
+    assert [row["epoch"] for row in rows(copied / "epochs.csv")] == ["1"]
+    assert (copied / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("wrong", [{"data": Path("nowhere")}, {"init": "nowhere.pth"}])
-def test_a_restart_that_cannot_begin_costs_nothing(trained, tiny_options, tmp_path, wrong):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
-    before = {path.name: path.stat().st_size for path in out.iterdir()}
+def test_a_restart_that_cannot_begin_costs_nothing(copied, tiny_options, wrong):
+    before = {path.name: path.stat().st_size for path in copied.iterdir()}
     with pytest.raises(ChexnetError):
-        fit(TrainConfig(**{**tiny_options, **wrong}, out=out), restart=True)
-    assert {path.name: path.stat().st_size for path in out.iterdir()} == before
+        fit(TrainConfig(**{**tiny_options, **wrong}, out=copied), restart=True)
+    assert {path.name: path.stat().st_size for path in copied.iterdir()} == before
 
 
-def test_a_lost_last_checkpoint_names_the_previous_one(trained, tiny_options, tmp_path):
-    out = tmp_path / "run"
-    shutil.copytree(trained, out)
-    (out / "last.pth").unlink()
+def test_a_lost_last_checkpoint_names_the_previous_one(copied, tiny_options):
+    (copied / "last.pth").unlink()
     with pytest.raises(CheckpointError, match=r"previous\.pth.*Rename.*--restart"):
-        fit(TrainConfig(**tiny_options, out=out))
+        fit(TrainConfig(**tiny_options, out=copied))
 
 
 def check_resume(options: dict, folder: Path, *, kills: int, ranks: int, workers: int) -> None:

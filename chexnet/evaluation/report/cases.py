@@ -4,16 +4,15 @@ Shapes: N images, D classes, T boxed findings, H W pixels, h w cells of a map.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chexnet.evaluation.heat_regions import peak
-from chexnet.evaluation.localization import BoxedFinding
-from chexnet.evaluation.scores import Scores
+from chexnet.evaluation.boxes import BoxedFinding, peak
+from chexnet.evaluation.scores import Figures, Scores
 from chexnet.overlay import overlay
-from chexnet.transforms import AS_SEEN, Preprocessing
+from chexnet.transforms import AS_SEEN
 
 Pictures = Callable[[str], np.ndarray]
 """File name to pixels uint8 (H, W), bone white; for example the items of a data set."""
@@ -27,41 +26,10 @@ SIDE = 384
 _BOX, _PEAK = "#00e5ff", "#ffffff"  # on gray and on inferno both are seen
 
 
-@dataclass(frozen=True)
-class Case:
-    """One image that was answered wrongly.
-
-    Attributes:
-        image: file name.
-        probability: of the class, in [0, 1].
-        labels: what the table says of the image.
-    """
-
-    image: str
-    probability: float
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Errors:
-    """The most confident errors of one class, the worst first.
-
-    Attributes:
-        threshold: probability that divides; None where validation gave none, and the cases are
-            only those furthest from their label.
-        positives: images without the label that reach the threshold.
-        negatives: images with the label that stay under it.
-    """
-
-    threshold: float | None
-    positives: list[Case]
-    negatives: list[Case]
-
-
 def confident_errors(
     scores: Scores, thresholds: Mapping[str, float | None], shown: int = SHOWN
-) -> dict[str, Errors]:
-    """Find the most confident errors of every class.
+) -> dict[str, Figures]:
+    """Find the most confident errors of every class, the worst first.
 
     Args:
         scores: of N images, on the scale that the thresholds are of.
@@ -69,157 +37,101 @@ def confident_errors(
         shown: at most so many of each kind.
 
     Returns:
-        Label to errors, in the order of the classes.
-    """
-    return {
-        name: _errors(scores, column, thresholds.get(name), shown)
-        for column, name in enumerate(scores.classes)
-    }
-
-
-def _errors(scores: Scores, column: int, threshold: float | None, shown: int) -> Errors:
-    given, wanted = scores.probabilities[:, column], scores.targets[:, column]
-    over, under = (
-        (np.ones(len(given), bool),) * 2
-        if threshold is None
-        else (given >= threshold, given < threshold)
-    )
-    rising = np.argsort(given, kind="stable")
-    falling = rising[::-1]
-    positives = falling[(over & (wanted == 0))[falling]][:shown]
-    negatives = rising[(under & (wanted == 1))[rising]][:shown]
-    return Errors(
-        threshold,
-        [_case(scores, row, column) for row in positives],
-        [_case(scores, row, column) for row in negatives],
-    )
-
-
-def _case(scores: Scores, row: int, column: int) -> Case:
-    pairs = zip(scores.classes, scores.targets[row], strict=True)
-    labels = (name for name, held in pairs if held == 1)
-    return Case(scores.images[row], float(scores.probabilities[row, column]), tuple(labels))
-
-
-@dataclass(frozen=True)
-class Misplaced:
-    """A finding that is there and was found, by a map that points beside it.
-
-    Attributes:
-        image: file name.
-        label: the finding.
-        probability: of it, at least the threshold.
-        threshold: of it.
-        picture: uint8 (H, W, 3), heatmap, boxes and the map's peak over the radiograph; None
-            where no pictures were given.
+        Label to `threshold`; `positives`, images without the label that reach it; and `negatives`,
+        images with the label that stay under it. Where validation gave no threshold it is None, and
+        the cases are only those furthest from their label. Each case has the `image`, its
+        `probability` and the `labels` that the table gives it.
     """
 
-    image: str
-    label: str
-    probability: float
-    threshold: float
-    picture: np.ndarray | None
+    def case(row: int, probability: float) -> Figures:
+        pairs = zip(scores.classes, scores.targets[row], strict=True)
+        labels = [label for label, held in pairs if held == 1]
+        return {"image": scores.images[row], "probability": float(probability), "labels": labels}
 
-
-@dataclass(frozen=True)
-class WrongPlaces:
-    """Right answers, wrong place.
-
-    Attributes:
-        cases: the most confident of them.
-        wrong: all of them.
-        answered: boxed findings over their threshold, of which these are a part.
-        boxed: boxed findings with a probability and a threshold.
-    """
-
-    cases: list[Misplaced]
-    wrong: int
-    answered: int
-    boxed: int
+    errors: dict[str, Figures] = {}
+    for name, given, truth in scores.columns():
+        threshold = thresholds.get(name)
+        everything = np.ones(len(given), bool)
+        over, under = (
+            (everything, everything)
+            if threshold is None
+            else (given >= threshold, given < threshold)
+        )
+        rising = np.argsort(given, kind="stable")
+        falling = rising[::-1]
+        positives = falling[(over & (truth == 0))[falling]][:shown]
+        negatives = rising[(under & (truth == 1))[rising]][:shown]
+        errors[name] = {
+            "threshold": threshold,
+            "positives": [case(row, given[row]) for row in positives],
+            "negatives": [case(row, given[row]) for row in negatives],
+        }
+    return errors
 
 
 def wrong_places(
     boxed: Sequence[BoxedFinding],
-    heat_of: Callable[[BoxedFinding], np.ndarray],
+    maps: Sequence[np.ndarray],
     scores: Scores,
     thresholds: Mapping[str, float | None],
     pictures: Pictures | None = None,
     *,
-    preprocessing: Preprocessing = AS_SEEN,
     shown: int = PLACES,
-) -> WrongPlaces:
+) -> Figures:
     """Find the boxed findings that reach their threshold while the map's peak lies in no box.
 
     Args:
         boxed: T of them, see `holdout_boxes`.
-        heat_of: gives a target's map, float (h, w), at least 0, of what the network saw.
+        maps: of each, float (h, w), at least 0, of what the network saw.
         scores: of the targets' images, on the scale that the thresholds are of.
         thresholds: label to probability; a finding may be missing.
-        pictures: gives the pixels of an image.
-        preprocessing: says what the network saw of these pictures.
+        pictures: gives what the network saw of an image.
         shown: at most so many cases.
+
+    Returns:
+        `boxed`, the findings with a probability and a threshold; `answered`, those of them that
+        reach it; `wrong`, those of these whose peak lies beside; and `cases`, the most confident of
+        the last: `image`, `label`, `probability`, `threshold` and `picture`, see `draw_target`,
+        None where no pictures were given.
     """
     rows = {name: row for row, name in enumerate(scores.images)}
     columns = {name: column for column, name in enumerate(scores.classes)}
-    wrong: list[tuple[float, float, BoxedFinding]] = []
-    with_threshold = answered = 0
-    for target in boxed:
+    known: list[dict[str, Any]] = []
+    for target, heat in zip(boxed, maps, strict=True):
         threshold = thresholds.get(target.label)
-        if threshold is None or target.image not in rows or target.label not in columns:
-            continue
-        with_threshold += 1
-        given = float(scores.probabilities[rows[target.image], columns[target.label]])
-        if given < threshold:
-            continue
-        answered += 1
-        if not target.holds(peak(heat_of(target))):
-            wrong.append((given, threshold, target))
-    wrong.sort(key=lambda one: -one[0])
-    cases = [
-        Misplaced(
-            target.image,
-            target.label,
-            given,
-            threshold,
-            draw_target(pictures(target.image), heat_of(target), target, preprocessing)
-            if pictures
-            else None,
-        )
-        for given, threshold, target in wrong[:shown]
-    ]
-    return WrongPlaces(cases, len(wrong), answered, with_threshold)
+        if threshold is not None and target.image in rows and target.label in columns:
+            probability = scores.probabilities[rows[target.image], columns[target.label]]
+            about = {"probability": float(probability), "threshold": threshold}
+            known.append({"image": target.image, "label": target.label, **about})
+            known[-1] |= {"target": target, "heat": heat}
+    answered = [case for case in known if case["probability"] >= case["threshold"]]
+    wrong = [case for case in answered if not case["target"].holds(peak(case["heat"]))]
+    wrong.sort(key=lambda case: -case["probability"])
+    for case in wrong[:shown]:
+        target, heat = case["target"], case["heat"]
+        picture = draw_target(pictures(target.image), heat, target) if pictures else None
+        case["picture"] = picture
+    counts = {"boxed": len(known), "answered": len(answered), "wrong": len(wrong)}
+    return counts | {"cases": wrong[:shown]}
 
 
-def draw_target(
-    pixels: np.ndarray,
-    heat: np.ndarray,
-    target: BoxedFinding,
-    preprocessing: Preprocessing = AS_SEEN,
-) -> np.ndarray:
+def draw_target(pixels: np.ndarray, heat: np.ndarray, target: BoxedFinding) -> np.ndarray:
     """The overlay with the boxes and a ring round the peak; stretched, so that the peak shows.
 
     Args:
-        pixels: uint8 (H, W).
-        heat: float (h, w), at least 0, of what the network saw.
+        pixels: what the network saw, uint8 (H, W).
+        heat: float (h, w), at least 0, of the same.
         target: whose boxes are drawn.
-        preprocessing: says what the network saw of the picture.
 
     Returns:
         uint8 (H', W', 3), 384 pixels on the longer side.
     """
-    point = peak(heat)
-    image = Image.fromarray(overlay(pixels, heat, preprocessing, top=float(heat.max())))
-    image = image.resize(_fitting(image.size), Image.Resampling.LANCZOS)
-    left, top, right, bottom = preprocessing.frame(*image.size)
-    corner, span = np.array([left, top]), np.array([right - left, bottom - top])
+    image = Image.fromarray(overlay(pixels, heat, AS_SEEN, top=float(heat.max())))
+    width, height = (max(1, round(side * SIDE / max(image.size))) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(image)
     for box in target.boxes:
-        draw.rectangle([*(corner + box[:2] * span), *(corner + box[2:] * span)], None, _BOX, 2)
-    if point:
-        draw.circle(tuple(corner + np.array(point) * span), 7, None, _PEAK, 2)
+        draw.rectangle([*(box * [width, height, width, height])], None, _BOX, 2)
+    if point := peak(heat):
+        draw.circle((point[0] * width, point[1] * height), 7, None, _PEAK, 2)
     return np.asarray(image)
-
-
-def _fitting(size: tuple[int, int]) -> tuple[int, int]:
-    width, height = (max(1, round(side * SIDE / max(size))) for side in size)
-    return width, height

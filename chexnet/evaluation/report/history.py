@@ -68,12 +68,11 @@ def record_scoring(facts: ScoringInfo, summary: Summary, folder: Path) -> list[d
     """
     if facts.part == "val" or not facts.weights:
         return []
-    members = facts.ensemble or [facts.weights]
     made = surroundings()
     row = {
         "date": made["date"],
         "code": made["code"],
-        "weights": " + ".join(one.file for one in members),
+        "weights": " + ".join(weights.file for weights in facts.networks),
         "tta": facts.tta or "none",
         "table": facts.table,
         "split": facts.split,

@@ -96,20 +96,20 @@ def plot_reliability(
     _save(figure, path)
 
 
-def plot_leakage(found: "Sequence[Leakage]", path: Path) -> None:
+def plot_leakage(measured: "Sequence[Leakage]", path: Path) -> None:
     """Draw each finding's AUROC of the patient-memory baseline, one colour a split."""
-    tests = [one for one in found if one.part == "test"]
+    tests = [part for part in measured if part.part == "test"]
     names = sorted(FINDINGS, reverse=True)
     figure = _figure(8, 5.2)
     axes = figure.subplots()
-    for one, colour in zip(tests, (ORANGE, BLUE, GREEN), strict=False):
-        column = [one.memory.classes.index(name) for name in names]
+    for part, colour in zip(tests, (ORANGE, BLUE, GREEN), strict=False):
+        column = [part.memory.classes.index(name) for name in names]
         label = (
-            f"{one.scheme} split: {100 * one.images:.0f} % of the held-out images have their "
-            f"patient in training; mean {one.memory.findings.value:.2f}"
+            f"{part.scheme} split: {100 * part.images:.0f} % of the held-out images have their "
+            f"patient in training; mean {part.memory.findings.value:.2f}"
         )
-        axes.plot(one.memory.auroc[column], range(len(names)), "o", color=colour, label=label)
-        axes.axvline(one.memory.findings.value, color=colour, linewidth=0.8, linestyle=":")
+        axes.plot(part.memory.auroc[column], range(len(names)), "o", color=colour, label=label)
+        axes.axvline(part.memory.findings.value, color=colour, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(names)), [spoken(name) for name in names])
     axes.set(xlabel="AUROC on the held-out images", xlim=(0.45, 1))
     axes.set_title("A score that never looked at a picture: the same patient's other labels")

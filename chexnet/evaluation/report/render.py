@@ -142,10 +142,10 @@ def format_interval(
         between: what stands between the ends.
         signed: show the sign of both.
     """
-    found = read_interval(interval)
-    if not found.known:
+    read = read_interval(interval)
+    if not read.known:
         return "n/a"
-    return between.join(format_value(end, digits, signed=signed) for end in (found.low, found.high))
+    return between.join(format_value(end, digits, signed=signed) for end in (read.low, read.high))
 
 
 def cell(column: Column, value: Any, digits: int | None = None, between: str = "\u2013") -> str:
@@ -202,7 +202,7 @@ def to_text(table: Table, digits: int | None = None) -> str:
 
 def grid(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[tuple[str, list[str], str]]]:
     """Rows as pages show them: of each cell its text, small texts beneath it, and `text` or not."""
-    found = []
+    lines = []
     for row in rows:
         cells: list[tuple[str, list[str], str]] = []
         for column, value in zip(table.columns, row, strict=True):
@@ -213,8 +213,8 @@ def grid(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[tuple[str, li
                 cells[-1][1].extend([text] if text else [])
             elif not column.small or text != "n/a":
                 cells[-1][1].append(f"{column.small} {text}".strip())
-        found.append(cells)
-    return found
+        lines.append(cells)
+    return lines
 
 
 def heads(table: Table) -> list[tuple[str, str]]:
@@ -233,13 +233,13 @@ def to_markdown(table: Table) -> str:
         return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
 
     def joined(text: str, small: list[str], _: str) -> str:
-        return markdown(text) + "".join(f" ({markdown(one)})" for one in small)
+        return markdown(text) + "".join(f" ({markdown(part)})" for part in small)
 
     titles = [markdown(title) for title, _ in heads(table)]
     lines = [line(titles), "|" + "---|" * len(titles)]
-    lines += [line([joined(*one) for one in row]) for row in grid(table, table.rows)]
+    lines += [line([joined(*cells) for cells in row]) for row in grid(table, table.rows)]
     for row in grid(table, table.foot):
-        lines.append(line([f"**{joined(*one)}**" if one[0] else "" for one in row]))
+        lines.append(line([f"**{joined(*cells)}**" if cells[0] else "" for cells in row]))
     return "\n".join(lines)
 
 
@@ -262,8 +262,8 @@ def to_csv(table: Table) -> str:
         cells: list[Any] = []
         for column, value in zip(table.columns, row, strict=True):
             if column.kind == "interval":
-                found = read_interval(value)
-                cells += [found.low, found.high] if found.known else [None, None]
+                interval = read_interval(value)
+                cells += [interval.low, interval.high] if interval.known else [None, None]
             else:
                 cells.append(None if value != value else value)
         writer.writerow(cells)

@@ -1,17 +1,13 @@
 """What is said of a scoring beside its tables, on the terminal, page and card alike."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
+from chexnet.data.nih import TABLES
 from chexnet.data.splits import LEAKY
 from chexnet.evaluation.info import STAMPS, ScoringInfo
 from chexnet.evaluation.intervals import minimum_detectable, read_interval
 from chexnet.evaluation.report.render import format_interval, format_value
+from chexnet.evaluation.scores import Figures
 from chexnet.labels import FINDINGS, spoken
 from chexnet.metadata import DataInfo
-
-if TYPE_CHECKING:  # it imports torch, which a page that only formats does without
-    from chexnet.evaluation.expert_figures import ExpertFigures
 
 CLUSTERED = (
     "Clustered: Obuchowski's interval by patient, for findings with under ten positive patients, "
@@ -51,7 +47,7 @@ _ALWAYS = (
 )
 
 
-def facts_text(facts: DataInfo | ScoringInfo | Mapping[str, Any]) -> str:
+def facts_text(facts: DataInfo | ScoringInfo | Figures) -> str:
     """What was scored or trained on, in a few sentences; of `Scored` or of `DataModule`."""
     about = facts if isinstance(facts, ScoringInfo) else ScoringInfo.of_data(facts)
     sentences = []
@@ -83,7 +79,7 @@ def facts_text(facts: DataInfo | ScoringInfo | Mapping[str, Any]) -> str:
             f"({weights.train_fingerprint}), begun from {weights.origin}."
         )
     if about.ensemble:
-        names = ", ".join(one.file for one in about.ensemble)
+        names = ", ".join(weights.file for weights in about.ensemble)
         sentences.append(f"Probabilities averaged over {len(about.ensemble)} networks: {names}.")
     if about.tta == "flip":
         sentences.append("Averaged over each picture and its mirror image.")
@@ -102,7 +98,7 @@ def meaning(stamp: str) -> str:
     return "Patients stood on both sides when it was trained." if stamp == LEAKY else STAMPS[stamp]
 
 
-def above_chance(figures: Mapping[str, Any]) -> str:
+def above_chance(figures: Figures) -> str:
     """Which findings are better than chance, in a sentence that holds for all of them at once.
 
     Args:
@@ -112,17 +108,17 @@ def above_chance(figures: Mapping[str, Any]) -> str:
         Empty for figures without intervals, and for those of before there was such a test.
     """
     classes = figures["classes"]
-    if not any("p_of_chance_holm" in one for one in classes.values()):
+    tested = {name: row.get("p_of_chance_holm") for name, row in classes.items()}
+    if not any("p_of_chance_holm" in row for row in classes.values()):
         return ""
-    adjusted = {name: one.get("p_of_chance_holm") for name, one in classes.items()}
-    adjusted = {name: p for name, p in adjusted.items() if p is not None}
+    adjusted = {name: p for name, p in tested.items() if p is not None}
     if not adjusted:
         return "Above 0.5: no finding has five positive and five negative patients to tell by."
-    found = [name for name, p in adjusted.items() if p < 0.05 and classes[name]["auroc"] > 0.5]
+    above = [name for name, p in adjusted.items() if p < 0.05 and classes[name]["auroc"] > 0.5]
     groups = {
         f"Above 0.5 at 5 %, corrected for {len(adjusted)} findings at once (Holm; p by clustered "
-        "variance)": found or ["none"],
-        "Not shown for": [name for name in adjusted if name not in found],
+        "variance)": above or ["none"],
+        "Not shown for": [name for name in adjusted if name not in above],
         "Under five patients with or without it, so not tested": [
             name for name in classes if name in FINDINGS and name not in adjusted
         ],
@@ -134,43 +130,32 @@ def above_chance(figures: Mapping[str, Any]) -> str:
     )
 
 
-def named_differences(found: Mapping[str, Any]) -> str:
-    """Which findings two networks differ in, in a sentence that holds for all at once.
-
-    Args:
-        found: what `compare.as_dict` gives.
-    """
-    tested = {name: one["p_holm"] for name, one in found.items() if one["p_holm"] is not None}
-    names = ", ".join(sorted(spoken(name) for name, p in tested.items() if p < 0.05)) or "none"
-    return f"Differ at 5 %, corrected for {len(tested)} findings at once (Holm): {names}."
-
-
-def about_intervals(figures: Mapping[str, Any], replicates: int) -> str:
+def about_intervals(figures: Figures, replicates: int) -> str:
     """How the intervals of a table were drawn, and which draws could not be used."""
-
-    def left_out(one: Mapping[str, Any]) -> int:
-        return int((one.get("interval") or {}).get("draws_left_out", 0))
-
-    each = {name: left_out(one) for name, one in sorted(figures["classes"].items())}
+    left_out = [
+        f"{spoken(name)} {row['interval']['draws_left_out']:,}"
+        for name, row in sorted(figures["classes"].items())
+        if row.get("interval") and row["interval"]["draws_left_out"]
+    ]
     text = (
         f"Intervals: {replicates:,} bootstrap draws of patients, n/a with fewer than five positive "
         "or negative patients"
     )
-    if any(each.values()):
-        listed = ", ".join(f"{spoken(name)} {count}" for name, count in each.items() if count)
-        text += f"; draws without a positive or a negative, left out: {listed}"
-    if count := left_out(figures["mean_auroc"]["findings"]):
-        text += f"; {count} draws average fewer findings"
+    if left_out:
+        text += f"; draws without a positive or a negative, left out: {', '.join(left_out)}"
+    mean = figures["mean_auroc"]["findings"].get("interval")
+    if mean and mean["draws_left_out"]:
+        text += f"; {mean['draws_left_out']} draws average fewer findings"
     return f"{text}."
 
 
-def clustered(figures: Mapping[str, Any]) -> str:
+def clustered(figures: Figures) -> str:
     """What the clustered intervals are; empty where no class has one."""
-    found = (one.get("clustered_interval") for one in figures["classes"].values())
-    return CLUSTERED if any(read_interval(one).known for one in found) else ""
+    intervals = (row.get("clustered_interval") for row in figures["classes"].values())
+    return CLUSTERED if any(read_interval(interval).known for interval in intervals) else ""
 
 
-def largest_gap(gap: Mapping[str, Any] | None, digits: int = 3) -> str:
+def largest_gap(gap: Figures | None, digits: int = 3) -> str:
     """Between two groups of patients.
 
     Args:
@@ -192,56 +177,32 @@ def largest_gap(gap: Mapping[str, Any] | None, digits: int = 3) -> str:
     )
 
 
-def detectable(interval: Mapping[str, Any] | None, digits: int = 3) -> str:
+def detectable(interval: Figures | None, digits: int = 3) -> str:
     """The minimum detectable difference of data that gave such an interval."""
     return format_value(minimum_detectable(read_interval(interval)), digits)
 
 
-def about_experts(groups: "Sequence[ExpertFigures]") -> list[str]:
-    """What was read of radiologists, and why a question has no figures."""
-    said = []
-    for one in groups:
-        outside = f" {one.outside:,} of them are not among the images scored here."
-        said.append(
-            f"{one.labels.told}{outside if one.outside else ''} NIH's text label: {one.table}."
-        )
-        said += [
-            f"{spoken(row.question.name)}: n/a ({row.images:,} images, {row.positives:,} "
-            f"positive): {row.reason}."
-            for row in one.rows
-            if row.reason
-        ]
-    return said
-
-
-def side_by_side_scored(content: Mapping[str, Any]) -> str:
-    """Which images several networks were scored on; of a `SideBySide` as plain values."""
-    return (
-        f"{content['images']:,} of {content['images_of_part']:,} images of the {content['part']} "
-        f"part, of {content['networks'][0]['patients']:,} patients: those of which none of the "
-        f"{len(content['networks'])} networks has seen the image or the patient."
+def about_tables(labels: Figures, scored: int) -> list[str]:
+    """What differs between NIH's two tables; of `both_tables`, of so many scored images."""
+    early, late = TABLES
+    differ, both = labels["images_that_differ"], labels["images_in_both"]
+    changes = ", ".join(
+        f"{name} +{added:,}{f' -{removed:,}' if removed else ''}"
+        for name, (added, removed) in labels["labels_added_and_removed_by_v2020"].items()
     )
-
-
-def side_by_side_notes(content: Mapping[str, Any]) -> list[str]:
-    """What must be known to read the tables of several networks."""
-    first = content["networks"][0]
-    said = [
-        f"Means are over {first['mean_auroc']['findings']['of']} findings that all networks know "
-        "and that have a positive and a negative here. Intervals: "
-        f"{content['replicates']:,} bootstrap draws of patients, the same for all.",
-        f"Differences are a network's AUROC less that of {first['name']}, paired over patients; p "
-        "two-sided. Holm's p is corrected for the number of networks; the p-values of single "
-        "findings are not.",
-        "Published figures are of other images and stand beside, not against, the figures here.",
+    ages = labels["without_a_possible_age"].items()
+    sentences = [
+        f"Labels that differ between NIH's two tables: {differ:,} of {both:,} images"
+        f"{f' in both ({scored:,} scored)' if both < scored else ''}.",
+        f"From {early} to {late}: {changes}." if changes else "",
+        f"Follow-up numbers differ in {labels['follow_up_numbers_that_differ']:,} images and ages "
+        f"in {labels['ages_that_differ']:,}; images without a possible age (0 to 120 years), "
+        f"counted as unknown: {', '.join(f'{version} {count:,}' for version, count in ages)}.",
     ]
-    if content["classes_left_out"]:
-        left_out = ", ".join(content["classes_left_out"])
-        said.append(f"Classes that not all networks have: {left_out}.")
-    return said
+    return [sentence for sentence in sentences if sentence]
 
 
-def limits(figures: Mapping[str, Any], facts: ScoringInfo) -> list[str]:
+def limits(figures: Figures, facts: ScoringInfo) -> list[str]:
     """What the figures of a scoring cannot say, the most particular first.
 
     Args:
@@ -280,8 +241,8 @@ def limits(figures: Mapping[str, Any], facts: ScoringInfo) -> list[str]:
             "is another sample than the part: figures of the two are not comparable."
         )
     said += selected(facts)
-    drawn = [one["interval"] for one in figures["classes"].values() if "interval" in one]
-    rare = [one for one in drawn if not read_interval(one).known]
+    drawn = [row["interval"] for row in figures["classes"].values() if "interval" in row]
+    rare = [interval for interval in drawn if not read_interval(interval).known]
     if rare:
         said.append(
             f"Rows without an interval ({len(rare)} of {len(drawn)}) have too few patients to "

@@ -4,93 +4,85 @@ Each is made of what `metrics.json` (or the JSON file of another command) holds,
 them can differ. Figures are a `Summary` as plain values.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chexnet.data.nih import TABLES
+from chexnet.evaluation.boxes import CONTROLS
 from chexnet.evaluation.calibration import RULES
 from chexnet.evaluation.operating import MEASURES
 from chexnet.evaluation.report.render import Column, Table
-from chexnet.labels import FINDINGS, spoken
-
-Figures = Mapping[str, Any]
+from chexnet.evaluation.scores import Figures
+from chexnet.labels import FINDINGS
 
 MEAN = "Mean of the findings"
-_FINDING = Column("finding", "Finding", "label")
-_POSITIVES = Column("positives", "n positive", "count")
-_AUROC = Column("auroc", "AUROC")
-_INTERVAL = Column("auroc_interval", "95 % interval", "interval", path="interval")
-_CLUSTERED = Column("clustered_interval", "clustered", "interval", small="clustered")
-_AP = Column("average_precision", "AP")
-_AP_INTERVAL = Column("average_precision_interval", "95 % interval", "interval", small="")
-_IMAGES = Column("images", "Images", "count")
-_P = Column("p", "p", "p")
-_DETECTABLE = "smallest_shown_at_80_percent_power"
+FINDING = Column("finding", "Finding", "label")
+POSITIVES = Column("positives", "n positive", "count")
+AUROC = Column("auroc", "AUROC")
+INTERVAL = Column("auroc_interval", "95 % interval", "interval", path="interval")
+CLUSTERED = Column("clustered_interval", "clustered", "interval", small="clustered")
+AP = Column("average_precision", "AP")
+AP_INTERVAL = Column("average_precision_interval", "95 % interval", "interval", small="")
+IMAGES = Column("images", "Images", "count")
+P = Column("p", "p", "p")
+DETECTABLE = "smallest_shown_at_80_percent_power"
 _MEANS = (
-    _IMAGES,
-    replace(_AUROC, path="value"),
-    _INTERVAL,
+    IMAGES,
+    replace(AUROC, path="value"),
+    INTERVAL,
     Column("defined", "of", "count", path="of"),
     Column("classes", "classes", "count", path="all"),
 )
 
 
-def paper_tables(content: Figures) -> list[Table]:
-    """Every table with rows that stands in files of its own, but for those of published values.
-
-    Args:
-        content: what `metrics.json` holds.
-    """
-    points = operating_points(content, "youden")
-    made = [
-        findings(content),
-        overall(content),
-        replace(points, rows=[row for row in points.rows if row[1] is not None]),
-        subgroups(content),
-        *experts(content.get("experts", {})),
-        mapping(content.get("facts", {}).get("label_mapping")),
-    ]
-    return [table for table in made if table.rows]
-
-
-def in_order(names: Sequence[str]) -> list[str]:
+def in_order(names: Iterable[str]) -> list[str]:
     """Findings by name, then what is none."""
     return sorted(names, key=lambda name: (name not in FINDINGS, name))
 
 
-def findings(figures: Figures) -> Table:
-    """A row a class, with the means beneath; calibrated errors where the figures have them."""
-    found, calibration = figures["classes"], figures.get("calibration", {})
+def findings(figures: Figures, rule: str = "youden") -> Table:
+    """A row a class, with the means beneath.
+
+    Args:
+        figures: of one scoring; calibrated errors, and what the threshold of a rule does, are shown
+            where it has them.
+        rule: a name of `RULES`.
+    """
+    classes, calibration = figures["classes"], figures.get("calibration", {})
+    points = figures.get("operating_points", {}).get(rule, {})
     columns = [
-        _FINDING,
+        FINDING,
         Column("labelled", "n labelled", "count"),
-        _POSITIVES,
-        _AUROC,
-        _INTERVAL,
-        _CLUSTERED,
+        POSITIVES,
+        AUROC,
+        INTERVAL,
+        CLUSTERED,
         Column("p_of_chance_holm", "p (Holm)", "p"),
-        _AP,
-        _AP_INTERVAL,
+        AP,
+        AP_INTERVAL,
         Column("ece_after", "ECE", digits=4),
         Column("brier_after", "Brier", digits=4),
         Column("chance", "AP of chance", in_files=False),
+        Column("sensitivity", "sensitivity", path="sensitivity/value", in_files=False),
+        Column("specificity", "specificity", path="specificity/value", in_files=False),
     ]
     # Where a table does not say everything of every image, each class has a number of its own.
-    without: tuple[str, ...] = (
-        () if any("labelled" in one for one in found.values()) else ("labelled",)
-    )
-    without += () if calibration else ("ece_after", "brier_after")
+    without = () if any("labelled" in row for row in classes.values()) else ("labelled",)
+    without = (*without, *(() if calibration else ("ece_after", "brier_after")))
     rows = [
         {"finding": name, "labelled": figures["images"], "chance": prevalence(figures, name)}
-        | found[name]
+        | classes[name]
         | calibration.get(name, {})
-        for name in in_order(list(found))
+        | points.get(name, {})
+        for name in in_order(classes)
     ]
     foot = [
         dict.fromkeys((column.key for column in columns), "")
-        | {"finding": title, "auroc": one["value"], "interval": one.get("interval")}
-        | {"positives": f"{one['of']} of {one['all']}"}
-        for title, one in _means(figures)
+        | {"sensitivity": {"value": ""}, "specificity": {"value": ""}}
+        | {"finding": title, "auroc": mean["value"], "interval": mean.get("interval")}
+        | {"positives": f"{mean['of']} of {mean['all']}"}
+        for title, mean in _means(figures)
     ]
     caption = (
         "Each finding: AUROC and average precision (AP) with 95 % intervals by bootstrap over "
@@ -109,15 +101,9 @@ def _means(figures: Figures) -> list[tuple[str, Figures]]:
 def card_findings(content: Figures, rule: str) -> Table:
     """The figures of each finding in short, with what the threshold of a rule does."""
     keys = ("finding", "positives", "labelled", "auroc", "auroc_interval", "clustered_interval")
-    table = findings(content).only(*keys, "average_precision", "ece_after")
-    points = content["operating_points"].get(rule, {})
-    measures = ("sensitivity", "specificity")
-    rows = [
-        [*row, *(points.get(row[0], {}).get(measure, {}).get("value") for measure in measures)]
-        for row in table.rows
-    ]
-    columns = [*table.columns, *(Column(measure, measure) for measure in measures)]
-    return replace(table, columns=columns, rows=rows, foot=[[*table.foot[0], "", ""]])
+    more = ("average_precision", "ece_after", "sensitivity", "specificity")
+    table = findings(content, rule).only(*keys, *more)
+    return replace(table, foot=table.foot[:1])
 
 
 def prevalence(figures: Figures, name: str) -> float | None:
@@ -126,11 +112,11 @@ def prevalence(figures: Figures, name: str) -> float | None:
     None where none is, or where only images with it, or only images without, were labelled at all:
     then their share says nothing.
     """
-    one = figures["classes"][name]
-    labelled = one.get("labelled", figures["images"])
-    if labelled < figures["images"] and one["positives"] in (0, labelled):
+    row = figures["classes"][name]
+    labelled = row.get("labelled", figures["images"])
+    if labelled < figures["images"] and row["positives"] in (0, labelled):
         return None
-    return float(one["positives"] / labelled)
+    return float(row["positives"] / labelled)
 
 
 def overall(content: Figures) -> Table:
@@ -140,10 +126,10 @@ def overall(content: Figures) -> Table:
         {"mean_of": title, "images": content["images"], **content["mean_auroc"][key]}
         for key, title in titles.items()
     ]
-    for one in content.get("protocols", {}).values():
-        if one["figures"]:
-            about = {"mean_of": f"of the findings, {one['title']}", "images": one["images_scored"]}
-            rows.append(about | one["figures"]["mean_auroc"]["findings"])
+    for run in content.get("protocols", {}).values():
+        if run["figures"]:
+            about = {"mean_of": f"of the findings, {run['title']}", "images": run["images_scored"]}
+            rows.append(about | run["figures"]["mean_auroc"]["findings"])
     caption = "Mean AUROC with its 95 % interval by bootstrap over patients"
     return Table.of("overall", caption, [Column("mean_of", "Mean AUROC", "text"), *_MEANS], rows)
 
@@ -151,7 +137,7 @@ def overall(content: Figures) -> Table:
 def calibration(content: Figures) -> Table:
     """How well probabilities mean what they say, before and after."""
     columns = [
-        _FINDING,
+        FINDING,
         Column("ece_before", "ECE before", digits=4),
         Column("ece_after", "ECE after", digits=4),
         Column("brier_before", "Brier before", digits=4),
@@ -159,8 +145,8 @@ def calibration(content: Figures) -> Table:
         Column("how", "calibrated", "text"),
     ]
     how = {True: "pooled", False: "by itself"} if content["chosen_on"] else {False: "not"}
-    found = content["calibration"]
-    rows = [{"finding": n, "how": how[found[n]["pooled"]]} | found[n] for n in in_order(found)]
+    errors = content["calibration"]
+    rows = [{"finding": n, "how": how[errors[n]["pooled"]]} | errors[n] for n in in_order(errors)]
     caption = (
         "Expected calibration error (ECE, bins of equal mass) and Brier score; lower is better"
     )
@@ -171,13 +157,13 @@ def operating_points(content: Figures, rule: str) -> Table:
     """What the threshold of a rule does here; a row of n/a for a class that has none."""
     points, given = content["operating_points"].get(rule, {}), content["prevalence"]
     columns = [
-        _FINDING,
+        FINDING,
         Column("threshold", "Threshold", digits=4),
-        *_measures(MEASURES, {"sensitivity": "Sens.", "specificity": "Spec."}),
+        *measures(MEASURES, {"sensitivity": "Sens.", "specificity": "Spec."}),
         Column("prevalence", "Prevalence", in_files=False),
     ]
     rows = []
-    for name in in_order(list(content["classes"])):
+    for name in in_order(content["classes"]):
         share = f"{given[name]:.3f}*" if name in given else prevalence(content, name)
         about = {"finding": name, "prevalence": share if name in points else ""}
         rows.append(about | points.get(name, {}))
@@ -188,7 +174,7 @@ def operating_points(content: Figures, rule: str) -> Table:
     return Table.of("operating_points", caption, columns, rows)
 
 
-def _measures(names: Sequence[str], titles: Mapping[str, str], above: str = "") -> list[Column]:
+def measures(names: Sequence[str], titles: Mapping[str, str], above: str = "") -> list[Column]:
     """A measure of a threshold, and its interval beneath; `above` it in JSON."""
     columns = []
     for name in names:
@@ -208,9 +194,9 @@ def subgroups(content: Figures) -> Table:
         *_MEANS,
     ]
     rows = [
-        {"attribute": attribute, "group": name, **one, **one["mean_auroc"]["findings"]}
+        {"attribute": attribute, "group": name, **group, **group["mean_auroc"]["findings"]}
         for attribute, groups in content["subgroups"].items()
-        for name, one in groups.items()
+        for name, group in groups.items()
     ]
     return Table.of("subgroups", "Mean AUROC of the findings by group", columns, rows)
 
@@ -223,30 +209,30 @@ def beside(name: str, caption: str, sets: Mapping[str, Figures]) -> Table:
         caption: of it.
         sets: head of the columns to figures.
     """
-    columns = [_FINDING]
-    for head, one in sets.items():
-        title = f"{head}\n{one['images']:,} images, {one['patients']:,} patients"
+    columns = [FINDING]
+    for head, figures in sets.items():
+        title = f"{head}\n{figures['images']:,} images, {figures['patients']:,} patients"
         columns += [
-            replace(_AUROC, title=title, path=f"{head}/auroc"),
-            replace(_INTERVAL, small="", path=f"{head}/interval"),
-            replace(_POSITIVES, small="n", path=f"{head}/positives"),
-            replace(_AP, small="AP", path=f"{head}/average_precision"),
+            replace(AUROC, title=title, path=f"{head}/auroc"),
+            replace(INTERVAL, small="", path=f"{head}/interval"),
+            replace(POSITIVES, small="n", path=f"{head}/positives"),
+            replace(AP, small="AP", path=f"{head}/average_precision"),
         ]
     rows = [
-        {"finding": label} | {head: one["classes"][label] for head, one in sets.items()}
-        for label in in_order(list(next(iter(sets.values()))["classes"]))
+        {"finding": label} | {head: figures["classes"][label] for head, figures in sets.items()}
+        for label in in_order(next(iter(sets.values()))["classes"])
     ]
     foot: list[dict[str, Any]] = [{"finding": MEAN}, {"finding": "Mean of all rows"}]
-    for head, one in sets.items():
-        for row, (_, mean) in zip(foot, _means(one), strict=True):
+    for head, figures in sets.items():
+        for row, (_, mean) in zip(foot, _means(figures), strict=True):
             counted = f"{mean['of']} of {mean['all']}"
             row[head] = {**mean, "auroc": mean["value"], "positives": counted}
     return Table.of(name, caption, columns, rows, foot)
 
 
 def label_tables(labels: Figures) -> dict[str, Figures]:
-    """Version of NIH's label table to figures, of `BothTables` as plain values."""
-    return {key: one for key, one in labels.items() if isinstance(one, Mapping) and "loss" in one}
+    """Version of NIH's label table to figures, of what `both_tables` gives as plain values."""
+    return {version: labels[version] for version in TABLES}
 
 
 def by_label_table(labels: Figures) -> Table:
@@ -255,103 +241,16 @@ def by_label_table(labels: Figures) -> Table:
     return beside("label_tables", caption, label_tables(labels))
 
 
-def experts(groups: Figures) -> list[Table]:
-    """Three tables over all groups of radiologists: the scores, their differences, the text label.
-
-    Args:
-        groups: key of a group to its `ExpertFigures`, as plain values.
-    """
-    asked = (
-        Column("readers", "Readers", "text"),
-        Column("asked", "Asked", "text"),
-        Column("findings", "Answered by", "text", path="answered_by"),
-        _IMAGES,
-    )
-    truth = (
-        *asked,
-        Column("truth", "Truth", "text"),
-        _POSITIVES,
-        Column("positive_patients", "of patients", "count", small="patients", in_files=False),
-        _AUROC,
-        _INTERVAL,
-        replace(_CLUSTERED, in_files=False),
-        _AP,
-        replace(_AP_INTERVAL, in_files=False),
-        Column("ece", "ECE"),
-        Column("ece_interval", "95 % interval", "interval", small="", in_files=False),
-        Column("brier", "Brier"),
-    )
-    gaps = (
-        *asked,
-        Column("auroc_difference", "Difference", signed=True, path="difference/auroc"),
-        Column("interval", "95 % interval", "interval", signed=True, path="difference/interval"),
-        replace(_P, path="difference/p"),
-        Column("smallest_shown", "Detectable", path=f"difference/{_DETECTABLE}"),
-    )
-    titles = {"sensitivity": "Sensitivity", "specificity": "Specificity"}
-    text = _measures(MEASURES[:4], titles, "text_label_against_experts/")
-    rows = [
-        row | {"readers": group["title"], "answered_by": " or ".join(map(spoken, row["findings"]))}
-        for group in groups.values()
-        for row in group["rows"]
-    ]
-    scored = [row for row in rows if row["experts"]]
-    truths = [
-        row | {"truth": title} | row[key]
-        for row in scored
-        for key, title in (("experts", "radiologists"), ("text_label", "text label"))
-    ]
-    return [
-        Table.of(
-            "experts",
-            "The scores against radiologists, and against NIH's text label of the same images",
-            truth,
-            truths,
-        ),
-        Table.of(
-            "experts_differences",
-            "AUROC against radiologists less AUROC against the text label, paired by patient",
-            gaps,
-            scored,
-        ),
-        Table.of(
-            "text_label",
-            "NIH's text label against radiologists",
-            [*asked, _POSITIVES, *text],
-            [row for row in rows if row["text_label_against_experts"]],
-        ),
-    ]
-
-
-def mapping(found: Figures | None) -> Table:
+def mapping(label_mapping: Figures | None) -> Table:
     """How another data set's labels became ours; no rows for NIH's."""
-    title = found["title"] if found else ""
+    title = label_mapping["title"] if label_mapping else ""
     columns = (
         Column("label", "Label there", "text"),
         Column("counts_as", "Counts as", "long"),
         Column("why", "Why", "long"),
     )
-    rows = found["rows"] if found else ()
+    rows = label_mapping["rows"] if label_mapping else ()
     return Table("mapping", f"Labels of {title} in the vocabulary of ChestX-ray14", columns, rows)
-
-
-def differences(found: Figures) -> Table:
-    """A less B of each class, the mean last.
-
-    Args:
-        found: what `compare.as_dict` gives.
-    """
-    columns = (
-        replace(_FINDING, title="A less B"),
-        Column("a", "A"),
-        Column("b", "B"),
-        Column("difference", "A-B", signed=True),
-        Column("interval", "95 % interval", "interval", signed=True),
-        _P,
-        Column(_DETECTABLE, "Detectable"),
-    )
-    rows = [{"finding": name} | one for name, one in found.items()]
-    return Table.of("differences", "A less B, paired by patient", columns, rows)
 
 
 def boxes(size: str, rows: Figures) -> Table:
@@ -361,24 +260,23 @@ def boxes(size: str, rows: Figures) -> Table:
         size: of the boxes.
         rows: label to figures, see `summarise_maps`.
     """
-    hits = ("average box", "most boxed point", "random point", "untrained")
     columns = (
-        _FINDING,
+        FINDING,
         Column("targets", "n", "count"),
         Column("peak_in_box", "peak in box", path="peak_in_box/heatmap"),
         Column("interval", "95 % interval", "interval"),
-        *(Column(name, name, path=f"peak_in_box/{name}") for name in hits),
+        *(Column(name, name, path=f"peak_in_box/{name}") for name in CONTROLS),
         Column("iou", "IoU>0.1", path="iou/0.1/share"),
         Column("iobb", "IoBB>0.5", path="iobb/0.5/share"),
     )
-    shown = [{"finding": name} | one for name, one in rows.items()]
+    shown = [{"finding": name} | row for name, row in rows.items()]
     return Table.of("boxes", f"Boxes: {size}", columns, shown)
 
 
 def twins(rows: Figures) -> Table:
     """What heatmaps make of a drawn finding, a row a finding; see `summarise_twins`."""
     columns = (
-        _FINDING,
+        FINDING,
         Column("pairs", "n", "count"),
         Column("changed", "pixels changed", digits=2),
         Column("in_box", "in box", digits=2),
@@ -395,92 +293,38 @@ def twins(rows: Figures) -> Table:
         Column("logit_rank", "rank, logit", path="logit_rank/value", digits=2),
         Column("heat_rank", "rank, heat", path="heat_rank/value", digits=2),
     )
-    shown = [{"finding": name} | dict(one) for name, one in rows.items()]
+    shown = [{"finding": name} | dict(row) for name, row in rows.items()]
     return Table.of("twins", "Twins: drawn without and with a finding", columns, shown)
 
 
-def side_by_side(content: Figures) -> Table:
-    """A row a network and class, and one for the mean: the command's CSV.
-
-    Args:
-        content: a `SideBySide` as plain values.
-    """
-    columns = (
-        Column("network", "Network", "text"),
-        Column("label", "Finding", "label"),
-        _POSITIVES,
-        _AUROC,
-        Column("", "95 % interval", "interval", path="interval"),
-        Column("difference_to_first", "Difference", signed=True, path="gap/difference"),
-        Column("difference", "95 % interval", "interval", signed=True, path="gap/interval"),
-        replace(_P, path="gap/p"),
-        Column("published", "Published"),
-        Column("stamps", "Stamps", "text"),
-    )
-    rows = []
-    for one in content["networks"]:
-        mean = one["mean_auroc"]["findings"]
-        mean = mean | {"auroc": mean["value"], "published": one["published"]}
-        for name, found in [(n, one["classes"][n]) for n in content["classes"]] + [(MEAN, mean)]:
-            about = {"network": one["name"], "label": name, "stamps": "; ".join(one["stamps"])}
-            rows.append(about | found | {"gap": (one["against_first"] or {}).get(name)})
-    return Table.of("comparison", "Each network and finding", columns, rows)
-
-
-def networks(content: Figures) -> Table:
-    """The mean of each network, and its difference to the first."""
-    less = f"less {content['networks'][0]['name']}"
-    columns = (
-        Column("network", "Network", "text", path="name"),
-        Column("stamps", "Stamps", "text", small=""),
-        Column("auroc", "mean AUROC", digits=4, path="value"),
-        replace(_INTERVAL, digits=4),
-        Column("difference", less, digits=4, signed=True, path="gap/difference"),
-        Column("gap", "95 % interval", "interval", 4, signed=True, path="gap/interval"),
-        replace(_P, path="gap/p"),
-        Column("p_holm", "p (Holm)", "p"),
-        Column("published", "published"),
-        Column("chosen", "epoch chosen on", "text"),
-    )
-    blank = dict.fromkeys(("difference", "interval", "p"), "")
-    rows = []
-    for one in content["networks"]:
-        gap = (one["against_first"] or {}).get(MEAN)
-        imported = (one["facts"].get("weights") or {}).get("imported")
-        chosen = (one["chosen_on"] or "not stated") if imported else "its own validation part"
-        about = {"stamps": "; ".join(one["stamps"]), "chosen": chosen, "gap": gap or blank}
-        rows.append(one | one["mean_auroc"]["findings"] | about | ({} if gap else {"p_holm": ""}))
-    caption = "Each network, and its difference to the first"
-    return Table.of("networks", caption, columns, rows)
-
-
-def networks_findings(content: Figures) -> Table:
-    """Each finding's AUROC by each network, with its difference to the first."""
-    columns, networks = [_FINDING, _POSITIVES], content["networks"]
-    for place, one in enumerate(networks):
-        gap = f"{place}/gap"
+def twin_methods(rows: Figures) -> Table:
+    """The share of the heat in touched cells, by each method and control; see `summarise_twins`."""
+    columns = [FINDING]
+    for name in next(iter(rows.values()))["methods"]:
         columns += [
-            replace(_AUROC, title=one["name"], path=f"{place}/auroc"),
-            replace(_INTERVAL, small="", path=f"{place}/interval"),
-            Column("gap", "gap", signed=True, small="less first:", path=f"{gap}/difference"),
-            replace(_P, small="p", path=f"{gap}/p"),
+            Column(name, name, path=f"methods/{name}/value", digits=2),
+            replace(INTERVAL, key=f"{name}_interval", path=f"methods/{name}/interval", digits=2),
         ]
-    rows = []
-    for name in in_order(content["classes"]):
-        row = {"finding": name, "positives": networks[0]["classes"][name]["positives"]}
-        for place, one in enumerate(networks):
-            less = {"gap": (one["against_first"] or {}).get(name)}
-            row[str(place)] = one["classes"][name] | less
-        rows.append(row)
-    caption = "AUROC with its 95 % interval; below, the difference to the first network and its p"
-    return Table.of("networks_findings", caption, columns, rows)
+    shown = [{"finding": name} | dict(row) for name, row in rows.items()]
+    return Table.of("twin_methods", "Heat inside, by method", columns, shown)
 
 
-def weights(found: Figures) -> Table:
-    """What a weights file says of itself."""
+def facts(*parts: Figures) -> Table:
+    """What is known of data, network and run, but for the labels' mapping; see `_flat`."""
     columns = (Column("name", "", "text"), Column("value", "", "text"))
-    rows = [(key.replace("_", " "), str(value)) for key, value in found.items()]
-    return Table("weights", "The weights file", columns, rows)
+    rows = [row for part in parts for row in _flat(part) if not row[0].startswith("label mapping")]
+    return Table("facts", "What is known of it", columns, rows)
+
+
+def _flat(about: Figures, above: str = "") -> Iterator[tuple[str, str]]:
+    """Facts within facts as rows of name and value, for example (`weights: origin`, `imagenet`)."""
+    for key, value in about.items():
+        name = above + key.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}: ")
+        elif value is not None:
+            parts = value if isinstance(value, (list, tuple)) else [value]
+            yield name, ", ".join(map(str, parts))
 
 
 def scorings(record: Sequence[Mapping[str, str]]) -> Table:

@@ -1,33 +1,17 @@
 """What the commands show: tables and sentences as text."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from chexnet.evaluation.calibration import RULES
 from chexnet.evaluation.info import ScoringInfo
-from chexnet.evaluation.report import tables
+from chexnet.evaluation.report import published, sentences, tables
 from chexnet.evaluation.report.render import format_interval, format_value, to_text
-from chexnet.evaluation.report.sentences import (
-    DETECTABLE,
-    about_experts,
-    about_intervals,
-    above_chance,
-    clustered,
-    detectable,
-    facts_text,
-    largest_gap,
-    meaning,
-    named_differences,
-    side_by_side_notes,
-    side_by_side_scored,
-)
-from chexnet.files import plain
+from chexnet.evaluation.scores import Figures
 
 if TYPE_CHECKING:  # it imports torch, which a page that only formats does without
-    from chexnet.evaluation.expert_figures import ExpertFigures
     from chexnet.evaluation.summary import Summary
 
-Figures = Mapping[str, Any]
 DIGITS = 4
 """Of AUROCs in a terminal; pages and cards show three."""
 
@@ -45,8 +29,8 @@ def validation_text(summary: "Summary") -> str:
 
 def about_text(facts: ScoringInfo, notes: Sequence[str], stamps: Sequence[str]) -> str:
     """What was scored: data and network, another data set's labels, notes and stamps."""
-    parts = [facts_text(facts), mapping_text(facts), *notes]
-    return "\n".join([*filter(None, parts), *(f"[{one}] {meaning(one)}" for one in stamps)])
+    parts = [sentences.facts_text(facts), mapping_text(facts), *notes]
+    return "\n".join([*filter(None, parts), *stamped(stamps)])
 
 
 def mapping_text(facts: ScoringInfo) -> str:
@@ -69,19 +53,18 @@ def evaluation_text(figures: Figures, replicates: int, stamp: str = "") -> str:
         replicates: bootstrap draws behind the intervals.
         stamp: see `LEAKY`; empty for none.
     """
-    keys = ["finding", "labelled", "positives", "auroc", "auroc_interval", "average_precision"]
-    beside = clustered(figures)
-    table = tables.findings(figures).only(*keys, *(["clustered_interval"] if beside else []))
-    lines = [f"{stamp} figures"] if stamp else []
-    lines += [
+    keys = ("finding", "labelled", "positives", "auroc", "auroc_interval", "average_precision")
+    clustered = sentences.clustered(figures)
+    table = tables.findings(figures).only(*keys, *(["clustered_interval"] if clustered else []))
+    lines = [
+        f"{stamp} figures" if stamp else "",
         to_text(table, DIGITS),
         f"Loss {format_value(figures['loss'], DIGITS)}.",
         f"{figures['images']:,} images of {figures['patients']:,} patients.",
     ]
     if replicates:
-        lines += [about_intervals(figures, replicates), above_chance(figures)]
-        lines += [beside] if beside else []
-    return "\n".join(lines)
+        lines += [sentences.about_intervals(figures, replicates), sentences.above_chance(figures)]
+    return "\n".join(filter(None, [*lines, clustered]))
 
 
 def assessment_text(content: Figures, replicates: int) -> str:
@@ -104,7 +87,7 @@ def assessment_text(content: Figures, replicates: int) -> str:
         )
     if content["subgroups"]:
         table = tables.subgroups(content)
-        gap = largest_gap(content["largest_gap"], DIGITS)
+        gap = sentences.largest_gap(content["largest_gap"], DIGITS)
         parts.append(f"{table.caption}:\n{to_text(table, DIGITS)}\n{gap}")
     return "\n\n".join(parts)
 
@@ -122,30 +105,24 @@ def _operating(content: Figures) -> str:
     return "\n".join(lines)
 
 
-def both_text(labels: Figures, said: Sequence[str], replicates: int) -> str:
+def both_text(labels: Figures, scored: int, replicates: int) -> str:
     """What differs between NIH's two tables, and the figures by each of them.
 
     Args:
-        labels: see `tables.by_label_table`.
-        said: see `label_tables.told`.
+        labels: of `both_tables`, as plain values.
+        scored: images that were scored.
         replicates: bootstrap draws behind the intervals.
     """
-    parts = ["\n".join(said)]
+    parts = ["\n".join(sentences.about_tables(labels, scored))]
     for version, figures in tables.label_tables(labels).items():
         parts.append(f"By the table {version}:\n{evaluation_text(figures, replicates)}")
     return "\n\n".join(parts)
 
 
-def comparison_text(differences: Figures) -> str:
-    """One row a class, the mean last; see `tables.differences`."""
-    return "\n".join(
-        [
-            to_text(tables.differences(differences), DIGITS),
-            "Both scored under the same draws of patients; p two-sided, of each row by itself.",
-            DETECTABLE,
-            named_differences(differences),
-        ]
-    )
+def protocols_text(protocols: Figures) -> str:
+    """The two lists that published figures are of; see `truths.protocol_figures`."""
+    table = published.lists(protocols)
+    return f"{table.caption}:\n{to_text(table, DIGITS)}"
 
 
 def localization_text(content: Figures) -> str:
@@ -162,7 +139,7 @@ def localization_text(content: Figures) -> str:
             f"the average centre: IoU>0.1 {whole['iou_of_average_box']['0.1']:.3f}, IoBB>0.5 "
             f"{whole['iobb_of_average_box']['0.5']:.3f}.",
         ]
-        for name, gain, interval in (
+        for name, gain, key in (
             ("average box's centre", "gain_over_average_box", "gain_interval"),
             (
                 "most boxed point",
@@ -170,48 +147,16 @@ def localization_text(content: Figures) -> str:
                 "gain_over_most_boxed_point_interval",
             ),
         ):
+            interval = whole[key]
             lines.append(
-                f"Peak in box, less the {name}: {whole[gain]:+.3f} "
-                f"({format_interval(whole[interval])}); the minimum detectable difference of "
-                f"{whole['targets']:,} such findings is {detectable(whole[interval])} (80 % power)."
+                f"Peak in box, less the {name}: {whole[gain]:+.3f} ({format_interval(interval)}); "
+                f"the minimum detectable difference of {whole['targets']:,} such findings is "
+                f"{sentences.detectable(interval)} (80 % power)."
             )
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
-def experts_text(found: "Sequence[ExpertFigures]") -> str:
-    """The scores against radiologists, and the text label against them."""
-    parts = ["\n".join(about_experts(found))]
-    for table in tables.experts(plain({one.labels.key: one for one in found})):
-        if table.rows:
-            wide = ("positive_patients", "average_precision_interval", "ece_interval")
-            keys = (column.key for column in table.columns if column.key not in wide)
-            parts.append(f"{table.caption}:\n{to_text(table.only(*keys))}")
-    parts.append(
-        f"95 % intervals: {found[0].replicates:,} bootstrap draws of patients, n/a under five "
-        f"patients. {DETECTABLE} NIH's text labels were mined from reports; radiologists looked at "
-        "the pictures."
-    )
-    return "\n\n".join(parts)
-
-
-def side_by_side_text(content: Figures, facts: Sequence[ScoringInfo]) -> str:
-    """Several networks beside each other.
-
-    Args:
-        content: a `SideBySide` as plain values.
-        facts: of each network's scoring.
-    """
-    lines = [side_by_side_scored(content), *content["notes"], ""]
-    lines += [to_text(tables.networks(content)), ""]
-    for one, about in zip(content["networks"], facts, strict=True):
-        said = [f"trained on: {about.weights.trained_on}"] if about.weights else []
-        if one["published"] is not None:
-            source = one["published_source"] or "source not stated"
-            said.append(f"published {one['published']} ({source})")
-        lines.append(f"{one['name']}: {'; '.join(said)}.")
-    stamps = dict.fromkeys(stamp for one in content["networks"] for stamp in one["stamps"])
-    lines += [f"[{stamp}] {meaning(stamp)}" for stamp in stamps]
-    table = tables.networks_findings(content)
-    lines += ["", to_text(table.main(), DIGITS), "", *side_by_side_notes(content)]
-    return "\n".join(lines)
+def stamped(stamps: Iterable[str]) -> list[str]:
+    """A line a stamp, with what it means."""
+    return [f"[{stamp}] {sentences.meaning(stamp)}" for stamp in dict.fromkeys(stamps)]

@@ -1,6 +1,7 @@
 // The lecturer's panel: asks for everything every two seconds and shows it.
 
 import { el } from "../base/dom.js";
+import { drawSeverity } from "../teaching/severity.js";
 
 const EVERY = 2000; // milliseconds
 /** @returns {any} */
@@ -88,6 +89,16 @@ function learning(means) {
     ...(change ? [el("p", { text: `From before to after: ${points(change.mean)} points${between(change)}.` })] : [])];
 }
 
+/** How faint a finding the class still names before it sees the network, and the network on the same pictures. */
+function severity({ class: people, network }) {
+  if (!people.length) return [];
+  const place = el("div");
+  drawSeverity(place, [{ name: "class, before it saw the network", colour: "#d9660f", points: people },
+    { name: "network", colour: "#0f8a7e", points: network }]);
+  return [el("h3", { text: "How faint can it be?" }), place,
+    el("p", { text: "Chance that a finding is named, by how strongly it was drawn; 95 % intervals after Wilson, over findings." })];
+}
+
 function show(state) {
   const { addresses, link, login, rows, titles, fewest } = state;
   const truth = part("truth").checked;
@@ -107,6 +118,7 @@ function show(state) {
     : "Nobody has begun to read yet.");
   fill("learning", state.learning, () => (state.learning.length ? learning(state.learning) : []));
   const seen = rows.some((row) => row.told.some((told) => told.right_before !== null));
+  fill("severity", [state.severity, truth], () => severity(truth ? state.severity : { class: [] }));
   part("followed").textContent = truth && seen ? followed(rows) : "";
   // Each case for itself: pictures are not fetched again for every answer.
   const cases = part("cases");

@@ -5,7 +5,7 @@ import { share } from "../base/words.js";
 import { figuresOf, outcome, there, unionIou } from "./figures.js";
 
 const listed = (names) => (names.length ? names.join(", ") : "nothing");
-const overlap = (value, none) => (value === null ? none : `${Math.round(100 * value)} %`);
+const overlap = (value, none = "") => (value === null ? none : `${Math.round(100 * value)} %`);
 const mark = (right) => (right ? "✓ right" : "✗ not right");
 
 /** Whether two answers name the same findings. */
@@ -107,7 +107,7 @@ export function readingFigures({ turns, looked_through: lookedThrough, more }, t
   const big = ({ right, cases }, text) => el("div", {}, el("b", { text: `${right} of ${cases}` }),
     el("span", { text }));
   const row = (who, one) => (one.cases ? [[who, outOf(one), `${one.found} of ${one.there}`, String(one.wrong),
-    overlap(one.overlap, "–")]] : []);
+    one.boxed ? `${overlap(one.overlap)} (${one.boxed})` : "–"]] : []);
   const cell = (names, right) => el("span", { class: right ? "cx-r-yes" : "cx-r-no" },
     el("b", { text: right ? "✓ " : "✗ " }), listed(names.map(titleOf)));
   const line = (turn, k) => {
@@ -145,7 +145,7 @@ export function readingFigures({ turns, looked_through: lookedThrough, more }, t
         : "were named. The network names a finding from 50 % on, if it is over the finding's own " +
           "threshold. Its sureness is the chance that all its answers are right, if they were independent. ") +
       "Who is well calibrated is right in under half of the guesses and in over 80 % of the very " +
-      `sure cases; ${turns.length} are too few to judge by. Overlaps are means over the findings that you drew boxes for.` }),
+      `sure cases; ${turns.length} are too few to judge by. Overlaps are means over the findings (in brackets) that you drew boxes for.` }),
     el("p", { class: "cx-r-go" },
       ...(more ? [el("button", { type: "button", class: "cx-r-main", "data-do": "another", text: "Read other cases" })] : []),
       el("button", { type: "button", "data-do": "begin", text: "Begin again" })),

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from statistics import median
 
 import torch
@@ -34,28 +33,6 @@ CHECKED = 3
 """Steps in which nothing may wait."""
 
 
-@dataclass(frozen=True)
-class HourRow(LimitRow):
-    """Minutes that were extrapolated, with an hour as their limit.
-
-    Attributes:
-        details: images a second, peak of memory, seconds of an epoch's start.
-    """
-
-    details: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ratio_text(self) -> str:
-        return f"{100 * self.ratio:.0f} % of the hour"
-
-    @property
-    def work_text(self) -> str:
-        if not self.details:
-            return self.work
-        speed, peak = self.details["images_a_second"], self.details["peak_gb"]
-        return f"{self.work}; {speed:,.0f} images/s, peak {peak:.1f} GB"
-
-
 def hour(setting: GpuSetting) -> Iterator[Row]:
     """The strong recipe's 75 epochs, from steps on resident images."""
     device = open_device(setting)
@@ -80,20 +57,17 @@ def _hour(
     count = -(-setting.hour_steps // parts)
     seconds = [take_steps(step, batches, count) / count for _ in range(parts)]
     steps = -(-NIH_IMAGES // batch)
-    return HourRow(
+    speed = f"{batch / median(seconds):,.0f} images/s, peak {peak_gb(device):.1f} GB"
+    return LimitRow(
         work=f"strong recipe, {EPOCHS} epochs x {NIH_IMAGES:,} images, {setting.size} px, batch "
-        f"{batch}, {how}, resident, {name_of(device)}: training, from {count * parts} steps",
+        f"{batch}, {how}, resident, {name_of(device)}: training, from {count * parts} steps and an "
+        f"epoch's start of {start:.3f} s; {speed}",
         unit="min",
-        ours=[EPOCHS * (steps * one + start) / 60 for one in seconds],
+        ours=[EPOCHS * (steps * step_s + start) / 60 for step_s in seconds],
         other=[],
         beside="an hour",
         target="under 60 min",
         limit=HOUR,
-        details={
-            "images_a_second": batch / median(seconds),
-            "peak_gb": peak_gb(device),
-            "epoch_start_s": start,
-        },
     )
 
 
@@ -111,7 +85,7 @@ def compiled(setting: GpuSetting) -> Iterator[Row]:
     take_steps(step, batches, WARM)
     take_steps(eager, batches, WARM)
     count = max(1, setting.hour_steps // 10)
-    pairs = [[take_steps(one, batches, count) / count for one in (step, eager)] for _ in range(3)]
+    pairs = [[take_steps(way, batches, count) / count for way in (step, eager)] for _ in range(3)]
     ours, other = ([1000 * seconds for seconds in times] for times in zip(*pairs, strict=True))
     yield Row(
         work=f"compiled training step, {setting.size} px, batch {batch}, {name_of(device)}",
@@ -139,7 +113,7 @@ def _waits(
     step = make_step(setting, data, device, batch)
     batches = endless(data, batch, device)
     take_steps(step, batches, 2)
-    found = ""
+    first_wait = ""
     try:
         with _no_waiting(device):
             for _ in range(CHECKED):
@@ -148,12 +122,12 @@ def _waits(
     except RuntimeError as error:
         if "synchroniz" not in str(error):
             raise
-        found = f"; the first: {str(error).splitlines()[0][:200]}"
+        first_wait = f"; the first: {str(error).splitlines()[0][:200]}"
     return LimitRow(
         work=f'training step, {name_of(device)}, {kind}: waits under set_sync_debug_mode("error"), '
-        f"{CHECKED} steps{found}",
+        f"{CHECKED} steps{first_wait}",
         unit="waits",
-        ours=[float(bool(found))],
+        ours=[float(bool(first_wait))],
         other=[],
         beside="the limit",
         target="none",

@@ -162,7 +162,7 @@ def test_three_rounds_read_by_a_student_give_the_figures_of_a_hand(visit, cases,
         assert f"{name}\t{sum(chosen)} of {len(chosen)}" in row
     fit = [value for *_, fits in helped for value in fits.values()]
     row = page.get_by_role("row", name="You, with it, in the end").inner_text()
-    assert row.endswith(f"{100 * sum(fit) / len(fit):.0f} %")
+    assert row.endswith(f"{100 * sum(fit) / len(fit):.0f} % ({len(fit)})")
     if source == "served":  # whose pool is empty; an exported page has no other cases
         page.click("[data-do=another]")
         page.get_by_text("More cases are being drawn").wait_for()

@@ -131,6 +131,9 @@ def test_rounds_mistakes_of_the_network_and_learning_are_those_of_a_hand(classro
     assert [found["a", "with", "after"][one] for one in columns] == ["5", "2", "3", "2", ""]
     assert [found["b", "with", "after"][one] for one in columns] == ["5", "2", "1", "", "2"]
     assert [found["a", "with", "before"][one] for one in columns] == ["5", "3", "", "", ""]
+    curves = classroom.results.severity()
+    assert [one["chance"] for one in curves["class"]] == pytest.approx([1.2 / 27, 3 / 5])
+    assert [one["chance"] for one in curves["network"]] == [0, 0]
     learned = {one["name"]: one for one in classroom.results.learning()}
     shares = {"before before": [1, 0, 0.5, 0, 0.5], "with before": [0.5, 0.5, 1, 0, 0]}
     shares |= {"with after": [0, 1, 0, 0, 1], "after before": [1, 0.5, 1, 1, 0]}

@@ -11,8 +11,6 @@ from demo import security
 from demo.room import link as module
 from demo.room.addresses import lan_url, qr_picture, qr_text
 from demo.room.link import PublicLink
-from demo.room.tunnel import Tunnel, open_tunnel, share_server
-from demo.server import serve
 from tests.conftest import needs_modes
 from tests.demo.room.room import wait_until
 
@@ -25,6 +23,14 @@ class Made:
 
     def kill(self) -> None:
         self.alive, self.killed = False, True
+
+
+@pytest.fixture
+def tunnel():
+    """For those who need it: it imports Gradio, for seconds."""
+    from demo.room import tunnel
+
+    return tunnel
 
 
 @pytest.fixture(autouse=True)
@@ -138,16 +144,16 @@ def test_without_share_servers_it_says_so_and_goes_on_trying(watched):
     assert link.problem == ""
 
 
-def test_an_unreachable_share_server_is_named(monkeypatch, tmp_path):
+def test_an_unreachable_share_server_is_named(tunnel, monkeypatch, tmp_path):
     monkeypatch.setattr("gradio.networking.GRADIO_API_SERVER", "http://127.0.0.1:9/")
     monkeypatch.delenv("GRADIO_SHARE_SERVER_ADDRESS", raising=False)
     with pytest.raises(FetchError, match="share servers cannot be reached"):
-        open_tunnel("127.0.0.1", 7860, None, tmp_path)
+        tunnel.open_tunnel("127.0.0.1", 7860, None, tmp_path)
 
 
 @needs_modes
 @pytest.mark.parametrize("says", ["login to server failed: no", "", None])
-def test_a_helper_that_gives_no_link_is_ended(monkeypatch, tmp_path, says):
+def test_a_helper_that_gives_no_link_is_ended(tunnel, monkeypatch, tmp_path, says):
     helper = tmp_path / "helper"
     if says is not None:
         helper.write_text(f"#!/bin/sh\necho '{says}'\n[ -z '{says}' ] || exec sleep 600\n")
@@ -156,7 +162,7 @@ def test_a_helper_that_gives_no_link_is_ended(monkeypatch, tmp_path, says):
         helper.touch()  # no program at all
     monkeypatch.setattr("gradio.tunneling.BINARY_PATH", str(helper))
     with pytest.raises(FetchError, match=says or "helper"):
-        open_tunnel("127.0.0.1", 7860, "127.0.0.1:7000", tmp_path)
+        tunnel.open_tunnel("127.0.0.1", 7860, "127.0.0.1:7000", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -167,20 +173,22 @@ def test_a_helper_that_gives_no_link_is_ended(monkeypatch, tmp_path, says):
         ("10.0.0.7:7000", ("10.0.0.7", 7000, "http")),
     ],
 )
-def test_a_share_server_is_host_and_port(given, found):
-    assert share_server(given) == found
+def test_a_share_server_is_host_and_port(tunnel, given, found):
+    assert tunnel.share_server(given) == found
 
 
 @pytest.mark.parametrize(
     "given", ["", "host", ":7000", "host:", "host:x", "host:70000", "ftp://h:1", "-x y:1", "a/b:1"]
 )
-def test_what_is_no_share_server_is_refused(given):
+def test_what_is_no_share_server_is_refused(tunnel, given):
     with pytest.raises(ConfigError, match="expected HOST:PORT"):
-        share_server(given)
+        tunnel.share_server(given)
 
 
 @pytest.mark.parametrize("where", [{"share": True}, {"host": "0.0.0.0"}])
 def test_a_page_that_others_reach_is_not_served_without_logins(tmp_path, where):
+    from demo.server import serve
+
     with (
         pytest.raises(ConfigError, match="needs a login"),
         serve(tmp_path, tmp_path / "no-weights", **where),
@@ -221,7 +229,7 @@ def test_a_terminals_qr_code_has_the_modules_of_the_address():
         "\\033[2Jx",
     ],
 )
-def test_a_share_server_that_lies_is_not_believed(monkeypatch, tmp_path, lie):
+def test_a_share_server_that_lies_is_not_believed(tunnel, monkeypatch, tmp_path, lie):
     """Else the page's own address would be refused as soon as the server names another link."""
     helper = tmp_path / "helper"
     said = f"start proxy success: {lie}"
@@ -229,13 +237,13 @@ def test_a_share_server_that_lies_is_not_believed(monkeypatch, tmp_path, lie):
     helper.chmod(0o700)
     monkeypatch.setattr("gradio.tunneling.BINARY_PATH", str(helper))
     with pytest.raises(FetchError) as found:
-        open_tunnel("127.0.0.1", 7860, "127.0.0.1:7000", tmp_path)
+        tunnel.open_tunnel("127.0.0.1", 7860, "127.0.0.1:7000", tmp_path)
     assert len(str(found.value)) < 300
     assert str(found.value).isprintable()
 
 
 @needs_modes
-def test_a_line_that_does_not_end_takes_no_memory(tmp_path):
+def test_a_line_that_does_not_end_takes_no_memory(tunnel):
     class Endless:
         left = 2000
 
@@ -250,6 +258,6 @@ def test_a_line_that_does_not_end_takes_no_memory(tmp_path):
         def __exit__(self, *_):
             pass
 
-    tunnel = Tunnel("a", 1, "b", 2, "c", None, scheme="http")
-    tunnel._read(Endless())
-    assert sum(map(len, tunnel._said)) < 5000
+    made = tunnel.Tunnel("a", 1, "b", 2, "c", None, scheme="http")
+    made._read(Endless())
+    assert sum(map(len, made._said)) < 5000

@@ -1,6 +1,6 @@
 import numpy as np
 
-from chexnet.evaluation.localization import BoxedFinding
+from chexnet.evaluation.boxes import BoxedFinding
 from chexnet.evaluation.report.cases import confident_errors, wrong_places
 from chexnet.evaluation.scores import Scores
 
@@ -17,11 +17,11 @@ def tiny() -> Scores:
 
 def test_the_most_confident_errors_are_those_furthest_over_the_threshold():
     found = confident_errors(tiny(), {"Mass": 0.5})
-    assert [case.image for case in found["Mass"].positives] == ["b", "c"]
-    assert [case.image for case in found["Mass"].negatives] == ["f", "d"]
-    assert found["Mass"].positives[0].labels == ("Nodule",)
-    assert [case.image for case in found["Nodule"].positives] == ["c", "a", "e", "d"]
-    assert found["Nodule"].threshold is None
+    assert [case["image"] for case in found["Mass"]["positives"]] == ["b", "c"]
+    assert [case["image"] for case in found["Mass"]["negatives"]] == ["f", "d"]
+    assert found["Mass"]["positives"][0]["labels"] == ["Nodule"]
+    assert [case["image"] for case in found["Nodule"]["positives"]] == ["c", "a", "e", "d"]
+    assert found["Nodule"]["threshold"] is None
 
 
 def test_a_peak_outside_every_box_is_a_right_answer_in_the_wrong_place():
@@ -30,15 +30,14 @@ def test_a_peak_outside_every_box_is_a_right_answer_in_the_wrong_place():
     left[1, 0], right[1, 3] = 1, 1
     box = np.array([[0.0, 0.0, 0.4, 1.0]])
     boxed = [BoxedFinding(name, name, "Mass", box) for name in "abd"]
-    heat = {"a": right, "b": left, "d": right}
     found = wrong_places(
         boxed,
-        lambda target: heat[target.image],
+        [right, left, right],
         scores,
         {"Mass": 0.5},
         lambda name: np.full((64, 64), 100, np.uint8),
     )
-    assert (found.boxed, found.answered, found.wrong) == (3, 2, 1)
-    assert [case.image for case in found.cases] == ["a"]
-    assert found.cases[0].picture.shape == (384, 384, 3)
-    assert wrong_places(boxed, lambda t: left, scores, {"Mass": None}).boxed == 0
+    assert (found["boxed"], found["answered"], found["wrong"]) == (3, 2, 1)
+    assert [case["image"] for case in found["cases"]] == ["a"]
+    assert found["cases"][0]["picture"].shape == (384, 384, 3)
+    assert wrong_places(boxed, [left] * 3, scores, {"Mass": None})["boxed"] == 0

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from chexnet.evaluation.assessment import Assessment, assess
+from chexnet.evaluation.boxes import BoxedFinding
 from chexnet.evaluation.calibration import RULES, fit_on
 from chexnet.evaluation.info import ScoringInfo, WeightsInfo
 from chexnet.evaluation.intervals import Interval
-from chexnet.evaluation.localization import BoxedFinding
 from chexnet.evaluation.metrics import roc
+from chexnet.evaluation.operating import MEASURES
 from chexnet.evaluation.report import page as report
 from chexnet.evaluation.report.cases import wrong_places
 from chexnet.evaluation.report.files import read_twins
@@ -26,7 +27,7 @@ from chexnet.evaluation.report.published import published
 from chexnet.evaluation.report.sentences import limits
 from chexnet.evaluation.scores import Scores
 from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.truths import ProtocolFigures
+from chexnet.evaluation.truths import LIST_TITLES
 from chexnet.files import plain
 from chexnet.labels import FINDINGS, NO_FINDING, spoken
 
@@ -92,14 +93,14 @@ def report_of(
     facts: ScoringInfo = FACTS,
     *,
     notes: tuple[str, ...] = (),
-    protocols: tuple[ProtocolFigures, ...] = (),
+    protocols: dict | None = None,
     **parts,
 ) -> Report:
     """A report of what the command would have at hand."""
-    content = {**plain(assessment), "facts": plain(facts), **parts.pop("content", {})}
+    content = {**assessment.content, "facts": plain(facts), **parts.pop("content", {})}
     if protocols:
-        content["protocols"] = plain({one.key: one for one in protocols})
-    scored = Scored(scores, facts, list(notes), pd.DataFrame(), assessment.chosen)
+        content["protocols"] = plain(protocols)
+    scored = Scored(scores, facts, list(notes), pd.DataFrame())
     return Report(scored=scored, assessment=assessment, content=content, **parts)
 
 
@@ -163,12 +164,13 @@ class Reader(HTMLParser):
         return next(row for row in table if row[0] == name)
 
 
-def three(value: float) -> str:
-    return "n/a" if np.isnan(value) else f"{value:.3f}"
+def three(value: float | None) -> str:
+    return "n/a" if value is None or np.isnan(value) else f"{value:.3f}"
 
 
-def span(interval: Interval) -> str:
-    return f"{interval.low:.3f}\u2013{interval.high:.3f}" if interval.known else "n/a"
+def span(interval: Interval | dict) -> str:
+    low, high = plain(interval)["low"], plain(interval)["high"]
+    return "n/a" if low is None else f"{low:.3f}\u2013{high:.3f}"
 
 
 def test_the_page_is_whole_and_asks_no_other_host(page):
@@ -216,23 +218,24 @@ def test_the_tables_hold_the_figures_of_every_class(scored, page):
         assert value == three(summary.auroc[column])
         assert interval == span(summary.intervals.classes[name])
         assert precision == f"{three(summary.average_precision[column])} {span(ap_interval)}"
-        one = assessment.reliability[name]
-        figures = (one.ece_before, one.ece_after, one.brier_before, one.brier_after)
-        expected = [f"{v:.4f}" for v in figures]
+        errors = assessment.content["calibration"][name]
+        keys = ("ece_before", "ece_after", "brier_before", "brier_after")
+        expected = [f"{errors[key]:.4f}" for key in keys]
         assert reader.row("Expected calibration error", spoken(name))[1:5] == expected
     for rule in RULES:
-        for name, point in assessment.operating[rule].items():
+        for name, point in assessment.content["operating_points"][rule].items():
             cells = reader.row(f"({rule})", spoken(name))
-            assert cells[1] == f"{point.threshold:.4f}"
-            shown = [f"{three(v)} {span(point.intervals[m])}" for m, v in point.values.items()]
+            assert cells[1] == f"{point['threshold']:.4f}"
+            shown = [f"{three(point[m]['value'])} {span(point[m]['interval'])}" for m in MEASURES]
             assert cells[2:-1] == shown
-    for attribute, groups in assessment.subgroups.groups.items():
+    for attribute, groups in assessment.content["subgroups"].items():
         for place, (group, one) in enumerate(groups.items()):
-            cells = [reader.row(f"AUROC by {attribute}", spoken(name)) for name in CLASSES]
-            for column, row in enumerate(cells):
-                assert row[place + 1].startswith(three(one.auroc[column])), group
-            mean = reader.row(f"AUROC by {attribute}", "Mean of the findings")[place + 1]
-            assert mean.startswith(f"{three(one.findings.value)} {span(one.intervals.findings)}")
+            cells = {name: reader.row(f"AUROC by {attribute}", spoken(name)) for name in CLASSES}
+            for name, row in cells.items():
+                assert row[place + 1].startswith(three(one["classes"][name]["auroc"])), group
+            mean = one["mean_auroc"]["findings"]
+            shown = reader.row(f"AUROC by {attribute}", "Mean of the findings")[place + 1]
+            assert shown.startswith(f"{three(mean['value'])} {span(mean['interval'])}")
 
 
 def test_a_class_without_positives_is_not_available(page):
@@ -245,7 +248,8 @@ def test_a_class_without_positives_is_not_available(page):
 
 def test_shared_calibration_and_a_given_prevalence_are_named(scored, page):
     reader = Reader(page)
-    pooled = {name for name, one in scored[1].reliability.items() if one.pooled}
+    errors = scored[1].content["calibration"]
+    pooled = {name for name, one in errors.items() if one["pooled"]}
     assert pooled == {"Hernia"}
     assert reader.row("Expected calibration error", "Hernia")[-1] == "pooled"
     assert reader.row("Expected calibration error", "Mass")[-1] == "by itself"
@@ -254,10 +258,16 @@ def test_shared_calibration_and_a_given_prevalence_are_named(scored, page):
 
 def own_figures(assessment, reason_2017="the network has seen 9 of its images"):
     """A run on some images of the official list, whose network has seen the other list."""
-    return [
-        ProtocolFigures("official", 25_596, 500, "", assessment.summary),
-        ProtocolFigures("2017", 22_433, 100, reason_2017, None),
-    ]
+    return {
+        "official": list_figures("official", 25_596, 500, None, assessment.summary),
+        "2017": list_figures("2017", 22_433, 100, reason_2017, None),
+    }
+
+
+def list_figures(key, size, scored, reason, figures):
+    """What `protocol_figures` says of one list."""
+    counts = {"title": LIST_TITLES[key], "images_of_list": size, "images_scored": scored}
+    return {**counts, "reason": reason, "figures": figures}
 
 
 def test_published_values_stand_beside_figures_of_the_same_list_alone(undrawn):
@@ -265,13 +275,13 @@ def test_published_values_stand_beside_figures_of_the_same_list_alone(undrawn):
     intervals = assessment.summary.intervals
     text = report_html(report_of(*undrawn, protocols=own_figures(assessment)))
     reader = Reader(text)
-    same = [one for one in published() if one.protocol == "official"]
+    same = [one for one in published() if one["protocol"] == "official"]
     heads = reader.row("On NIH's official test list: this run (500 of 25,596", "Finding")
-    assert [head.split(" epoch")[0] for head in heads[4:]] == [one.name for one in same]
+    assert [head.split(" epoch")[0] for head in heads[4:]] == [one["name"] for one in same]
     row = reader.row("On NIH's official test list", "Cardiomegaly")
     assert row[2] == span(intervals.classes["Cardiomegaly"])
     for one, cell in zip(same, row[4:], strict=True):
-        value = one.auroc.get("Cardiomegaly")
+        value = one["auroc"].get("Cardiomegaly")
         interval = intervals.classes["Cardiomegaly"]
         if value is None:
             assert cell == "n/a"
@@ -297,7 +307,7 @@ def test_published_values_stand_beside_figures_of_the_same_list_alone(undrawn):
 def test_figures_of_phantoms_are_not_put_beside_figures_of_radiographs(undrawn):
     text = Reader(report_html(report_of(*undrawn, replace(FACTS, phantoms=True)))).text
     assert "Drawn phantoms, not patients" in text
-    assert published()[0].name not in text
+    assert published()[0]["name"] not in text
 
 
 def test_names_from_files_are_shown_and_do_nothing(undrawn, page):
@@ -386,7 +396,7 @@ def test_a_file_with_some_images_of_the_part_is_said_to_be_a_selection(undrawn):
         images_in_part=25_596,
     )
     selected = "Only 500 of the 25,596 images of the test part were at hand"
-    figures = plain(undrawn[1])
+    figures = undrawn[1].content
     assert any(selected in sentence for sentence in limits(figures, facts))
     whole = replace(facts, images_of_part=25_596)
     assert not any("at hand" in sentence for sentence in limits(figures, whole))
@@ -403,16 +413,16 @@ def test_the_card_begins_with_what_it_is_not_for_and_keeps_its_order(scored):
     ]
     column = CLASSES.index("Mass")
     row = next(line for line in card.splitlines() if line.startswith("| Mass |"))
-    point = assessment.operating["youden"]["Mass"]
+    point = assessment.content["operating_points"]["youden"]["Mass"]
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
         "Mass",
         str(assessment.summary.positives[column]),
         three(assessment.summary.auroc[column]),
         span(assessment.summary.intervals.classes["Mass"]),
         three(assessment.summary.average_precision[column]),
-        f"{assessment.reliability['Mass'].ece_after:.4f}",
-        three(point.values["sensitivity"]),
-        three(point.values["specificity"]),
+        f"{assessment.content['calibration']['Mass']['ece_after']:.4f}",
+        three(point["sensitivity"]["value"]),
+        three(point["specificity"]["value"]),
     ]
 
 
@@ -456,10 +466,10 @@ def test_wrong_places_are_shown_with_their_pictures_and_their_share(undrawn):
     target = BoxedFinding(scores.images[0], "0", "Mass", np.array([[0.0, 0.0, 0.2, 0.2]]))
     heat = np.eye(4)[::-1] * [0, 0, 0, 1] + 0.0
     found = wrong_places(
-        [target], lambda t: heat[::-1], scores, {"Mass": 0.0}, lambda n: np.zeros((8, 8), np.uint8)
+        [target], [heat[::-1]], scores, {"Mass": 0.0}, lambda n: np.zeros((8, 8), np.uint8)
     )
-    assert found.wrong == 1
-    reader = Reader(report_html(report_of(*undrawn, places=replace(found, answered=9))))
+    assert found["wrong"] == 1
+    reader = Reader(report_html(report_of(*undrawn, places=found | {"answered": 9})))
     assert "9 reach their threshold" in reader.text
     assert "In 1 of these the heatmap's peak lies in no box" in reader.text
     shown = [a for tag, a in reader.tags if tag == "img" and a["alt"].startswith("Heatmap of Mass")]

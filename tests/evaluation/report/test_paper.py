@@ -11,11 +11,11 @@ import pytest
 
 from chexnet.evaluation.assessment import assess
 from chexnet.evaluation.calibration import fit_on
-from chexnet.evaluation.expert_figures import score_experts
+from chexnet.evaluation.expert_scores import score_experts
 from chexnet.evaluation.experts import ExpertLabels
 from chexnet.evaluation.intervals import Interval
 from chexnet.evaluation.report import files, page
-from chexnet.evaluation.report.files import ReportImages, write_report
+from chexnet.evaluation.report.files import ReportImages, paper_tables, write_report
 from chexnet.evaluation.report.page import Report
 from chexnet.evaluation.report.published import published, published_tables
 from chexnet.evaluation.report.render import (
@@ -26,12 +26,10 @@ from chexnet.evaluation.report.render import (
     to_csv,
     to_latex,
 )
-from chexnet.evaluation.report.tables import paper_tables
 from chexnet.evaluation.scoring import Scored
-from chexnet.evaluation.truths import ProtocolFigures
 from chexnet.files import plain
 from chexnet.labels import FINDINGS, spoken
-from tests.evaluation.report.test_page import FACTS, simulated
+from tests.evaluation.report.test_page import FACTS, list_figures, simulated
 
 HOSTILE = "a_b & 50 % of $x^2$ #1 {\\it} ~ <v>\n.csv"
 MADE = {"code": "0.1.0 (abc)", "python": "3.11", "torch": "2.15", "date": "2026-11-28"}
@@ -49,17 +47,15 @@ def run():
     found = assess(scores, table, fit_on(simulated(240, 1)[0], "240 images"), replicates=20)
     answers = pd.DataFrame({"Target": scores.targets[:, 0] == 1}, index=scores.images)
     labels = ExpertLabels("rsna", answers, None, 0, ("labels.csv",))
-    experts = [score_experts(found.calibrated, labels, table, "table.csv", 20)]
-    protocols = [ProtocolFigures("official", 25596, 240, "", found.summary)]
+    experts = score_experts(labels, table, "table.csv", found.calibrated, replicates=20)
     content = {
-        **plain(found),
-        "experts": plain({one.labels.key: one for one in experts}),
-        "protocols": plain({one.key: one for one in protocols}),
+        **found.content,
+        "experts": plain({"rsna": experts}),
+        "protocols": {"official": plain(list_figures("official", 25596, 240, None, found.summary))},
         "facts": plain(FACTS),
         "made": MADE,
     }
-    scored = Scored(scores, FACTS, [], table, found.chosen)
-    return Report(scored=scored, assessment=found, content=content, experts=experts)
+    return Report(scored=Scored(scores, FACTS, [], table), assessment=found, content=content)
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +135,8 @@ def test_radiologists_and_published_values_have_tables_of_their_own(run, tables)
     text = records(tables["text_label"])[0]
     assert same(text["npv"], first["text_label_against_experts"]["npv"]["value"])
     rows = records(tables["published"])
-    compared = [one for one in published() if one.protocol == "official"]
-    assert {row["table"] for row in rows} <= {one.name for one in compared}
+    compared = [one for one in published() if one["protocol"] == "official"]
+    assert {row["table"] for row in rows} <= {one["name"] for one in compared}
     for row in rows:
         low, high, value = (row[k] for k in ("auroc_interval_low", "auroc_interval_high", "where"))
         given = float(row["published_auroc"])

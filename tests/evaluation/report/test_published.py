@@ -17,7 +17,7 @@ LEFT_OUT = ("UNVERIFIED", "seed text")
 @pytest.mark.skipif(not SOURCE.is_file(), reason="the table of published values is not here")
 def test_every_verified_value_of_the_source_is_in_the_file_and_nothing_unverified():
     rows = list(csv.DictReader(SOURCE.read_text().splitlines()))
-    tables = {tuple(sorted(one.auroc.items())): one for one in published() if one.auroc}
+    tables = {tuple(sorted(one["auroc"].items())): one for one in published() if one["auroc"]}
     for row in rows:
         values = {name: float(row[name]) for name in FINDINGS if row[name]}
         known = tables.get(tuple(sorted(values.items())))
@@ -25,11 +25,11 @@ def test_every_verified_value_of_the_source_is_in_the_file_and_nothing_unverifie
             assert known is None, row["system"]
         elif values:
             assert known, row["system"]
-            assert (known.protocol == "official") == row["split"].startswith("official")
+            assert (known["protocol"] == "official") == row["split"].startswith("official")
             if row["mean_stated"]:
-                assert known.mean == pytest.approx(float(row["mean_stated"]), abs=1e-9)
+                assert known["mean"] == pytest.approx(float(row["mean_stated"]), abs=1e-9)
     means = [row["mean_stated"] for row in rows if not any(row[name] for name in FINDINGS)]
-    printed = {f"{one.mean:g}" for one in published() if not one.auroc}
+    printed = {f"{one['mean']:g}" for one in published() if not one["auroc"]}
     assert {mean.split(" ")[0] for mean in means} == printed
     # One more than there: the second column of arnoweng's README.
     kept = [row for row in rows if not row["provenance"].startswith(LEFT_OUT)]
@@ -37,7 +37,9 @@ def test_every_verified_value_of_the_source_is_in_the_file_and_nothing_unverifie
 
 
 def test_both_columns_of_arnoweng_are_named_by_their_heading():
-    found = {one.name: one.source for one in published() if "arnoweng/CheXNet," in one.name}
+    found = {
+        one["name"]: one["source"] for one in published() if "arnoweng/CheXNet," in one["name"]
+    }
     assert [source.rsplit("column ")[1] for source in found.values()] == [
         "Our Implemented CheXNet",
         "Our Improved Model",
@@ -46,14 +48,14 @@ def test_both_columns_of_arnoweng_are_named_by_their_heading():
 
 def test_values_are_findings_of_the_vocabulary_and_shares():
     for one in published():
-        assert set(one.auroc) <= set(FINDINGS)
-        assert all(0.5 < value < 1 for value in one.auroc.values())
-        assert one.split
-        assert one.source
-        assert one.protocol in ("", "official", "2017")
-        if len(one.auroc) == len(FINDINGS):
-            assert one.mean == pytest.approx(np.mean(list(one.auroc.values())), abs=0.0015)
-    with_interval = [one.name for one in published() if one.interval.known]
+        assert set(one["auroc"]) <= set(FINDINGS)
+        assert all(0.5 < value < 1 for value in one["auroc"].values())
+        assert one["split"]
+        assert one["source"]
+        assert one["protocol"] in ("", "official", "2017")
+        if len(one["auroc"]) == len(FINDINGS):
+            assert one["mean"] == pytest.approx(np.mean(list(one["auroc"].values())), abs=0.0015)
+    with_interval = [one["name"] for one in published() if one["interval"]]
     assert with_interval == ["Yzaza DenseNet-121, 320 px", "nessi10 DenseNet-121 variant"]
 
 

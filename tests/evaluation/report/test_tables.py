@@ -7,8 +7,8 @@ import pytest
 
 from chexnet.evaluation.compare import Difference, as_dict
 from chexnet.evaluation.intervals import NO_INTERVAL, Interval, read_interval
+from chexnet.evaluation.report.comparison import comparison_text
 from chexnet.evaluation.report.render import format_interval, format_value
-from chexnet.evaluation.report.terminal import comparison_text
 from chexnet.files import plain
 from tests.conftest import ROOT
 
