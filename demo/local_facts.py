@@ -5,6 +5,8 @@
 
 from typing import Any
 
+from pydicom.uid import MediaStorageDirectoryStorage
+
 from chexnet.explain import CLOSED_FORM
 from chexnet.imaging import containers, dicom, frames, value_range
 from chexnet.inference import gate
@@ -53,7 +55,7 @@ def _reading() -> dict[str, Any]:
             "modalities": dicom.MODALITIES,
             "radiographs": dicom.RADIOGRAPHS,
             "colours": frames.COLOURS,
-            "directory": dicom.uid.MediaStorageDirectoryStorage,
+            "directory": MediaStorageDirectoryStorage,
             "syntaxes": {
                 syntax: {
                     "explicit": not syntax.is_implicit_VR,

@@ -261,7 +261,7 @@ def test_a_picture_is_answered_or_refused_as_on_the_server(predictor, facts, tmp
 PREPARE = """async () => {
   const { prepare } = await import('/page/source/local_analysis.js');
   let last = null;
-  await prepare({ base: '/local/', onProgress: (done) => { last = done; } });
+  await prepare({ base: '/local/', onProgress: (done) => { last = done ?? last; } });
   return last;
 }"""
 ANALYSE = """async ([file, how]) => {

@@ -206,6 +206,7 @@ def test_a_password_opens_the_page_and_stopping_leaves_nothing(exported, tmp_pat
 
 SHARE = """
 import json, sys
+from pathlib import Path
 import httpx
 from gradio import networking
 from demo import security

@@ -205,6 +205,6 @@ def test_limits_name_the_clean_rest(phantoms, contaminated):
     path, whole, dirty = contaminated
     scored = score_networks(DataRequest(phantoms), [path], "test", seen="skip", **QUICK)
     found = assess(scored.scores, scored.table, scored.chosen, replicates=0)
-    said = " ".join(limits(plain(found), scored.facts))
+    said = " ".join(limits(found.content, scored.facts))
     assert f"{whole - dirty:,} of {whole:,} images of the test part" in said
     assert scored.stamps == [TEST_CHOSEN, NOT_CALIBRATED]
