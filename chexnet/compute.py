@@ -235,10 +235,10 @@ def compare_devices(
 
     expected = on(reference)
     try:
-        found = on(device)
+        there = on(device)
     except (RuntimeError, TypeError) as error:  # what the device lacks: an operation, a type
         return " ".join(str(error).split())[:200]
-    most = float((found - expected).abs().max())
+    most = float((there - expected).abs().max())
     if not most <= CLOSE:  # NaN as well
         return f"an answer differs by {most:.3g}, at most {CLOSE:g} is right"
     return ""

@@ -50,7 +50,7 @@ def package_heatmaps(
     with _one_at_a_time:
         holdout = _Subject(copy.deepcopy(model).float().eval())
         activation, gradient = holdout.activation_and_gradient(image.detach().float(), index)
-        found = {}
+        heatmaps = {}
         for method, cam_class in cam_classes.items():
             cam = cam_class(model=holdout, target_layers=[holdout.last])
             cam.activations_and_grads.release()
@@ -58,8 +58,8 @@ def package_heatmaps(
             about = image, holdout.last, [_Class(index)], activation, gradient, False
             raw = torch.from_numpy(cam.get_cam_image(*about)[0]).float()
             positive = raw.clamp(min=0)
-            found[method] = positive / positive.max() if positive.max() > 0 else positive
-    return found
+            heatmaps[method] = positive / positive.max() if positive.max() > 0 else positive
+    return heatmaps
 
 
 class _Subject(nn.Module):

@@ -63,7 +63,7 @@ def export_page(
         folder.mkdir()
         _write(folder, network, weights, cases, scorm, on_cases)
         if scorm:
-            _zip(folder, made := Path(name) / "page.zip")
+            write_zip(folder, made := Path(name) / "page.zip")
             made.rename(out)
         else:
             folder.rename(out)
@@ -106,7 +106,8 @@ def _write(
     digest = hashlib.sha256()
     for name in names:
         digest.update(f"{name} {file_sha256(folder / name)}\n".encode())
-    kept = ["./" if name == "index.html" else name for name in names]
+    small = [name for name in names if f"{files.folder}/onnx/" not in name]
+    kept = ["./" if name == "index.html" else name for name in small]
     about = f"self.files = {json.dumps(kept)};\nself.version = '{digest.hexdigest()[:16]}';\n"
     _put(folder / "files.js", about.encode())
     shutil.copy(FOLDER / "source" / "offline.js", folder / "sw.js")
@@ -153,8 +154,8 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _zip(folder: Path, out: Path) -> None:
-    """Put a folder into a package for a learning platform."""
+def write_zip(folder: Path, out: Path) -> None:
+    """Put a folder into a package of SCORM 1.2 for a learning platform."""
     names = [path.relative_to(folder).as_posix() for path in _files(folder)]
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as package:
         package.writestr(MANIFEST, rendering.render(f"{MANIFEST}.jinja", names=names))

@@ -139,7 +139,7 @@ def packages(root: Path = ROOT) -> Iterator[Finding]:
     for_tests = for_tests.partition("\n")[2]  # the rest of that line
     pins = {pin.name.lower(): pin for pin in requirements(pinned)}
     missing, absent = not_installed(small), not_installed(rest)
-    here = {one.name for one in requirements(small + rest)} - {*missing, *absent}
+    here = {requirement.name for requirement in requirements(small + rest)} - {*missing, *absent}
     if lost := [name for name in missing if name != OPTIONAL]:
         yield wrong("Packages", f"missing: {', '.join(lost)}", SMALL_LIST)
     other = [
@@ -238,13 +238,13 @@ def starter(expected: Path = EXPECTED) -> Iterator[Finding]:
         if not installed(module):
             yield note(name, "not installed", WHOLE_LIST)
             continue
-        found = answer(path, engine)
-        if list(found) != list(known):
-            yield wrong(name, f"{path.name} has other classes: {', '.join(found)}", again)
+        answered = answer(path, engine)
+        if list(answered) != list(known):
+            yield wrong(name, f"{path.name} has other classes: {', '.join(answered)}", again)
             continue
-        far = {label: abs(found[label] - known[label]) for label in known}
+        far = {label: abs(answered[label] - known[label]) for label in known}
         worst = max(far, key=far.__getitem__)
-        text = f"{worst}: found {found[worst]:.4f}, expected {known[worst]:.4f}"
+        text = f"{worst}: found {answered[worst]:.4f}, expected {known[worst]:.4f}"
         if far[worst] <= CLOSE:
             text = f"{path.name}, all {len(known)} probabilities of {PICTURE.name} as expected"
             yield Finding(name, text)
@@ -256,10 +256,10 @@ def starter(expected: Path = EXPECTED) -> Iterator[Finding]:
 
 def given(weights: Path) -> Iterator[Finding]:
     """Another weights file: it opens, and answers."""
-    found = answer(weights, "auto" if weights.suffix == ".onnx" else "torch")
-    highest = max(found, key=found.__getitem__)
-    text = f"{weights}: {len(found)} classes; highest of {PICTURE.name}: {highest}"
-    yield Finding("Weights", f"{text} {found[highest]:.3f}")
+    answered = answer(weights, "auto" if weights.suffix == ".onnx" else "torch")
+    highest = max(answered, key=answered.__getitem__)
+    text = f"{weights}: {len(answered)} classes; highest of {PICTURE.name}: {highest}"
+    yield Finding("Weights", f"{text} {answered[highest]:.3f}")
 
 
 def data_folder(root: Path, packs: Path) -> Iterator[Finding]:

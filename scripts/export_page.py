@@ -40,8 +40,8 @@ def export_page(
 
     if fetch:
         with transfer_bars() as show:
-            found = onnx_web.fetch(lambda *told: show(onnx_web.PACKAGE, *told))
-        print(f"ONNX Runtime for browsers: {next(iter(found.values())).parent}")
+            files = onnx_web.fetch(lambda *told: show(onnx_web.PACKAGE, *told))
+        print(f"ONNX Runtime for browsers: {next(iter(files.values())).parent}")
     if out is None:
         if not fetch:
             raise ConfigError("Found nothing to do. Pass the name of a new folder, or --fetch.")

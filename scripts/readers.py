@@ -79,9 +79,9 @@ def tables(content: dict[str, Any]) -> "tuple[Table, Table, Table]":
     }
     rows = [
         {"by": pair["by"], "first": ", ".join(pair["first"]), "second": ", ".join(pair["second"])}
-        | {"figure": name, **found}
+        | {"figure": name, **figures}
         for pair in content["differences"]
-        for name, found in pair["figures"].items()
+        for name, figures in pair["figures"].items()
     ]
     compared = [Column(key, key, "text") for key in ("first", "second", "figure")]
     compared += [

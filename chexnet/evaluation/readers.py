@@ -192,7 +192,7 @@ def score_readers(answers: pd.DataFrame, findings: Sequence[str] = FINDINGS) -> 
         raise DataError(f"Found {', '.join(sorted(unknown))}, expected of {', '.join(FINDINGS)}.")
     kernels = _kernels(answers, findings)
     groups = [
-        Group(*key, {name: _estimate(name, one) for name, one in figures.items()})
+        Group(*key, {name: _estimate(name, kernel) for name, kernel in figures.items()})
         for key, figures in kernels.items()
     ]
     compared = [
@@ -200,10 +200,10 @@ def score_readers(answers: pd.DataFrame, findings: Sequence[str] = FINDINGS) -> 
         for pair in _pairs(list(kernels))
         for name in ACCURACY
     ]
-    held = holm({f"{pair} {name}": found.p for pair, name, found in compared})
+    held = holm({f"{pair} {name}": estimate.p for pair, name, estimate in compared})
     differences = {pair: Comparison(*pair, {}) for pair, _, _ in compared}
-    for pair, name, found in compared:
-        differences[pair].figures[name] = replace(found, holm=held.get(f"{pair} {name}"))
+    for pair, name, estimate in compared:
+        differences[pair].figures[name] = replace(estimate, holm=held.get(f"{pair} {name}"))
     readers, cases = answers["reader"].nunique(), answers["case"].nunique()
     return ReaderStudy(len(answers), readers, cases, findings, groups, [*differences.values()])
 
@@ -262,12 +262,12 @@ def _kernels(answers: pd.DataFrame, findings: Sequence[str]) -> dict[Key, dict[s
     shape = len(readers), len(cases)
 
     def flags(sets: Iterable[frozenset[str]]) -> np.ndarray:
-        return np.array([[name in one for name in findings] for one in sets], bool)
+        return np.array([[name in named for name in findings] for named in sets], bool)
 
     by_case = answers.groupby(column)
     there, network = flags(by_case["truth"].first()), flags(by_case["network"].first())
     network_right = (network == there).all(axis=1)
-    found: dict[Key, dict[str, _Kernel]] = {}
+    kernels: dict[Key, dict[str, _Kernel]] = {}
     own_right: dict[tuple[str, str], np.ndarray] = {}
     arms = list(dict.fromkeys(answers["arm"]))
     rows = answers.groupby(["arm", "round", "when"]).indices
@@ -283,7 +283,7 @@ def _kernels(answers: pd.DataFrame, findings: Sequence[str]) -> dict[Key, dict[s
         named[place] = flags(answers["answer"].iloc[chosen])
         like, right = (named == network).all(axis=2), (named == there).all(axis=2)
         sick, well = read[..., None] & there, read[..., None] & ~there
-        figures = found[key] = {
+        figures = kernels[key] = {
             "sensitivity": _Kernel((named & sick).sum(axis=2), sick.sum(axis=2)),
             "specificity": _Kernel((~named & well).sum(axis=2), well.sum(axis=2)),
             "auroc": _ranked(np.where(named, 1, -1) * (sure + 1)[..., None], sick, well),
@@ -293,7 +293,7 @@ def _kernels(answers: pd.DataFrame, findings: Sequence[str]) -> dict[Key, dict[s
         if (own := own_right.get(key[:2])) is not None:
             figures["gave_up_right"] = _Kernel(read & own & ~right, read & own)
         own_right[key[:2]] = read & right
-    return found
+    return kernels
 
 
 def _ranked(ratings: np.ndarray, sick: np.ndarray, well: np.ndarray) -> _Kernel:
@@ -349,11 +349,11 @@ def _error(*kernels: _Kernel) -> tuple[float, float]:
     parts = np.zeros(3)
     for (one, sign), (other, its) in combinations_with_replacement(signed, 2):
         weights = _products(one.asked / one.asked.sum(), other.asked / other.asked.sum())
-        found = _products(one.went / one.asked.sum(), other.went / other.asked.sum())
+        products = _products(one.went / one.asked.sum(), other.went / other.asked.sum())
         if weights[3] < _NOTHING:
             return 0.0, 0.0
         both = 1 if one is other else 2
-        parts += both * sign * its * (found - weights * found[3] / weights[3])[:3]
+        parts += both * sign * its * (products - weights * products[3] / weights[3])[:3]
     # Not under the readers' part, nor under the part of what one reader says of one case.
     variance = max(parts[0], parts[1], parts[1] + parts[2] - parts[0])
     if variance < _NOTHING:

@@ -97,7 +97,7 @@ class TwinScores:
         Returns:
             `logit` and `heat` to patients and values; a series that does not vary counts as 0.
         """
-        found: dict[str, tuple[list[str], np.ndarray]] = {}
+        by_name: dict[str, tuple[list[str], np.ndarray]] = {}
         for name, values in (("logit", self.logit), ("heat", self.heat)):
             patients, correlations = [], []
             for label in labels:
@@ -109,8 +109,8 @@ class TwinScores:
                     rho = 0.0 if flat else spearmanr(self.severities[series], values[series])[0]
                     patients.append(str(patient))
                     correlations.append(float(rho))
-            found[name] = patients, np.array(correlations)
-        return found
+            by_name[name] = patients, np.array(correlations)
+        return by_name
 
 
 @dataclass(frozen=True)
@@ -304,7 +304,7 @@ def summarise_twins(
             inside=inside.pop("heatmap"),
             logit_rank=figure(ranks["logit"][1], ranks["logit"][0]),
             heat_rank=figure(ranks["heat"][1], ranks["heat"][0]),
-            controls={of: one.value if (one := inside[of]) else None for of in CONTROLS},
+            controls={of: control.value if (control := inside[of]) else None for of in CONTROLS},
             methods=inside,
         )
     return rows
@@ -324,10 +324,10 @@ def _look(model: DenseNet121, subject: ExplainedModel, pictures: Sequence[np.nda
     device = next(model.parameters()).device
     for start in range(0, len(pictures), 16):
         batch = torch.from_numpy(np.stack(pictures[start : start + 16])[:, None]).to(device)
-        found = explain(model, normalise(batch, subject.preprocessing))
-        logits.append(found.logits.cpu().numpy())
-        contributions.append(found.contributions.cpu().numpy())
-        heat.append(found.contributions.relu().cpu().numpy())
+        explained = explain(model, normalise(batch, subject.preprocessing))
+        logits.append(explained.logits.cpu().numpy())
+        contributions.append(explained.contributions.cpu().numpy())
+        heat.append(explained.contributions.relu().cpu().numpy())
     return _Look(np.concatenate(logits), np.concatenate(contributions), np.concatenate(heat))
 
 
@@ -348,8 +348,8 @@ def _package(
         return {}
     device = next(subject.model.parameters()).device
     image = normalise(torch.from_numpy(picture[None, None].copy()), subject.preprocessing)
-    found = package_heatmaps(subject.model, image.to(device), index, methods)
-    return {name: heat.cpu().numpy() for name, heat in found.items()}
+    heatmaps = package_heatmaps(subject.model, image.to(device), index, methods)
+    return {name: heat.cpu().numpy() for name, heat in heatmaps.items()}
 
 
 def _probability(subject: ExplainedModel, logit: np.ndarray, label: str) -> float:

@@ -138,7 +138,7 @@ def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.nd
     """
     try:
         content = {name: json.loads(text) for name, text in metadata.items()}
-        found = content.pop("format")
+        form = content.pop("format")
         del content["notice"]
         classes, processing = content.pop("classes"), content.pop("preprocessing")
         provenance = content.pop("provenance")
@@ -152,9 +152,9 @@ def read_metadata(metadata: dict[str, str], path: Path) -> tuple[Metadata, np.nd
             f"{path} was not exported by this project, so nobody knows what goes in and comes out. "
             "Make one with python -m scripts.export."
         ) from error
-    if found not in FORMATS:
+    if form not in FORMATS:
         raise CheckpointError(
-            f"{path}: found format {found!r}, expected {FORMATS[0]!r}. Export the weights again: "
+            f"{path}: found format {form!r}, expected {FORMATS[0]!r}. Export the weights again: "
             "python -m scripts.export WEIGHTS.pth OUT.onnx"
         )
     about = Metadata(

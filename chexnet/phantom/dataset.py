@@ -128,12 +128,12 @@ def _claim(out: Path, parameters: dict[str, int]) -> None:
     mark = out / MARK
     if mark.is_file():
         try:
-            found = json.loads(mark.read_text(encoding="utf-8"))
+            claimed = json.loads(mark.read_text(encoding="utf-8"))
         except ValueError:
-            found = None
-        if found != parameters:
+            claimed = None
+        if claimed != parameters:
             raise DataError(
-                f"{mark} holds {found}, expected {parameters}. Pass the same parameters to go "
+                f"{mark} holds {claimed}, expected {parameters}. Pass the same parameters to go "
                 "on with that set, or another OUT to draw a new one."
             )
         return

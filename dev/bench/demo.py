@@ -82,8 +82,10 @@ def refuse_wrong(answer: dict[str, Any], expected: Prediction, finding: str) -> 
         ChexnetError: its probabilities, where it has some, or its heatmap are others.
     """
     right = expected.probabilities
-    found = answer.get("probabilities", right)
-    same = found.keys() == right.keys() and all(abs(found[n] - right[n]) < CLOSE for n in right)
+    answered = answer.get("probabilities", right)
+    same = answered.keys() == right.keys() and all(
+        abs(answered[n] - right[n]) < CLOSE for n in right
+    )
     heat = expected.heatmap(finding)
     near = np.allclose(answer["heatmap"], heat, rtol=1e-3, atol=1e-3)
     if answer["finding"] != finding or not same or not near:

@@ -55,8 +55,8 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         said = log.read_text(encoding="utf-8", errors="replace")
-        if "Stop with" in said and (found := re.search(r"^Open (http\S+)$", said, re.MULTILINE)):
-            return found[1]
+        if "Stop with" in said and (match := re.search(r"^Open (http\S+)$", said, re.MULTILINE)):
+            return match[1]
         time.sleep(0.1)
     said = log.read_text(encoding="utf-8", errors="replace")
     last = said.strip().splitlines()[-1:] or ["nothing"]

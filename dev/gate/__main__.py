@@ -37,17 +37,17 @@ def gate(
         for name, share in checking.others(others) if others else ():
             print(f"{name}: {share}")
         with progress_bar("Phantoms") as on_progress:
-            found = dict(checking.phantoms(2000, on_progress))
+            shares = dict(checking.phantoms(2000, on_progress))
         with progress_bar("Drawings", "kinds") as on_progress:
-            found |= dict(checking.drawn(700, on_progress))
-        for name, share in found.items():
+            shares |= dict(checking.drawn(700, on_progress))
+        for name, share in shares.items():
             print(f"{name}: {share}", flush=True)
     with progress_bar("Pictures", "parts") as on_progress:
         pictures = collecting.collect(data, on_progress)
     if check:
         with progress_bar("Cross-validation", "steps") as on_progress:
-            found = dict(checking.cross_validate(pictures, steps, on_progress))
-        for name, share in found.items():
+            shares = dict(checking.cross_validate(pictures, steps, on_progress))
+        for name, share in shares.items():
             print(f"{name}: {share}")
         return
     with progress_bar("Learning", "steps") as on_progress:

@@ -55,9 +55,11 @@ class Share:
             self.which += (name,)
 
     def __str__(self) -> str:
-        found = binomtest(self.count, self.total)
-        low, high = found.proportion_ci(0.95, "exact")
-        text = f"{self.count:,} of {self.total:,}: {found.statistic:.2%} ({low:.2%} to {high:.2%})"
+        binomial = binomtest(self.count, self.total)
+        low, high = binomial.proportion_ci(0.95, "exact")
+        text = (
+            f"{self.count:,} of {self.total:,}: {binomial.statistic:.2%} ({low:.2%} to {high:.2%})"
+        )
         return f"{text}  {' '.join(self.which)}".rstrip()
 
 
@@ -88,11 +90,11 @@ def cross_validate(
                 mislaid.add(not judge(_radiograph(pixels), network).fine, path.name)
                 continue
             for name, (view, kind) in VIEWS.items():
-                found = judge(_radiograph(view(pixels)), network).kind
+                kind_named = judge(_radiograph(view(pixels)), network).kind
                 if name == "upright":
-                    flagged.add(found != kind, path.name)
+                    flagged.add(kind_named != kind, path.name)
                 else:
-                    right[name].add(found == kind)
+                    right[name].add(kind_named == kind)
     yield "upright, flagged", flagged
     yield "mislaid by NIH, flagged", mislaid
     yield from ((f"{name}, told so", share) for name, share in right.items())

@@ -185,8 +185,8 @@ def train(
         kept = x[half : -BATCH["phantom"]]
         turned = torch.stack(
             [
-                torch.rot90(one if view < 4 else 1 - one, int(view % 4), (1, 2))
-                for one, view in zip(turned, views, strict=True)
+                torch.rot90(image if view < 4 else 1 - image, int(view % 4), (1, 2))
+                for image, view in zip(turned, views, strict=True)
             ]
         )
         rest = {

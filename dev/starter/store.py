@@ -103,8 +103,8 @@ def report(weights: Path, scorings: dict[str, Path]) -> None:
     _, metadata = load_weights(weights)
     reported = {}
     for kind, folder in scorings.items():
-        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         names = ("images", "patients", "classes", "mean_auroc")
-        reported[kind] = {name: found[name] for name in names}
+        reported[kind] = {name: metrics[name] for name in names}
     validation = metadata.validation | {"reported": reported}
     update_metadata(weights, replace(metadata, validation=validation))

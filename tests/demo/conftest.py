@@ -169,6 +169,15 @@ class Hosted:
     folder: Path
 
 
+FEWER = """
+from demo.teaching import lessons
+lessons.FAINT, lessons.SIZE = 4, 96
+from scripts.export_page import app
+app()
+"""
+"""The command with fewer and smaller drawings for the lessons: all of them take a minute."""
+
+
 @pytest.fixture(scope="session")
 def hosted(exported, once):
     """The tiny weights' page as a folder, below a path of a host that knows nothing of it."""
@@ -177,8 +186,8 @@ def hosted(exported, once):
 
     def export(folder: Path) -> None:
         folder.mkdir()
-        command = [sys.executable, "-m", "scripts.export_page", folder / "page"]
-        done = subprocess.run([*command, "--weights", exported], cwd=ROOT, capture_output=True)
+        command = [sys.executable, "-c", FEWER, folder / "page", "--weights", exported]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True)
         assert done.returncode == 0, done.stderr.decode()
 
     folder = once("hosted", export)

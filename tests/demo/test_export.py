@@ -1,6 +1,8 @@
 """The page as a folder: it needs no server, asks no other host, and opens without a network."""
 
+import zipfile
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -8,6 +10,7 @@ from typer.testing import CliRunner
 from chexnet.errors import FetchError
 from demo import onnx_web
 from demo.examples import EXAMPLES
+from demo.export import write_zip
 from scripts.export_page import app
 from tests.demo.conftest import INPUT, ROW, hosting
 
@@ -40,6 +43,23 @@ def test_another_package_than_was_published_is_refused_and_removed(tmp_path, mon
     assert not list(onnx_web.cache_folder(onnx_web.locked()["version"]).glob("*.tgz"))
 
 
+def test_a_package_for_a_learning_platform_names_all_of_its_files(tmp_path):
+    folder = tmp_path / "page"
+    (folder / "parts").mkdir(parents=True)
+    for name in ("index.html", "parts/a&b.json"):
+        (folder / name).write_text("{}")
+    write_zip(folder, tmp_path / "page.zip")
+    with zipfile.ZipFile(tmp_path / "page.zip") as package:
+        manifest = ElementTree.fromstring(package.read("imsmanifest.xml"))
+        kind = "{http://www.imsproject.org/xsd/imscp_rootv1p1p2}"
+        resource = manifest.find(f"{kind}resources/{kind}resource")
+        assert resource.get("href") == "index.html"
+        assert resource.get("{http://www.adlnet.org/xsd/adlcp_rootv1p2}scormtype") == "sco"
+        named = [one.get("href") for one in resource]
+        assert {*named, "imsmanifest.xml"} == set(package.namelist())
+        assert manifest.find(f".//{kind}item").get("identifierref") == resource.get("identifier")
+
+
 def test_the_folder_opens_without_a_network_at_the_second_visit(browser, hosted, tmp_path):
     context = browser.new_context(bypass_csp=True)
     asked, wrong = [], []
@@ -50,7 +70,8 @@ def test_the_folder_opens_without_a_network_at_the_second_visit(browser, hosted,
         page.goto(url)
         page.wait_for_selector(ROW)
         assert page.evaluate(READY) in ("activating", "activated")
-        page.wait_for_function("navigator.serviceWorker.controller")
+        page.set_input_files(INPUT, EXAMPLES[4].path)
+        page.locator("[data-part=facts]", has_not_text="Drawn example").wait_for()
     page.reload()  # nobody serves it any more
     page.wait_for_selector(ROW)
     assert page.evaluate("crossOriginIsolated"), "no threads"

@@ -2,12 +2,19 @@
 
    What does not depend on a visitor's picture lies in files under `parts/`. */
 
-import { analyse, prepare } from "./local_analysis.js";
+import { analyse as answer, prepare } from "./local_analysis.js";
 import { makeSteps } from "./local_reading.js";
 import { reporting } from "./scorm.js";
 import { ask, remembering } from "./server.js";
 
-export { analyse };
+const WAIT = 10_000; // milliseconds for a service worker that may never come
+let kept = Promise.resolve();
+
+/** See `analyse` of server.js. */
+export async function analyse(file, how) {
+  await kept;
+  return answer(file, how);
+}
 
 /** See `part` of server.js. */
 export const part = remembering((name) => ask(`parts/${name}.json`));
@@ -22,8 +29,21 @@ export const heat = async () => {
 
 /** Fetch what answers; onProgress: see `prepare`. */
 export async function present(onProgress) {
+  kept = keep(document.documentElement.dataset.offline);
+  await kept;
   await prepare({ onProgress });
-  // After the large files: those then come from what the browser has of them already.
-  const { offline } = document.documentElement.dataset;
-  if (offline) await navigator.serviceWorker?.register(offline, { updateViaCache: "none" });
+}
+
+/** Let a service worker keep what is fetched from now on, where the browser allows it. */
+async function keep(script) {
+  const { serviceWorker } = navigator;
+  if (!script || !serviceWorker) return;
+  const there = new Promise((done) => {
+    serviceWorker.addEventListener("controllerchange", done, { once: true });
+    setTimeout(done, WAIT);
+  });
+  try {
+    const found = await serviceWorker.register(script, { updateViaCache: "none" });
+    if (found && !found.active) await there;
+  } catch { /* the page does without */ }
 }

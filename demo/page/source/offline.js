@@ -19,13 +19,20 @@ async function clean() {
   await scope.clients.claim();
 }
 
+/** What is large comes once: it is kept on its first way to the page. */
+async function fetched(request, cache) {
+  const found = await fetch(request);
+  if (found.ok && request.url.includes("/onnx/")) await cache.put(request, found.clone());
+  return found;
+}
+
 /** A kept file, with the headers without which a browser gives a page one thread. */
 async function answer(request) {
   const cache = await caches.open(NAME);
   // The page itself comes from its host where that answers: it may have been exported anew.
   const found = request.mode === "navigate"
     ? await fetch(request).catch(() => cache.match("./"))
-    : ((await cache.match(request)) ?? (await fetch(request)));
+    : ((await cache.match(request)) ?? (await fetched(request, cache)));
   const headers = new Headers(found.headers);
   headers.set("cross-origin-opener-policy", "same-origin");
   headers.set("cross-origin-embedder-policy", "require-corp");

@@ -112,11 +112,13 @@ def _plain_loop(
         wait_for(device)
         return (time.perf_counter() - began) / steps
 
-    found: list[float] = []
+    seconds: list[float] = []
     steps = max(1, setting.workers)
     with _as_torch_starts():
         run(steps)
         began = time.perf_counter()
-        while len(found) < ROUNDS or time.perf_counter() - began < ROUND_SECONDS * setting.seconds:
-            found.append(run(steps))
-    return found
+        while (
+            len(seconds) < ROUNDS or time.perf_counter() - began < ROUND_SECONDS * setting.seconds
+        ):
+            seconds.append(run(steps))
+    return seconds

@@ -138,6 +138,6 @@ def take_steps(step: TrainStep, batches: Iterator[Batch], count: int) -> float:
     return time.perf_counter() - began
 
 
-def steps_in(seconds: float, one: float) -> int:
+def steps_in(seconds: float, step_seconds: float) -> int:
     """How many steps take about so long, when one takes `one` seconds; at least 2."""
-    return max(2, min(200, round(seconds / one)))
+    return max(2, min(200, round(seconds / step_seconds)))
