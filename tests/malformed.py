@@ -67,7 +67,7 @@ def originals() -> dict[str, bytes]:
     gray = Image.fromarray(smooth())
     exif = Image.Exif()
     exif[0x0112] = 6
-    found = {
+    files = {
         "PNG": encoded(gray, exif=exif),
         "PNG gray": encoded(gray),
         "PNG RGBA": encoded(gray.convert("RGBA")),
@@ -86,7 +86,7 @@ def originals() -> dict[str, bytes]:
         "WEBP lossless": encoded(gray, "WEBP", lossless=True, exif=exif),
         "DICOM": dicom(ramp(4095), 12, WindowCenter=2000, WindowWidth=3000),
     }
-    return found | _packed_dicoms()
+    return files | _packed_dicoms()
 
 
 def _packed_dicoms() -> dict[str, bytes]:
@@ -102,21 +102,21 @@ def _packed_dicoms() -> dict[str, bytes]:
 
     from tests.imaging.test_dicom import dataset, dicom, written
 
-    found = {"DICOM deflated": dicom(ramp(4095), 12, DeflatedExplicitVRLittleEndian)}
+    files = {"DICOM deflated": dicom(ramp(4095), 12, DeflatedExplicitVRLittleEndian)}
     data = dataset(ramp(4095), 12)
     data.compress(RLELossless, encoding_plugin="pydicom")
-    found["DICOM run lengths"] = written(data)
+    files["DICOM run lengths"] = written(data)
     data = dataset(ramp(4095), 12, HTJ2KLossless)
     data.PixelData = encapsulate([imagecodecs.htj2k_encode(ramp(4095), reversible=True)])
-    found["DICOM HTJ2K"] = written(data)
+    files["DICOM HTJ2K"] = written(data)
     for kind, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)):
         data = dataset(smooth(), 8, syntax)
         options = {"no_jp2": True} if kind == "JPEG2000" else {}
         data.PixelData = encapsulate([encoded(smooth(), kind, **options)])
-        found[f"DICOM {kind}"] = written(data)
+        files[f"DICOM {kind}"] = written(data)
     data = dcmread(BROKEN_DICOMS / "MR_small_jpeg_ls_lossless.dcm")
     data.Modality = "CR"
-    return found | {"DICOM JPEG-LS": written(data)}
+    return files | {"DICOM JPEG-LS": written(data)}
 
 
 @cache

@@ -38,10 +38,10 @@ def correlation(left: torch.Tensor, right: torch.Tensor) -> float:
 
 
 def test_cells_and_bias_add_up_to_the_logit(model, images):
-    found = explain(model, images)
-    assert found.contributions.shape == (3, 6, 3, 4)
-    total = found.contributions.sum(dim=(2, 3)) + model.classifier.bias.detach()
-    torch.testing.assert_close(total, found.logits, rtol=0, atol=1e-4)
+    explanation = explain(model, images)
+    assert explanation.contributions.shape == (3, 6, 3, 4)
+    total = explanation.contributions.sum(dim=(2, 3)) + model.classifier.bias.detach()
+    torch.testing.assert_close(total, explanation.logits, rtol=0, atol=1e-4)
 
 
 def test_logits_are_those_of_the_network(model, images):
@@ -51,13 +51,13 @@ def test_logits_are_those_of_the_network(model, images):
 
 def test_the_closed_form_is_the_gradient_it_stands_for(model, images):
     """Grad-CAM written out with autograd, class by class."""
-    found = explain(model, images).heatmaps
+    heatmaps = explain(model, images).heatmaps
     for index in range(6):
         activation = model.activation(images).detach().requires_grad_(True)
         model.classifier(activation.mean(dim=(2, 3)))[:, index].sum().backward()
         weights = activation.grad.mean(dim=(2, 3), keepdim=True)
         by_hand = torch.relu((weights * activation.detach()).sum(dim=1)) * 12
-        torch.testing.assert_close(found[:, index], by_hand, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(heatmaps[:, index], by_hand, rtol=1e-4, atol=1e-5)
 
 
 def test_the_closed_form_equals_the_packages_grad_cam(model, images):

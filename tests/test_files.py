@@ -128,8 +128,8 @@ def test_links_are_followed_and_each_real_folder_is_read_once(tmp_path):
     (root / "b" / "itself").symlink_to(root / "b" / "itself")
     (root / "gone").symlink_to(tmp_path / "nowhere")
     (root / "link.png").symlink_to(root / "a.png")
-    found = [os.path.relpath(path, root) for path in files_under(root)]
-    assert [path.replace(os.sep, "/") for path in found] == [
+    relative_paths = [os.path.relpath(path, root) for path in files_under(root)]
+    assert [path.replace(os.sep, "/") for path in relative_paths] == [
         *("0/deep/2.png", "a.png", "b/1.png", "link.png")
     ]
 

@@ -103,11 +103,11 @@ def test_optional_metadata_is_stored_where_there_is_some_and_given_back(weights,
         mean_contributions=means,
     )
     save_weights(tmp_path / "full.pth", model, full)
-    _, found = load_weights(tmp_path / "full.pth")
-    assert found.trust == {"Mass": 0.5}
-    assert torch.equal(found.validation_scores["logits"], torch.ones(2, 3))
-    assert torch.equal(found.seen["images"], torch.arange(4))
-    assert np.array_equal(found.mean_contributions, means)
+    _, metadata = load_weights(tmp_path / "full.pth")
+    assert metadata.trust == {"Mass": 0.5}
+    assert torch.equal(metadata.validation_scores["logits"], torch.ones(2, 3))
+    assert torch.equal(metadata.seen["images"], torch.arange(4))
+    assert np.array_equal(metadata.mean_contributions, means)
 
 
 def test_changed_optional_metadata_is_noticed_by_the_seal(weights, tmp_path):

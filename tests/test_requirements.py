@@ -19,7 +19,7 @@ HERE = f"# Installed together on Python {platform.python_version()[:4]} {platfor
 
 def named(lines: list[str]) -> dict[str, Requirement]:
     """By the name as registries compare it."""
-    return {canonicalize_name(one.name): one for one in map(Requirement, lines)}
+    return {canonicalize_name(need.name): need for need in map(Requirement, lines)}
 
 
 def listed(name: str) -> list[str]:
@@ -38,9 +38,9 @@ PINNED = named(PINS)
 def test_the_lists_hold_names_alone_and_the_whole_begins_with_the_small_one():
     assert BEGIN == "-r requirements-demo.txt"
     assert not DEMO.keys() & named(REST).keys()
-    assert all(str(one) == one.name for one in (*DEMO.values(), *named(REST).values()))
+    assert all(str(need) == need.name for need in (*DEMO.values(), *named(REST).values()))
     assert "torch" not in DEMO
-    assert not [str(one) for one in PINNED.values() if one.url]  # a place of the machine
+    assert not [str(pin) for pin in PINNED.values() if pin.url]  # a place of the machine
 
 
 def test_pip_install_with_the_demo_names_what_the_small_list_names():
@@ -50,11 +50,11 @@ def test_pip_install_with_the_demo_names_what_the_small_list_names():
 def test_every_bound_is_a_lower_one_that_the_tested_version_satisfies_and_stands_once():
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     bounds: dict[str, str] = {}
-    for name, one in (pair for group in groups for pair in named(group).items()):
+    for name, need in (pair for group in groups for pair in named(group).items()):
         pinned = str(PINNED[name].specifier).removeprefix("==")
-        assert one.specifier.contains(pinned), f"{one}, but {PINNED[name]}"
-        assert any(part.operator == ">=" for part in one.specifier), f"{one} has no lower bound"
-        assert bounds.setdefault(name, str(one.specifier)) == str(one.specifier), name
+        assert need.specifier.contains(pinned), f"{need}, but {PINNED[name]}"
+        assert any(part.operator == ">=" for part in need.specifier), f"{need} has no lower bound"
+        assert bounds.setdefault(name, str(need.specifier)) == str(need.specifier), name
 
 
 @pytest.mark.skipif(
@@ -64,14 +64,16 @@ def test_what_is_installed_is_what_is_pinned_and_nothing_that_it_needs_is_left_o
     """Renewed by `make constraints`."""
     other = {
         name: version(name)
-        for name, one in PINNED.items()
-        if str(one.specifier) != f"=={version(name).partition('+')[0]}"
+        for name, pin in PINNED.items()
+        if str(pin.specifier) != f"=={version(name).partition('+')[0]}"
     }
     assert other == {}
     needed = DEMO.keys() | named(REST).keys()
     for name in PINNED:
         needs = map(Requirement, requires(name) or [])
-        here = [one.name for one in needs if not one.marker or one.marker.evaluate({"extra": ""})]
+        here = [
+            need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})
+        ]
         needed |= set(map(canonicalize_name, here))
     assert needed - PINNED.keys() == set()
 

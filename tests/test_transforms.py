@@ -102,8 +102,8 @@ def test_a_spot_in_the_item_lies_where_the_frame_says_it_was_in_the_picture(
         spot = 255 * np.exp(-((x + 0.5 - at[0]) ** 2 + (y + 0.5 - at[1]) ** 2) / 50)
         item = item_pixels(spot.astype(np.uint8), preprocessing).astype(float)
         rows, columns = np.mgrid[:128, :128] + 0.5
-        found = (item * columns).sum() / item.sum() / 128, (item * rows).sum() / item.sum() / 128
-        assert np.allclose(found, (across, down), atol=0.01)
+        center = (item * columns).sum() / item.sum() / 128, (item * rows).sum() / item.sum() / 128
+        assert np.allclose(center, (across, down), atol=0.01)
 
 
 def test_a_square_sees_the_middle_of_the_longer_side():

@@ -84,11 +84,11 @@ def test_a_full_disk_leaves_no_half_folder(served, tmp_path, monkeypatch):
 
 def test_the_table_names_every_image_of_nihs(monkeypatch):
     known = known_archives()
-    assert [one.number for one in known] == list(range(1, 13))
-    assert sum(one.images for one in known) == 112_120
-    assert all(one.url.startswith("https://nihcc.box.com/shared/static/") for one in known)
-    assert len({one.md5 for one in known}) == len({one.url for one in known}) == 12
-    assert all(len(one.md5) == 32 and int(one.md5, 16) for one in known)
+    assert [archive.number for archive in known] == list(range(1, 13))
+    assert sum(archive.images for archive in known) == 112_120
+    assert all(archive.url.startswith("https://nihcc.box.com/shared/static/") for archive in known)
+    assert len({archive.md5 for archive in known}) == len({archive.url for archive in known}) == 12
+    assert all(len(archive.md5) == 32 and int(archive.md5, 16) for archive in known)
 
 
 @pytest.fixture
@@ -112,9 +112,9 @@ def test_all_parts_arrive_and_are_found_as_nihs_folder(served, tmp_path):
     _, known = served
     seen = []
     unpacked = fetch_archives(tmp_path, known, on_progress=lambda *event: seen.append(event))
-    assert unpacked == [one.name for one in known]
+    assert unpacked == [archive.name for archive in known]
     assert len(list(tmp_path.glob("images_*/images/*.png"))) == 12
-    folders = [one.name for one in known]
+    folders = [archive.name for archive in known]
     assert names(tmp_path) == sorted(folders + [f"{name}.tar.gz" for name in folders])
     assert {stage for _, stage, _, _ in seen} == {"fetching", "checking", "unpacking"}
 
@@ -156,7 +156,7 @@ def test_one_bad_part_does_not_cost_the_others(served, tmp_path):
     server.files["/2"] = server.files["/1"]
     with pytest.raises(FetchError, match=r"^images_002: .*expected"):
         fetch_archives(tmp_path, known, pause=0.001)
-    assert [one.name for one in known if (tmp_path / one.name).exists()] == [
+    assert [archive.name for archive in known if (tmp_path / archive.name).exists()] == [
         "images_001",
         "images_003",
         "images_004",
@@ -217,9 +217,9 @@ def test_a_folder_that_nobody_can_make_is_one_line(served, tmp_path):
 
 def table_of(known: list[Archive], place: Path) -> Path:
     rows = [
-        f'[[archive]]\nnumber = {one.number}\nurl = "{one.url}"\nmd5 = "{one.md5}"\n'
-        f"images = {one.images}\n"
-        for one in known
+        f'[[archive]]\nnumber = {archive.number}\nurl = "{archive.url}"\nmd5 = "{archive.md5}"\n'
+        f"images = {archive.images}\n"
+        for archive in known
     ]
     place.write_text('tables = "https://box/folder"\n' + "".join(rows))
     return place

@@ -74,7 +74,7 @@ def test_a_server_that_fails_is_asked_for_what_is_missing(server, fetch, name):
     server.answers["/file"] = [*answers]
     assert fetch() == CONTENT
     assert server.ranges("/file") == [start and f"bytes={start}-" for start in asked]
-    etags = [one["if-range"] for _, one in server.asked if "range" in one]
+    etags = [headers["if-range"] for _, headers in server.asked if "range" in headers]
     assert set(etags) <= {answers[0].etag}
 
 

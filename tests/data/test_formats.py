@@ -271,7 +271,7 @@ def test_monochrome1_is_counted_and_turned_over_where_asked(opened, tmp_path):
     preprocessing, both = Preprocessing(size=64), np.array([0, 1])
     prepare(plain.paths, tmp_path / "pack", preprocessing, workers=1)
     files = [ChestXRayDataSet(folder, preprocessing=preprocessing) for folder in (plain, turned)]
-    packs = [PackedDataSet(one, Pack(tmp_path / "pack", preprocessing)) for one in files]
+    packs = [PackedDataSet(data_set, Pack(tmp_path / "pack", preprocessing)) for data_set in files]
     for had, has in (files, packs):
         images, over = had.batch(both)[0], has.batch(both)[0]
         assert torch.equal(over[0], 255 - images[0])

@@ -50,9 +50,9 @@ def test_images_are_found_in_folders_of_any_name_in_any_case_with_any_ending(mak
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).write_text(place)
     paths = read_folder(root).paths
-    found = [path.relative_to(root).as_posix() for path in paths.values()]
+    relative_paths = [path.relative_to(root).as_posix() for path in paths.values()]
     assert list(paths) == ["a.png", "b.png", "c.png"]
-    assert found == [place for place in places if place not in OTHERS]
+    assert relative_paths == [place for place in places if place not in OTHERS]
 
 
 def test_two_files_of_one_name_are_refused_unless_they_are_the_same(make_folder):
@@ -92,7 +92,9 @@ def test_what_counts_as_other_is_said_to_whoever_trains_scores_or_asks(make_fold
     said = "1 labels of Data_Entry_2017.csv are none of NIH's and count as Other: 'Scoliosis' 1."
     assert read_folder(root).all_notes == (said,)
     assert open_datamodule(DataRequest(root), Preprocessing(size=64)).notes == [said]
-    assert said in [one.text for one in data_folder(root, tmp_path) if one.name == "Data"]
+    assert said in [
+        finding.text for finding in data_folder(root, tmp_path) if finding.name == "Data"
+    ]
     (tmp_path / "p.csv").write_text("Image Index,prob_Mass\nx.png,0.5\n")
     assert said in score_predictions(DataRequest(root), tmp_path / "p.csv", "all").notes
 

@@ -22,9 +22,9 @@ def test_resident_and_packed_give_the_same_batches(packed, monkeypatch):
     data = ResidentDataSet(packed, CPU)
     order = np.random.default_rng(0).permutation(12)
     batches = [order[:5], order[5:10], order[10:]]
-    found, expected = (list(batch_loader(one, batches, 0)) for one in (data, packed))
-    assert len(found) == 3
-    for ours, theirs in zip(found, expected, strict=True):
+    loaded, expected = (list(batch_loader(data_set, batches, 0)) for data_set in (data, packed))
+    assert len(loaded) == 3
+    for ours, theirs in zip(loaded, expected, strict=True):
         for mine, other in zip(ours, theirs, strict=True):
             assert mine.dtype == other.dtype
             assert torch.equal(mine, other)

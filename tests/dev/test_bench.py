@@ -68,7 +68,7 @@ def rows(ran) -> dict[str, dict]:
     return {f"{row['work']} / {row['beside']}": row for row in content["rows"]}
 
 
-def found(rows: dict[str, dict], *words: str) -> dict:
+def row_of(rows: dict[str, dict], *words: str) -> dict:
     [name] = [name for name in rows if all(word in name for word in words)]
     return rows[name]
 
@@ -124,7 +124,7 @@ def test_the_promised_rows_are_there_with_their_targets(ran, rows):
         (("upload of a 96x96 PNG, probabilities and first heatmap",), "under 250 ms"),
         (("another finding's heatmap",), "under 100 ms"),
     ):
-        assert found(rows, *words)["target"] == target
+        assert row_of(rows, *words)["target"] == target
     assert not [name for name in rows if "bootstrap" in name]  # nobody asked for it
     out, said = ran
     assert (out / "bench.md").read_text() in said

@@ -51,7 +51,7 @@ def test_the_hour_is_extrapolated_from_steps_epoch_starts_and_validations(tiny, 
     start = float(re.search(r"start of ([\d.]+) s", training.work)[1])
     per_step = -(-NIH_IMAGES // 2)
     counted = taken[1:]  # but for the first call, in which nothing is warm
-    expected = [EPOCHS * (per_step * one + start) / 60 for one in counted]
+    expected = [EPOCHS * (per_step * seconds_a_step + start) / 60 for seconds_a_step in counted]
     assert training.ours == pytest.approx(expected, rel=1e-3)
     assert len(counted) == 5
     assert training.limit == 60
@@ -106,9 +106,9 @@ def test_the_gpus_memory_is_measured_only_once_cuda_is_there(monkeypatch):
     assert called == ["init", "empty_cache", "reset_peak_memory_stats"]
 
 
-@pytest.mark.parametrize(("one", "expected"), [(0.1, 10), (5.0, 2), (1e-4, 200)])
-def test_a_call_takes_about_a_second(one, expected):
-    assert steps_in(1.0, one) == expected
+@pytest.mark.parametrize(("seconds", "expected"), [(0.1, 10), (5.0, 2), (1e-4, 200)])
+def test_a_call_takes_about_a_second(seconds, expected):
+    assert steps_in(1.0, seconds) == expected
 
 
 def test_a_section_that_fails_or_has_no_time_is_named_and_the_others_are_measured(monkeypatch):
@@ -124,7 +124,7 @@ def test_a_section_that_fails_or_has_no_time_is_named_and_the_others_are_measure
     reason = "failed: ValueError: a reason in two lines"
     assert failed == Skipped("the strong recipe's hour", reason)
     late = measure(SimpleNamespace(device="cpu"), -1, planned)
-    assert [one.reason for one in late] == ["-1 minutes were over"] * 2
+    assert [skipped.reason for skipped in late] == ["-1 minutes were over"] * 2
 
 
 def test_the_compiled_step_gives_the_hour_once_more(tiny, monkeypatch):

@@ -47,7 +47,7 @@ def test_the_weights_tell_real_figures_from_drawn_ones(predictor):
 
 def test_the_weights_say_how_far_their_heatmaps_can_be_trusted(predictor):
     metadata = predictor.metadata
-    counts = {kind: one["all"]["count"] for kind, one in metadata.trust.items()}
+    counts = {kind: figures["all"]["count"] for kind, figures in metadata.trust.items()}
     assert counts == {"radiographs": 54, "phantoms": 1328}
     assert set(metadata.trust["radiographs"]["findings"]) == {"Pneumonia"}
     assert metadata.mean_contributions.shape == (15, 8, 8)

@@ -59,11 +59,11 @@ def test_value_and_variance_are_those_of_the_formulas_pair_by_pair(seed):
     )
     scores = np.round(scores, 1)  # with ties
     truth = np.where(random.random(len(truth)) < 0.2, 1 - truth, truth)  # mixed within patients
-    found = clustered_auroc(scores, truth, unit)
+    auroc = clustered_auroc(scores, truth, unit)
     value, variance = by_hand(scores, truth, unit)
-    assert found.value == pytest.approx(value, abs=1e-12)
-    assert found.value == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
-    assert found.variance == pytest.approx(variance, abs=1e-12)
+    assert auroc.value == pytest.approx(value, abs=1e-12)
+    assert auroc.value == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+    assert auroc.variance == pytest.approx(variance, abs=1e-12)
 
 
 def coverage(wanted, trials, seed=0, **options):
@@ -82,8 +82,8 @@ def test_with_five_positive_patients_the_clustered_interval_mostly_covers_the_tr
 
 def test_where_patients_have_unlike_numbers_of_images_the_clustered_interval_covers_as_well():
     # With (positive patients - 1) degrees of freedom it would be 86 %.
-    found = coverage(0.9, 800, images="as many as in NIH's")
-    assert found >= 0.945  # 96 % less two standard errors
+    covered = coverage(0.9, 800, images="as many as in NIH's")
+    assert covered >= 0.945  # 96 % less two standard errors
 
 
 def test_patients_with_unlike_numbers_of_images_are_worth_fewer():
@@ -109,27 +109,27 @@ def test_patients_with_unlike_numbers_of_images_are_worth_fewer():
 @pytest.mark.slow
 @pytest.mark.parametrize("wanted", AUROCS)
 def test_with_five_positive_patients_the_clustered_interval_covers_91_percent(wanted):
-    found = {images: coverage(wanted, 10_000, images=images) for images in NUMBERS}
-    shown = ", ".join(f"{share:.4f} with {images} images" for images, share in found.items())
+    covered = {images: coverage(wanted, 10_000, images=images) for images in NUMBERS}
+    shown = ", ".join(f"{share:.4f} with {images} images" for images, share in covered.items())
     print(f"clustered interval at AUROC {wanted}, share of 10,000: {shown} a patient")
-    assert min(found.values()) >= 0.91
+    assert min(covered.values()) >= 0.91
 
 
 def test_there_is_no_clustered_interval_under_five_patients_nor_of_a_perfect_score():
     random = np.random.default_rng(0)
-    found = clustered_auroc(*trial(random, 0.8, ill=4))
-    assert found.fewest == 4
-    assert not found.interval.known
-    assert np.isnan(found.p_of_chance)
+    auroc = clustered_auroc(*trial(random, 0.8, ill=4))
+    assert auroc.fewest == 4
+    assert not auroc.interval.known
+    assert np.isnan(auroc.p_of_chance)
     truth = np.repeat([1, 0], 10)
-    found = clustered_auroc(truth * 1.0, truth, np.arange(20))
-    assert (found.value, found.interval.known) == (1, False)
+    auroc = clustered_auroc(truth * 1.0, truth, np.arange(20))
+    assert (auroc.value, auroc.interval.known) == (1, False)
     assert np.isnan(clustered_auroc(truth * 1.0, truth * 0, np.arange(20)).value)
 
 
 def test_holm_is_the_step_down_procedure():
-    found = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": float("nan")})
-    assert found == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": float("nan")})
+    assert adjusted == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
     assert holm({"a": 0.7, "b": 0.9}) == {"a": 1.0, "b": 1.0}
     assert holm({}) == {}
     # Never milder than the false discovery rate's.
@@ -164,7 +164,7 @@ def family_errors(trials, replicates):
                 first.classes, first.probabilities.T, first.targets.T, strict=True
             )
         }
-        adjusted = holm({name: one.p_of_chance for name, one in tested.items()})
+        adjusted = holm({name: auroc.p_of_chance for name, auroc in tested.items()})
         wrong[0] += min(adjusted.values()) < 0.05
         if replicates:
             rows = as_dict(compare(first, second, replicates, seed)).values()
@@ -191,22 +191,22 @@ def test_a_summary_has_clustered_intervals_of_rare_findings_and_names_what_is_ab
     scores.targets[:, [rare, none]] = 0
     scores.targets[:18:3, rare] = 1  # 6 patients
     scores.targets[:12:3, none] = 1  # 4 patients
-    found = summarise(scores, replicates=30)
+    summary = summarise(scores, replicates=30)
     others = ", ".join(sorted(spoken(n) for n in FINDINGS if n not in ("Mass", FINDINGS[3])))
-    assert above_chance(plain(found)) == (
+    assert above_chance(plain(summary)) == (
         "Above 0.5 at 5 %, corrected for 13 findings at once (Holm; p by clustered variance): "
         f"{spoken(FINDINGS[3])}. Not shown for: {others}. "
         "Under five patients with or without it, so not tested: Mass."
     )
     assert above_chance(plain(summarise(scores))) == ""
-    assert found.clustered_interval_if_rare("Hernia").known
-    assert not found.clustered_interval_if_rare("Mass").known
-    assert not found.clustered_interval_if_rare(FINDINGS[3]).known
-    assert found.clustered["Hernia"].fewest == 6 < FEW_PATIENTS
-    stored = plain(found)["classes"]
+    assert summary.clustered_interval_if_rare("Hernia").known
+    assert not summary.clustered_interval_if_rare("Mass").known
+    assert not summary.clustered_interval_if_rare(FINDINGS[3]).known
+    assert summary.clustered["Hernia"].fewest == 6 < FEW_PATIENTS
+    stored = plain(summary)["classes"]
     assert (
         stored["Hernia"]["clustered_interval"]["low"]
-        == found.clustered_interval_if_rare("Hernia").low
+        == summary.clustered_interval_if_rare("Hernia").low
     )
     assert stored["Mass"]["p_of_chance_holm"] is None
     assert stored["Hernia"]["interval"]["low"] is not None

@@ -39,7 +39,7 @@ def pair(
 
 def share_significant(trials: int, replicates: int, **options) -> float:
     pairs = (pair(seed, **options) for seed in range(trials))
-    p = [compare(*one, replicates, seed)[MEAN].p for seed, one in enumerate(pairs)]
+    p = [compare(*networks, replicates, seed)[MEAN].p for seed, networks in enumerate(pairs)]
     return float(np.mean(np.array(p) < 0.05))
 
 
@@ -49,18 +49,18 @@ def test_under_the_null_one_in_twenty_is_significant():
 
 @pytest.mark.slow
 def test_the_size_of_the_comparison_is_5_percent():
-    found = share_significant(1000, 500)
-    print(f"significant at 5 % under the null: {found:.3f} of 1,000")
-    assert 0.036 <= found <= 0.064
+    significant = share_significant(1000, 500)
+    print(f"significant at 5 % under the null: {significant:.3f} of 1,000")
+    assert 0.036 <= significant <= 0.064
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("patients", "share"), [(60, 0.4), (200, 0.1), (400, 0.05)])
 def test_with_nihs_numbers_of_images_at_most_5_percent_of_equal_networks_differ(patients, share):
     """With (patients - 1) degrees of freedom it was 6.3, 8.2 and 7.8 %."""
-    found = share_significant(1000, 200, patients=patients, share=share, as_nih=True)
-    print(f"significant at 5 % under the null, {patients} patients: {found:.3f} of 1,000")
-    assert found <= 0.057  # 5 % and a standard error
+    significant = share_significant(1000, 200, patients=patients, share=share, as_nih=True)
+    print(f"significant at 5 % under the null, {patients} patients: {significant:.3f} of 1,000")
+    assert significant <= 0.057  # 5 % and a standard error
 
 
 def test_patients_with_unlike_numbers_of_images_count_as_effective_ones():
@@ -68,7 +68,7 @@ def test_patients_with_unlike_numbers_of_images_count_as_effective_ones():
     unit = np.unique(first.patients, return_inverse=True)[1]
     bootstrap = PatientBootstrap(first.patients, 200)
     drawn = replicate_aurocs(first, bootstrap) - replicate_aurocs(second, bootstrap)
-    found, effective = compare(first, second, 200), []
+    differences, effective = compare(first, second, 200), []
     for column, name in enumerate(first.classes):
         numbers = [
             np.unique(unit[first.targets[:, column] == value], return_counts=True)[1]
@@ -76,32 +76,32 @@ def test_patients_with_unlike_numbers_of_images_count_as_effective_ones():
         ]
         effective.append(min(n.sum() ** 2 / (n**2).sum() for n in numbers))
         assert effective[-1] < 0.9 * min(map(len, numbers))
-        statistic = found[name].value / drawn[:, column].std(ddof=1)
-        assert found[name].p == pytest.approx(2 * t.sf(abs(statistic), effective[-1] - 1))
-    statistic = found[MEAN].value / drawn.mean(axis=1).std(ddof=1)
+        statistic = differences[name].value / drawn[:, column].std(ddof=1)
+        assert differences[name].p == pytest.approx(2 * t.sf(abs(statistic), effective[-1] - 1))
+    statistic = differences[MEAN].value / drawn.mean(axis=1).std(ddof=1)
     degrees = 2 / (1 / np.array(effective)).sum() - 1
-    assert found[MEAN].p == pytest.approx(2 * t.sf(abs(statistic), degrees))
+    assert differences[MEAN].p == pytest.approx(2 * t.sf(abs(statistic), degrees))
 
 
 def test_a_better_network_is_found_and_the_order_of_rows_does_not_matter():
     first, second = pair(1, patients=200, gain=1.0)
-    found = compare(first, second, 300)
-    assert found[MEAN].value > 0
-    assert found[MEAN].p < 0.01
-    assert found[MEAN].interval.low > 0
-    assert found[MEAN].n_classes == 2
+    differences = compare(first, second, 300)
+    assert differences[MEAN].value > 0
+    assert differences[MEAN].p < 0.01
+    assert differences[MEAN].interval.low > 0
+    assert differences[MEAN].n_classes == 2
     rows = np.random.default_rng(0).permutation(len(second.images))
     shuffled = second.take(rows)
-    assert compare(first, shuffled, 300) == found
+    assert compare(first, shuffled, 300) == differences
     turned = compare(second, first, 300)[MEAN]
-    assert turned.value == pytest.approx(-found[MEAN].value)
-    assert turned.p == pytest.approx(found[MEAN].p)
+    assert turned.value == pytest.approx(-differences[MEAN].value)
+    assert turned.p == pytest.approx(differences[MEAN].p)
 
 
 def test_a_network_does_not_differ_from_itself():
     first, _ = pair(2)
-    found = compare(first, first, 100)[MEAN]
-    assert (found.value, found.p) == (0, 1)
+    difference = compare(first, first, 100)[MEAN]
+    assert (difference.value, difference.p) == (0, 1)
 
 
 def test_other_images_are_refused_with_their_count():

@@ -63,35 +63,35 @@ def networks(phantoms, trained, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(phantoms, networks):
+def compared(phantoms, networks):
     return compare_networks(DataRequest(phantoms), networks[0], "test", **OPTIONS)
 
 
-def test_only_images_that_none_has_seen_are_scored(found, networks):
+def test_only_images_that_none_has_seen_are_scored(compared, networks):
     _, clean, whole = networks
-    content, scored = found
-    for one in scored:
-        assert sorted(one.scores.images) == clean
-        assert one.facts.images["test"] == len(clean)
+    content, scored = compared
+    for network in scored:
+        assert sorted(network.scores.images) == clean
+        assert network.facts.images["test"] == len(clean)
     assert (content["images"], content["images_of_part"]) == (len(clean), whole)
-    assert len({one.facts.fingerprint for one in scored}) == 1
+    assert len({network.facts.fingerprint for network in scored}) == 1
 
 
-def test_each_networks_answers_are_those_that_it_gives_alone(found, phantoms, networks):
-    for path, one in zip(networks[0], found[1], strict=True):
+def test_each_networks_answers_are_those_that_it_gives_alone(compared, phantoms, networks):
+    for path, network in zip(networks[0], compared[1], strict=True):
         alone = score_weights(
             DataRequest(phantoms), path, "test", seen="skip", device="cpu", workers=0
         ).scores
-        rows = np.array([alone.images.index(name) for name in one.scores.images])
-        expected = alone.take(rows, one.scores.classes)
-        np.testing.assert_allclose(one.scores.probabilities, expected.probabilities, atol=1e-6)
-        assert (one.scores.targets == expected.targets).all()
-    assert "No Finding" not in found[0]["classes"]
-    assert found[0]["classes_left_out"] == ["No Finding"]
+        rows = np.array([alone.images.index(name) for name in network.scores.images])
+        expected = alone.take(rows, network.scores.classes)
+        np.testing.assert_allclose(network.scores.probabilities, expected.probabilities, atol=1e-6)
+        assert (network.scores.targets == expected.targets).all()
+    assert "No Finding" not in compared[0]["classes"]
+    assert compared[0]["classes_left_out"] == ["No Finding"]
 
 
-def test_differences_are_to_the_first_network(found):
-    content, (first, _, third) = found
+def test_differences_are_to_the_first_network(compared):
+    content, (first, _, third) = compared
     rows = content["networks"]
     assert rows[0]["against_first"] is None
     expected = compare(third.scores, first.scores, OPTIONS["replicates"], 0)
@@ -99,8 +99,8 @@ def test_differences_are_to_the_first_network(found):
     assert rows[1]["against_first"][MEAN]["difference"] == 0
 
 
-def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
-    content, facts = found[0], [one.facts for one in found[1]]
+def test_stamps_published_figures_and_hostile_names_stand_on_the_page(compared):
+    content, facts = compared[0], [network.facts for network in compared[1]]
     assert content["networks"][0]["stamps"] == []
     assert content["networks"][1]["stamps"] == [TEST_CHOSEN, NOT_CALIBRATED]
     text = side_by_side_text(content, facts)
@@ -117,16 +117,16 @@ def test_stamps_published_figures_and_hostile_names_stand_on_the_page(found):
     assert "Drawn phantoms" in page
 
 
-def test_the_csv_has_a_row_for_each_network_and_class(found):
-    text = to_csv(side_by_side(found[0]))
+def test_the_csv_has_a_row_for_each_network_and_class(compared):
+    text = to_csv(side_by_side(compared[0]))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert list(rows[0]) == [
         *("network", "label", "positives", "auroc", "low", "high"),
         *("difference_to_first", "difference_low", "difference_high", "p", "published", "stamps"),
     ]
-    assert len(rows) == 3 * (len(found[0]["classes"]) + 1)
+    assert len(rows) == 3 * (len(compared[0]["classes"]) + 1)
     mean = next(r for r in rows if r["label"] == MEAN and r["network"] == "the <second>")
-    assert float(mean["auroc"]) == pytest.approx(found[1][1].summary.findings.value)
+    assert float(mean["auroc"]) == pytest.approx(compared[1][1].summary.findings.value)
     assert float(mean["published"]) == 0.9
     assert float(mean["difference_to_first"]) == 0
     assert "nan" not in text

@@ -56,19 +56,19 @@ def test_the_files_hold_what_they_are_known_to_hold(nih):
 @needs_experts
 def test_the_text_label_of_pneumonia_is_right_in_174_of_306():
     given = [f"rsna={EXPERTS}", f"google={GOOGLE}"]
-    facts, found = score_text_labels(
+    facts, report = score_text_labels(
         DataRequest(NIH, labels="v2020"), read_experts(given), "test", replicates=20
     )
     assert facts.split == "official"
-    row = found["rsna"]["rows"][0]
+    row = report["rsna"]["rows"][0]
     assert counts(row) == (7_170, 2_583, 306)
     ppv, sensitivity = (row[AGAINST][name] for name in ("ppv", "sensitivity"))
     assert ppv["value"] == pytest.approx(174 / 306, abs=1e-12)
     assert sensitivity["value"] == pytest.approx(174 / 2_583, abs=1e-12)
     assert ppv["interval"].low < 174 / 306 < ppv["interval"].high
-    assert [row["images"] for row in found["google"]["rows"]] == [1_962] * 4
-    assert found["google"]["rows"][-1][AGAINST] is None
-    text = experts_text(plain(found), 20)
+    assert [row["images"] for row in report["google"]["rows"]] == [1_962] * 4
+    assert report["google"]["rows"][-1][AGAINST] is None
+    text = experts_text(plain(report), 20)
     assert "Fracture ~ nothing: n/a (1,962 images, 72 positive): NIH has no such finding" in text
 
 
@@ -108,9 +108,9 @@ def test_scores_against_radiologists_equal_pandas_and_scikit_learn(nih):
         ("google", OPACITY): (google["Airspace opacity"] == "YES").astype(int),
     }
     seen = {}
-    for one in read_experts([f"rsna={EXPERTS}", f"google={GOOGLE}"]):
-        found = score_experts(one, nih.table, nih.table_name, scores, replicates=20)
-        seen |= {(one.key, row["findings"]): row for row in found["rows"]}
+    for experts in read_experts([f"rsna={EXPERTS}", f"google={GOOGLE}"]):
+        report = score_experts(experts, nih.table, nih.table_name, scores, replicates=20)
+        seen |= {(experts.key, row["findings"]): row for row in report["rows"]}
     assert set(seen) - set(expected) == {("google", ())}
     for (key, findings), truth in expected.items():
         row = seen[key, findings]
@@ -185,15 +185,15 @@ def of_table(table, classes=FINDINGS, seed=0) -> Scores:
 
 
 def test_rsnas_own_mapping_is_read_like_the_one_of_pixels(tmp_path):
-    found = [read_rsna(rsna_folder(tmp_path / kind, kind)) for kind in ("csv", "json")]
-    pd.testing.assert_frame_equal(found[0].answers, found[1].answers)
-    pd.testing.assert_frame_equal(found[0].boxes, found[1].boxes)
-    assert [one.unmapped for one in found] == [1, 1]
-    told = [experts_read(one.about, len(one.answers)) for one in found]
+    both = [read_rsna(rsna_folder(tmp_path / kind, kind)) for kind in ("csv", "json")]
+    pd.testing.assert_frame_equal(both[0].answers, both[1].answers)
+    pd.testing.assert_frame_equal(both[0].boxes, both[1].boxes)
+    assert [experts.unmapped for experts in both] == [1, 1]
+    told = [experts_read(experts.about, len(experts.answers)) for experts in both]
     assert "pneumonia-challenge" in told[1]
     assert "1 more have no known NIH image" in told[0]
-    assert found[0].boxes["image"].value_counts()["00000001_000.png"] == 2
-    assert found[0].answers["Target"].sum() == 10
+    assert both[0].boxes["image"].value_counts()["00000001_000.png"] == 2
+    assert both[0].answers["Target"].sum() == 10
 
 
 def test_a_group_of_findings_is_the_greatest_of_them_and_the_difference_is_paired(table, tmp_path):
@@ -237,16 +237,16 @@ def test_few_positive_patients_have_a_clustered_interval_and_under_five_no_figur
 
 
 def test_a_column_that_scores_lack_is_named(table, tmp_path):
-    found = score_experts(
+    report = score_experts(
         read_rsna(rsna_folder(tmp_path / "r")),
         table,
         "t.csv",
         of_table(table, ["Mass"]),
         replicates=20,
     )
-    assert found["rows"][0]["reason"] == "the scores have no column Pneumonia"
-    assert found["rows"][0][AGAINST] is not None
-    assert "no column Pneumonia" in experts_text(plain({"rsna": found}), 20)
+    assert report["rows"][0]["reason"] == "the scores have no column Pneumonia"
+    assert report["rows"][0][AGAINST] is not None
+    assert "no column Pneumonia" in experts_text(plain({"rsna": report}), 20)
 
 
 def test_images_that_nobody_asked_for_have_no_text_label_to_score(make_folder, tmp_path):

@@ -204,7 +204,7 @@ def test_limits_name_the_clean_rest(phantoms, contaminated):
 
     path, whole, dirty = contaminated
     scored = score_networks(DataRequest(phantoms), [path], "test", seen="skip", **QUICK)
-    found = assess(scored.scores, scored.table, scored.chosen, replicates=0)
-    said = " ".join(limits(found.content, scored.facts))
+    assessment = assess(scored.scores, scored.table, scored.chosen, replicates=0)
+    said = " ".join(limits(assessment.content, scored.facts))
     assert f"{whole - dirty:,} of {whole:,} images of the test part" in said
     assert scored.stamps == [TEST_CHOSEN, NOT_CALIBRATED]

@@ -16,17 +16,17 @@ DATA_KEYS = (
 
 def test_the_facts_of_a_network_have_the_keys_of_files_that_exist_already(phantoms, trained):
     holdout = open_holdout(DataRequest(phantoms), trained / "best_chexnet_params.pth", "test")
-    found = json.loads(json.dumps(plain(holdout.facts)))
-    assert list(found) == [*DATA_KEYS, "part", "weights"]
-    assert found["fold"] is None
-    assert list(found["weights"]) == (
+    facts = json.loads(json.dumps(plain(holdout.facts)))
+    assert list(facts) == [*DATA_KEYS, "part", "weights"]
+    assert facts["fold"] is None
+    assert list(facts["weights"]) == (
         "file trained_on train_fingerprint epoch origin date code".split()
     )
-    assert found["weights"]["file"] == "best_chexnet_params.pth"
-    assert found["images"] == {
+    assert facts["weights"]["file"] == "best_chexnet_params.pth"
+    assert facts["images"] == {
         part: len(holdout.datamodule.rows(part)) for part in ("train", "val", "test")
     }
-    assert holdout.facts.fingerprint == found["fingerprints"]["test"]
+    assert holdout.facts.fingerprint == facts["fingerprints"]["test"]
 
 
 def test_the_facts_of_a_file_of_predictions_have_the_keys_of_files_that_exist_already(

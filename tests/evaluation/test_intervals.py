@@ -97,8 +97,8 @@ def test_counts_are_drawn_with_the_patients_of_the_same_draw():
     for number in range(70):
         drawn = keyed_generator("bootstrap", 4, number).integers(0, 30, 30)
         means.append(hits[[row for patient in drawn for row in rows[unique[patient]]]].mean())
-    found = bootstrap.mean(hits)
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+    interval = bootstrap.mean(hits)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
     assert [block.shape for block in bootstrap.blocks] == [(30, 64), (30, 6)]
     assert {int(block.sum(axis=0).min()) for block in bootstrap.blocks} == {30}
 
@@ -131,8 +131,8 @@ def coverage(studies: int, replicates: int) -> tuple[float, float]:
         for by_image in hits:
             units = scores.images if by_image else scores.patients
             draws = PatientBootstrap(units, replicates, number)
-            one = bootstrap_auroc(scores, draws).classes["Mass"]
-            hits[by_image] += one.low <= TRUE_AUROC <= one.high
+            interval = bootstrap_auroc(scores, draws).classes["Mass"]
+            hits[by_image] += interval.low <= TRUE_AUROC <= interval.high
     return hits[False] / studies, hits[True] / studies
 
 
@@ -193,16 +193,16 @@ def test_the_interval_of_a_mean_is_that_of_patients_not_of_images():
     each = random.normal(size=50)
     patients = [str(n // 10) for n in range(500)]
     values = np.repeat(each, 10)
-    found = PatientBootstrap(patients, 2000).mean(values)
+    interval = PatientBootstrap(patients, 2000).mean(values)
     spread = each.reshape(50).std(ddof=1) / np.sqrt(50)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * spread, rel=0.15)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * spread, rel=0.15)
 
 
 def test_a_share_of_all_or_nothing_keeps_its_doubt():
     patients = [str(n // 2) for n in range(40)]
     bootstrap = PatientBootstrap(patients)
-    found = bootstrap.share(np.ones(40))
-    assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
+    interval = bootstrap.share(np.ones(40))
+    assert (interval.low, interval.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
     none = bootstrap.share(np.zeros(40))
     assert (none.low, none.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
     some = bootstrap.share(np.arange(40) % 4 == 0)
@@ -217,9 +217,9 @@ def test_a_weighted_average_precision_is_scikit_learns():
         given = random.random(150) if digits is None else random.random(150).round(digits)
         targets = (random.random(150) < 0.3).astype(np.int8)
         weights = random.integers(0, 4, (150, 3))
-        found = WeightedPrecision(given, targets, np.arange(150), 150)(weights)
+        precision = WeightedPrecision(given, targets, np.arange(150), 150)(weights)
         expected = [average_precision_score(targets, given, sample_weight=w) for w in weights.T]
-        assert found == pytest.approx(expected, abs=1e-9)
+        assert precision == pytest.approx(expected, abs=1e-9)
 
 
 def test_average_precision_has_an_interval_round_it():

@@ -9,10 +9,10 @@ from tests.conftest import NIH, needs_nih
 def test_the_memory_is_the_smoothed_mean_of_the_patients_other_labels():
     known = np.array([0, 0, 1])  # two images of patient 0, one of patient 1
     targets = np.array([[1, 0], [1, 0], [0, 0.0]])
-    found = memory_scores(known, targets, np.array([0, 1, 2]), patients=3)
+    scores = memory_scores(known, targets, np.array([0, 1, 2]), patients=3)
     prevalence = 2 / 3
     expected = [[(2 + prevalence) / 3, 0], [prevalence / 2, 0], [prevalence, 0]]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(scores, expected)
 
 
 @pytest.fixture

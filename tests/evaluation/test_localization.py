@@ -42,15 +42,15 @@ def bump(x: float, y: float, cells: int = 8) -> np.ndarray:
 def test_boxes_go_through_the_crop_that_the_picture_went_through():
     # The central 90 % of 1024 pixels are the 922 from 51 on.
     table = boxes(("a", "Mass", 51, 51, 461, 922))
-    (found,) = boxed_findings(table, {"a": "1"}, Preprocessing(90))
-    np.testing.assert_allclose(found.boxes, [[0, 0, 0.5, 1]], atol=1e-12)
+    (finding,) = boxed_findings(table, {"a": "1"}, Preprocessing(90))
+    np.testing.assert_allclose(finding.boxes, [[0, 0, 0.5, 1]], atol=1e-12)
 
 
 def test_a_box_is_cut_at_the_crop_and_one_outside_of_it_is_no_target():
     table = boxes(("a", "Mass", 0, 0, 512, 512), ("a", "Nodule", 0, 0, 40, 40))
-    found = boxed_findings(table, {"a": "1"}, Preprocessing(90))
-    assert [one.label for one in found] == ["Mass"]
-    assert found[0].boxes.min() == 0
+    boxed = boxed_findings(table, {"a": "1"}, Preprocessing(90))
+    assert [finding.label for finding in boxed] == ["Mass"]
+    assert boxed[0].boxes.min() == 0
 
 
 def test_all_boxes_of_a_finding_in_an_image_are_one_target_and_other_images_are_left_out():
@@ -60,17 +60,17 @@ def test_all_boxes_of_a_finding_in_an_image_are_one_target_and_other_images_are_
         ("a", "Mass", 600, 600, 90, 90),
         ("a", "Edema", 600, 600, 90, 90),
     )
-    found = boxed_findings(table, {"a": "1"}, Preprocessing(100))
-    assert [(one.label, len(one.boxes)) for one in found] == [("Mass", 2), ("Edema", 1)]
-    assert found[0].area == pytest.approx(2 * (90 / 1024) ** 2, rel=0.05)
+    boxed = boxed_findings(table, {"a": "1"}, Preprocessing(100))
+    assert [(finding.label, len(finding.boxes)) for finding in boxed] == [("Mass", 2), ("Edema", 1)]
+    assert boxed[0].area == pytest.approx(2 * (90 / 1024) ** 2, rel=0.05)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.2, 0.7), (0.55, 0.1), (0.93, 0.93)])
 def test_the_peak_lies_where_the_map_is_hot(x, y):
-    found = peak(bump(x, y))
-    assert found == pytest.approx((x, y), abs=1 / 16)
-    assert target(x - 0.1, y - 0.1, x + 0.1, y + 0.1).holds(found)
-    assert not target(0, 0, 0.1, 0.05).holds(found)
+    place = peak(bump(x, y))
+    assert place == pytest.approx((x, y), abs=1 / 16)
+    assert target(x - 0.1, y - 0.1, x + 0.1, y + 0.1).holds(place)
+    assert not target(0, 0, 0.1, 0.05).holds(place)
 
 
 def test_a_map_of_nothing_points_nowhere():

@@ -51,9 +51,9 @@ def test_counts_and_intervals_at_every_threshold_are_those_of_operating_points(
                 scores, {"Mass": {"youden": cut}}, prevalence=prevalence, bootstrap=bootstrap
             ).values()
             for measure in measures:
-                found = curve.intervals[measure + suffix][place]
+                ends = curve.intervals[measure + suffix][place]
                 expected = point[measure]["interval"]
-                assert found == pytest.approx([expected.low, expected.high], nan_ok=True), measure
+                assert ends == pytest.approx([expected.low, expected.high], nan_ok=True), measure
 
 
 def test_an_interval_at_any_prevalence_follows_from_the_one_at_one_half():
@@ -71,10 +71,10 @@ def test_an_interval_at_any_prevalence_follows_from_the_one_at_one_half():
                 ("npv", (1 - prevalence) / prevalence),
             ):
                 even = curve.intervals[f"{measure}_even"][place]
-                found = odds * even / (odds * even + 1 - even)
+                value = odds * even / (odds * even + 1 - even)
                 interval = point[measure]["interval"]
                 expected = pytest.approx([interval.low, interval.high], abs=2e-3, nan_ok=True)
-                assert found == expected
+                assert value == expected
 
 
 def test_thinned_thresholds_keep_all_positives_and_exact_counts():

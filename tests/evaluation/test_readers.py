@@ -64,15 +64,15 @@ def questions(answers: pd.DataFrame, findings) -> list[tuple]:
     """Reader, case, whether the finding is there, whether it was named, and the rating."""
     return [
         (
-            one.reader,
-            one.case,
-            name in one.truth,
+            answer.reader,
+            answer.case,
+            name in answer.truth,
             named,
-            (one.confidence + 1) * (1 if named else -1),
+            (answer.confidence + 1) * (1 if named else -1),
         )
-        for one in answers.itertuples()
+        for answer in answers.itertuples()
         for name in findings
-        for named in [name in one.answer]
+        for named in [name in answer.answer]
     ]
 
 
@@ -115,11 +115,11 @@ def one_shot(first, second=()) -> tuple[float, float, float]:
 def test_figures_and_intervals_are_those_of_the_formulas_pair_by_pair(figure):
     findings = ("Mass", "Edema") if figure != "auroc" else ("Mass",)
     answers = random_study(3, readers=6, cases=13)
-    found = score_readers(answers, findings)
+    report = score_readers(answers, findings)
     own, shown = (questions(answers[answers["arm"] == arm], findings) for arm in ("none", "second"))
     items = [items_of(figure, asked) for asked in (own, shown)]
     values = [np.mean([item[2] for item in some]) for some in items]
-    groups = {(group.arm, group.round, group.when): group for group in found.groups}
+    groups = {(group.arm, group.round, group.when): group for group in report.groups}
     for key, value, some in zip((OWN, SHOWN), values, items, strict=True):
         estimate = groups[key].figures[figure]
         assert estimate.value == pytest.approx(value, abs=1e-12)
@@ -130,7 +130,7 @@ def test_figures_and_intervals_are_those_of_the_formulas_pair_by_pair(figure):
         each = [roc_auc_score(rows[2], rows[4]) for _, rows in by_reader]
         assert values[0] == pytest.approx(np.average(each, weights=pairs), abs=1e-12)
 
-    [pair] = found.differences
+    [pair] = report.differences
     assert (pair.by, pair.first, pair.second) == ("arm", SHOWN, OWN)
     difference = pair.figures[figure]
     variance, *parts = one_shot(items[1], items[0])
@@ -185,11 +185,15 @@ def test_under_five_readers_or_cases_there_are_no_intervals_and_from_five_there_
     few_readers = answers[answers["reader"].isin([f"r{n}" for n in range(8)])]
     few_cases = answers[answers["case"].isin(["c0", "c1", "c2", "c3"])]
     for part, known in ((answers, True), (few_readers, False), (few_cases, False)):
-        found = score_readers(part)
-        one = [group.figures[name].interval.known for group in found.groups for name in ACCURACY]
-        two = [pair.figures[name].interval.known for pair in found.differences for name in ACCURACY]
-        assert {*one, *two} == {known}
-        ps = [pair.figures[name].holm for pair in found.differences for name in ACCURACY]
+        report = score_readers(part)
+        of_groups = [
+            group.figures[name].interval.known for group in report.groups for name in ACCURACY
+        ]
+        of_pairs = [
+            pair.figures[name].interval.known for pair in report.differences for name in ACCURACY
+        ]
+        assert {*of_groups, *of_pairs} == {known}
+        ps = [pair.figures[name].holm for pair in report.differences for name in ACCURACY]
         assert all((p is not None) == known for p in ps)
 
 
@@ -246,33 +250,35 @@ def trials(times: int, structure: str, readers: int, cases: int, effect: float):
     random, hits, family = np.random.default_rng(0), {Group: [], Comparison: []}, 0
     true = {OWN: known(0, structure), SHOWN: known(effect, structure)}
     for _ in range(times):
-        found = score_readers(simulated(random, structure, readers, cases, effect), ("Mass",))
-        [pair] = found.differences
+        report = score_readers(simulated(random, structure, readers, cases, effect), ("Mass",))
+        [pair] = report.differences
         for name in ACCURACY:
             figures = [
-                (true[group.arm, group.round, group.when][name], group) for group in found.groups
+                (true[group.arm, group.round, group.when][name], group) for group in report.groups
             ]
             figures.append((true[SHOWN][name] - true[OWN][name], pair))
-            for value, one in figures:
-                if (interval := one.figures[name].interval).known:
-                    hits[type(one)].append(interval.low <= value <= interval.high)
-        family += any(one.holm is not None and one.holm < 0.05 for one in pair.figures.values())
+            for value, entry in figures:
+                if (interval := entry.figures[name].interval).known:
+                    hits[type(entry)].append(interval.low <= value <= interval.high)
+        family += any(
+            figure.holm is not None and figure.holm < 0.05 for figure in pair.figures.values()
+        )
     return np.mean(hits[Group]), np.mean(hits[Comparison]), family / times
 
 
 def test_intervals_of_simulated_readers_mostly_hold_the_truth():
-    one, two, _ = trials(40, "HL", readers=10, cases=24, effect=0.5)
-    assert 0.9 <= one <= 0.99  # 0.95, and what 40 studies can be off
-    assert 0.9 <= two <= 1
+    of_groups, of_pairs, _ = trials(40, "HL", readers=10, cases=24, effect=0.5)
+    assert 0.9 <= of_groups <= 0.99  # 0.95, and what 40 studies can be off
+    assert 0.9 <= of_pairs <= 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("structure", ROE_METZ)
 @pytest.mark.parametrize(("readers", "cases"), [(8, 24), (15, 40)])
 def test_intervals_hold_the_truth_in_95_of_100_studies(structure, readers, cases):
-    one, two, _ = trials(250, structure, readers, cases, effect=0.5)
-    assert 0.93 <= one <= 0.97
-    assert 0.93 <= two <= 0.98
+    of_groups, of_pairs, _ = trials(250, structure, readers, cases, effect=0.5)
+    assert 0.93 <= of_groups <= 0.97
+    assert 0.93 <= of_pairs <= 0.98
     assert trials(250, structure, readers, cases, effect=0)[2] < 0.06
 
 
@@ -287,8 +293,8 @@ def test_a_study_is_read_and_shown_and_written(tmp_path, shown, refused):
     text = shown("readers", file, "--out", tmp_path / "out")
     assert "108 answers of 12 readers to 9 cases" in text
     assert "second, with, after  none, with, before  sensitivity" in text
-    found = json.loads((tmp_path / "out" / "readers.json").read_text())
-    assert found["groups"][0]["figures"]["sensitivity"]["value"] == pytest.approx(2 / 3)
+    report = json.loads((tmp_path / "out" / "readers.json").read_text())
+    assert report["groups"][0]["figures"]["sensitivity"]["value"] == pytest.approx(2 / 3)
     assert pd.read_csv(tmp_path / "out" / "groups.csv")["sensitivity"][0] == pytest.approx(2 / 3)
     assert len(pd.read_csv(tmp_path / "out" / "differences.csv")) == 3
     assert "Cold" in refused("readers", file, "--finding", "Cold", "--out", tmp_path / "out")

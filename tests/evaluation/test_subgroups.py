@@ -27,10 +27,10 @@ def simulated(count: int = 400) -> tuple[Scores, pd.DataFrame]:
 
 def test_each_image_stands_in_one_group_of_each_attribute():
     scores, table = simulated()
-    found = membership(scores, table)
-    assert set(found["sex"]) == {"F", "M"}
-    assert set(found["age"]) == {"0-19", "20-39", "60-79", "80 and over", "unknown"}
-    assert (found["age"] == "unknown").sum() == table["age"].isna().sum()
+    groups = membership(scores, table)
+    assert set(groups["sex"]) == {"F", "M"}
+    assert set(groups["age"]) == {"0-19", "20-39", "60-79", "80 and over", "unknown"}
+    assert (groups["age"] == "unknown").sum() == table["age"].isna().sum()
 
 
 def test_rows_are_found_by_name_not_by_place():
@@ -44,13 +44,13 @@ def test_rows_are_found_by_name_not_by_place():
 def test_the_figures_of_a_group_are_those_of_its_images_alone():
     scores, table = simulated()
     groups = membership(scores, table)
-    found = by_group(scores, groups, replicates=50)["subgroups"]
+    subgroups = by_group(scores, groups, replicates=50)["subgroups"]
     women = groups["sex"] == "F"
     alone = scores.take(np.flatnonzero(women))
     expected = summarise(alone, replicates=50)
-    assert found["sex"]["F"].findings == expected.findings
-    assert found["sex"]["F"].intervals == expected.intervals
-    assert "view" not in found  # one group alone is no comparison
+    assert subgroups["sex"]["F"].findings == expected.findings
+    assert subgroups["sex"]["F"].intervals == expected.intervals
+    assert "view" not in subgroups  # one group alone is no comparison
 
 
 def test_the_largest_gap_is_named_with_its_interval():

@@ -80,12 +80,12 @@ def test_another_prevalence_changes_the_predictive_values_as_bayes_says():
     again = operating_points(scores, chosen, prevalence={"Effusion": same})
     assert values_of(again["Effusion"]) == pytest.approx(own)
     rare = operating_points(scores, chosen, prevalence={"Effusion": 0.01})
-    found, sensitivity, specificity = (
+    ppv, sensitivity, specificity = (
         rare["Effusion"]["ppv"]["value"],
         own["sensitivity"],
         own["specificity"],
     )
-    assert found == pytest.approx(
+    assert ppv == pytest.approx(
         0.01 * sensitivity / (0.01 * sensitivity + 0.99 * (1 - specificity))
     )
     assert rare["Effusion"]["npv"]["value"] > own["npv"]
@@ -94,8 +94,8 @@ def test_another_prevalence_changes_the_predictive_values_as_bayes_says():
 def test_thresholds_do_not_depend_on_what_is_scored_with_them():
     chosen = choose_thresholds(simulated(0))
     for seed in (1, 2):
-        found = operating_points(simulated(seed), chosen)
-        assert found["Effusion"]["threshold"] == chosen["Effusion"]["youden"]
+        points = operating_points(simulated(seed), chosen)
+        assert points["Effusion"]["threshold"] == chosen["Effusion"]["youden"]
 
 
 def test_a_perfect_figure_keeps_its_doubt_and_few_patients_have_no_interval():
@@ -109,10 +109,10 @@ def test_a_perfect_figure_keeps_its_doubt_and_few_patients_have_no_interval():
     )
     thresholds = {name: dict.fromkeys(RULES, 0.5) for name in scores.classes}
     bootstrap = PatientBootstrap(scores.patients, 200)
-    found = operating_points(scores, thresholds, bootstrap=bootstrap)
-    perfect = found["Mass"]["sensitivity"]["interval"]
+    points = operating_points(scores, thresholds, bootstrap=bootstrap)
+    perfect = points["Mass"]["sensitivity"]["interval"]
     assert (perfect.low, perfect.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
-    assert not found["Hernia"]["sensitivity"]["interval"].known
-    assert found["Hernia"]["specificity"]["interval"].known
+    assert not points["Hernia"]["sensitivity"]["interval"].known
+    assert points["Hernia"]["specificity"]["interval"].known
     given = operating_points(scores, thresholds, prevalence={"Mass": 0.1}, bootstrap=bootstrap)
     assert not given["Mass"]["ppv"]["interval"].known

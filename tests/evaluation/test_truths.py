@@ -46,15 +46,18 @@ def answers(root, classes, seed=0) -> Scores:
 
 def test_what_differs_between_the_tables_is_counted_label_by_label(folder):
     scores = answers(folder, ["Mass", "Pneumonia"])
-    found = both_tables(scores, folder, replicates=20)
-    assert (found["images_in_both"], found["images_that_differ"]) == (30, 3)
-    assert found["labels_added_and_removed_by_v2020"] == {"No Finding": (0, 1), "Pneumonia": (3, 0)}
-    assert found["follow_up_numbers_that_differ"] == found["ages_that_differ"] == 1
-    assert found["without_a_possible_age"] == {"2017": 1, "v2020": 0}
-    assert found["2017"].positives.tolist() == [15, 0]
-    assert found["v2020"].positives.tolist() == [15, 3]
-    assert "From 2017 to v2020: No Finding +0 -1, Pneumonia +3." in about_tables(found, 30)
-    assert "2017 1, v2020 0." in both_text(plain(found), 30, 20)
+    tables = both_tables(scores, folder, replicates=20)
+    assert (tables["images_in_both"], tables["images_that_differ"]) == (30, 3)
+    assert tables["labels_added_and_removed_by_v2020"] == {
+        "No Finding": (0, 1),
+        "Pneumonia": (3, 0),
+    }
+    assert tables["follow_up_numbers_that_differ"] == tables["ages_that_differ"] == 1
+    assert tables["without_a_possible_age"] == {"2017": 1, "v2020": 0}
+    assert tables["2017"].positives.tolist() == [15, 0]
+    assert tables["v2020"].positives.tolist() == [15, 3]
+    assert "From 2017 to v2020: No Finding +0 -1, Pneumonia +3." in about_tables(tables, 30)
+    assert "2017 1, v2020 0." in both_text(plain(tables), 30, 20)
 
 
 @pytest.mark.skipif(
@@ -66,13 +69,13 @@ def test_the_real_tables_of_the_official_test_list(tmp_path):
     scores = answers(tmp_path, FINDINGS)
     official = set((NIH / "test_list.txt").read_text().split())
     scores = scores.take(np.array([n for n, i in enumerate(scores.images) if i in official]))
-    found = both_tables(scores, tmp_path, replicates=0)
-    assert (found["images_in_both"], found["images_that_differ"]) == (25_596, 181)
-    changed = found["labels_added_and_removed_by_v2020"]
+    tables = both_tables(scores, tmp_path, replicates=0)
+    assert (tables["images_in_both"], tables["images_that_differ"]) == (25_596, 181)
+    changed = tables["labels_added_and_removed_by_v2020"]
     assert sum(added for added, _ in changed.values()) == 188
     assert changed["No Finding"] == (0, 51)
     positives = {
-        version: dict(zip(FINDINGS, found[version].positives.tolist(), strict=True))
+        version: dict(zip(FINDINGS, tables[version].positives.tolist(), strict=True))
         for version in ("2017", "v2020")
     }
     for label, early, late in (
@@ -106,47 +109,47 @@ def hashes(table, rows):
 def test_each_list_is_scored_by_itself(table):
     scores = scores_of(table)
     lists = {"official": table["image"][:50].tolist(), "2017": table["image"][20:80].tolist()}
-    found = protocol_figures(scores, table, lists, None, replicates=40)
-    sizes = [(run["images_of_list"], run["images_scored"]) for run in found.values()]
+    runs = protocol_figures(scores, table, lists, None, replicates=40)
+    sizes = [(run["images_of_list"], run["images_scored"]) for run in runs.values()]
     assert sizes == [(50, 50), (60, 60)]
-    assert {run["reason"] for run in found.values()} == {None}
+    assert {run["reason"] for run in runs.values()} == {None}
     expected = summarise(scores.take(np.arange(20, 80)), replicates=40)
-    assert found["2017"]["figures"].auroc == expected.auroc
-    assert found["2017"]["figures"].intervals == expected.intervals
-    assert plain(found)["2017"]["figures"]["images"] == 60
-    assert "60 of 60" in protocols_text(plain(found))
+    assert runs["2017"]["figures"].auroc == expected.auroc
+    assert runs["2017"]["figures"].intervals == expected.intervals
+    assert plain(runs)["2017"]["figures"]["images"] == 60
+    assert "60 of 60" in protocols_text(plain(runs))
 
 
 def test_what_two_lists_have_in_common_is_neither_and_a_part_of_one_is_said_to_be(table):
     scores = scores_of(table).take(np.arange(50))
     lists = {"official": table["image"][:60].tolist(), "2017": table["image"][20:80].tolist()}
-    found = protocol_figures(scores, table, lists, None, replicates=0)
-    official, later = found.values()
+    runs = protocol_figures(scores, table, lists, None, replicates=0)
+    official, later = runs.values()
     assert (official["images_scored"], official["images_of_list"]) == (50, 60)
     assert official["reason"] is None
     assert later["reason"] == "only 30 of its 60 images were scored, beside others"
-    assert "blank: only 30" in protocols_text(plain(found))
+    assert "blank: only 30" in protocols_text(plain(runs))
 
 
 def test_a_list_is_blank_where_the_network_has_seen_one_of_its_images_or_patients(table):
     scores = scores_of(table).take(np.arange(40))
     lists = {"official": table["image"][:40].tolist(), "2017": table["image"][:80].tolist()}
     # Trained on images 60 to 79: none of them was scored, but the list has them.
-    found = protocol_figures(scores, table, lists, hashes(table, slice(60, 80)), replicates=0)
-    assert found["official"]["figures"] is not None
-    assert found["2017"]["figures"] is None
-    assert found["2017"]["reason"] == "the network has seen 20 of its images and 10 of its patients"
+    runs = protocol_figures(scores, table, lists, hashes(table, slice(60, 80)), replicates=0)
+    assert runs["official"]["figures"] is not None
+    assert runs["2017"]["figures"] is None
+    assert runs["2017"]["reason"] == "the network has seen 20 of its images and 10 of its patients"
     # Another image of one patient is enough.
     seen = (name_hashes(["new.png"]), name_hashes(["25"]))
-    found = protocol_figures(scores, table, lists, seen, replicates=0)
-    assert found["official"]["reason"] is None
-    assert "0 of its images and 1 of its patients" in found["2017"]["reason"]
+    runs = protocol_figures(scores, table, lists, seen, replicates=0)
+    assert runs["official"]["reason"] is None
+    assert "0 of its images and 1 of its patients" in runs["2017"]["reason"]
 
 
 def test_lists_that_are_not_at_hand_or_not_scored_are_said_to_be(table):
     scores = scores_of(table)
-    found = protocol_figures(scores, table, {"2017": ["x.png"]}, None, replicates=0)
-    assert [run["reason"] for run in found.values()] == [
+    runs = protocol_figures(scores, table, {"2017": ["x.png"]}, None, replicates=0)
+    assert [run["reason"] for run in runs.values()] == [
         "the list is not at hand",
         "none of its images was scored",
     ]
@@ -181,13 +184,13 @@ def test_most_images_of_the_official_list_stand_in_the_training_of_2017():
     chosen = folder.table[folder.table["image"].isin(official)].iloc[::50]
     lists = {"official": official, "2017": later}
     scores = scores_of(chosen)
-    found = protocol_figures(scores, folder.table, lists, of_2017, replicates=0)
-    assert "the network has seen 20,383 of its images" in found["official"]["reason"]
-    assert found["2017"]["reason"].endswith("were scored, beside others")
+    runs = protocol_figures(scores, folder.table, lists, of_2017, replicates=0)
+    assert "the network has seen 20,383 of its images" in runs["official"]["reason"]
+    assert runs["2017"]["reason"].endswith("were scored, beside others")
     own = scores.take(np.flatnonzero([name in later for name in scores.images]))
-    found = protocol_figures(own, folder.table, lists, of_2017, replicates=0)
-    assert (found["2017"]["reason"], found["2017"]["images_scored"]) == (None, len(own.images))
+    runs = protocol_figures(own, folder.table, lists, of_2017, replicates=0)
+    assert (runs["2017"]["reason"], runs["2017"]["images_scored"]) == (None, len(own.images))
     trained = hashes(folder.table, folder.table["image"].isin(folder.lists["train_val"]).to_numpy())
-    found = protocol_figures(scores, folder.table, lists, trained, replicates=0)
-    assert found["official"]["reason"] is None
-    assert found["2017"]["reason"].startswith("the network has seen")
+    runs = protocol_figures(scores, folder.table, lists, trained, replicates=0)
+    assert runs["official"]["reason"] is None
+    assert runs["2017"]["reason"].startswith("the network has seen")

@@ -62,10 +62,10 @@ def test_the_share_inside_is_of_the_heat_and_no_heat_has_none():
 def test_edges_are_where_the_picture_has_a_contour():
     picture = np.zeros((16, 16), np.uint8)
     picture[:, 4:] = 200
-    found = edges(picture, (2, 2))
-    assert found[:, 1].tolist() == [0, 0]
+    contours = edges(picture, (2, 2))
+    assert contours[:, 1].tolist() == [0, 0]
     # Sobel's weights are 1, 2 and 1: 800 in the two columns beside the step, of eight in a cell.
-    assert found[:, 0] == pytest.approx([200, 200])
+    assert contours[:, 0] == pytest.approx([200, 200])
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
@@ -131,9 +131,9 @@ def test_ranks_follow_severity_within_a_patient(scores):
             "heat": np.zeros(len(scores.labels)),
         }
     )
-    found = ordered.rank_correlations(["Mass"])
-    assert found["logit"][1] == pytest.approx([1, 1])
-    assert found["heat"][1].tolist() == [0, 0], "what does not vary has no rank"
+    correlations = ordered.rank_correlations(["Mass"])
+    assert correlations["logit"][1] == pytest.approx([1, 1])
+    assert correlations["heat"][1].tolist() == [0, 0], "what does not vary has no rank"
     assert ordered.rank_correlations(["Effusion"])["logit"][1] == pytest.approx([-1, -1])
 
 

@@ -53,35 +53,35 @@ def known(scores: Scores, column: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def test_a_class_is_scored_on_the_images_where_it_is_labelled(scores):
-    found = summarise(scores, replicates=50)
+    summary = summarise(scores, replicates=50)
     bootstrap = PatientBootstrap(scores.patients, 50)
     weights = np.concatenate(bootstrap.blocks, axis=1)
     for column in range(3):
         given, truth, patients = known(scores, column)
-        assert found.auroc[column] == pytest.approx(roc_auc_score(truth, given), abs=1e-6)
+        assert summary.auroc[column] == pytest.approx(roc_auc_score(truth, given), abs=1e-6)
         precision = average_precision_score(truth, given)
-        assert found.average_precision[column] == pytest.approx(precision, abs=1e-6)
-        assert found.labelled[column] == len(truth)
-        assert found.positives[column] == truth.sum()
+        assert summary.average_precision[column] == pytest.approx(precision, abs=1e-6)
+        assert summary.labelled[column] == len(truth)
+        assert summary.positives[column] == truth.sum()
         draws = [roc_auc_score(truth, given, sample_weight=w[patients]) for w in weights.T]
         expected = interval_of(np.array(draws), MIN_PATIENTS)
-        interval = found.intervals.classes[CLASSES[column]]
+        interval = summary.intervals.classes[CLASSES[column]]
         assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
         alone = clustered_auroc(given, truth, np.unique(patients, return_inverse=True)[1])
-        assert found.clustered[CLASSES[column]].value == alone.value
-        assert found.clustered[CLASSES[column]].variance == pytest.approx(alone.variance)
+        assert summary.clustered[CLASSES[column]].value == alone.value
+        assert summary.clustered[CLASSES[column]].variance == pytest.approx(alone.variance)
     flat = scores.targets != UNKNOWN
     loss = log_loss(scores.targets[flat], scores.probabilities[flat])
-    assert found.loss == pytest.approx(loss, abs=1e-9)
+    assert summary.loss == pytest.approx(loss, abs=1e-9)
 
 
 def test_a_class_that_is_labelled_nowhere_is_not_negative(scores):
-    found = summarise(scores, replicates=20)
-    assert np.isnan(found.auroc[3:]).all()
-    assert found.labelled[4] == found.positives[4] == 0
-    assert (found.findings.n_defined, found.findings.n_classes) == (3, 5)
-    assert prevalence(plain(found), "Nodule") is prevalence(plain(found), "Hernia") is None
-    assert prevalence(plain(found), "Effusion") == known(scores, 1)[1].mean()
+    summary = summarise(scores, replicates=20)
+    assert np.isnan(summary.auroc[3:]).all()
+    assert summary.labelled[4] == summary.positives[4] == 0
+    assert (summary.findings.n_defined, summary.findings.n_classes) == (3, 5)
+    assert prevalence(plain(summary), "Nodule") is prevalence(plain(summary), "Hernia") is None
+    assert prevalence(plain(summary), "Effusion") == known(scores, 1)[1].mean()
     assert choose_thresholds(scores)["Hernia"] is None
     nowhere = replace(scores, targets=np.full_like(scores.targets, UNKNOWN))
     assert np.isnan(summarise(nowhere).loss)
@@ -97,28 +97,28 @@ def test_calibration_is_fitted_and_measured_on_labelled_images(scores):
     assert fitted["Nodule"].pooled
     chosen = fit_on(scores, "these")
     table = pd.DataFrame({"image": scores.images, "sex": "F", "age": 50.0, "view": "PA"})
-    found = assess(scores, table, chosen, replicates=20).content
+    content = assess(scores, table, chosen, replicates=20).content
     after = calibrate(scores, fitted)
     given, truth, _ = known(after, 1)
-    assert found["calibration"]["Effusion"]["brier_after"] == pytest.approx(
+    assert content["calibration"]["Effusion"]["brier_after"] == pytest.approx(
         brier_score_loss(truth, given)
     )
     # Labelled only where absent: what is labelled hangs on the label, and is no sample.
     for name in ("Nodule", "Hernia"):
-        assert found["calibration"][name]["ece_before"] is None
-        assert found["calibration"][name]["ece_after"] is None
-        assert found["calibration"][name]["brier_after_interval"]["low"] is None
-    json.dumps(found, allow_nan=False)
-    assert found["classes"]["Mass"]["labelled"] == len(known(scores, 2)[0])
-    assert "labelled" in assessment_text(found, 20)
+        assert content["calibration"][name]["ece_before"] is None
+        assert content["calibration"][name]["ece_after"] is None
+        assert content["calibration"][name]["brier_after_interval"]["low"] is None
+    json.dumps(content, allow_nan=False)
+    assert content["classes"]["Mass"]["labelled"] == len(known(scores, 2)[0])
+    assert "labelled" in assessment_text(content, 20)
 
 
 def test_operating_points_count_labelled_images_alone(scores):
     chosen = fit_on(scores, "these")
     table = pd.DataFrame({"image": scores.images, "sex": "F", "age": 50.0, "view": "PA"})
-    found = assess(scores, table, chosen, replicates=20)
-    given, truth, _ = known(found.calibrated, 2)
-    points = found.content["operating_points"]["youden"]
+    assessment = assess(scores, table, chosen, replicates=20)
+    given, truth, _ = known(assessment.calibrated, 2)
+    points = assessment.content["operating_points"]["youden"]
     point = points["Mass"]
     over = given >= point["threshold"]
     assert point["sensitivity"]["value"] == (over & (truth == 1)).sum() / (truth == 1).sum()
@@ -130,9 +130,9 @@ def test_operating_points_count_labelled_images_alone(scores):
     given, truth, _ = known(scores, 3)
     assert nodule["specificity"]["value"] == (given < absent).mean()
     assert all(np.isnan(nodule[name]["value"]) for name in ("sensitivity", "ppv", "npv", "f1"))
-    given, truth, _ = known(found.calibrated, 2)
+    given, truth, _ = known(assessment.calibrated, 2)
     curve = threshold_curve(
-        found.calibrated.probabilities[:, 2],
+        assessment.calibrated.probabilities[:, 2],
         scores.targets[:, 2],
         PatientBootstrap(scores.patients, 20),
         also=[point["threshold"]],

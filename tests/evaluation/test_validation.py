@@ -43,18 +43,18 @@ def metadata_of(stored: dict) -> Metadata:
 
 def test_thinned_scores_give_the_exact_counts_and_patient_intervals_at_every_level(many):
     stored = validation_scores(many)
-    found = read_validation_scores(metadata_of(stored)).scores
+    thinned = read_validation_scores(metadata_of(stored)).scores
     for column, name in enumerate(CLASSES):
         levels = stored["levels"][name].numpy()
         assert len(levels) == 2000
         over = many.probabilities[:, column] >= levels[:, None]
-        assert np.array_equal(found.probabilities[:, column] >= levels[:, None], over)
-    assert np.array_equal(found.targets, many.targets)
+        assert np.array_equal(thinned.probabilities[:, column] >= levels[:, None], over)
+    assert np.array_equal(thinned.targets, many.targets)
     for place in (7, 600, 1500, 1993):
         at = {name: {"youden": float(stored["levels"][name][place])} for name in CLASSES}
         points = [
             operating_points(scores, at, bootstrap=PatientBootstrap(scores.patients, 100))
-            for scores in (many, found)
+            for scores in (many, thinned)
         ]
         assert points[0] == points[1]
 
@@ -70,13 +70,13 @@ def test_every_positive_of_a_rare_finding_keeps_its_score(many):
 def test_few_scores_come_back_as_they_were_and_patients_without_their_numbers(many):
     few = many.take(np.arange(0, 5000, 10))
     stored = validation_scores(few, "somewhere", drawn=few.images[:2])
-    found = read_validation_scores(metadata_of(stored))
-    assert np.flatnonzero(found.drawn).tolist() == [0, 1]
-    assert np.array_equal(found.scores.probabilities, few.probabilities)
-    assert found.source == "somewhere"
+    kept = read_validation_scores(metadata_of(stored))
+    assert np.flatnonzero(kept.drawn).tolist() == [0, 1]
+    assert np.array_equal(kept.scores.probabilities, few.probabilities)
+    assert kept.source == "somewhere"
     assert "hospital" not in repr(stored)
-    pairs = set(zip(few.patients, found.scores.patients, strict=True))
-    assert len(pairs) == len(set(few.patients)) == len(set(found.scores.patients))
+    pairs = set(zip(few.patients, kept.scores.patients, strict=True))
+    assert len(pairs) == len(set(few.patients)) == len(set(kept.scores.patients))
 
 
 def test_an_exported_file_carries_the_same_scores(many, tmp_path):
@@ -117,10 +117,10 @@ def test_training_writes_them(trained):
 @pytest.mark.usefixtures("real_network")
 def test_the_starters_scores_are_those_that_its_figures_and_thresholds_are_of():
     _, metadata = load_weights(ROOT / "weights" / "starter.pth")
-    found = read_validation_scores(metadata)
-    assert len(found.drawn) == 899
-    assert found.source == metadata.validation["thresholds_source"]
-    real = found.scores.take(np.flatnonzero(~found.drawn))
+    kept = read_validation_scores(metadata)
+    assert len(kept.drawn) == 899
+    assert kept.source == metadata.validation["thresholds_source"]
+    real = kept.scores.take(np.flatnonzero(~kept.drawn))
     figures = metadata.validation["figures"]
     assert (len(real.images), len(set(real.patients))) == (529, 476)
     for column, name in enumerate(real.classes):

@@ -74,18 +74,18 @@ def dicom(pixels: np.ndarray, *args, **tags) -> bytes:
 )
 def test_a_twelve_bit_dicom_keeps_its_integers_and_uses_its_real_range(syntax):
     pixels = ramp(3000) + np.uint16(100)
-    found = read_radiograph(dicom(pixels, 12, syntax))
-    assert np.array_equal(found.pixels, pixels)
-    assert (found.low, found.high) == (100, 3100)
-    assert found.as_uint8().min() == 0
-    assert found.as_uint8().max() == 255
-    assert (found.facts.format, found.facts.bits, found.facts.inverted) == ("DICOM", 12, False)
+    image = read_radiograph(dicom(pixels, 12, syntax))
+    assert np.array_equal(image.pixels, pixels)
+    assert (image.low, image.high) == (100, 3100)
+    assert image.as_uint8().min() == 0
+    assert image.as_uint8().max() == 255
+    assert (image.facts.format, image.facts.bits, image.facts.inverted) == ("DICOM", 12, False)
 
 
 def test_signed_values_keep_their_order_and_distances():
     pixels = (ramp(4000).astype(np.int32) - 2000).astype(np.int16)
-    found = read_radiograph(dicom(pixels, 12))
-    assert np.allclose(found.brightness(), (pixels + 2000.0) / 4000, atol=1e-6)
+    image = read_radiograph(dicom(pixels, 12))
+    assert np.allclose(image.brightness(), (pixels + 2000.0) / 4000, atol=1e-6)
 
 
 REFUSED = {
@@ -232,8 +232,10 @@ def test_reading_a_png_does_not_import_pydicom():
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the sample DICOMs are not here")
 def test_the_same_pixels_declared_monochrome1_come_out_inverted():
-    one, two = (read_radiograph(SHARED / f"chest_pa_monochrome{n}_jpeg.dcm").pixels for n in (1, 2))
-    assert np.array_equal(one, 255 - two)
+    monochrome1, monochrome2 = (
+        read_radiograph(SHARED / f"chest_pa_monochrome{n}_jpeg.dcm").pixels for n in (1, 2)
+    )
+    assert np.array_equal(monochrome1, 255 - monochrome2)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the sample DICOMs are not here")
@@ -241,6 +243,6 @@ def test_a_real_jpeg_2000_equals_pydicoms_windowed_pixels_turned_over():
     path = SHARED / "chest_pa_monochrome1_15bit_j2k.dcm"
     data = dcmread(path)
     expected = 32767 - np.rint(apply_voi_lut(data.pixel_array, data))
-    found = read_radiograph(path)
-    assert np.abs(found.pixels - expected).max() <= 1
-    assert found.facts.bits == 15
+    image = read_radiograph(path)
+    assert np.abs(image.pixels - expected).max() <= 1
+    assert image.facts.bits == 15

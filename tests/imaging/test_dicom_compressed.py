@@ -45,30 +45,30 @@ def test_a_jpeg_within_a_dicom_is_decoded():
     Image.fromarray(ramp(255, np.uint8)).save(buffer, "JPEG", quality=95)
     data = dataset(ramp(255, np.uint8), 8, JPEGBaseline8Bit)
     data.PixelData = encapsulate([buffer.getvalue()])
-    found = read_radiograph(written(data))
-    assert np.abs(found.pixels.astype(int) - np.asarray(Image.open(buffer))).max() <= 1
+    image = read_radiograph(written(data))
+    assert np.abs(image.pixels.astype(int) - np.asarray(Image.open(buffer))).max() <= 1
 
 
 @pytest.mark.parametrize("predictor", [1, 4, 7])
 @pytest.mark.parametrize("top", [255, 4095, 65535])
 def test_a_lossless_jpeg_within_a_dicom_keeps_its_integers(predictor, top):
     pixels = ramp(top, np.uint8 if top == 255 else np.uint16)
-    found = read_radiograph(jpeg_dicom(pixels, top.bit_length(), predictor))
-    assert np.array_equal(found.pixels, pixels)
+    image = read_radiograph(jpeg_dicom(pixels, top.bit_length(), predictor))
+    assert np.array_equal(image.pixels, pixels)
 
 
 def test_a_lossless_jpeg_of_signed_values_is_the_plain_file():
     pixels = (ramp(60000).astype(np.int32) - 30000).astype(np.int16)
-    found = read_radiograph(jpeg_dicom(pixels, 16))
-    assert np.array_equal(found.pixels, read_radiograph(dicom(pixels, 16)).pixels)
+    image = read_radiograph(jpeg_dicom(pixels, 16))
+    assert np.array_equal(image.pixels, read_radiograph(dicom(pixels, 16)).pixels)
 
 
 def test_a_jpeg_of_twelve_bits_within_a_dicom_is_decoded():
     frame = imagecodecs.jpeg8_encode(ramp(4095), level=95, bitspersample=12)
     data = dataset(ramp(4095), 12, JPEGExtended12Bit)
     data.PixelData = encapsulate([frame])
-    found = read_radiograph(written(data))
-    assert np.abs(found.pixels.astype(int) - ramp(4095)).max() <= 20  # as level 95 rounds it
+    image = read_radiograph(written(data))
+    assert np.abs(image.pixels.astype(int) - ramp(4095)).max() <= 20  # as level 95 rounds it
 
 
 def test_a_jpeg_of_more_bits_than_the_header_names_is_refused():

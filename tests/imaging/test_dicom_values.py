@@ -25,13 +25,13 @@ def test_monochrome1_is_inverted_after_the_window_and_within_its_range():
     window = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 2500}
     window["WindowWidth"] = 3000
     data = dataset(ramp(4095), 12, PhotometricInterpretation="MONOCHROME1", **window)
-    found = read_radiograph(written(data))
+    image = read_radiograph(written(data))
     # pydicom's own steps are the reference; its output runs over the rescaled range.
     shown = apply_voi_lut(apply_modality_lut(ramp(4095), data), data)
     low, high = -100, 2 * 4095 - 100
-    assert np.abs(found.brightness() - (1 - (shown - low) / (high - low))).max() < 1 / 4095
-    assert found.facts.inverted
-    assert found.brightness()[0, 0] == 1
+    assert np.abs(image.brightness() - (1 - (shown - low) / (high - low))).max() < 1 / 4095
+    assert image.facts.inverted
+    assert image.brightness()[0, 0] == 1
 
 
 def windowed(value: float, center: float, width: float, function: str) -> float:
@@ -61,10 +61,10 @@ def test_each_kind_of_window_equals_the_standards_formula_and_pydicoms(function,
         WindowWidth=[width, 2],
         VOILUTFunction=function,
     )
-    found = read_radiograph(written(data))
+    image = read_radiograph(written(data))
     expected = np.vectorize(windowed, otypes=[float])(pixels, center, width, function)
-    assert np.abs(found.brightness() - expected).max() <= 0.501 / top
-    assert np.abs(found.brightness() - apply_voi_lut(pixels, data) / top).max() <= 0.501 / top
+    assert np.abs(image.brightness() - expected).max() <= 0.501 / top
+    assert np.abs(image.brightness() - apply_voi_lut(pixels, data) / top).max() <= 0.501 / top
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -72,9 +72,9 @@ def test_a_window_after_a_negative_slope_shows_its_lowest_values_dark(signed):
     """pydicom's own range runs downwards there, and would turn the picture over once more."""
     pixels = ramp(4095).astype(np.int16) - 2048 if signed else ramp(4095)
     window = {"WindowCenter": 1000, "WindowWidth": 1500}
-    found = read_radiograph(dicom(pixels, 12, RescaleSlope=-1, RescaleIntercept=2000, **window))
+    image = read_radiograph(dicom(pixels, 12, RescaleSlope=-1, RescaleIntercept=2000, **window))
     expected = np.vectorize(windowed, otypes=[float])(2000.0 - pixels, 1000, 1500, "LINEAR")
-    assert np.abs(found.brightness() - expected).max() <= 0.501 / 4095
+    assert np.abs(image.brightness() - expected).max() <= 0.501 / 4095
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_a_window_after_a_negative_slope_shows_its_lowest_values_dark(signed):
     ],
 )
 def test_windows_that_are_none_are_as_if_they_were_not_there(centers, widths):
-    found = read_radiograph(with_windows(centers, widths))
-    assert np.array_equal(found.pixels, ramp(4095))
-    assert (found.low, found.high) == (0, 4095)
+    image = read_radiograph(with_windows(centers, widths))
+    assert np.array_equal(image.pixels, ramp(4095))
+    assert (image.low, image.high) == (0, 4095)
 
 
 @pytest.mark.parametrize("first", [("", ""), ("700", "0"), ("wide", "9"), ("700", "-1"), ("", "9")])
 def test_the_first_window_that_is_one_is_applied(first):
-    found = read_radiograph(with_windows(f"{first[0]}\\1000", f"{first[1]}\\500"))
+    image = read_radiograph(with_windows(f"{first[0]}\\1000", f"{first[1]}\\500"))
     expected = read_radiograph(dicom(ramp(4095), 12, WindowCenter=1000, WindowWidth=500))
-    assert np.array_equal(found.pixels, expected.pixels)
+    assert np.array_equal(image.pixels, expected.pixels)
 
 
 def with_windows(centers: str, widths: str) -> bytes:
@@ -112,15 +112,15 @@ def with_windows(centers: str, widths: str) -> bytes:
 def test_a_window_narrower_than_one_is_exact():
     tags = {"RescaleSlope": 1 / 4096, "RescaleIntercept": 0}
     tags |= {"WindowCenter": 0.5, "WindowWidth": 0.5}
-    found = read_radiograph(dicom(ramp(4095), 12, **tags))
+    image = read_radiograph(dicom(ramp(4095), 12, **tags))
     expected = np.clip((ramp(4095) / 4096 - 0.25) / 0.5, 0, 1)
-    assert np.abs(found.brightness() - expected).max() <= 0.501 / 4095
+    assert np.abs(image.brightness() - expected).max() <= 0.501 / 4095
 
 
 def test_empty_tags_of_window_and_slope_are_as_if_they_were_not_there():
     tags = {"WindowCenter": "", "WindowWidth": 5, "RescaleSlope": "", "RescaleIntercept": 7}
-    found = read_radiograph(dicom(ramp(4095), 12, **tags))
-    assert np.array_equal(found.pixels, ramp(4095))
+    image = read_radiograph(dicom(ramp(4095), 12, **tags))
+    assert np.array_equal(image.pixels, ramp(4095))
     tags = {"WindowCenter": 0, "WindowWidth": 4096, "VOILUTFunction": ""}
     half = read_radiograph(dicom(ramp(4095), 12, **tags)).brightness()
     assert (half.min(), half.max()) == (np.float32(np.rint(0.5001 * 4095) / 4095), 1)
@@ -154,17 +154,17 @@ def equals_its_entries(name: str, bits: int, words: str | None) -> None:
     if name == "ModalityLUTSequence":
         item.ModalityLUTType = "US"
     syntax = ExplicitVRBigEndian if words == ">u2" else ExplicitVRLittleEndian
-    found = read_radiograph(dicom(ramp(2000), 12, syntax, **{name: [item]}))
+    image = read_radiograph(dicom(ramp(2000), 12, syntax, **{name: [item]}))
     shown = np.array(entries)[np.clip(ramp(2000).astype(int) - 500, 0, 999)]
-    assert np.abs(found.brightness() - shown / (2**bits - 1)).max() <= 0.501 / 4095
+    assert np.abs(image.brightness() - shown / (2**bits - 1)).max() <= 0.501 / 4095
 
 
 def test_a_look_up_table_rounds_the_fractions_that_a_slope_leaves():
     item = lut(list(range(0, 4000, 40)), 12)
     tags = {"RescaleSlope": 0.1, "RescaleIntercept": 0}
-    found = read_radiograph(dicom(ramp(990), 12, VOILUTSequence=[item], **tags))
+    image = read_radiograph(dicom(ramp(990), 12, VOILUTSequence=[item], **tags))
     shown = np.rint(ramp(990) * 0.1) * 40
-    assert np.abs(found.brightness() - shown / 3960).max() <= 0.501 / 4095
+    assert np.abs(image.brightness() - shown / 3960).max() <= 0.501 / 4095
 
 
 @pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
@@ -177,18 +177,18 @@ def test_a_look_up_table_equals_pydicoms(name):
         item.ModalityLUTType = "US"
     data = dataset(ramp(2000), 12, **{name: [item]})
     expected = apply_voi_lut(apply_modality_lut(ramp(2000), data), data)
-    found = read_radiograph(written(data))
-    assert np.abs(found.brightness() - expected / 4095).max() <= 0.501 / 4095
+    image = read_radiograph(written(data))
+    assert np.abs(image.brightness() - expected / 4095).max() <= 0.501 / 4095
 
 
 def test_a_negative_slope_turns_the_picture_over():
-    found = read_radiograph(dicom(ramp(4095), 12, RescaleSlope=-1, RescaleIntercept=4095))
-    assert np.array_equal(found.pixels, 4095 - ramp(4095))
+    image = read_radiograph(dicom(ramp(4095), 12, RescaleSlope=-1, RescaleIntercept=4095))
+    assert np.array_equal(image.pixels, 4095 - ramp(4095))
 
 
 def test_a_window_of_width_one_is_a_threshold():
-    found = read_radiograph(dicom(ramp(4095), 12, WindowCenter=2000, WindowWidth=1))
-    assert np.array_equal(found.brightness(), (ramp(4095) > 1999.5).astype(np.float32))
+    image = read_radiograph(dicom(ramp(4095), 12, WindowCenter=2000, WindowWidth=1))
+    assert np.array_equal(image.brightness(), (ramp(4095) > 1999.5).astype(np.float32))
 
 
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
@@ -207,18 +207,18 @@ def test_padding_is_black_and_changes_nothing_else(kind, signed, window, padding
     data = dataset(padded, 12, PhotometricInterpretation=kind, **window)
     for name, value in tags.items():
         data.add_new(name, "SS" if value < 0 else "US", value)
-    found = read_radiograph(written(data))
+    image = read_radiograph(written(data))
     part = read_radiograph(dicom(pixels[20:], 12, PhotometricInterpretation=kind, **window))
-    assert np.array_equal(found.pixels[20:], plain.pixels[20:])
-    assert (found.low, found.high) == (part.low, part.high)
-    assert np.all(found.pixels[:20] == found.low)
+    assert np.array_equal(image.pixels[20:], plain.pixels[20:])
+    assert (image.low, image.high) == (part.low, part.high)
+    assert np.all(image.pixels[:20] == image.low)
 
 
 def test_padding_that_the_anatomy_has_too_is_black():
     file = dicom(ramp(4095), 12, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=0)
-    found = read_radiograph(file)
-    assert found.pixels[0, 0] == found.low == 0
-    assert np.array_equal(found.pixels.ravel()[1:], 4095 - ramp(4095).ravel()[1:])
+    image = read_radiograph(file)
+    assert image.pixels[0, 0] == image.low == 0
+    assert np.array_equal(image.pixels.ravel()[1:], 4095 - ramp(4095).ravel()[1:])
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -269,8 +269,8 @@ def test_the_sign_of_a_codestream_counts_more_than_the_headers(stream, header):
     )
     data = dataset(numbers, 12, JPEG2000Lossless, PixelRepresentation=header)
     data.PixelData = encapsulate([frame])
-    found = read_radiograph(written(data))
+    image = read_radiograph(written(data))
     if (stream, header) == ("signed taken for unsigned", 0):
-        assert np.array_equal(found.pixels, numbers & 4095)  # nothing says that it is signed
+        assert np.array_equal(image.pixels, numbers & 4095)  # nothing says that it is signed
     else:
-        assert np.array_equal(found.pixels - found.low, ramp(4000))
+        assert np.array_equal(image.pixels - image.low, ramp(4000))

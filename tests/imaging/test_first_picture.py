@@ -39,9 +39,9 @@ MAIN = {
 @pytest.mark.parametrize("name", MAIN)
 def test_the_first_picture_is_read_where_the_others_are_parts_of_it(name):
     file, expected = MAIN[name]
-    found = read_radiograph(file)
-    assert np.abs(found.pixels.astype(int) - expected).max() <= 4  # as JPEG rounds it
-    assert found.facts.format in ("JPEG", "TIFF")
+    image = read_radiograph(file)
+    assert np.abs(image.pixels.astype(int) - expected).max() <= 4  # as JPEG rounds it
+    assert image.facts.format in ("JPEG", "TIFF")
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
@@ -70,7 +70,7 @@ def test_pictures_that_may_be_meant_as_well_as_the_first_are_refused(name):
 
 def test_a_progressive_jpeg_that_ends_between_its_scans_is_refused():
     file = encoded(Image.fromarray(picture()), "JPEG", progressive=True)
-    for scan in [found.start() for found in re.finditer(b"\xff\xda", file)][1:-1]:
+    for scan in [marker.start() for marker in re.finditer(b"\xff\xda", file)][1:-1]:
         assert "damaged" in refusal(file[:scan])
 
 

@@ -55,9 +55,9 @@ def test_damaged_pngs_are_read_or_refused_alike():
     rng, refused = random.Random(3), 0
     for _ in range(400):
         file = damaged(encoded(smooth()), rng)
-        found = outcome(file, True)
-        assert found == outcome(file, False)
-        refused += isinstance(found, str)
+        result = outcome(file, True)
+        assert result == outcome(file, False)
+        refused += isinstance(result, str)
     assert 200 < refused < 400
 
 
@@ -104,8 +104,8 @@ def test_a_pack_holds_what_every_other_way_in_gives(tmp_path):
     left_out = prepare(paths, tmp_path / "p", preprocessing, workers=1, skip_unreadable=True)
     pack = Pack(tmp_path / "p", preprocessing)
     for name, path in paths.items():
-        found = outcome(path.read_bytes(), False)
-        assert isinstance(found, str) == (name in left_out)
+        result = outcome(path.read_bytes(), False)
+        assert isinstance(result, str) == (name in left_out)
         if name not in left_out:
             item = item_pixels(read_radiograph(path).as_uint8(), preprocessing)
             assert np.array_equal(pack.pixels[pack.names[name]], item)

@@ -33,17 +33,17 @@ def refusal(source, **options) -> str:
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA"])
 def test_gray_stored_in_any_mode_keeps_its_integers(kind, mode):
     gray = Image.fromarray(picture())
-    found = read_radiograph(encoded(gray.convert(mode), kind))
-    assert np.array_equal(found.pixels, picture())
-    assert found.as_uint8() is found.pixels
-    assert np.allclose(found.brightness(), picture() / 255, atol=1e-7)
-    assert (found.low, found.high) == (0, 255)
-    assert (found.facts.format, found.facts.mode, found.facts.colour) == (kind, mode, 0)
+    image = read_radiograph(encoded(gray.convert(mode), kind))
+    assert np.array_equal(image.pixels, picture())
+    assert image.as_uint8() is image.pixels
+    assert np.allclose(image.brightness(), picture() / 255, atol=1e-7)
+    assert (image.low, image.high) == (0, 255)
+    assert (image.facts.format, image.facts.mode, image.facts.colour) == (kind, mode, 0)
 
 
 def test_lossless_webp_keeps_its_integers():
-    found = read_radiograph(encoded(Image.fromarray(picture()).convert("RGB"), "WEBP", lossless=1))
-    assert np.array_equal(found.pixels, picture())
+    image = read_radiograph(encoded(Image.fromarray(picture()).convert("RGB"), "WEBP", lossless=1))
+    assert np.array_equal(image.pixels, picture())
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -55,9 +55,9 @@ def test_a_jpeg_equals_pillows_decoder(mode):
 
 def test_colours_are_weighted_and_noted():
     colours = np.random.default_rng(1).integers(0, 256, (96, 80, 3), dtype=np.uint8)
-    found = read_radiograph(encoded(Image.fromarray(colours)))
-    assert np.abs(found.pixels - colours @ [0.299, 0.587, 0.114]).max() <= 0.51
-    assert found.facts.colour > 50
+    image = read_radiograph(encoded(Image.fromarray(colours)))
+    assert np.abs(image.pixels - colours @ [0.299, 0.587, 0.114]).max() <= 0.51
+    assert image.facts.colour > 50
 
 
 @pytest.mark.parametrize(
@@ -71,28 +71,28 @@ def test_a_16_bit_tiff_keeps_its_integers(order, compression):
 
 @pytest.mark.parametrize("top", [255, 4095, 65535])
 def test_a_16_bit_ramp_is_scaled_by_the_range_it_uses_and_never_clipped(top):
-    found = read_radiograph(encoded(Image.fromarray(ramp(top))))
-    assert np.array_equal(found.pixels, ramp(top))
-    assert (found.low, found.high, found.facts.bits) == (0, top, 16)
-    assert np.allclose(found.brightness(), ramp(top) / top, atol=1e-6)
-    assert found.as_uint8().dtype == np.uint8
-    assert np.abs(found.as_uint8() - ramp(top) / top * 255).max() <= 0.501
-    assert (found.as_uint8() == 255).mean() < 0.01
+    image = read_radiograph(encoded(Image.fromarray(ramp(top))))
+    assert np.array_equal(image.pixels, ramp(top))
+    assert (image.low, image.high, image.facts.bits) == (0, top, 16)
+    assert np.allclose(image.brightness(), ramp(top) / top, atol=1e-6)
+    assert image.as_uint8().dtype == np.uint8
+    assert np.abs(image.as_uint8() - ramp(top) / top * 255).max() <= 0.501
+    assert (image.as_uint8() == 255).mean() < 0.01
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_large_picture_is_reduced_in_the_shades_it_came_with(dtype):
     top = np.iinfo(dtype).max
     rows = np.linspace(0, top, 640).round().astype(dtype)[:, None].repeat(640, axis=1)
-    found = read_radiograph(encoded(rows)).reduced(80)
-    assert (found.pixels.dtype, found.pixels.shape) == (dtype, (80, 80))
-    assert np.abs(found.brightness()[:, 0] - (np.arange(80) + 0.5) / 80).max() < 0.005
+    image = read_radiograph(encoded(rows)).reduced(80)
+    assert (image.pixels.dtype, image.pixels.shape) == (dtype, (80, 80))
+    assert np.abs(image.brightness()[:, 0] - (np.arange(80) + 0.5) / 80).max() < 0.005
 
 
 def test_the_range_of_a_16_bit_picture_starts_at_its_darkest_value():
-    found = read_radiograph(encoded(Image.fromarray(ramp(2000) + np.uint16(30_000))))
-    assert (found.low, found.high) == (30_000, 32_000)
-    assert np.abs(found.as_uint8() - ramp(2000) / 2000 * 255).max() <= 0.501
+    image = read_radiograph(encoded(Image.fromarray(ramp(2000) + np.uint16(30_000))))
+    assert (image.low, image.high) == (30_000, 32_000)
+    assert np.abs(image.as_uint8() - ramp(2000) / 2000 * 255).max() <= 0.501
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -101,9 +101,9 @@ def test_a_tiff_with_white_as_zero_is_turned_over(bits):
     # Pillow would turn the pixels over while saving, so the tag is changed in the finished file.
     entry = b"\x06\x01\x03\x00\x01\x00\x00\x00"
     file = encoded(Image.fromarray(stored), "TIFF").replace(entry + b"\x01", entry + b"\x00")
-    found = read_radiograph(file)
-    assert np.array_equal(found.pixels, 2**bits - 1 - stored)
-    assert found.facts.inverted
+    image = read_radiograph(file)
+    assert np.array_equal(image.pixels, 2**bits - 1 - stored)
+    assert image.facts.inverted
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
@@ -116,9 +116,9 @@ def test_the_orientation_noted_in_the_file_is_applied(kind, orientation):
     plain = Image.open(BytesIO(encoded(image, kind, **options))).convert("L")
     plain.getexif()[0x0112] = orientation
     expected = np.asarray(ImageOps.exif_transpose(plain))
-    found = read_radiograph(encoded(image, kind, exif=exif, **options))
-    assert np.array_equal(found.pixels, expected)
-    assert found.facts.turned == (orientation > 1)
+    upright = read_radiograph(encoded(image, kind, exif=exif, **options))
+    assert np.array_equal(upright.pixels, expected)
+    assert upright.facts.turned == (orientation > 1)
 
 
 def test_a_16_bit_tiff_is_turned_as_noted():
@@ -156,28 +156,28 @@ OPAQUE = np.full((96, 80), 65535, np.uint16)
 
 @pytest.mark.parametrize(("mode", "alpha"), [("LA", OPAQUE), ("RGB", None), ("RGBA", OPAQUE)])
 def test_gray_in_several_channels_of_16_bits_keeps_its_integers(mode, alpha, capfd):
-    found = read_radiograph(png16(ramp(4095), alpha, len(mode)))
+    image = read_radiograph(png16(ramp(4095), alpha, len(mode)))
     plain = read_radiograph(encoded(ramp(4095)))
-    assert np.array_equal(found.pixels, ramp(4095))
-    assert (found.low, found.high) == (plain.low, plain.high) == (0, 4095)
-    assert np.array_equal(found.as_uint8(), plain.as_uint8())
-    assert (found.facts.format, found.facts.mode, found.facts.bits) == ("PNG", mode, 16)
-    assert found.facts.colour == 0
+    assert np.array_equal(image.pixels, ramp(4095))
+    assert (image.low, image.high) == (plain.low, plain.high) == (0, 4095)
+    assert np.array_equal(image.as_uint8(), plain.as_uint8())
+    assert (image.facts.format, image.facts.mode, image.facts.bits) == ("PNG", mode, 16)
+    assert image.facts.colour == 0
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_transparency_of_16_bits_becomes_black(channels):
     alpha = np.random.default_rng(0).integers(0, 65536, (96, 80), dtype=np.uint16)
-    found = read_radiograph(png16(ramp(65535), alpha, channels))
-    assert np.abs(found.pixels - ramp(65535) * (alpha / 65535)).max() <= 0.5
+    image = read_radiograph(png16(ramp(65535), alpha, channels))
+    assert np.abs(image.pixels - ramp(65535) * (alpha / 65535)).max() <= 0.5
 
 
 def test_one_transparent_colour_of_16_bits_becomes_black():
     pixels = np.dstack([ramp(4095) + np.uint16(1)] * 3)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    found = read_radiograph(png(80, 96, 16, 2, rows, chunk(b"tRNS", b"\x10\0" * 3)))
-    assert np.array_equal(found.pixels, np.where(pixels[..., 0] == 4096, 0, pixels[..., 0]))
+    image = read_radiograph(png(80, 96, 16, 2, rows, chunk(b"tRNS", b"\x10\0" * 3)))
+    assert np.array_equal(image.pixels, np.where(pixels[..., 0] == 4096, 0, pixels[..., 0]))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -186,13 +186,13 @@ def test_a_16_bit_png_with_alpha_is_turned_as_noted(orientation):
     exif[0x0112] = orientation
     note = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
     file = png16(ramp(4095), OPAQUE, 2)
-    found = read_radiograph(file[:33] + note + file[33:])
+    image = read_radiograph(file[:33] + note + file[33:])
     behind = read_radiograph(file[:-12] + note + file[-12:])
     expected = read_radiograph(encoded(Image.fromarray(ramp(4095)), exif=exif))
-    assert np.array_equal(found.pixels, expected.pixels)
-    assert found.facts.turned == (orientation > 1)
-    assert np.array_equal(behind.pixels, found.pixels)
-    assert behind.facts == found.facts
+    assert np.array_equal(image.pixels, expected.pixels)
+    assert image.facts.turned == (orientation > 1)
+    assert np.array_equal(behind.pixels, image.pixels)
+    assert behind.facts == image.facts
 
 
 def test_a_damaged_colour_profile_is_ignored():
@@ -257,9 +257,11 @@ def test_nih_pictures_keep_pillows_integers():
             if number % 30 and image.mode == "L":
                 continue
             expected = np.asarray(image)
-        found = read_radiograph(path)
-        modes[found.facts.mode] += 1
-        assert np.array_equal(found.pixels, expected if expected.ndim == 2 else expected[..., 0])
+        radiograph = read_radiograph(path)
+        modes[radiograph.facts.mode] += 1
+        assert np.array_equal(
+            radiograph.pixels, expected if expected.ndim == 2 else expected[..., 0]
+        )
     assert modes["RGBA"] == 6
     assert modes["L"] > 50
 
@@ -269,5 +271,5 @@ def test_photographs_slices_and_turned_pictures_are_read():
     paths = sorted((SHARED / "odd").glob("*/*.[pj][np]g"))
     assert len(paths) > 20
     for path in paths:
-        found = read_radiograph(path)
-        assert (found.facts.colour > 5) == (path.suffix == ".jpg")
+        image = read_radiograph(path)
+        assert (image.facts.colour > 5) == (path.suffix == ".jpg")

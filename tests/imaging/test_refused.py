@@ -204,14 +204,14 @@ def read_malformed(count: int, seed: int) -> tuple[Counter, float, float]:
     for name, file in malformed(count, seed):
         start = time.thread_time()
         try:
-            found = read_radiograph(file)
+            image = read_radiograph(file)
         except ImageError:
             kinds[name, "refused"] += 1
         else:
             kinds[name, "read"] += 1
-            assert found.pixels.ndim == 2
-            assert found.pixels.dtype in (np.uint8, np.uint16)
-            assert found.low <= found.pixels.min() < found.pixels.max() <= found.high
+            assert image.pixels.ndim == 2
+            assert image.pixels.dtype in (np.uint8, np.uint16)
+            assert image.low <= image.pixels.min() < image.pixels.max() <= image.high
         worst = max(worst, time.thread_time() - start)
     return kinds, worst, peak_memory() - memory
 
@@ -230,13 +230,13 @@ def test_damaged_16_bit_pngs_of_several_channels_give_a_picture_or_a_reason_each
     rng, outcomes = random.Random(channels), Counter()
     for _ in range(200):
         try:
-            found = read_radiograph(damaged(file, rng))
+            image = read_radiograph(damaged(file, rng))
         except ImageError:
             outcomes["refused"] += 1
         else:
             outcomes["read"] += 1
-            assert found.pixels.ndim == 2
-            assert found.low <= found.pixels.min() < found.pixels.max() <= found.high
+            assert image.pixels.ndim == 2
+            assert image.low <= image.pixels.min() < image.pixels.max() <= image.high
     assert min(outcomes["read"], outcomes["refused"]) > 5, outcomes
 
 

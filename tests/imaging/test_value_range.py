@@ -58,12 +58,12 @@ def test_outliers_leave_the_range_of_a_picture_as_it_is(name, noise):
     offset, outliers = OUTLIERS[name]
     plain = body(offset, noise)
     touched = np.where(outliers >= 0, outliers, plain).astype(np.uint16)
-    expected, found = (read_radiograph(encoded(pixels)) for pixels in (plain, touched))
+    expected, image = (read_radiograph(encoded(pixels)) for pixels in (plain, touched))
     assert (expected.low, expected.high) == (plain.min(), plain.max())
-    assert (found.low, found.high) == (expected.low, expected.high)
+    assert (image.low, image.high) == (expected.low, expected.high)
     same = outliers < 0
-    assert np.array_equal(found.as_uint8()[same], expected.as_uint8()[same])
-    assert set(found.as_uint8()[~same]) <= {0, 255}
+    assert np.array_equal(image.as_uint8()[same], expected.as_uint8()[same])
+    assert set(image.as_uint8()[~same]) <= {0, 255}
 
 
 def as_dicom(pixels: np.ndarray, kind: str) -> bytes:
@@ -87,8 +87,8 @@ def test_one_hot_pixel_changes_nothing_in_whatever_it_is_stored(kind):
         files = [png_encode(np.dstack([pixels] * 3)) for pixels in (plain, touched)]
     else:
         files = [as_dicom(pixels, kind) for pixels in (plain, touched)]
-    expected, found = (read_radiograph(file).as_uint8() for file in files)
-    differ = np.abs(found.astype(int) - expected) > (1 if kind == "downwards" else 0)
+    expected, shades = (read_radiograph(file).as_uint8() for file in files)
+    differ = np.abs(shades.astype(int) - expected) > (1 if kind == "downwards" else 0)
     assert np.argwhere(differ).tolist() == [[60, 40]]
 
 
@@ -96,19 +96,19 @@ def test_one_hot_pixel_changes_nothing_in_whatever_it_is_stored(kind):
 @pytest.mark.parametrize("scale", [1, 4, 15])
 def test_a_whole_picture_keeps_its_least_and_greatest_value(noise, scale):
     pixels = body(100, noise) * np.uint16(scale)
-    found = read_radiograph(encoded(pixels))
-    assert (found.low, found.high) == (pixels.min(), pixels.max())
-    assert np.array_equal(found.pixels, pixels)
+    image = read_radiograph(encoded(pixels))
+    assert (image.low, image.high) == (pixels.min(), pixels.max())
+    assert np.array_equal(image.pixels, pixels)
 
 
 def test_eight_bits_and_windows_know_no_outliers():
     pixels = np.full((80, 80), 90, np.uint8)
     pixels[40, 40], pixels[:, :40] = 255, 60
-    found = read_radiograph(encoded(pixels))
-    assert np.array_equal(found.pixels, pixels)
+    image = read_radiograph(encoded(pixels))
+    assert np.array_equal(image.pixels, pixels)
     window = {"WindowCenter": 30000, "WindowWidth": 60000}
-    found = read_radiograph(dicom(pixels.astype(np.uint16) * 257, **window))
-    assert len(np.unique(found.pixels)) == 3
+    image = read_radiograph(dicom(pixels.astype(np.uint16) * 257, **window))
+    assert len(np.unique(image.pixels)) == 3
 
 
 def test_a_picture_of_nothing_but_outliers_is_blank():
@@ -119,5 +119,5 @@ def test_a_picture_of_nothing_but_outliers_is_blank():
 
 
 def test_a_ramp_is_not_cut():
-    found = read_radiograph(encoded(ramp(65535)))
-    assert (found.low, found.high) == (0, 65535)
+    image = read_radiograph(encoded(ramp(65535)))
+    assert (image.low, image.high) == (0, 65535)

@@ -57,8 +57,8 @@ def verdicts(pictures: list[np.ndarray]) -> list[Verdict]:
     return [judge(as_radiograph(picture)) for picture in pictures]
 
 
-def share(found: list[Verdict], kinds: set[str]) -> float:
-    return np.mean([verdict.kind in kinds for verdict in found])
+def share(judged: list[Verdict], kinds: set[str]) -> float:
+    return np.mean([verdict.kind in kinds for verdict in judged])
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +89,16 @@ def test_list(nih) -> list[np.ndarray]:
 
 
 def test_phantoms_of_a_seed_that_was_not_learned_from_pass(phantom_pictures):
-    found = verdicts(phantom_pictures)
-    assert share(found, {FINE}) >= 0.99
-    assert {verdict.message for verdict in found if verdict.fine} == {""}
+    judged = verdicts(phantom_pictures)
+    assert share(judged, {FINE}) >= 0.99
+    assert {verdict.message for verdict in judged if verdict.fine} == {""}
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_phantom_that_is_turned_or_inverted_is_told_so(phantom_pictures, name):
     wrong, kind = WRONG[name]
-    found = verdicts([wrong(picture) for picture in phantom_pictures[::2]])
-    assert share(found, {kind}) >= 0.9
+    judged = verdicts([wrong(picture) for picture in phantom_pictures[::2]])
+    assert share(judged, {kind}) >= 0.9
 
 
 def test_the_answer_says_how_to_set_the_picture_right(phantom_pictures):
@@ -128,18 +128,18 @@ def test_gray_photographs_are_caught_and_named():
         np.asarray(Image.fromarray(photograph).convert("L"))
         for photograph in load_sample_images().images
     ]
-    found = verdicts(photographs)
-    assert {verdict.kind for verdict in found} == {ELSE}
-    assert any("photograph" in verdict.message for verdict in found)
+    judged = verdicts(photographs)
+    assert {verdict.kind for verdict in judged} == {ELSE}
+    assert any("photograph" in verdict.message for verdict in judged)
     parts = [part for n, photo in enumerate(photographs) for part in crops(photo, 50, n)]
     assert share(verdicts(parts), {FINE}) <= 0.1
 
 
 @pytest.mark.parametrize(("draw", "named"), [(making.slice_, "slice"), (side_view, "side view")])
 def test_nine_drawings_in_ten_that_were_not_learned_from_are_caught_and_most_named(draw, named):
-    found = verdicts(list(making.many(40, 9106, draw)))
-    assert share(found, {ELSE}) >= 0.9
-    assert np.mean([named in verdict.message for verdict in found]) >= 0.9
+    judged = verdicts(list(making.many(40, 9106, draw)))
+    assert share(judged, {ELSE}) >= 0.9
+    assert np.mean([named in verdict.message for verdict in judged]) >= 0.9
 
 
 def test_a_drawn_side_view_depends_on_its_numbers_alone():
@@ -175,21 +175,21 @@ def test_real_ct_and_mr_slices_are_caught():
 
 
 def test_text_plots_and_plain_shapes_are_caught():
-    found = []
+    pictures = []
     for number in range(20):
         page = Image.new("L", (300, 400), 255 if number % 2 else 20)
         draw = ImageDraw.Draw(page)
         for line in range(4 + number):
             text = f"Line {line} of page {number}: the quick brown fox jumps"
             draw.text((20, 20 + 17 * line), text, fill=0 if number % 2 else 255)
-        found.append(np.asarray(page))
+        pictures.append(np.asarray(page))
     steps = np.linspace(0, 255, 256).astype(np.uint8)
-    found += [np.tile(steps, (256, 1)), np.tile(steps, (256, 1)).T]
-    found += [np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)]
-    found += [np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((32, 32))).astype(np.uint8) * 255]
+    pictures += [np.tile(steps, (256, 1)), np.tile(steps, (256, 1)).T]
+    pictures += [np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)]
+    pictures += [np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((32, 32))).astype(np.uint8) * 255]
     dot = np.zeros((128, 128), np.uint8)
     dot[64, 64] = 1
-    told = verdicts([*found, dot])
+    told = verdicts([*pictures, dot])
     assert all(not verdict.fine for verdict in told)
     assert all(np.isfinite(verdict.score) for verdict in told)
 
@@ -258,9 +258,9 @@ def test_the_network_in_numpy_equals_torch():
     hidden, last = ([torch.from_numpy(a) for a in pair] for pair in layers[4:])
     logits = functional.linear(functional.linear(x.flatten(1), *hidden).relu(), *last)
     expected = torch.log_softmax(logits, 1)
-    found = Network(tuple(layers)).outputs(views)
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(log_odds(found), torch.logit(expected[:, 0].exp()), atol=1e-2)
+    outputs = Network(tuple(layers)).outputs(views)
+    np.testing.assert_allclose(outputs, expected.numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(log_odds(outputs), torch.logit(expected[:, 0].exp()), atol=1e-2)
 
 
 def test_the_numbers_are_few_and_no_code():
@@ -292,7 +292,7 @@ def test_cross_validation_judges_by_networks_that_have_not_seen_the_patient(tmp_
     learned, judged = [], []
 
     def train(given, chosen, steps, on_progress):
-        learned.append({path.name for path, one in zip(given.paths, chosen, strict=True) if one})
+        learned.append({path.name for path, flag in zip(given.paths, chosen, strict=True) if flag})
         judged.append(set())
         return Net().eval()
 
@@ -343,33 +343,33 @@ def test_a_radiograph_that_nih_stores_inverted_is_told_so(nih):
     [("rotated/*.png", 6, SIDE), ("not_chest/photo*", 12, ELSE), ("not_chest/ct*", 6, ELSE)],
 )
 def test_real_odd_pictures_are_told_so(files, count, kind):
-    found = [judge(read_radiograph(path)) for path in sorted(ODD.glob(files))]
-    assert len(found) == count
-    assert share(found, {kind}) >= 0.9
+    judged = [judge(read_radiograph(path)) for path in sorted(ODD.glob(files))]
+    assert len(judged) == count
+    assert share(judged, {kind}) >= 0.9
 
 
 @with_odd
 def test_eight_of_nine_real_side_views_are_named():
-    found = [judge(read_radiograph(path)) for path in sorted((ODD / "lateral").glob("*.png"))]
-    assert len(found) == 9
-    assert sum("side view" in verdict.message for verdict in found) >= 8
+    judged = [judge(read_radiograph(path)) for path in sorted((ODD / "lateral").glob("*.png"))]
+    assert len(judged) == 9
+    assert sum("side view" in verdict.message for verdict in judged) >= 8
 
 
 @with_odd
 def test_radiographs_of_other_hospitals_pass_but_a_scout_and_the_side_view_among_them():
-    found = {
+    judged = {
         path.name: judge(read_radiograph(path)) for path in (ODD / "other_hospitals").iterdir()
     }
-    assert len(found) == 40
+    assert len(judged) == 40
     # Filed with the frontal ones, yet it shows a chest from its side.
-    assert "side view" in found.pop("pneumocystis-jiroveci-pneumonia-4-L.png").message
-    flagged = {name for name, verdict in found.items() if not verdict.fine}
+    assert "side view" in judged.pop("pneumocystis-jiroveci-pneumonia-4-L.png").message
+    flagged = {name for name, verdict in judged.items() if not verdict.fine}
     # A scout picture of a CT: arms up, a small chest in a broad black border.
     assert flagged <= {"covid-19-pneumonia-8.png"}
 
 
 @with_odd
 def test_pixels_wrongly_declared_monochrome1_seem_inverted_and_the_others_pass():
-    found = {path.stem: judge(read_radiograph(path)) for path in (ODD / "dicom").glob("*.dcm")}
-    assert found.pop("chest_pa_monochrome1_jpeg").kind == INVERTED
-    assert [verdict.fine for verdict in found.values()] == [True, True]
+    judged = {path.stem: judge(read_radiograph(path)) for path in (ODD / "dicom").glob("*.dcm")}
+    assert judged.pop("chest_pa_monochrome1_jpeg").kind == INVERTED
+    assert [verdict.fine for verdict in judged.values()] == [True, True]

@@ -29,11 +29,11 @@ def draw(folder: Path, count: int, damaged: tuple[int, ...] = ()) -> list[str]:
 
 
 def rows(paths: list[Path]) -> list[list[str]]:
-    found = []
+    lines = []
     for path in paths:
         with path.open(newline="") as file:
-            found += list(csv.reader(file))[1:]
-    return found
+            lines += list(csv.reader(file))[1:]
+    return lines
 
 
 def parts(out: Path) -> list[Path]:
@@ -75,10 +75,10 @@ def test_the_numbers_are_those_of_the_predictor(predictor, tmp_path):
     files = draw(tmp_path / "pictures", 10)
     assert job(tmp_path / "out", files).run(predictor, batch_size=3) == (10, 0)
     expected = list(predictor.stream(map(Path, files), 3))
-    for row, one in zip(rows(parts(tmp_path / "out")), expected, strict=True):
-        assert row[1] == one.input.verdict.message
-        assert row[2] == ";".join(predictor.findings_over_threshold(one.prediction))
-        given = list(one.prediction.probabilities.values())
+    for row, result in zip(rows(parts(tmp_path / "out")), expected, strict=True):
+        assert row[1] == result.input.verdict.message
+        assert row[2] == ";".join(predictor.findings_over_threshold(result.prediction))
+        given = list(result.prediction.probabilities.values())
         assert row[-1] == row[1]
         assert [float(value) for value in row[3:-1]] == pytest.approx(given, abs=1e-6)
     assert not (tmp_path / "out" / "errors.csv").exists()

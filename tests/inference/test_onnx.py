@@ -197,7 +197,7 @@ def test_what_cannot_be_exported_is_tried_once_with_the_same_versions(
     with pytest.raises(ExportError, match=r"^PyTorch could not export .*RuntimeError"):
         open_engine(real_weights, "cpu", "onnx")
     for changed in ("torch", "onnxscript"):
-        monkeypatch.setattr(engine, "version", lambda name, one=changed: f"9 {name == one}")
+        monkeypatch.setattr(engine, "version", lambda name, package=changed: f"9 {name == package}")
         open_engine(real_weights, "cpu", on_export=lambda: told.append(2))
     [refused] = cache.glob("*.refused")  # as the last release wrote it
     refused.write_text("PyTorch could not export it.")
@@ -274,8 +274,8 @@ def test_the_readme_serves_the_file_without_pytorch(both, exported, pictures, tm
     )
     assert done.returncode == 0, done.stderr
     [expected] = answers(both[1], pictures[:1])
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found == pytest.approx(expected.probabilities, abs=1e-4)
+    probabilities = json.loads(done.stdout.splitlines()[-1])
+    assert probabilities == pytest.approx(expected.probabilities, abs=1e-4)
     maps = np.load(tmp_path / "maps.npy")
     np.testing.assert_allclose(maps, expected.heatmaps, atol=1e-4)
 

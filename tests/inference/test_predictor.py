@@ -38,9 +38,9 @@ def pictures(phantoms) -> list:
 def test_a_prediction_is_what_evaluation_gives(predictor, trained, phantoms):
     scored = score_weights(DataRequest(phantoms), trained / BEST, "test", device="cpu", workers=0)
     paths = read_folder(phantoms).paths
-    found = answers(predictor, [paths[name] for name in scored.scores.images[:4]])
+    predictions = answers(predictor, [paths[name] for name in scored.scores.images[:4]])
     calibrated = calibrate(scored.scores, validation_choices(predictor.metadata).calibrations)
-    for answer, expected in zip(found, calibrated.probabilities[:4], strict=True):
+    for answer, expected in zip(predictions, calibrated.probabilities[:4], strict=True):
         assert list(answer.probabilities) == scored.scores.classes
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-5)
 
@@ -53,9 +53,9 @@ def test_pytorch_computes_in_channels_last_and_answers_the_same(predictor, train
         assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last)
     plain, metadata = load_weights(trained / BEST)
     expected = explain(plain, normalise(torch.from_numpy(items)[:, None], metadata.preprocessing))
-    for found, wanted in zip(engine(items), (expected.logits, expected.contributions), strict=True):
-        assert found.flags.c_contiguous
-        np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-5)
+    for ours, wanted in zip(engine(items), (expected.logits, expected.contributions), strict=True):
+        assert ours.flags.c_contiguous
+        np.testing.assert_allclose(ours, wanted.numpy(), rtol=0, atol=1e-5)
 
 
 def test_bytes_and_paths_alone_and_together_get_the_same_answer(predictor, pictures):
@@ -73,8 +73,8 @@ def test_probabilities_are_calibrated_as_the_weights_file_says(trained, pictures
     name = next(iter(content["classes"]))
     raw = {}
     for bias in (0.0, 2.0):
-        one = {"slope": 0.5, "bias": bias, "positives": 30, "pooled": False}
-        content["validation"]["calibration"] = {name: one}
+        calibration = {"slope": 0.5, "bias": bias, "positives": 30, "pooled": False}
+        content["validation"]["calibration"] = {name: calibration}
         save_sealed(tmp_path / f"{bias}.pth", content)
         raw[bias] = answers(Predictor(tmp_path / f"{bias}.pth", "cpu", "torch"), pictures[:1])[0]
     low, high = (logit(raw[bias].probabilities[name]) for bias in (0.0, 2.0))
@@ -104,13 +104,13 @@ def test_other_methods_are_had_by_name(predictor, pictures):
 
 def test_findings_over_their_threshold_come_the_most_probable_first(predictor, pictures):
     answer = answers(predictor, pictures[:1])[0]
-    found = predictor.findings_over_threshold(answer)
-    values = [answer.probabilities[name] for name in found]
+    findings = predictor.findings_over_threshold(answer)
+    values = [answer.probabilities[name] for name in findings]
     assert values == sorted(values, reverse=True)
-    assert "No Finding" not in found
+    assert "No Finding" not in findings
     for name, threshold in predictor.thresholds.items():
         over = threshold is not None and answer.probabilities[name] >= threshold
-        assert (name in found) == (over and name not in ("No Finding", "Other"))
+        assert (name in findings) == (over and name not in ("No Finding", "Other"))
 
 
 def test_a_picture_that_cannot_be_read_says_why(predictor):
@@ -123,8 +123,8 @@ def test_threads_share_a_predictor(predictor, pictures):
 
     expected = answers(predictor, pictures)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda path: answers(predictor, [path])[0], pictures * 3))
-    for answer, wanted in zip(found, expected * 3, strict=True):
+        predictions = list(pool.map(lambda path: answers(predictor, [path])[0], pictures * 3))
+    for answer, wanted in zip(predictions, expected * 3, strict=True):
         assert answer.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
     assert not any(p.requires_grad for p in predictor._engine.model.parameters())
     assert torch.is_grad_enabled()
@@ -135,13 +135,13 @@ def test_many_files_come_in_order_and_a_broken_one_stops_nothing(predictor, pict
     broken.write_bytes(b"no picture")
     paths = [*pictures[:3], broken, *pictures[3:]]
     results = list(predictor.stream(paths, batch_size=2))
-    assert [one.path for one in results] == paths
-    assert [bool(one.error) for one in results] == [path == broken for path in paths]
+    assert [result.path for result in results] == paths
+    assert [bool(result.error) for result in results] == [path == broken for path in paths]
     expected = iter(answers(predictor, pictures))
-    for one in results:
-        if one.path != broken:
+    for result in results:
+        if result.path != broken:
             wanted = next(expected).probabilities
-            assert one.prediction.probabilities == pytest.approx(wanted, abs=1e-5)
+            assert result.prediction.probabilities == pytest.approx(wanted, abs=1e-5)
     assert list(predictor.stream([])) == []
 
 

@@ -48,13 +48,13 @@ def test_two_nodes_predict_every_picture_once_and_in_order(cluster, tmp_path):
     assert "1 of the 12 could not be read" in done.stderr
     assert "Traceback" not in done.stderr
     predictor = Predictor(starter, "cpu")
-    expected = [one for one in predictor.stream(map(Path, files), 4) if one.prediction]
+    expected = [result for result in predictor.stream(map(Path, files), 4) if result.prediction]
     with (out / "predictions.csv").open(newline="") as opened:
-        header, *found = csv.reader(opened)
+        header, *rows = csv.reader(opened)
     assert header[3:-1] == predictor.classes
-    assert [row[0] for row in found] == [str(one.path) for one in expected]
-    for row, one in zip(found, expected, strict=True):
-        given = list(one.prediction.probabilities.values())
+    assert [row[0] for row in rows] == [str(result.path) for result in expected]
+    for row, result in zip(rows, expected, strict=True):
+        given = list(result.prediction.probabilities.values())
         assert [float(cell) for cell in row[3:-1]] == pytest.approx(given, abs=1e-5)
     with (out / "errors.csv").open(newline="") as opened:
         assert [row[0] for row in list(csv.reader(opened))[1:]] == [files[3]]

@@ -36,7 +36,7 @@ def small(exported) -> bytes:
     made = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=kept.ir_version
     )
-    about = {one.key: one.value for one in kept.metadata_props}
+    about = {entry.key: entry.value for entry in kept.metadata_props}
     own = {"parameters_sha256": json.dumps("1" * 64), "seal": json.dumps(BLANK)}
     helper.set_model_props(made, about | own)
     return seal(made.SerializeToString())
@@ -85,9 +85,9 @@ def test_the_export_of_the_starter_weights_is_small_and_names_nothing_of_a_machi
     assert len(content) < 16e6
     kept = onnx.load_from_string(content)
     kinds = {}
-    for one in kept.graph.initializer:
-        values = onnx.numpy_helper.to_array(one)
-        kinds[one.name.removesuffix("_half")] = str(values.dtype)
+    for weight in kept.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        kinds[weight.name.removesuffix("_half")] = str(values.dtype)
     state = load_sealed(STARTER)["state_dict"]
     half = [name for name, tensor in state.items() if str(tensor.dtype) == "torch.float16"]
     assert {kinds[f"model.{name}"] for name in half} == {"float16"}

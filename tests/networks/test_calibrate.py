@@ -38,14 +38,14 @@ def easily(monkeypatch):
 def test_it_gives_what_training_gives_and_changes_no_tensor(phantoms, imported, tmp_path, easily):
     before = load_sealed(imported)
     out = tmp_path / "calibrated.pth"
-    found = calibrate_weights(imported, DataRequest(phantoms), out, **QUICK)
+    report = calibrate_weights(imported, DataRequest(phantoms), out, **QUICK)
     scores = score_weights(DataRequest(phantoms), imported, "val", **QUICK).scores
     expected = fit_on(scores, "")
     _, metadata = load_weights(out)
     chosen = validation_choices(metadata)
     assert chosen.calibrations == expected.calibrations
     assert chosen.thresholds == expected.thresholds
-    assert metadata.validation["figures"]["images"] == found.images == len(scores.images)
+    assert metadata.validation["figures"]["images"] == report.images == len(scores.images)
     assert metadata.validation["chosen_on_seen"] is False
     after = load_sealed(out)
     assert all(torch.equal(v, after["state_dict"][k]) for k, v in before["state_dict"].items())
@@ -53,7 +53,7 @@ def test_it_gives_what_training_gives_and_changes_no_tensor(phantoms, imported, 
     scored = score_weights(DataRequest(phantoms), out, "test", **QUICK)
     assert scored.chosen is not None
     assert scored.stamps == []
-    assert sorted([*found.own, *found.pooled]) == sorted(metadata.classes)
+    assert sorted([*report.own, *report.pooled]) == sorted(metadata.classes)
 
 
 def test_publishers_thresholds_stay_beside_it_and_the_file_is_replaced(phantoms, imported, easily):
@@ -100,6 +100,6 @@ def test_only_unseen_images_choose(phantoms, trained, tmp_path, easily):
     table = read_folder(phantoms).table
     half = sorted(set(whole.patients))[:1]
     path = as_imported(weights, tmp_path / "w.pth", seen_of(table[table["patient"].isin(half)]))
-    found = calibrate_weights(path, DataRequest(phantoms), **QUICK)
+    report = calibrate_weights(path, DataRequest(phantoms), **QUICK)
     expected = np.array([patient not in half for patient in whole.patients]).sum()
-    assert (found.images, found.of) == (expected, len(whole.images))
+    assert (report.images, report.of) == (expected, len(whole.images))

@@ -66,18 +66,18 @@ def test_unseen_radiographs_are_checked_and_seen_ones_only_where_there_are_no_ot
         return choose_images(open_holdout(DataRequest(root), path, "all", seen="stamp"), limit)
 
     few = table[table["patient"].isin(["1", "2"])]
-    found = chosen(seen_of(few))
-    assert (found.real, found.unseen, found.nih) == (True, True, 260)
-    assert not set(table["image"].iloc[found.rows]) & set(few["image"])
+    choice = chosen(seen_of(few))
+    assert (choice.real, choice.unseen, choice.nih) == (True, True, 260)
+    assert not set(table["image"].iloc[choice.rows]) & set(few["image"])
     assert len(chosen(seen_of(few), limit=40).rows) == 40
-    found = chosen(seen_by("unknown"))
-    assert (found.unseen, len(found.rows)) == (False, 260)
+    choice = chosen(seen_by("unknown"))
+    assert (choice.unseen, len(choice.rows)) == (False, 260)
 
 
 def test_under_200_radiographs_everything_at_hand_is_shown(phantoms, trained):
     holdout = open_holdout(
         DataRequest(phantoms), trained / "best_chexnet_params.pth", "all", seen="stamp"
     )
-    found = choose_images(holdout, 1000)
-    assert (found.real, found.nih) == (False, 0)
-    assert len(found.rows) == len(holdout.data_set.images)
+    choice = choose_images(holdout, 1000)
+    assert (choice.real, choice.nih) == (False, 0)
+    assert len(choice.rows) == len(holdout.data_set.images)

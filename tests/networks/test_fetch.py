@@ -77,17 +77,17 @@ def paths(server) -> list[str]:
     return [path for path, _ in server.asked]
 
 
-def kept(one: PublishedNetwork) -> list[str]:
-    folder = module.cache_folder(one)
+def kept(published: PublishedNetwork) -> list[str]:
+    folder = module.cache_folder(published)
     names = [p.name for p in folder.iterdir() if p.name != ".lock"] if folder.exists() else []
     return sorted(names)
 
 
 def test_mains_file_is_fetched_and_its_commit_noted(server):
-    one = network()
-    assert fetch(one).read_bytes() == CONTENT
-    assert kept(one) == ["fetched.json"]  # the file lies in huggingface_hub's own cache
-    note = module.stored(one)
+    published = network()
+    assert fetch(published).read_bytes() == CONTENT
+    assert kept(published) == ["fetched.json"]  # the file lies in huggingface_hub's own cache
+    note = module.stored(published)
     assert note["commit"] == COMMIT
     assert note["sha256"] == SHA256
     assert note["bytes"] == len(CONTENT)
@@ -105,20 +105,20 @@ def test_the_hub_is_told_nothing_about_us(server, monkeypatch):
 
 
 def test_the_second_use_needs_no_server(server):
-    one = network()
-    place = fetch(one)
+    published = network()
+    place = fetch(published)
     server.asked.clear()
-    assert fetch(one) == fetch(one, offline=True) == place
+    assert fetch(published) == fetch(published, offline=True) == place
     assert server.asked == []
 
 
 def test_the_commit_of_the_first_fetch_stays(server):
     """The branch has moved: what is fetched again is what was fetched first."""
-    one = network()
-    fetch(one).unlink()
+    published = network()
+    fetch(published).unlink()
     publish(server, OTHER, NEWER)
     server.usual = Answer(headers={"X-Repo-Commit": COMMIT}, etag=f'"{SHA256}"')
-    assert fetch(one).read_bytes() == CONTENT
+    assert fetch(published).read_bytes() == CONTENT
 
 
 def test_a_known_checksum_is_compared_before_anything_is_kept(anywhere):
@@ -131,22 +131,22 @@ def test_a_known_checksum_is_compared_before_anything_is_kept(anywhere):
 
 
 def test_an_unknown_checksum_is_stored_and_another_file_refused(server, anywhere):
-    one = network(anywhere)
-    fetch(one).unlink()
+    published = network(anywhere)
+    fetch(published).unlink()
     publish(server, OTHER, COMMIT)
     server.files["/one.pt"] = OTHER
     with pytest.raises(FetchError, match=rf"expected (SHA-256 )?{SHA256}"):
-        fetch(one)
-    assert kept(one) == ["fetched.json"]
+        fetch(published)
+    assert kept(published) == ["fetched.json"]
 
 
 def test_a_file_that_was_altered_in_the_cache_is_refused(server):
-    one = network()
-    place = fetch(one)
+    published = network()
+    place = fetch(published)
     place.write_bytes(CONTENT[:-1] + b"x")
     server.asked.clear()
     with pytest.raises(FetchError, match=r"expected SHA-256.*remove"):
-        fetch(one)
+        fetch(published)
     assert server.asked == []
 
 
@@ -159,22 +159,22 @@ def test_a_file_of_another_source_is_not_taken_for_this_one(server):
 
 def test_a_cut_connection_never_leaves_a_file_under_its_name(server, anywhere, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)  # huggingface_hub waits between its attempts
-    one = network(anywhere)
+    published = network(anywhere)
     usual, server.usual = server.usual, replace(server.usual, cut=70_000)
     server.answers = {"/me/net/resolve/main/model.bin": [usual]}  # the Hub's HEAD
     with pytest.raises(FetchError, match=r"could not be fetched|bytes came"):
-        fetch(one)
-    assert kept(one) == []
+        fetch(published)
+    assert kept(published) == []
     server.usual = usual
-    assert fetch(one).read_bytes() == CONTENT
+    assert fetch(published).read_bytes() == CONTENT
 
 
 def test_a_body_without_a_length_is_stopped_where_the_published_file_ends(server):
     server.respond = without_length
-    one = network(f"{server.url}/one.pt", bytes=100_000)
+    published = network(f"{server.url}/one.pt", bytes=100_000)
     with pytest.raises(FetchError, match="more than 100,000 bytes"):
-        fetch(one)
-    assert kept(one) == []
+        fetch(published)
+    assert kept(published) == []
 
 
 @pytest.mark.parametrize("status", [404, 403])
@@ -215,8 +215,8 @@ def test_drive_is_asked_without_cookies_and_its_file_compared(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "gdown", types.SimpleNamespace(download=download))
     seen = []
-    one = network("drive:xyz", bytes=len(CONTENT), sha256=SHA256)
-    place = fetch(one, on_progress=lambda *event: seen.append(event))
+    published = network("drive:xyz", bytes=len(CONTENT), sha256=SHA256)
+    place = fetch(published, on_progress=lambda *event: seen.append(event))
     assert place.read_bytes() == CONTENT
     assert asked[0]["id"] == "xyz"
     assert asked[0]["use_cookies"] is False

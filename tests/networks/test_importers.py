@@ -54,9 +54,9 @@ def check(file: Path, out: Path, expected: torch.Tensor, names: list[str], **opt
     told = import_network(file, out, **options)
     model, metadata = load_weights(out)
     assert list(metadata.classes) == list(told.classes) == names
-    found = answers(model, metadata.preprocessing)
+    outputs = answers(model, metadata.preprocessing)
     scale = expected.abs().max().item()
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * scale)
+    torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-4 * scale)
     return metadata
 
 
@@ -124,10 +124,10 @@ def test_half_precision_is_read_as_the_same_numbers(network, tmp_path, dtype):
     save_file(state, tmp_path / "w.safetensors")
     for name in ("w.pth", "w.safetensors"):
         import_network(tmp_path / name, tmp_path / "o", classes="nih14")
-        found = load_weights(tmp_path / "o")[0].state_dict()
+        tensors = load_weights(tmp_path / "o")[0].state_dict()
         for key, value in state.items():
-            assert torch.equal(found[key], value.to(found[key].dtype))
-            assert found[key].dtype in (torch.float32, torch.int64)
+            assert torch.equal(tensors[key], value.to(tensors[key].dtype))
+            assert tensors[key].dtype in (torch.float32, torch.int64)
 
 
 def test_several_networks_of_one_file_are_named_and_refused(network, tmp_path):

@@ -54,8 +54,8 @@ preprocessing = { crop = 100, size = 320 }
 
 def test_an_entry_of_ones_own_stands_beside_ours(tmp_path):
     (tmp_path / "mine.toml").write_text(ENTRY)
-    found = find_network("ward-7", tmp_path / "mine.toml")
-    assert (found.preprocessing, found.seen) == (Preprocessing(100, 320), "unknown")
+    network = find_network("ward-7", tmp_path / "mine.toml")
+    assert (network.preprocessing, network.seen) == (Preprocessing(100, 320), "unknown")
     assert len(load_registry(tmp_path / "mine.toml")) == 8
 
 

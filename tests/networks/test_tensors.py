@@ -36,7 +36,7 @@ def text(value: str) -> bytes:
 def stream(first: bytes) -> bytes:
     """The head of the container of before torch 1.6, and one pickle behind it."""
     heads = (119547037146038801333356, 1001, {"little_endian": True, "type_sizes": {}})
-    return b"".join(pickle.dumps(one, 2) for one in heads) + first
+    return b"".join(pickle.dumps(head, 2) for head in heads) + first
 
 
 def tensor_pickle(count: int, offset: int, size: tuple, stride: tuple, kind="Float") -> bytes:
@@ -269,12 +269,12 @@ def test_every_tensor_is_what_torch_reads(tmp_path, zipped):
     expected = every_kind()
     content = {"t": expected, "list": [1, (2.5, None, True)], "s": {1, 2}, "size": torch.Size([3])}
     torch.save(content, tmp_path / "w", _use_new_zipfile_serialization=zipped)
-    found = read_tensors(tmp_path / "w")
-    assert (found["list"], found["s"], found["size"]) == ([1, (2.5, None, True)], {1, 2}, (3,))
-    assert list(found["t"]) == list(expected)
+    loaded = read_tensors(tmp_path / "w")
+    assert (loaded["list"], loaded["s"], loaded["size"]) == ([1, (2.5, None, True)], {1, 2}, (3,))
+    assert list(loaded["t"]) == list(expected)
     for name, tensor in expected.items():
-        assert found["t"][name].dtype == tensor.dtype, name
-        assert torch.equal(found["t"][name], tensor), name
+        assert loaded["t"][name].dtype == tensor.dtype, name
+        assert torch.equal(loaded["t"][name], tensor), name
 
 
 @pytest.mark.parametrize("protocol", [1, 3, 4, 5])
@@ -300,13 +300,13 @@ def test_other_objects_become_inert_stand_ins(tmp_path, zipped):
         "call": torch.nn.functional.relu,
     }
     torch.save(content, tmp_path / "w", _use_new_zipfile_serialization=zipped)
-    found = read_tensors(tmp_path / "w")
-    assert isinstance(found["d"], StandIn)
-    assert found["args"].name == "argparse.Namespace"
-    assert found["args"].state["lr"] == 0.1
-    assert isinstance(found["args"].state["out"], StandIn)
-    assert (found["config"], found["history"]) == ({"depth": 121}, {"loss": [1.0]})
-    assert issubclass(found["call"], StandIn)
+    loaded = read_tensors(tmp_path / "w")
+    assert isinstance(loaded["d"], StandIn)
+    assert loaded["args"].name == "argparse.Namespace"
+    assert loaded["args"].state["lr"] == 0.1
+    assert isinstance(loaded["args"].state["out"], StandIn)
+    assert (loaded["config"], loaded["history"]) == ({"depth": 121}, {"loss": [1.0]})
+    assert issubclass(loaded["call"], StandIn)
 
 
 def test_a_whole_module_is_read_with_its_state_and_in_an_old_stream_refused(tmp_path):
@@ -407,8 +407,8 @@ def test_safetensors_are_read_as_the_package_does(tmp_path):
 
     whole = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}
     save_file(whole, tmp_path / "w")
-    found = read_tensors(tmp_path / "w")
-    assert all(torch.equal(found[name], whole[name]) for name in whole)
+    loaded = read_tensors(tmp_path / "w")
+    assert all(torch.equal(loaded[name], whole[name]) for name in whole)
     damaged = bytearray((tmp_path / "w").read_bytes())
     (tmp_path / "w").write_bytes(damaged[:-1])
     with pytest.raises(CheckpointError, match="end elsewhere than the file"):

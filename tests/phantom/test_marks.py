@@ -41,8 +41,8 @@ def mixture(make_folder, phantoms):
 
 def test_a_number_alone_makes_nobody_a_phantom(mixture):
     folder = read_folder(mixture)
-    found = drawn_images(mixture, folder.table, folder.paths, {})
-    assert found == {f"{patient}_000.png": False for patient in HOSPITAL[:3]} | {
+    drawn = drawn_images(mixture, folder.table, folder.paths, {})
+    assert drawn == {f"{patient}_000.png": False for patient in HOSPITAL[:3]} | {
         folder.table["image"].iloc[-1]: True
     }
     (mixture / MARK).write_text(json.dumps({"seed": 0, "patients": 1}))  # 90,000,001 alone

@@ -191,8 +191,8 @@ def test_bad_parameters_are_refused_before_anything_is_written(tmp_path, argumen
 
 
 def test_the_parameters_stand_in_phantom_json(drawn):
-    found = json.loads((drawn[0] / "phantom.json").read_text())
-    assert {k: found[k] for k in ("patients", "size", "seed")} == {
+    parameters = json.loads((drawn[0] / "phantom.json").read_text())
+    assert {k: parameters[k] for k in ("patients", "size", "seed")} == {
         "patients": PATIENTS,
         "size": SIZE,
         "seed": 1,

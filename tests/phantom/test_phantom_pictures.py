@@ -24,11 +24,11 @@ def _inside(boxes, size):
 
 
 def test_the_same_key_gives_the_same_bytes_and_another_key_another_picture():
-    one, two = (draw_phantom(3, 5, 0, size=128) for _ in range(2))
-    assert one.pixels.tobytes() == two.pixels.tobytes()
-    assert one.boxes == two.boxes
+    picture, again = (draw_phantom(3, 5, 0, size=128) for _ in range(2))
+    assert picture.pixels.tobytes() == again.pixels.tobytes()
+    assert picture.boxes == again.boxes
     for seed, patient in ((4, 5), (3, 6)):
-        assert (draw_phantom(seed, patient, 0, size=128).pixels != one.pixels).mean() > 0.5
+        assert (draw_phantom(seed, patient, 0, size=128).pixels != picture.pixels).mean() > 0.5
 
 
 def test_global_random_state_is_neither_read_nor_changed():

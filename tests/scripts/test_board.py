@@ -25,11 +25,11 @@ def test_tensorboard_is_told_the_same_as_the_log_also_over_a_resume(tiny_options
     events = accumulator.EventAccumulator(str(config.out / "tensorboard")).Reload()
     logged = rows(config.out / "steps.csv")
     losses = events.Scalars("loss/train")
-    assert [one.step for one in losses] == list(range(1, len(logged) + 1))
-    assert [one.value for one in losses] == pytest.approx([float(r["loss"]) for r in logged])
-    rates = [one.value for one in events.Scalars("lr")]
+    assert [event.step for event in losses] == list(range(1, len(logged) + 1))
+    assert [event.value for event in losses] == pytest.approx([float(r["loss"]) for r in logged])
+    rates = [event.value for event in events.Scalars("lr")]
     assert rates == pytest.approx([float(r["lr"]) for r in logged])
-    means = [one.value for one in events.Scalars("auroc/mean of the findings")]
+    means = [event.value for event in events.Scalars("auroc/mean of the findings")]
     epochs = rows(config.out / "epochs.csv")
     expected = [float(row["mean_auroc_findings"]) for row in epochs]
     assert means == pytest.approx(expected, nan_ok=True)

@@ -68,13 +68,13 @@ for name in {COMMANDS}:
 
 
 def test_every_command_stands_in_this_test():
-    found = {
+    modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
         for room in ("scripts", "dev")
         for path in [*(ROOT / room).glob("[!_]*.py"), *(ROOT / room).glob("*/__main__.py")]
     }
     # `supported` is make's own question, of any Python.
-    assert found - {"scripts.cli", "scripts.supported"} == set(COMMANDS)
+    assert modules - {"scripts.cli", "scripts.supported"} == set(COMMANDS)
 
 
 def test_no_helper_of_the_scripts_hides_behind_an_underscore():
@@ -164,10 +164,14 @@ def test_printed_commands_can_be_pasted_and_repeat_what_was_given(phantoms, tmp_
     line = shown("prepare", *options, "--workers", 1).splitlines()[-1].removeprefix("Next: ")
     assert shlex.split(line) == ["python", "-m", "scripts.train", *map(str, options)]
     (data / ".images_003.tar.gz.part").touch()
-    advice = [one.advice or one.text for one in data_folder(data, tmp_path / "none yet")]
+    advice = [
+        finding.advice or finding.text for finding in data_folder(data, tmp_path / "none yet")
+    ]
     wanted = ["scripts.download", str(data)], ["scripts.prepare", "--data", str(data), "--packs"]
-    found = [shlex.split(text) for text in advice if text.startswith("python -m")]
-    assert [words[2:][: len(some)] for words, some in zip(found, wanted, strict=True)] == [*wanted]
+    commands = [shlex.split(text) for text in advice if text.startswith("python -m")]
+    assert [words[2:][: len(some)] for words, some in zip(commands, wanted, strict=True)] == [
+        *wanted
+    ]
 
 
 def test_commands_are_quoted_as_each_shell_does_and_leave_out_what_is_usual(monkeypatch):
@@ -322,10 +326,10 @@ def test_two_processes_share_a_folder_and_a_bad_picture_ends_none(
     (pictures / "00000000_bad.png").write_bytes(b"no picture")
     printed, complained = on_two_ranks("predict", pictures, *options, "--json")
     assert "1 of " in complained
-    shared = {one["file"]: one for one in map(json.loads, printed.splitlines())}
+    shared = {answer["file"]: answer for answer in map(json.loads, printed.splitlines())}
     assert sorted(shared) == good
-    for one in alone:
-        assert shared[one["file"]]["probabilities"] == pytest.approx(one["probabilities"])
+    for answer in alone:
+        assert shared[answer["file"]]["probabilities"] == pytest.approx(answer["probabilities"])
     out = tmp_path / "out"
     on_two_ranks("predict", pictures, *options, "--out", out)
     assert pd.read_csv(out / "part-00000.csv")["file"].tolist() == good
@@ -349,14 +353,14 @@ def test_torchrun_trains_and_two_processes_score_like_one(
     options = ("--data", data, "--weights", out / "best_chexnet_params.pth", "--out", out)
     options = (*options, "--workers", 0, "--replicates", 20)
     on_two_ranks("eval", *options)
-    two = json.loads((out / "eval-test" / "metrics.json").read_text())
+    shared_metrics = json.loads((out / "eval-test" / "metrics.json").read_text())
     probabilities = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
     shutil.rmtree(out / "eval-test")
     assert here("eval", *options).returncode == 0
-    one = json.loads((out / "eval-test" / "metrics.json").read_text())
+    metrics = json.loads((out / "eval-test" / "metrics.json").read_text())
     alone = pd.read_csv(out / "eval-test" / "predictions.csv").iloc[:, 1:].to_numpy()
     assert np.abs(probabilities - alone).max() < 1e-6
-    assert two["images"] == one["images"]
+    assert shared_metrics["images"] == metrics["images"]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")

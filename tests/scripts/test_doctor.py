@@ -24,12 +24,12 @@ from scripts.doctor import Finding, State, guarded, wrong
 from tests.conftest import rows_of
 
 
-def ill(found: dict[str, Finding]) -> list[str]:
-    return [name for name, one in found.items() if one.state is State.wrong]
+def ill(findings: dict[str, Finding]) -> list[str]:
+    return [name for name, finding in findings.items() if finding.state is State.wrong]
 
 
-def by_name(found) -> dict[str, Finding]:
-    return {one.name: one for one in found}
+def by_name(findings) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
 
 
 # The network.
@@ -37,8 +37,8 @@ def by_name(found) -> dict[str, Finding]:
 
 def test_both_engines_answer_what_is_shipped():
     """New starter weights: python -m scripts.doctor --record."""
-    found = by_name(doctor.starter())
-    assert {name: one.state for name, one in found.items()} == {
+    findings = by_name(doctor.starter())
+    assert {name: finding.state for name, finding in findings.items()} == {
         "PyTorch": State.fine,
         "ONNX Runtime": State.fine,
     }
@@ -46,15 +46,15 @@ def test_both_engines_answer_what_is_shipped():
 
 def test_without_pytorch_the_export_alone_is_examined(monkeypatch):
     monkeypatch.setattr(doctor, "installed", lambda name: name != "torch")
-    found = by_name(doctor.starter())
-    assert [one.state for one in found.values()] == [State.note, State.fine]
+    findings = by_name(doctor.starter())
+    assert [finding.state for finding in findings.values()] == [State.note, State.fine]
 
 
 def test_another_answer_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(predictor, "sigmoid", lambda logits: 1 / (1 + np.exp(-1.1 * logits)))
-    found = by_name(doctor.starter())
-    assert ill(found) == ["PyTorch", "ONNX Runtime"]
-    assert "expected 0." in found["PyTorch"].text
+    findings = by_name(doctor.starter())
+    assert ill(findings) == ["PyTorch", "ONNX Runtime"]
+    assert "expected 0." in findings["PyTorch"].text
     known = json.loads(doctor.EXPECTED.read_text())
     known["probabilities"].pop("Mass")
     (tmp_path / "fewer.json").write_text(json.dumps(known))
@@ -68,15 +68,15 @@ def test_damaged_and_missing_starter_weights_are_named(tmp_path, monkeypatch):
     for damaged in (False, True):
         if damaged:
             (tmp_path / "starter.pth").write_bytes(content)
-        [found] = guarded("Starter weights", doctor.starter)
-        assert found.state is State.wrong
-        assert "starter.pth" in found.advice
+        [finding] = guarded("Starter weights", doctor.starter)
+        assert finding.state is State.wrong
+        assert "starter.pth" in finding.advice
 
 
 def test_weights_that_are_given_are_opened_and_answer(exported):
-    [found] = doctor.given(exported)
-    assert found.state is State.fine
-    assert "15 classes" in found.text
+    [finding] = doctor.given(exported)
+    assert finding.state is State.fine
+    assert "15 classes" in finding.text
     with pytest.raises(CheckpointError):
         list(doctor.given(exported.with_name("none.pth")))
 
@@ -91,7 +91,10 @@ def looked(tmp_path):
     def look(small: str, whole: str = "", pins: str = "") -> list[tuple[State, str]]:
         for name, text in zip(doctor.LISTS, (small, whole, pins), strict=True):
             (tmp_path / f"{name}.txt").write_text(text)
-        return [(one.state, one.text + one.advice) for one in list(doctor.packages(tmp_path))[1:]]
+        return [
+            (finding.state, finding.text + finding.advice)
+            for finding in list(doctor.packages(tmp_path))[1:]
+        ]
 
     return look
 
@@ -125,9 +128,9 @@ def test_a_missing_package_is_named_with_what_needs_it(
     looked, monkeypatch, small, whole, state, said
 ):
     monkeypatch.setattr(doctor, "not_installed", str.split)
-    found = [(how, told) for how, told in looked(small, whole) if how is not State.fine]
-    assert [how for how, _ in found] == [state]
-    assert re.search(said, found[0][1])
+    notes = [(how, told) for how, told in looked(small, whole) if how is not State.fine]
+    assert [how for how, _ in notes] == [state]
+    assert re.search(said, notes[0][1])
 
 
 def test_a_build_of_a_pinned_version_is_that_version(looked, monkeypatch):
@@ -139,9 +142,9 @@ def test_a_build_of_a_pinned_version_is_that_version(looked, monkeypatch):
 def test_a_gpu_that_torch_does_not_find_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(doctor.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    assert [one.state for one in doctor.gpu()] == [State.wrong]
+    assert [finding.state for finding in doctor.gpu()] == [State.wrong]
     monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
-    assert [one.state for one in doctor.gpu()] == [State.fine]
+    assert [finding.state for finding in doctor.gpu()] == [State.fine]
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])
@@ -152,10 +155,10 @@ def test_a_gpu_is_compared_with_the_cpu(monkeypatch, kind, fault):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: kind == "mps")
     monkeypatch.setattr(compute, "compare_devices", lambda *_: fault)
-    [found] = doctor.gpu()
-    assert (fault or "answers as the CPU does") in found.text
+    [finding] = doctor.gpu()
+    assert (fault or "answers as the CPU does") in finding.text
     well = State.note if kind == "mps" else State.fine  # nobody has tried an Apple one
-    assert found.state is (State.wrong if fault else well)
+    assert finding.state is (State.wrong if fault else well)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +183,8 @@ def test_a_python_that_nothing_can_be_installed_for_is_refused_in_a_line(
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: kind)
     monkeypatch.setattr(doctor.sys, "version_info", (*python, "final", 0))
-    found = next(doctor.packages())
-    assert (found.state is State.wrong) is bool(said)
+    finding = next(doctor.packages())
+    assert (finding.state is State.wrong) is bool(said)
 
 
 def test_make_asks_first_and_needs_no_package_for_it():
@@ -210,9 +213,9 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     assert ill(by_name(doctor.folders([]))) == []
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
-    [found] = doctor.folders([])
-    assert found.state is State.wrong
-    assert CACHE_VARIABLE in found.advice
+    [finding] = doctor.folders([])
+    assert finding.state is State.wrong
+    assert CACHE_VARIABLE in finding.advice
 
 
 # The data.
@@ -226,12 +229,12 @@ def test_a_whole_folder_is_fine_and_what_it_lacks_is_said(make_folder, tmp_path)
     rows = rows_of(4, 2)
     names = [row[0] for row in rows]
     root = make_folder(rows, lists={"train_val": names[:4], "test": names[4:]})
-    found = looked_at(root, tmp_path)
-    assert ill(found) == []
-    assert "8 images, 4 patients; 8 of the images are here" in found["Table"].text
-    assert "official" in found["Split"].text
-    assert (found["Packs"].state, found["Boxes"].state) == (State.note, State.note)
-    assert "scripts.prepare" in found["Packs"].advice
+    findings = looked_at(root, tmp_path)
+    assert ill(findings) == []
+    assert "8 images, 4 patients; 8 of the images are here" in findings["Table"].text
+    assert "official" in findings["Split"].text
+    assert (findings["Packs"].state, findings["Boxes"].state) == (State.note, State.note)
+    assert "scripts.prepare" in findings["Packs"].advice
     box = f"Image Index,Finding Label,Bbox [x,y,w,h]\n{names[0]},Mass,10,10,50,50\n"
     (root / "BBox_List_2017.csv").write_text(box)
     assert looked_at(root, tmp_path)["Boxes"].text == "1"
@@ -256,10 +259,10 @@ def test_packs_are_compared_with_the_images(make_folder, tmp_path):
     place = pack.pack_folder(packs, root, Preprocessing())
     paths = read_folder(root).paths
     pack.prepare(paths, place, Preprocessing(), workers=1)
-    found = looked_at(root, packs)["Packs"]
-    assert (found.state, found.text) == (State.fine, "3 images")
-    one = next(iter(paths.values()))
-    one.write_bytes(one.read_bytes() + b"x")
+    finding = looked_at(root, packs)["Packs"]
+    assert (finding.state, finding.text) == (State.fine, "3 images")
+    path = next(iter(paths.values()))
+    path.write_bytes(path.read_bytes() + b"x")
     assert "have changed since" in looked_at(root, packs)["Data"].advice
 
 
@@ -271,9 +274,9 @@ def test_a_check_that_fails_is_a_finding():
         yield Finding("one", "fine")
         raise KeyError("what nobody thought of")
 
-    found = list(guarded("two", fails))
-    assert [one.state for one in found] == [State.fine, State.wrong]
-    assert "KeyError" in found[1].text
+    findings = list(guarded("two", fails))
+    assert [finding.state for finding in findings] == [State.fine, State.wrong]
+    assert "KeyError" in findings[1].text
 
 
 def test_the_exit_code_says_whether_anything_is_wrong(here, monkeypatch):

@@ -155,16 +155,16 @@ def folder(make_folder):
 def test_thresholds_come_from_the_validation_file_whatever_the_test_file_says(
     folder, tmp_path, shown
 ):
-    found = []
+    chosen = []
     for name in ("a", "b"):
         out = tmp_path / name
         options = ("--data", folder, "--out", out, "--replicates", 50)
         files = ("--predictions", folder / f"test-{name}.csv")
         shown("eval", *options, *files, "--validation", folder / "val-a.csv")
         metrics = json.loads((out / "eval-test" / "metrics.json").read_text())
-        found.append({r: p["Mass"]["threshold"] for r, p in metrics["operating_points"].items()})
-    assert found[0] == found[1]
-    assert set(found[0]) == {"youden", "sensitivity", "specificity", "f1"}
+        chosen.append({r: p["Mass"]["threshold"] for r, p in metrics["operating_points"].items()})
+    assert chosen[0] == chosen[1]
+    assert set(chosen[0]) == {"youden", "sensitivity", "specificity", "f1"}
 
 
 def test_a_given_prevalence_is_said_and_used(folder, tmp_path, refused, shown):
@@ -205,9 +205,9 @@ def test_two_files_are_compared(folder, tmp_path, here):
     assert done.stderr == ""
     rows = [line for line in done.stdout.splitlines() if line.startswith("Mass")]
     assert len(rows) == 1
-    found = json.loads((tmp_path / "comparison.json").read_text())
-    mass = found["differences"]["Mass"]
-    assert (found["a"], found["b"]) == ("test-a.csv", "test-b.csv")
+    comparison = json.loads((tmp_path / "comparison.json").read_text())
+    mass = comparison["differences"]["Mass"]
+    assert (comparison["a"], comparison["b"]) == ("test-a.csv", "test-b.csv")
     assert mass["difference"] > 0.1
     assert mass["p"] < 0.01
     assert set(mass["interval"]) == {"low", "high", "draws_left_out"}
@@ -232,13 +232,13 @@ def test_both_tables_are_reported_with_the_count_of_images_that_differ(folder, t
     (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join(changed))
     files = ("--predictions", folder / "test-a.csv", "--out", tmp_path)
     shown("eval", "--data", folder, *files, "--labels", "BOTH", "--replicates", 20)
-    found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["labels"]
+    report = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["labels"]
     names = {line.split(",")[0] for line in pd.read_csv(folder / "test-a.csv")["Image Index"]}
     before, after = ({line.split(",")[0]: line for line in lines[1:]} for lines in (text, changed))
-    assert found["images_that_differ"] == sum(before[name] != after[name] for name in names) > 0
+    assert report["images_that_differ"] == sum(before[name] != after[name] for name in names) > 0
     assert (
-        found["2017"]["classes"]["Mass"]["positives"]
-        > found["v2020"]["classes"]["Mass"]["positives"]
+        report["2017"]["classes"]["Mass"]["positives"]
+        > report["v2020"]["classes"]["Mass"]["positives"]
     )
 
 
@@ -291,8 +291,8 @@ def test_predictions_are_scored_against_radiologists_in_every_output(
     printed = shown("eval", *options, "--experts", f"google={google}")
     assert re.search(r"Google 2020 +Nodule or mass +Nodule or Mass", printed)
     assert "Fracture ~ nothing: n/a" in printed
-    found = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["experts"]["google"]
-    rows = {row["asked"]: row for row in found["rows"]}
+    report = json.loads((tmp_path / "eval-test" / "metrics.json").read_text())["experts"]["google"]
+    rows = {row["asked"]: row for row in report["rows"]}
     truth = pd.read_csv(google)["Nodule or mass"] == "YES"
     assert rows["Nodule or mass"]["experts"]["auroc"] == pytest.approx(
         roc_auc_score(truth, given["prob_Mass"]), abs=1e-9
@@ -308,8 +308,8 @@ def test_without_predictions_the_text_label_itself_is_scored(folder, google, tmp
     printed = shown("eval", *options, "--experts", f"google={google}")
     assert "NIH's text label against radiologists" in printed
     assert [path.name for path in (tmp_path / "eval-test").iterdir()] == ["text_labels.json"]
-    found = json.loads((tmp_path / "eval-test" / "text_labels.json").read_text())
-    rows = {row["asked"]: row for row in found["experts"]["google"]["rows"]}
+    report = json.loads((tmp_path / "eval-test" / "text_labels.json").read_text())
+    rows = {row["asked"]: row for row in report["experts"]["google"]["rows"]}
     table = read_folder(folder, need_images=False).table.set_index("image")["labels"]
     answers = pd.read_csv(google).set_index("Image Index")["Nodule or mass"] == "YES"
     text = table.loc[answers.index].map(lambda labels: "Mass" in labels)

@@ -81,10 +81,10 @@ def test_predict_takes_a_name_and_answers_like_the_published_file(named, publish
     assert done.returncode == 0, done.stderr
     assert "mine: fetching" in done.stderr
     assert "mine: importing" in done.stderr
-    found = json.loads(done.stdout)["probabilities"]
+    probabilities = json.loads(done.stdout)["probabilities"]
     expected = of_the_original(published, picture)
-    assert list(found) == NIH14
-    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-4)
+    assert list(probabilities) == NIH14
+    np.testing.assert_allclose(list(probabilities.values()), expected, rtol=1e-4)
     named.asked.clear()
     assert here("predict", *asked).stdout == done.stdout
     assert named.asked == []

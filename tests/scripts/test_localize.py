@@ -27,12 +27,12 @@ def test_boxes_are_scored_and_drawn(phantoms, trained, tmp_path, shown):
     printed = shown("localize", *options, "--replicates", 50, "--device", "cpu")
     assert "average box" in printed
     assert "2 x 2 cells" in printed
-    found = json.loads((tmp_path / "localize-test" / "localization.json").read_text())
-    whole = found["boxes"]["all"]["All"]
+    report = json.loads((tmp_path / "localize-test" / "localization.json").read_text())
+    whole = report["boxes"]["all"]["All"]
     assert 0 < whole["targets"] <= len(read_boxes(phantoms))
     assert set(whole["peak_in_box"]) == {"heatmap", *CONTROLS}
     pictures = list((tmp_path / "localize-test" / "overlays").iterdir())
-    assert len(pictures) == len(set(found["boxes"]["all"]) - {"All"})
+    assert len(pictures) == len(set(report["boxes"]["all"]) - {"All"})
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.size == (384, 384)
@@ -55,8 +55,8 @@ def test_leakage_is_shown_from_the_table_alone(make_folder, tmp_path, shown):
     root = make_folder(rows_of(60, 3), images=[])
     printed = shown("leakage", "--data", root, "--out", tmp_path, "--replicates", 20)
     assert printed.count("\nimage") == printed.count("\npatient") == 2
-    found = json.loads((tmp_path / "leakage.json").read_text())["splits"]
-    assert [one["images_with_patient_outside"] for one in found[2:]] == [0, 0]
+    splits = json.loads((tmp_path / "leakage.json").read_text())["splits"]
+    assert [split["images_with_patient_outside"] for split in splits[2:]] == [0, 0]
     with Image.open(tmp_path / "leakage.png") as picture:
         assert picture.size[0] > 300
 
@@ -69,13 +69,13 @@ def test_store_keeps_how_often_heatmaps_point_right_and_the_mean_map(
     before, _ = load_weights(weights)
     options = ("--data", phantoms, "--weights", weights, "--out", tmp_path, "--overlays", 0)
     shown("localize", *options, "--replicates", 50, "--device", "cpu", "--store")
-    found = json.loads((tmp_path / "localize-test" / "localization.json").read_text())
+    report = json.loads((tmp_path / "localize-test" / "localization.json").read_text())
     after, metadata = load_weights(weights)
     assert all(
         torch.equal(old, new)
         for old, new in zip(before.state_dict().values(), after.state_dict().values(), strict=True)
     )
-    whole = found["boxes"]["all"]["All"]
+    whole = report["boxes"]["all"]["All"]
     trust = metadata.trust["phantoms"]
     assert trust["all"]["peak_in_box"] == whole["peak_in_box"]["heatmap"]
     assert trust["all"]["count"] == whole["targets"]
@@ -115,11 +115,11 @@ def test_boxes_of_radiologists_are_scored_together_and_beside_their_own_controls
     options = (*options, "--replicates", 50, "--device", "cpu", "--boxes", f"rsna={rsna}")
     printed = shown("localize", *options)
     assert "1 more have no known NIH image" in printed
-    found = json.loads((tmp_path / "localize-test-rsna" / "localization.json").read_text())
-    whole = found["boxes"]["all"]["All"]
+    report = json.loads((tmp_path / "localize-test-rsna" / "localization.json").read_text())
+    whole = report["boxes"]["all"]["All"]
     assert (whole["targets"], whole["boxes"], whole["patients"]) == (2, 3, 2)
     # The two boxes together cover the picture, so that a random point always hits.
     assert whole["peak_in_box"]["random point"] == 1
-    assert found["boxes_of"] == ["stage_2_train_labels.csv", "rsna_to_nih.csv"]
+    assert report["boxes_of"] == ["stage_2_train_labels.csv", "rsna_to_nih.csv"]
     assert "without --store" in refused("localize", *options, "--store")
     assert "Found no folder" in refused("localize", *options[:-1], f"rsna={tmp_path / 'no'}")

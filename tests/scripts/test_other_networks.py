@@ -30,9 +30,9 @@ def test_networks_are_compared_by_their_weights(phantoms, trained, tmp_path, her
     assert done.returncode == 0, done.stderr
     assert "2 of 2: w" in done.stderr
     assert "w (2)" in done.stdout
-    found = json.loads((tmp_path / "comparison.json").read_text())
-    assert [one["name"] for one in found["networks"]] == ["w", "w (2)"]
-    assert found["networks"][1]["against_first"][MEAN]["difference"] == 0
+    comparison = json.loads((tmp_path / "comparison.json").read_text())
+    assert [network["name"] for network in comparison["networks"]] == ["w", "w (2)"]
+    assert comparison["networks"][1]["against_first"][MEAN]["difference"] == 0
     assert {"comparison.csv", "comparison.html", "predictions-2.csv"} <= {
         path.name for path in tmp_path.iterdir()
     }

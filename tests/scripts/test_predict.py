@@ -79,8 +79,8 @@ def test_no_two_pictures_have_overlays_of_one_name(given, files, stems, tmp_path
     for name in files.split():
         draw(tmp_path / name)
     given, files = ([tmp_path / name for name in text.split()] for text in (given, files))
-    found = list(_distinct_stems(given, list(map(str, files))))
-    assert found == [stem.replace("/", os.sep) for stem in stems.split()]
+    distinct = list(_distinct_stems(given, list(map(str, files))))
+    assert distinct == [stem.replace("/", os.sep) for stem in stems.split()]
 
 
 @pytest.mark.parametrize("as_job", [False, True])
@@ -94,7 +94,7 @@ def test_every_picture_keeps_its_overlays_and_no_picture_is_replaced(predict, tm
     assert folders == {Path(), Path("patient1"), Path("patient2")}
     if not as_job:
         answers = map(json.loads, done.stdout.splitlines())
-        overlays = sum(max(1, len(one["over_threshold"])) for one in answers)
+        overlays = sum(max(1, len(answer["over_threshold"])) for answer in answers)
         assert len(list(heat.rglob("*.png"))) == overlays
     overlay = next(heat.glob("a_*.png"))
     before = overlay.read_bytes()

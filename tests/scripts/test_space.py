@@ -61,9 +61,9 @@ def test_the_app_answers_at_the_spaces_own_host_within_the_hubs_page(space, expo
         assert httpx.get(f"{url}/config", headers=own).status_code == 200, "no login is asked"
         assert httpx.get(f"{url}/lecturer", headers=own).status_code == 404
         picture = EXAMPLES[2].path
-        found = Client(url, verbose=False).predict(handle_file(picture), api_name="/predict")
+        answer = Client(url, verbose=False).predict(handle_file(picture), api_name="/predict")
         [expected] = answers(Predictor(exported), [picture])
-        assert found["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
+        assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
     finally:
         process.terminate()
         assert process.wait(30) == 0

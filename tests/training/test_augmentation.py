@@ -112,12 +112,12 @@ def lowbias32(bits: np.ndarray) -> np.ndarray:
 
 def test_noise_is_an_integer_hash_that_any_device_computes_alike():
     strength = torch.tensor([0.3, -0.7, 1.0]).view(-1, 1, 1, 1)
-    found = _noise(torch.zeros(3, 1, 40, 50), strength).numpy()
+    noise = _noise(torch.zeros(3, 1, 40, 50), strength).numpy()
     rows, columns = np.indices((40, 50), dtype=np.uint32)
     keys = lowbias32(strength.numpy().view(np.uint32))
     whole = lowbias32(lowbias32(rows * np.uint32(65536) + columns) + keys)
     unit = (whole >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
-    assert np.array_equal(found, (unit - np.float32(0.5)) * np.float32(3.4641))
+    assert np.array_equal(noise, (unit - np.float32(0.5)) * np.float32(3.4641))
 
 
 def test_noise_has_mean_0_deviation_1_and_no_neighbours_that_agree():

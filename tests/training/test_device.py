@@ -46,7 +46,7 @@ class Copies(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, function.overloadpacket.__name__
-        names = [one.name for one in function._schema.arguments]
+        names = [argument.name for argument in function._schema.arguments]
         given = dict(zip(names, args, strict=False)) | kwargs
         source = given.get("src") if name == "copy_" else args[0] if args else None
         if isinstance(source, torch.Tensor) and source.device == NOWHERE:
@@ -154,7 +154,7 @@ def test_a_step_on_resident_images_copies_nothing_at_all(
     taken(first, len(whole), 0.0)
     with Copies() as seen:
         images, targets, indices = batch = next(batches)
-        assert {one.device for one in batch} == {NOWHERE}
+        assert {tensor.device for tensor in batch} == {NOWHERE}
         taken(batch, len(whole), 0.0)
     assert len(images) == len(targets) == len(indices) == 2
     assert (seen.waits, seen.read) == ([], [])

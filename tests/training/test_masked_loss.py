@@ -81,8 +81,8 @@ def test_two_ranks_divide_by_the_labelled_targets_of_the_whole_batch(batch, monk
     for rank in (0, 1):
         be_rank(rank, 2, monkeypatch)
         [share] = rank_shares([np.arange(COUNT)])
-        one, kept = new_step()
-        parts.append(one((images[share], targets[share], numbers[share]), COUNT, 0.0, cells=cells))
+        step, kept = new_step()
+        parts.append(step((images[share], targets[share], numbers[share]), COUNT, 0.0, cells=cells))
         gradients.append(kept["classifier.weight"])
     assert labelled(targets[::2]) != labelled(targets[1::2]) * 3 / 2
     assert sum(parts).item() == pytest.approx(loss.item(), rel=1e-6)

@@ -16,12 +16,12 @@ def tiny() -> Scores:
 
 
 def test_the_most_confident_errors_are_those_furthest_over_the_threshold():
-    found = confident_errors(tiny(), {"Mass": 0.5})
-    assert [case["image"] for case in found["Mass"]["positives"]] == ["b", "c"]
-    assert [case["image"] for case in found["Mass"]["negatives"]] == ["f", "d"]
-    assert found["Mass"]["positives"][0]["labels"] == ["Nodule"]
-    assert [case["image"] for case in found["Nodule"]["positives"]] == ["c", "a", "e", "d"]
-    assert found["Nodule"]["threshold"] is None
+    errors = confident_errors(tiny(), {"Mass": 0.5})
+    assert [case["image"] for case in errors["Mass"]["positives"]] == ["b", "c"]
+    assert [case["image"] for case in errors["Mass"]["negatives"]] == ["f", "d"]
+    assert errors["Mass"]["positives"][0]["labels"] == ["Nodule"]
+    assert [case["image"] for case in errors["Nodule"]["positives"]] == ["c", "a", "e", "d"]
+    assert errors["Nodule"]["threshold"] is None
 
 
 def test_a_peak_outside_every_box_is_a_right_answer_in_the_wrong_place():
@@ -30,14 +30,14 @@ def test_a_peak_outside_every_box_is_a_right_answer_in_the_wrong_place():
     left[1, 0], right[1, 3] = 1, 1
     box = np.array([[0.0, 0.0, 0.4, 1.0]])
     boxed = [BoxedFinding(name, name, "Mass", box) for name in "abd"]
-    found = wrong_places(
+    places = wrong_places(
         boxed,
         [right, left, right],
         scores,
         {"Mass": 0.5},
         lambda name: np.full((64, 64), 100, np.uint8),
     )
-    assert (found["boxed"], found["answered"], found["wrong"]) == (3, 2, 1)
-    assert [case["image"] for case in found["cases"]] == ["a"]
-    assert found["cases"][0]["picture"].shape == (384, 384, 3)
+    assert (places["boxed"], places["answered"], places["wrong"]) == (3, 2, 1)
+    assert [case["image"] for case in places["cases"]] == ["a"]
+    assert places["cases"][0]["picture"].shape == (384, 384, 3)
     assert wrong_places(boxed, [left] * 3, scores, {"Mass": None})["boxed"] == 0

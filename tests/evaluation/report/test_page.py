@@ -229,11 +229,11 @@ def test_the_tables_hold_the_figures_of_every_class(scored, page):
             shown = [f"{three(point[m]['value'])} {span(point[m]['interval'])}" for m in MEASURES]
             assert cells[2:-1] == shown
     for attribute, groups in assessment.content["subgroups"].items():
-        for place, (group, one) in enumerate(groups.items()):
+        for place, (group, figures) in enumerate(groups.items()):
             cells = {name: reader.row(f"AUROC by {attribute}", spoken(name)) for name in CLASSES}
             for name, row in cells.items():
-                assert row[place + 1].startswith(three(one["classes"][name]["auroc"])), group
-            mean = one["mean_auroc"]["findings"]
+                assert row[place + 1].startswith(three(figures["classes"][name]["auroc"])), group
+            mean = figures["mean_auroc"]["findings"]
             shown = reader.row(f"AUROC by {attribute}", "Mean of the findings")[place + 1]
             assert shown.startswith(f"{three(mean['value'])} {span(mean['interval'])}")
 
@@ -249,7 +249,7 @@ def test_a_class_without_positives_is_not_available(page):
 def test_shared_calibration_and_a_given_prevalence_are_named(scored, page):
     reader = Reader(page)
     errors = scored[1].content["calibration"]
-    pooled = {name for name, one in errors.items() if one["pooled"]}
+    pooled = {name for name, figures in errors.items() if figures["pooled"]}
     assert pooled == {"Hernia"}
     assert reader.row("Expected calibration error", "Hernia")[-1] == "pooled"
     assert reader.row("Expected calibration error", "Mass")[-1] == "by itself"
@@ -275,13 +275,13 @@ def test_published_values_stand_beside_figures_of_the_same_list_alone(undrawn):
     intervals = assessment.summary.intervals
     text = report_html(report_of(*undrawn, protocols=own_figures(assessment)))
     reader = Reader(text)
-    same = [one for one in published() if one["protocol"] == "official"]
+    same = [table for table in published() if table["protocol"] == "official"]
     heads = reader.row("On NIH's official test list: this run (500 of 25,596", "Finding")
-    assert [head.split(" epoch")[0] for head in heads[4:]] == [one["name"] for one in same]
+    assert [head.split(" epoch")[0] for head in heads[4:]] == [table["name"] for table in same]
     row = reader.row("On NIH's official test list", "Cardiomegaly")
     assert row[2] == span(intervals.classes["Cardiomegaly"])
-    for one, cell in zip(same, row[4:], strict=True):
-        value = one["auroc"].get("Cardiomegaly")
+    for table, cell in zip(same, row[4:], strict=True):
+        value = table["auroc"].get("Cardiomegaly")
         interval = intervals.classes["Cardiomegaly"]
         if value is None:
             assert cell == "n/a"
@@ -465,11 +465,11 @@ def test_wrong_places_are_shown_with_their_pictures_and_their_share(undrawn):
     scores = undrawn[0]
     target = BoxedFinding(scores.images[0], "0", "Mass", np.array([[0.0, 0.0, 0.2, 0.2]]))
     heat = np.eye(4)[::-1] * [0, 0, 0, 1] + 0.0
-    found = wrong_places(
+    places = wrong_places(
         [target], [heat[::-1]], scores, {"Mass": 0.0}, lambda n: np.zeros((8, 8), np.uint8)
     )
-    assert found["wrong"] == 1
-    reader = Reader(report_html(report_of(*undrawn, places=found | {"answered": 9})))
+    assert places["wrong"] == 1
+    reader = Reader(report_html(report_of(*undrawn, places=places | {"answered": 9})))
     assert "9 reach their threshold" in reader.text
     assert "In 1 of these the heatmap's peak lies in no box" in reader.text
     shown = [a for tag, a in reader.tags if tag == "img" and a["alt"].startswith("Heatmap of Mass")]

@@ -44,18 +44,20 @@ def run():
         tuple(name for name, held in zip(scores.classes, row, strict=True) if held)
         for row in scores.targets
     ]
-    found = assess(scores, table, fit_on(simulated(240, 1)[0], "240 images"), replicates=20)
+    assessment = assess(scores, table, fit_on(simulated(240, 1)[0], "240 images"), replicates=20)
     answers = pd.DataFrame({"Target": scores.targets[:, 0] == 1}, index=scores.images)
     labels = ExpertLabels("rsna", answers, None, 0, ("labels.csv",))
-    experts = score_experts(labels, table, "table.csv", found.calibrated, replicates=20)
+    experts = score_experts(labels, table, "table.csv", assessment.calibrated, replicates=20)
     content = {
-        **found.content,
+        **assessment.content,
         "experts": plain({"rsna": experts}),
-        "protocols": {"official": plain(list_figures("official", 25596, 240, None, found.summary))},
+        "protocols": {
+            "official": plain(list_figures("official", 25596, 240, None, assessment.summary))
+        },
         "facts": plain(FACTS),
         "made": MADE,
     }
-    return Report(scored=Scored(scores, FACTS, [], table), assessment=found, content=content)
+    return Report(scored=Scored(scores, FACTS, [], table), assessment=assessment, content=content)
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +84,15 @@ def test_the_csv_files_hold_the_figures_of_metrics_json_in_every_digit(run, tabl
     rows = records(tables["findings"])
     assert [row["finding"] for row in rows] == [*sorted(FINDINGS), "No Finding"]
     for row in rows:
-        one, calibration = content["classes"][row["finding"]], content["calibration"]
-        assert int(row["positives"]) == one["positives"]
-        assert same(row["auroc"], one["auroc"])
-        assert same(row["average_precision"], one["average_precision"])
-        assert same(row["p_of_chance_holm"], one["p_of_chance_holm"])
+        figures, calibration = content["classes"][row["finding"]], content["calibration"]
+        assert int(row["positives"]) == figures["positives"]
+        assert same(row["auroc"], figures["auroc"])
+        assert same(row["average_precision"], figures["average_precision"])
+        assert same(row["p_of_chance_holm"], figures["p_of_chance_holm"])
         assert same(row["ece_after"], calibration[row["finding"]]["ece_after"])
-        assert ends_same(row, "auroc_interval", one["interval"])
-        assert ends_same(row, "clustered_interval", one["clustered_interval"])
-        assert ends_same(row, "average_precision_interval", one["average_precision_interval"])
+        assert ends_same(row, "auroc_interval", figures["interval"])
+        assert ends_same(row, "clustered_interval", figures["clustered_interval"])
+        assert ends_same(row, "average_precision_interval", figures["average_precision_interval"])
     assert rows[[row["finding"] for row in rows].index("Hernia")]["auroc"] == ""  # nowhere
     means = {row["mean_of"]: row for row in records(tables["overall"])}
     for title, key in (("of the findings", "findings"), ("of all rows", "rows")):
@@ -113,9 +115,12 @@ def test_the_csv_files_hold_the_figures_of_metrics_json_in_every_digit(run, tabl
     groups = records(tables["subgroups"])
     assert len(groups) == sum(map(len, content["subgroups"].values()))
     for row in groups:
-        one = content["subgroups"][row["attribute"]][row["group"]]
-        assert (int(row["images"]), int(row["patients"])) == (one["images"], one["patients"])
-        assert same(row["auroc"], one["mean_auroc"]["findings"]["value"])
+        figures = content["subgroups"][row["attribute"]][row["group"]]
+        assert (int(row["images"]), int(row["patients"])) == (
+            figures["images"],
+            figures["patients"],
+        )
+        assert same(row["auroc"], figures["mean_auroc"]["findings"]["value"])
 
 
 def test_radiologists_and_published_values_have_tables_of_their_own(run, tables):
@@ -135,8 +140,8 @@ def test_radiologists_and_published_values_have_tables_of_their_own(run, tables)
     text = records(tables["text_label"])[0]
     assert same(text["npv"], first["text_label_against_experts"]["npv"]["value"])
     rows = records(tables["published"])
-    compared = [one for one in published() if one["protocol"] == "official"]
-    assert {row["table"] for row in rows} <= {one["name"] for one in compared}
+    compared = [table for table in published() if table["protocol"] == "official"]
+    assert {row["table"] for row in rows} <= {table["name"] for table in compared}
     for row in rows:
         low, high, value = (row[k] for k in ("auroc_interval_low", "auroc_interval_high", "where"))
         given = float(row["published_auroc"])
@@ -182,11 +187,11 @@ def test_the_latex_files_show_the_figures_as_the_page_does(run, tables):
     assert "Scored: 240 images.}" in text
     assert "95 \\% interval" in text
     rows = {row[0]: row for row in latex_rows(text)}
-    one = content["classes"]["Pleural_Thickening"]
+    figures = content["classes"]["Pleural_Thickening"]
     shown = rows[spoken("Pleural_Thickening")]
-    assert shown[1] == f"{one['positives']:,}"
-    assert shown[2] == format_value(one["auroc"])
-    assert shown[3] == format_interval(one["interval"], between="--")
+    assert shown[1] == f"{figures['positives']:,}"
+    assert shown[2] == format_value(figures["auroc"])
+    assert shown[3] == format_interval(figures["interval"], between="--")
     assert rows["Hernia"][2:4] == ["n/a", "n/a"]
     many = replace(tables["findings"], rows=[*tables["findings"].rows] * 3)
     assert len(latex_rows(to_latex(many))) == 45

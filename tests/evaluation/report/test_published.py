@@ -17,7 +17,9 @@ LEFT_OUT = ("UNVERIFIED", "seed text")
 @pytest.mark.skipif(not SOURCE.is_file(), reason="the table of published values is not here")
 def test_every_verified_value_of_the_source_is_in_the_file_and_nothing_unverified():
     rows = list(csv.DictReader(SOURCE.read_text().splitlines()))
-    tables = {tuple(sorted(one["auroc"].items())): one for one in published() if one["auroc"]}
+    tables = {
+        tuple(sorted(table["auroc"].items())): table for table in published() if table["auroc"]
+    }
     for row in rows:
         values = {name: float(row[name]) for name in FINDINGS if row[name]}
         known = tables.get(tuple(sorted(values.items())))
@@ -29,7 +31,7 @@ def test_every_verified_value_of_the_source_is_in_the_file_and_nothing_unverifie
             if row["mean_stated"]:
                 assert known["mean"] == pytest.approx(float(row["mean_stated"]), abs=1e-9)
     means = [row["mean_stated"] for row in rows if not any(row[name] for name in FINDINGS)]
-    printed = {f"{one['mean']:g}" for one in published() if not one["auroc"]}
+    printed = {f"{table['mean']:g}" for table in published() if not table["auroc"]}
     assert {mean.split(" ")[0] for mean in means} == printed
     # One more than there: the second column of arnoweng's README.
     kept = [row for row in rows if not row["provenance"].startswith(LEFT_OUT)]
@@ -37,25 +39,29 @@ def test_every_verified_value_of_the_source_is_in_the_file_and_nothing_unverifie
 
 
 def test_both_columns_of_arnoweng_are_named_by_their_heading():
-    found = {
-        one["name"]: one["source"] for one in published() if "arnoweng/CheXNet," in one["name"]
+    sources = {
+        table["name"]: table["source"]
+        for table in published()
+        if "arnoweng/CheXNet," in table["name"]
     }
-    assert [source.rsplit("column ")[1] for source in found.values()] == [
+    assert [source.rsplit("column ")[1] for source in sources.values()] == [
         "Our Implemented CheXNet",
         "Our Improved Model",
     ]
 
 
 def test_values_are_findings_of_the_vocabulary_and_shares():
-    for one in published():
-        assert set(one["auroc"]) <= set(FINDINGS)
-        assert all(0.5 < value < 1 for value in one["auroc"].values())
-        assert one["split"]
-        assert one["source"]
-        assert one["protocol"] in ("", "official", "2017")
-        if len(one["auroc"]) == len(FINDINGS):
-            assert one["mean"] == pytest.approx(np.mean(list(one["auroc"].values())), abs=0.0015)
-    with_interval = [one["name"] for one in published() if one["interval"]]
+    for table in published():
+        assert set(table["auroc"]) <= set(FINDINGS)
+        assert all(0.5 < value < 1 for value in table["auroc"].values())
+        assert table["split"]
+        assert table["source"]
+        assert table["protocol"] in ("", "official", "2017")
+        if len(table["auroc"]) == len(FINDINGS):
+            assert table["mean"] == pytest.approx(
+                np.mean(list(table["auroc"].values())), abs=0.0015
+            )
+    with_interval = [table["name"] for table in published() if table["interval"]]
     assert with_interval == ["Yzaza DenseNet-121, 320 px", "nessi10 DenseNet-121 variant"]
 
 

@@ -22,7 +22,7 @@ def test_a_figure_is_shown_with_its_digits_and_a_missing_one_as_not_available():
 
 
 @pytest.mark.parametrize(
-    "found",
+    "stored",
     [
         Interval(0.25, 0.75, 3),
         plain(Interval(0.25, 0.75, 3)),
@@ -30,17 +30,17 @@ def test_a_figure_is_shown_with_its_digits_and_a_missing_one_as_not_available():
         [0.25, 0.75],
     ],
 )
-def test_an_interval_is_shown_alike_however_a_file_holds_it(found):
-    assert format_interval(found) == "0.250-0.750"
-    assert format_interval(found, 2, between=" to ") == "0.25 to 0.75"
-    assert format_interval(found, 1, between=" ", signed=True) == "+0.2 +0.8"
-    assert (read_interval(found).low, read_interval(found).high) == (0.25, 0.75)
+def test_an_interval_is_shown_alike_however_a_file_holds_it(stored):
+    assert format_interval(stored) == "0.250-0.750"
+    assert format_interval(stored, 2, between=" to ") == "0.25 to 0.75"
+    assert format_interval(stored, 1, between=" ", signed=True) == "+0.2 +0.8"
+    assert (read_interval(stored).low, read_interval(stored).high) == (0.25, 0.75)
 
 
-@pytest.mark.parametrize("found", [None, NO_INTERVAL, plain(NO_INTERVAL)])
-def test_no_interval_is_shown_as_not_available(found):
-    assert format_interval(found) == "n/a"
-    assert not read_interval(found).known
+@pytest.mark.parametrize("stored", [None, NO_INTERVAL, plain(NO_INTERVAL)])
+def test_no_interval_is_shown_as_not_available(stored):
+    assert format_interval(stored) == "n/a"
+    assert not read_interval(stored).known
 
 
 def test_an_interval_has_no_nan_in_json():
@@ -50,12 +50,12 @@ def test_an_interval_has_no_nan_in_json():
 
 def test_a_comparison_shows_signs_and_leaves_out_what_is_not_known():
     nan = float("nan")
-    found = {
+    comparison = {
         "Mass": Difference(0.75, 0.5, Interval(0.125, 0.375), 0.0125),
         "Hernia": Difference(nan, nan, NO_INTERVAL, nan),
         "Edema": Difference(0.5, 0.625, NO_INTERVAL, nan),
     }
-    text = comparison_text(as_dict(found))
+    text = comparison_text(as_dict(comparison))
     rows = [line.split() for line in text.splitlines()[1:-3]]
     assert rows == [
         ["Mass", "0.7500", "0.5000", "+0.2500", "+0.1250", "to", "+0.3750", "0.013", "0.1786"],
