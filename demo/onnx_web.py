@@ -14,7 +14,6 @@ from chexnet.data.download import Progress, download, download_lock
 from chexnet.errors import FetchError
 from chexnet.files import replacing
 from chexnet.inference.predictor import Predictor
-from demo.local_facts import local_facts
 
 PACKAGE = "onnxruntime-web"
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
@@ -62,6 +61,8 @@ def page_files(predictor: Predictor) -> dict[str, Path | bytes]:
     found, network = files(), predictor.exported
     if not found or not network:
         return {}
+    from demo.local_facts import local_facts  # and pydicom: not at every start
+
     large = found | {"network.onnx": network}
     facts = local_facts(predictor) | {"bytes": sum(one.stat().st_size for one in large.values())}
     named = large | {"facts.json": json.dumps(facts).encode()}
