@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from chexnet.errors import ChexnetError, ConfigError
 from chexnet.explain import CLOSED_FORM
 from chexnet.imaging.radiograph import Radiograph
 from demo.answer import answer_of
-from demo.gradio_private import Upload
+from demo.gradio_private import Upload, gr
 from demo.kept import EXPIRED, Analysis
 from demo.pictures import data_url, png, with_heat
 from demo.service import Service

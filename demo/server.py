@@ -7,7 +7,6 @@ from pathlib import Path
 from socket import socket
 from urllib.parse import urlsplit
 
-import gradio as gr
 from fastapi import FastAPI
 
 from chexnet.errors import ConfigError
@@ -20,7 +19,7 @@ from demo.classroom.handlers import Classroom
 from demo.classroom.pool import POOL, PhantomCases
 from demo.classroom.results import ClassResults
 from demo.classroom.study import Study
-from demo.gradio_private import Answers, log_in_one_line, serve_all_admitted
+from demo.gradio_private import Answers, gr, log_in_one_line, serve_all_admitted
 from demo.listener import EVERYWHERE, Server, address, listen, most_connections
 from demo.members import Members
 from demo.middleware import RequestFilter
