@@ -37,7 +37,7 @@ class Explanation:
     Attributes:
         logits: float32 (B, D).
         contributions: float32 (B, D, h, w), in logits; their sum over the cells is the logit less
-            the class's bias. Negative where a cell speaks against the finding.
+            the class's bias. A negative one is evidence against the finding.
     """
 
     logits: "torch.Tensor"
@@ -47,7 +47,7 @@ class Explanation:
     def heatmaps(self) -> "torch.Tensor":
         """What the logit, less its bias, would be if every cell looked like this one: (B, D, h, w).
 
-        At least 0: only what speaks for the finding is shown, as in Grad-CAM.
+        At least 0: only positive contributions are shown, as in Grad-CAM.
         """
         cells = self.contributions.shape[-2] * self.contributions.shape[-1]
         return self.contributions.relu() * cells

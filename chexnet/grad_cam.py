@@ -34,7 +34,7 @@ def package_heatmap(
 
     Returns:
         float32 (h, w) in [0, 1]: these methods have no unit, so the greatest cell is 1 (all are 0
-        where nothing speaks for the class).
+        where no contribution is positive).
 
     Raises:
         ConfigError: an unknown method, or the package is not installed.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chexnet.errors import ConfigError
-from chexnet.imaging.radiograph import Facts, Radiograph
+from chexnet.imaging.radiograph import PictureInfo, Radiograph
 from chexnet.inference.gate import Verdict
 from chexnet.inference.predictor import Prediction
 from demo import security
@@ -37,7 +37,7 @@ class Analysis:
 
     prediction: Prediction
     verdict: Verdict
-    facts: Facts
+    facts: PictureInfo
     shape: tuple[int, int]
     radiograph: Radiograph | None
     id: str = field(default_factory=lambda: secrets.token_hex(16))

@@ -53,7 +53,7 @@ import numpy as np
 import chexnet
 from chexnet.errors import ChexnetError
 from chexnet.evaluation.report import page
-from chexnet.imaging.containers import Facts
+from chexnet.imaging.containers import PictureInfo
 from chexnet.imaging.radiograph import as_radiograph
 from chexnet.inference import gate
 from chexnet.inference.predictor import STARTER, Predictor
@@ -62,7 +62,7 @@ from chexnet.metadata import code_version
 site = pathlib.Path(sys.argv[1])
 assert pathlib.Path(chexnet.__file__).is_relative_to(site), chexnet.__file__
 ramp = np.linspace(0, 255, 96 * 80).astype(np.uint8).reshape(96, 80)
-gate.judge(as_radiograph(ramp, Facts("PNG", "L", 8)))
+gate.judge(as_radiograph(ramp, PictureInfo("PNG", "L", 8)))
 assert page.environment().get_template("report.html.jinja")
 assert page.environment().get_template("model_card.md.jinja")
 assert code_version().startswith(chexnet.__version__)

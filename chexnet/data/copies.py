@@ -33,7 +33,7 @@ class _Listing:
     file looks like (side and format), or that it is a phantom."""
 
     places: dict[str, Path] = field(default_factory=dict)
-    twice: set[str] = field(default_factory=set)
+    duplicates: set[str] = field(default_factory=set)
     kinds: set[tuple[str, str]] = field(default_factory=set)
     drawn: set[Path] = field(default_factory=set)
 
@@ -94,7 +94,7 @@ def open_copy(
         path=data,
         about=about,
         drawn={name: place in listing.drawn for name, place in paths.items()},
-        pictures=partial(_pictures, files, listing.twice & paths.keys()),
+        pictures=partial(_pictures, files, listing.duplicates & paths.keys()),
     )
     return replace(folder, paths=paths, copy=copy, notes=(*folder.notes, *notes))
 
@@ -108,7 +108,7 @@ def _list(files: list[Path]) -> _Listing:
                 listing.drawn |= {file} if has_text(data) else set()
                 listing.kinds |= _kind(data)
             if name in listing.places:
-                listing.twice.add(name)
+                listing.duplicates.add(name)
             listing.places.setdefault(name, file)
     return listing
 
@@ -138,25 +138,25 @@ def _about(kinds: Collection[tuple[str, str]]) -> str:
 
 
 def _pictures(
-    files: list[Path], twice: Collection[str], names: Collection[str]
+    files: list[Path], duplicates: Collection[str], names: Collection[str]
 ) -> Iterator[tuple[str, bytes]]:
     """Each of `names` once with its bytes, in the order in which they lie in the files.
 
     Raises:
-        DataError: a damaged file, or a name that stands twice with other pixels.
+        DataError: a damaged file, or a duplicate name with other pixels.
     """
-    wanted = {*names, *twice}
+    wanted = {*names, *duplicates}
     pixels: dict[str, str] = {}
     done: set[str] = set()
     for file in files if names else ():
         for name, data in pictures_in(file, wanted.__contains__):
             if data is None:
                 continue
-            if name in twice:
+            if name in duplicates:
                 digest = _pixel_hash(data)
                 if pixels.setdefault(name, digest) != digest:
                     raise DataError(
-                        f"{shown(name)} stands twice with other pixels, the second time in {file}. "
+                        f"{shown(name)} is a duplicate with other pixels, again in {file}. "
                         "Expected one picture a name; take one of the files away."
                     )
             if name in names and name not in done:

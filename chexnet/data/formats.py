@@ -153,7 +153,7 @@ def open_folder(request: DataRequest, *, need_images: bool = True) -> DataFolder
 
 def _refuse_bad_names(source: Path, rows: TableRows) -> None:
     names = rows.about["image"]
-    problems = {"has no image": names == "", "stands twice": names.duplicated()}
+    problems = {"has no image": names == "", "is a duplicate": names.duplicated()}
     if rows.by_patient:
         problems["has no patient"] = rows.about["patient"] == ""
     refuse_rows(source, names, problems, "Expected one row an image, with its name and patient.")

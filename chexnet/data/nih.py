@@ -82,7 +82,7 @@ def read_table(source: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         The table, and a sentence on what counts as `Other`, where something does.
 
     Raises:
-        DataError: no CSV, a needed column is missing, an image stands twice, or an empty label.
+        DataError: no CSV, a needed column is missing, an image is a duplicate, or an empty label.
     """
     raw = read_csv(
         source,
@@ -108,7 +108,7 @@ def read_table(source: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         "has an empty Image Index": images == "",
         "has an empty Patient ID": table["patient"] == "",
         "has empty Finding Labels": table["labels"].map(len) == 0,
-        "stands twice": images.duplicated(),
+        "is a duplicate": images.duplicated(),
     }
     refuse_rows(source, images, problems, "Expected one row an image; fetch it again from NIH.")
     notes = note_of_others(Counter(cells), source.name)

@@ -98,7 +98,7 @@ def read_vinbigdata(source: Path, meaning: Meaning) -> TableRows:
             raise DataError(f"{source} has no column class_name. {expected_of(meaning)}")
         given = raw.melt(["image_id", "reader"], sorted(asked), "class_name", ignore_index=False)
         problems = {
-            "stands twice": raw.duplicated(["image_id", "reader"]),
+            "is a duplicate": raw.duplicated(["image_id", "reader"]),
             "has a label that is neither 0 nor 1": ~given["value"].isin(["0", "1", "0.0", "1.0"]),
         }
         refuse_rows(source, names, problems, "Expected one row an image and reader.")
@@ -159,7 +159,7 @@ def read_mimic(source: Path, meaning: Meaning) -> TableRows:
     """MIMIC-CXR-JPG: labels a study, and the metadata table beside them, which names the images."""
     labels = read_csv(source, ("study_id", *meaning.sources), expected_of(meaning))
     labels["study_id"] = patient_names(source, labels["study_id"], labels["study_id"])
-    problems = {"stands twice": labels["study_id"].duplicated()}
+    problems = {"is a duplicate": labels["study_id"].duplicated()}
     refuse_rows(source, labels["study_id"], problems, "Expected one row a study.")
     beside = [path for path in sorted(source.parent.glob("*metadata*.csv*")) if path.is_file()]
     if len(beside) != 1:

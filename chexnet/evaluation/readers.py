@@ -150,7 +150,7 @@ def read_answers(source: Path) -> pd.DataFrame:
         confidence as float, all else as text.
 
     Raises:
-        DataError: a row is not what it should be, stands twice, or contradicts another.
+        DataError: a row is not what it should be, is a duplicate, or contradicts another.
     """
     table = read_csv(source, COLUMNS[:9], _EXPECTED)
     known = {name: frozenset([name]) for name in FINDINGS} | {NO_FINDING: frozenset[str]()}

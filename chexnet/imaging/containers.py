@@ -27,7 +27,7 @@ MAX_PNG_CHUNKS = 100_000
 
 
 @dataclass(frozen=True)
-class Facts:
+class PictureInfo:
     """What a picture says about its pixels; never anything about the patient.
 
     Attributes:

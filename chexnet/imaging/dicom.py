@@ -15,7 +15,7 @@ from pydicom.filereader import _read_file_meta_info, read_dataset
 from pydicom.tag import Tag
 
 from chexnet.errors import ImageError
-from chexnet.imaging.containers import EXPORT, SILENT, Facts, check_size
+from chexnet.imaging.containers import EXPORT, SILENT, PictureInfo, check_size
 from chexnet.imaging.frames import COLOURS, DEFLATED, IN_COLOUR, READABLE, Parts, decode_frame
 from chexnet.imaging.presentation import LUTS, PADDING, show
 
@@ -44,7 +44,7 @@ LARGE = (*map(Tag, LUTS), Tag("PixelData"))
 MAX_HEADER = 2**23
 
 
-def read_dicom(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int, int, Facts]:
+def read_dicom(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int, int, PictureInfo]:
     """Read the one gray frame of a DICOM file.
 
     Args:
@@ -81,7 +81,7 @@ def read_dicom(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int, int, F
     _check(data, sop_class, max_pixels)
     words, depth, signed = decode_frame(data, syntax)
     kind = data.PhotometricInterpretation
-    facts = Facts("DICOM", kind, data.BitsStored, inverted=kind == "MONOCHROME1")
+    facts = PictureInfo("DICOM", kind, data.BitsStored, inverted=kind == "MONOCHROME1")
     return *show(words, data, depth, signed), facts
 
 

@@ -13,7 +13,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from chexnet.errors import ImageError
-from chexnet.imaging.containers import EXPORT, Facts, bare_png, check_size, jpeg_segments
+from chexnet.imaging.containers import EXPORT, PictureInfo, bare_png, check_size, jpeg_segments
 
 ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
 TURNS = {
@@ -36,7 +36,7 @@ PNG16 = ("LA;16B", "RGB;16B", "RGBA;16B")
 
 def read_picture(
     data: bytes, kind: str, max_pixels: int, own_process: bool
-) -> tuple[np.ndarray, Facts]:
+) -> tuple[np.ndarray, PictureInfo]:
     """Decode one picture to gray, bone white.
 
     Args:
@@ -64,7 +64,7 @@ def read_picture(
         _check(image, data, kind)
         if kind == "PNG" and _is_plain(image, data):
             pixels = _decode_plain(image, data, own_process)
-            return pixels, Facts(kind, image.mode, 8)
+            return pixels, PictureInfo(kind, image.mode, 8)
         if kind == "PNG" and _stored(image) in PNG16:
             return _read_png16(image, data)
         mode, bits = image.mode, 16 if image.mode in GRAY16 else 8
@@ -81,11 +81,11 @@ def read_picture(
         pixels = _gray(upright)
     if inverted and bits == 16:  # Pillow turns over only 8 bits
         pixels = 65535 - pixels
-    facts = Facts(kind, mode, bits, inverted=inverted, turned=turn is not None, colour=colour)
+    facts = PictureInfo(kind, mode, bits, inverted=inverted, turned=turn is not None, colour=colour)
     return pixels, facts
 
 
-def _read_endless(data: bytes, max_pixels: int) -> tuple[np.ndarray, Facts]:
+def _read_endless(data: bytes, max_pixels: int) -> tuple[np.ndarray, PictureInfo]:
     """Read a JPEG without end marker, unless more than that is missing.
 
     A decoder fills what is missing with gray and says nothing. So whatever follows is appended: a
@@ -185,7 +185,7 @@ def _decode_png(image: ImageFile, data: bytes, kind: type[np.generic]) -> np.nda
     return pixels
 
 
-def _read_png16(image: ImageFile, data: bytes) -> tuple[np.ndarray, Facts]:
+def _read_png16(image: ImageFile, data: bytes) -> tuple[np.ndarray, PictureInfo]:
     """Read a PNG of 16 bits in more than one channel, opened and checked but not decoded."""
     pixels = _gray16(_decode_png(image, data, np.uint16))
     mode = _stored(image).partition(";")[0]
@@ -193,7 +193,7 @@ def _read_png16(image: ImageFile, data: bytes) -> tuple[np.ndarray, Facts]:
     turn = TURNS.get(image.getexif().get(ORIENTATION, 1)) if b"eXIf" in data else None
     if turn is not None:
         pixels = np.array(Image.fromarray(pixels).transpose(turn))
-    return pixels, Facts("PNG", mode, 16, turned=turn is not None)
+    return pixels, PictureInfo("PNG", mode, 16, turned=turn is not None)
 
 
 def _gray16(pixels: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from PIL import Image
 
 from chexnet.errors import ImageError
 from chexnet.imaging.containers import EXPORT, SILENT
-from chexnet.imaging.containers import Facts as Facts  # handed on to those who make one
+from chexnet.imaging.containers import PictureInfo as PictureInfo  # handed on to those who make one
 from chexnet.imaging.picture import read_picture
 from chexnet.imaging.value_range import histogram, value_range
 
@@ -47,7 +47,7 @@ class Radiograph:
     pixels: np.ndarray
     low: int
     high: int
-    facts: Facts
+    facts: PictureInfo
 
     def brightness(self) -> np.ndarray:
         """Return the picture as float32 (H, W) in [0, 1]."""
@@ -184,7 +184,7 @@ def _kind(head: bytes) -> str:
     raise ImageError(f"is not a PNG, JPEG, TIFF, WebP or DICOM picture. {EXPORT}")
 
 
-def as_radiograph(pixels: np.ndarray, facts: Facts) -> Radiograph:
+def as_radiograph(pixels: np.ndarray, facts: PictureInfo) -> Radiograph:
     """Give a decoded array its range; refuse it where every pixel has the same value."""
     if pixels.dtype != np.uint8:
         low, high = value_range(pixels, histogram(pixels))

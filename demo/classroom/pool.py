@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from chexnet.errors import ConfigError
-from chexnet.imaging.containers import Facts
+from chexnet.imaging.containers import PictureInfo
 from chexnet.imaging.radiograph import Radiograph
 from chexnet.inference.prediction import Prediction
 from chexnet.inference.predictor import Predictor
@@ -136,7 +136,7 @@ def case_of(drawn: Drawn, prediction: Prediction, predictor: Predictor) -> Case:
 
 def radiograph_of(pixels: np.ndarray) -> Radiograph:
     """Pixels uint8 (H, W) as the network's reader takes them."""
-    return Radiograph(pixels, 0, 255, Facts("PNG", "L", 8))
+    return Radiograph(pixels, 0, 255, PictureInfo("PNG", "L", 8))
 
 
 class PhantomCases:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from chexnet.errors import DataError
-from chexnet.imaging.containers import Facts
+from chexnet.imaging.containers import PictureInfo
 from chexnet.imaging.radiograph import Radiograph, read_radiograph
 from chexnet.inference.gate import (
     DOWN,
@@ -180,4 +180,4 @@ def wrong_names(radiographs: list[Radiograph], kind: str) -> Iterator[tuple[str,
 
 
 def _radiograph(pixels: np.ndarray) -> Radiograph:
-    return Radiograph(pixels, 0, 255, Facts("PNG", "L", 8))
+    return Radiograph(pixels, 0, 255, PictureInfo("PNG", "L", 8))

@@ -222,7 +222,7 @@ def test_a_name_that_stands_twice_needs_the_same_pixels(phantoms, tmp_path):
     write_zip(root / "b.zip", [(pictures[0][0], again.getvalue())])
     pack_of(open_folder(DataRequest(root)), tmp_path / "p")
     write_zip(root / "b.zip", [(pictures[0][0], pictures[1][1])])
-    with pytest.raises(DataError, match=r"stands twice with other pixels, the second time in .*b"):
+    with pytest.raises(DataError, match=r"is a duplicate with other pixels, again in .*b"):
         pack_of(open_folder(DataRequest(root)), tmp_path / "q")
 
 

@@ -233,7 +233,7 @@ def test_vindr_of_physionet(opened, table):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("image_id,rad_id,Edema\na,R1,1\na,R1,0\n", "line 3: a stands twice"),
+        ("image_id,rad_id,Edema\na,R1,1\na,R1,0\n", "line 3: a is a duplicate"),
         ("image_id,rad_id,Edema\na,R1,2\n", "line 2: a has a label that is neither 0 nor 1"),
         ("image_id,rad_id,Tumour\na,R1,1\n", "has no column class_name"),
     ],

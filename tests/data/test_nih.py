@@ -160,7 +160,7 @@ def test_nihs_two_real_tables_differ_where_they_are_known_to():
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (("00000001_000.png", "Mass", "1"), "line 4: .*stands twice"),
+        (("00000001_000.png", "Mass", "1"), "line 4: .*is a duplicate"),
         (("b.png", "", "1"), "line 4: .*empty Finding Labels"),
         (("b.png", "Mass", ""), "line 4: .*empty Patient ID"),
         (("", "Mass", "1"), "line 4: .*empty Image Index"),

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_images
 from torch.nn import functional
 
-from chexnet.imaging.radiograph import Facts, Radiograph, read_radiograph
+from chexnet.imaging.radiograph import PictureInfo, Radiograph, read_radiograph
 from chexnet.inference.gate import (
     DOWN,
     ELSE,
@@ -49,8 +49,8 @@ WRONG: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
 def as_radiograph(pixels: np.ndarray) -> Radiograph:
     """8 bits, or 16 with the range in use, as `read_radiograph` gives them."""
     if pixels.dtype == np.uint8:
-        return Radiograph(np.ascontiguousarray(pixels), 0, 255, Facts("PNG", "L", 8))
-    return Radiograph(pixels, int(pixels.min()), int(pixels.max()), Facts("PNG", "I;16", 16))
+        return Radiograph(np.ascontiguousarray(pixels), 0, 255, PictureInfo("PNG", "L", 8))
+    return Radiograph(pixels, int(pixels.min()), int(pixels.max()), PictureInfo("PNG", "I;16", 16))
 
 
 def verdicts(pictures: list[np.ndarray]) -> list[Verdict]:
