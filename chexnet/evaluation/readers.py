@@ -211,11 +211,11 @@ def score_readers(answers: pd.DataFrame, findings: Sequence[str] = FINDINGS) -> 
 def _pairs(keys: Sequence[Key]) -> Iterator[tuple[str, Key, Key]]:
     """Which groups are compared: each arm and round by its readers' last answers."""
     last = {key[:2]: key for key in keys}  # `after` comes later
-    for one, other in combinations(last, 2):
-        if one[1] == other[1] != "before":  # chance made the arms: there they do not differ
-            yield "arm", last[other], last[one]
-        elif one[0] == other[0] and one[1] == "before":
-            yield "round", last[other], last[one]
+    for first, second in combinations(last, 2):
+        if first[1] == second[1] != "before":  # chance made the arms: there they do not differ
+            yield "arm", last[second], last[first]
+        elif first[0] == second[0] and first[1] == "before":
+            yield "round", last[second], last[first]
     for key in keys:
         if key[2] == "after" and (own := (*key[:2], "before")) in keys:
             yield "network", key, own
@@ -347,20 +347,20 @@ def _error(*kernels: _Kernel) -> tuple[float, float]:
     """
     signed = list(zip(kernels, (1, -1), strict=False))
     parts = np.zeros(3)
-    for (one, sign), (other, its) in combinations_with_replacement(signed, 2):
-        weights = _products(one.asked / one.asked.sum(), other.asked / other.asked.sum())
-        products = _products(one.went / one.asked.sum(), other.went / other.asked.sum())
+    for (first, sign), (second, its) in combinations_with_replacement(signed, 2):
+        weights = _products(first.asked / first.asked.sum(), second.asked / second.asked.sum())
+        products = _products(first.went / first.asked.sum(), second.went / second.asked.sum())
         if weights[3] < _NOTHING:
             return 0.0, 0.0
-        both = 1 if one is other else 2
+        both = 1 if first is second else 2
         parts += both * sign * its * (products - weights * products[3] / weights[3])[:3]
     # Not under the readers' part, nor under the part of what one reader says of one case.
     variance = max(parts[0], parts[1], parts[1] + parts[2] - parts[0])
     if variance < _NOTHING:
         return 0.0, 0.0
     shares = [
-        [one.by_reader / one.asked.sum() for one in kernels],
-        [sum(one.by_case) / one.asked.sum() for one in kernels],
+        [kernel.by_reader / kernel.asked.sum() for kernel in kernels],
+        [sum(kernel.by_case) / kernel.asked.sum() for kernel in kernels],
     ]
     # As many readers and cases as are worth so much if all weighed the same, less one.
     squares = [sum(share**2 for share in kind) for kind in shares]
@@ -371,10 +371,10 @@ def _error(*kernels: _Kernel) -> tuple[float, float]:
 
 def _products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Sums of x times y over pairs of answers: all, one reader's, one case's, and of neither."""
-    one, other = (each.reshape(len(each), -1).sum(axis=1) for each in (x, y))
-    every = one.sum() * other.sum()
+    x_sums, y_sums = (each.reshape(len(each), -1).sum(axis=1) for each in (x, y))
+    every = x_sums.sum() * y_sums.sum()
     apart = _apart(x.sum(axis=0, keepdims=True), y.sum(axis=0, keepdims=True)).sum()
-    return np.array([every, one @ other, every - apart, apart - _apart(x, y).sum()])
+    return np.array([every, x_sums @ y_sums, every - apart, apart - _apart(x, y).sum()])
 
 
 def _apart(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -64,9 +64,9 @@ def draw_twin(
     return Twin(item_pixels(drawn.pixels, preprocessing), region)
 
 
-def changed_pixels(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def changed_pixels(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Where two pictures, uint8 (H, W), differ by more than `LEVELS`: bool (H, W)."""
-    differs: np.ndarray = np.abs(one.astype(np.int16) - other) > LEVELS
+    differs: np.ndarray = np.abs(first.astype(np.int16) - second) > LEVELS
     return differs
 
 
