@@ -172,6 +172,6 @@ class TrainConfig:
         return kept
 
 
-def _refuse(name: str, found: object, expected: str) -> None:
+def _refuse(name: str, value: object, expected: str) -> None:
     option = "--" + name.replace("_", "-")
-    raise ConfigError(f"{option}: found {found!r}, expected {expected}.")
+    raise ConfigError(f"{option}: found {value!r}, expected {expected}.")

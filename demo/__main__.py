@@ -143,9 +143,9 @@ def _say_addresses(panel: "Panel") -> None:
     """Where phones reach the page; as QR codes on a terminal."""
     from demo.room.addresses import qr_text
 
-    found = {"Local network": panel.lan_url, "Public link": panel.link.url if panel.link else None}
-    found["Reverse proxy"] = panel.public_url
-    for name, url in found.items():
+    urls = {"Local network": panel.lan_url, "Public link": panel.link.url if panel.link else None}
+    urls["Reverse proxy"] = panel.public_url
+    for name, url in urls.items():
         if url:
             print(f"{name}: {url}")
             if sys.stdout.isatty():

@@ -94,7 +94,7 @@ def of_every_picture(predictor: Predictor) -> dict[str, Any]:
         "threshold": predictor.thresholds,
         "calibrated": bool(predictor.calibrations),
         "thresholds_of": predictor.thresholds_of,
-        "calibration": {name: {"slope": one.slope, "bias": one.bias} for name, one in fitted},
+        "calibration": {name: {"slope": line.slope, "bias": line.bias} for name, line in fitted},
         "trust": trust_texts(metadata, classes),
         "notes": {name: NOTES[name] for name in classes},
         "titles": {name: spoken(name) for name in classes},
@@ -120,18 +120,18 @@ def _trust_text(trust: dict[str, Any], name: str) -> str:
         if not measured:
             continue
         own = measured["findings"].get(name)
-        one, of = (own, "") if own else (measured["all"], ", all findings together")
-        interval = _interval_percent(one)
+        share, of = (own, "") if own else (measured["all"], ", all findings together")
+        interval = _interval_percent(share)
         sentences.append(
-            f"On {title}{of}: hottest point in the box {one['peak_in_box']:.0%}{interval} of "
-            f"{one['count']:,}; the average box's centre {one['average_box']:.0%}."
+            f"On {title}{of}: hottest point in the box {share['peak_in_box']:.0%}{interval} of "
+            f"{share['count']:,}; the average box's centre {share['average_box']:.0%}."
         )
     return " ".join(sentences)
 
 
-def _interval_percent(one: dict[str, Any]) -> str:
+def _interval_percent(share: dict[str, Any]) -> str:
     """The 95 % interval of a share: ` (24-52 %)`, empty where there is none."""
-    interval = one.get("interval")
+    interval = share.get("interval")
     if not interval or interval["low"] is None:
         return ""
     return f" ({100 * interval['low']:.0f}-{100 * interval['high']:.0f} %)"

@@ -112,5 +112,5 @@ class NamedApi:
         }
 
     def _overlay(self, radiograph: Radiograph, heat: np.ndarray, method: str) -> bytes:
-        seen = self.predictor.metadata.preprocessing
-        return png(with_heat(radiograph.as_uint8(), heat, seen, method))
+        preprocessing = self.predictor.metadata.preprocessing
+        return png(with_heat(radiograph.as_uint8(), heat, preprocessing, method))

@@ -28,10 +28,10 @@ def nameless(body: bytes, kind: bytes, name: str) -> bytes:
     Raises:
         Refused: it is no upload of one file.
     """
-    found = _BOUNDARY.match(kind)
-    if not found:
+    boundary = _BOUNDARY.match(kind)
+    if not boundary:
         raise Refused(400, "Expected one picture as multipart/form-data.")
-    line = b"--" + found[1]
+    line = b"--" + boundary[1]
     head, end, _ = body[: security.MAX_HEADERS].partition(b"\r\n\r\n")
     if not head.startswith(line + b"\r\n") or not end:
         raise Refused(400, "The name of the file is too long, or this is no upload.")
@@ -48,12 +48,12 @@ def json_object(body: bytes) -> dict[str, Any]:
         Refused: it holds none, or a number that no float holds.
     """
     try:
-        found = json.loads(body, parse_int=_integer, parse_float=_real, parse_constant=_real)
+        content = json.loads(body, parse_int=_integer, parse_float=_real, parse_constant=_real)
     except (ValueError, RecursionError):
         raise Refused(422, "Expected JSON with numbers of an ordinary size.") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise Refused(422, "Expected a JSON object.")
-    return found
+    return content
 
 
 def question(body: bytes) -> dict[str, Any]:

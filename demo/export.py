@@ -63,8 +63,8 @@ def export_page(
         folder.mkdir()
         _write(folder, network, weights, cases, scorm, on_cases)
         if scorm:
-            write_zip(folder, made := Path(name) / "page.zip")
-            made.rename(out)
+            write_zip(folder, package := Path(name) / "page.zip")
+            package.rename(out)
         else:
             folder.rename(out)
 
@@ -86,7 +86,7 @@ def _write(
             source = FolderCases(cases, predictor, on_cases)
         else:
             source = PhantomCases(predictor, service.predict_one, service.admission.quiet, 0)
-        made = asyncio.run(_made(Parts(service))) | _session(source, predictor)
+        parts = asyncio.run(_made(Parts(service))) | _session(source, predictor)
     finally:
         service.close()
     files = PageFiles(onnx_web.page_files(predictor))
@@ -96,7 +96,7 @@ def _write(
         _put(folder / files.folder / name, gzip.decompress(data))
     for name, path in files.large.items():
         _put(folder / files.folder / name, path.read_bytes())
-    for name, text in made.items():
+    for name, text in parts.items():
         _put(folder / "parts" / f"{name}.json", text)
     shown = rendering.index(predictor, weights, source.words, files, local=True, scorm=scorm)
     _put(folder / "index.html", shown.encode())
@@ -129,7 +129,7 @@ def _session(source: CaseSource, predictor: Predictor) -> dict[str, bytes]:
         "ordered": session.ordered,
         "looked_through": session.looked_through,
     }
-    found = {"session": plan} | {
+    parts = {"session": plan} | {
         f"case/{number[case.key]}": {
             "preview": case.preview(),
             "network": content.network(case),
@@ -137,7 +137,7 @@ def _session(source: CaseSource, predictor: Predictor) -> dict[str, bytes]:
         }
         for case in session.all
     }
-    return {name: json.dumps(one).encode() for name, one in found.items()}
+    return {name: json.dumps(content).encode() for name, content in parts.items()}
 
 
 async def _made(parts: Parts) -> dict[str, bytes]:

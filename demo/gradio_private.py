@@ -120,13 +120,13 @@ class Answers:
         """Whether there is this function, and with so many inputs."""
         number, data = asked.get("fn_index"), asked.get("data")
         if number is None:
-            found = [one for one in self._blocks.fns.values() if name and one.api_name == name]
+            fns = [fn for fn in self._blocks.fns.values() if name and fn.api_name == name]
         else:
-            found = [one for key, one in self._blocks.fns.items() if key == number]
-        if not found or not isinstance(data, list):
-            return bool(found)
-        inputs = found[0].inputs
-        return len(data) in (len(inputs), sum(not one.skip_api for one in inputs))
+            fns = [fn for key, fn in self._blocks.fns.items() if key == number]
+        if not fns or not isinstance(data, list):
+            return bool(fns)
+        inputs = fns[0].inputs
+        return len(data) in (len(inputs), sum(not field.skip_api for field in inputs))
 
     async def make_room(self, session: str | None, owner: str) -> bool:
         """Whether another answer may be asked for; others that nobody fetched may go for it.

@@ -81,10 +81,10 @@ class Kept:
             ConfigError: there is none, or no longer.
         """
         self._forget_old()
-        found = self._visitors.get(str(name)) or self._examples.get(str(name))
-        if found is None:
+        analysis = self._visitors.get(str(name)) or self._examples.get(str(name))
+        if analysis is None:
             raise ConfigError(EXPIRED)
-        return found
+        return analysis
 
     def _forget_old(self) -> None:
         oldest = time.monotonic() - self._seconds

@@ -34,18 +34,18 @@ def listen(host: str, port: int | None) -> socket.socket:
     """
     host = host.strip("[]")
     error: Exception | None = None
-    for one in PORTS if port is None else (port,):
+    for number in PORTS if port is None else (port,):
         try:
-            if not 0 <= one < 2**16:
+            if not 0 <= number < 2**16:
                 raise OSError("no port")
             socket.getaddrinfo(host, None)  # else what cannot be a name leaves a socket open
             if ":" not in host:
-                return socket.create_server((host, one))
+                return socket.create_server((host, number))
             dual = host == "::" and socket.has_dualstack_ipv6()
             family = socket.AF_INET6
-            return socket.create_server((host, one), family=family, dualstack_ipv6=dual)
-        except (OSError, UnicodeError) as found:
-            error = found
+            return socket.create_server((host, number), family=family, dualstack_ipv6=dual)
+        except (OSError, UnicodeError) as refused:
+            error = refused
     asked = f"{PORTS[0]} to {PORTS[-1]}" if port is None else port
     raise ConfigError(
         f"Could not listen at {host}, port {asked}. Another program may use it, or the address is "

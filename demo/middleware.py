@@ -289,5 +289,5 @@ def _with_body(scope: Scope, receive: Receive, whole: bytes) -> tuple[Scope, Rec
 
 def _name(host: str) -> str | None:
     """The name of a host that may have a port; None where it is none."""
-    found = _HOST.fullmatch(host)
-    return found[1].strip("[]").lower() if found else None
+    match = _HOST.fullmatch(host)
+    return match[1].strip("[]").lower() if match else None

@@ -30,8 +30,8 @@ def locked() -> dict[str, str]:
     lock = _ROOT / "package-lock.json"
     if not lock.is_file():  # a copy of the demo alone
         return {}
-    found: dict[str, str] = json.loads(lock.read_text(encoding="utf-8"))["packages"][_MODULES]
-    return found
+    package: dict[str, str] = json.loads(lock.read_text(encoding="utf-8"))["packages"][_MODULES]
+    return package
 
 
 def cache_folder(version: str) -> Path:
@@ -58,15 +58,15 @@ def page_files(predictor: Predictor) -> dict[str, Path | bytes]:
     Returns:
         Empty where PyTorch computes, and where `fetch` was never called.
     """
-    found, network = files(), predictor.exported
-    if not found or not network:
+    runtime, network = files(), predictor.exported
+    if not runtime or not network:
         return {}
     from demo.local_facts import local_facts  # and pydicom: not at every start
 
-    large = found | {"network.onnx": network}
-    facts = local_facts(predictor) | {"bytes": sum(one.stat().st_size for one in large.values())}
+    large = runtime | {"network.onnx": network}
+    facts = local_facts(predictor) | {"bytes": sum(path.stat().st_size for path in large.values())}
     named = large | {"facts.json": json.dumps(facts).encode()}
-    return {f"onnx/{name}": one for name, one in named.items()}
+    return {f"onnx/{name}": content for name, content in named.items()}
 
 
 def fetch(on_progress: Progress = lambda *_: None) -> dict[str, Path]:
@@ -93,9 +93,9 @@ def fetch(on_progress: Progress = lambda *_: None) -> dict[str, Path]:
 def _registry() -> str:
     if npm := shutil.which("npm"):
         asked = [npm, "config", "get", "registry"]
-        told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-        if told.startswith("http"):
-            return told.rstrip("/") + "/"
+        address = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        if address.startswith("http"):
+            return address.rstrip("/") + "/"
     return REGISTRY
 
 

@@ -37,24 +37,24 @@ class PageFiles:
 
     def __init__(self, more: Mapping[str, Path | bytes]) -> None:
         """Read and compress them."""
-        self.large = {name: one for name, one in more.items() if isinstance(one, Path)}
-        found = {
+        self.large = {name: content for name, content in more.items() if isinstance(content, Path)}
+        contents = {
             path.relative_to(FOLDER).as_posix(): path.read_bytes()
             for path in sorted(FOLDER.rglob("*"))
             if path.suffix in _KINDS
-        } | {f"examples/{one.name}.jpg": thumbnail(one) for one in EXAMPLES}
-        found |= {name: one for name, one in more.items() if isinstance(one, bytes)}
+        } | {f"examples/{example.name}.jpg": thumbnail(example) for example in EXAMPLES}
+        contents |= {name: content for name, content in more.items() if isinstance(content, bytes)}
         digest = hashlib.sha256()
-        for name, data in found.items():
+        for name, data in contents.items():
             digest.update(name.encode() + b"\0" + data + b"\0")
         for name, path in self.large.items():
             digest.update(f"{name} {file_sha256(path)}".encode())
         self.folder = f"page/{digest.hexdigest()[:16]}"
-        self._files = {name: gzip.compress(data, 9, mtime=0) for name, data in found.items()}
-        self.names = tuple(found)
+        self._files = {name: gzip.compress(data, 9, mtime=0) for name, data in contents.items()}
+        self.names = tuple(contents)
 
     def get(self, folder: str, name: str) -> tuple[bytes | Path, str] | None:
         """A gzipped file, or where a large one lies, and its type; None where there is none."""
-        found = self._files.get(name) or self.large.get(name)
-        here = found and f"page/{folder}" == self.folder
-        return (found, _KINDS[Path(name).suffix]) if here and found else None
+        content = self._files.get(name) or self.large.get(name)
+        here = content and f"page/{folder}" == self.folder
+        return (content, _KINDS[Path(name).suffix]) if here and content else None

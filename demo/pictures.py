@@ -15,11 +15,11 @@ from chexnet.transforms import Preprocessing
 
 
 def with_heat(
-    pixels: np.ndarray, heat: np.ndarray, seen: Preprocessing, method: str = CLOSED_FORM
+    pixels: np.ndarray, heat: np.ndarray, preprocessing: Preprocessing, method: str = CLOSED_FORM
 ) -> np.ndarray:
     """The heatmap over a radiograph, uint8 (H, W): uint8 (H, W, 3)."""
     # Other methods have no unit; their greatest cell is 1.
-    return overlay(pixels, heat, seen, top=TOP if method == CLOSED_FORM else 1.0)
+    return overlay(pixels, heat, preprocessing, top=TOP if method == CLOSED_FORM else 1.0)
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -187,12 +187,12 @@ def _own_threshold(validation: dict[str, Any], name: str) -> float | None:
 
 def _roc(name: str, curve: dict[str, list[float]], threshold: float | None) -> dict[str, Any]:
     points = list(zip(curve["fpr"], curve["tpr"], strict=True))
-    found: dict[str, Any] = {
+    roc: dict[str, Any] = {
         "name": name,
         "path": " ".join(f"{_ROC_SIDE * x:.1f},{_ROC_SIDE * (1 - y):.1f}" for x, y in points),
         "at": None,
     }
     if threshold is not None:
         reached = [i for i, value in enumerate(curve["threshold"]) if value >= threshold - 1e-9]
-        found["at"] = points[reached[-1] if reached else 0]
-    return found
+        roc["at"] = points[reached[-1] if reached else 0]
+    return roc

@@ -127,10 +127,10 @@ class Routes:
 
     async def _file(self, request: Request) -> Response:
         for_ever = {"cache-control": "public, max-age=31536000, immutable"}
-        found = self.files.get(request.path_params["folder"], request.path_params["name"])
-        if found is None:
+        file = self.files.get(request.path_params["folder"], request.path_params["name"])
+        if file is None:
             return text(404, "Not found.")
-        data, kind = found
+        data, kind = file
         if isinstance(data, Path):
             return FileResponse(data, media_type=kind, headers=for_ever)
         return _packed(data, kind, for_ever)
@@ -146,10 +146,10 @@ class Routes:
             )
         analysis = await self._service.analyse(await request.body(), int(corrected))
         # In a thread, so that nobody else waits for the encoding.
-        made = asyncio.to_thread(
+        encoding = asyncio.to_thread(
             answer_of, analysis, self._service.predictor, anyway=asked.get("anyway") == "1"
         )
-        answer = await made
+        answer = await encoding
         if answer["gate"]["open"]:
             self._service.kept.add(analysis.without_radiograph(), asked.get("instead", ""))
         return JSONResponse(answer, headers=FRESH)
@@ -182,8 +182,8 @@ class Routes:
         visitor = login[0] if login else page[:64] if isinstance(page, str) else ""
         try:
             # In a thread: nobody else waits for the encoding of a picture.
-            found = await asyncio.to_thread(self._classroom.step, **given, visitor=visitor)
-            body = await asyncio.to_thread(json.dumps, found)
+            content = await asyncio.to_thread(self._classroom.step, **given, visitor=visitor)
+            body = await asyncio.to_thread(json.dumps, content)
         except ChexnetError as error:
             body = json.dumps({"problem": str(error)})
         return Response(body, media_type="application/json", headers=FRESH)

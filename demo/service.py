@@ -154,9 +154,9 @@ class Service:
         """The same of an example, kept for as long as the demo runs."""
         if example is OPENING:
             return self.opening
-        found = replace(await self.analyse(example.path), example=example.title)
-        self.kept.add(found)
-        return found
+        analysis = replace(await self.analyse(example.path), example=example.title)
+        self.kept.add(analysis)
+        return analysis
 
     async def heatmap(
         self, analysis: Analysis, finding: str, method: str = CLOSED_FORM
@@ -182,10 +182,10 @@ class Service:
     async def _other(self, analysis: Analysis, finding: str, method: str) -> np.ndarray:
         with self._methods.one():
             asked = partial(self.predictor.heatmap, analysis.prediction, finding, method)
-            found = await asyncio.get_running_loop().run_in_executor(self._slow, asked)
+            heatmap = await asyncio.get_running_loop().run_in_executor(self._slow, asked)
         if not self._methods.count:
             self._slow.submit(_give_memory_back)
-        return found
+        return heatmap
 
     def predict_one(self, radiograph: Radiograph) -> Prediction:
         """The network's answer for a picture of ours; waits in the same line as the visitors."""
@@ -215,9 +215,9 @@ class Service:
         read, shape = self._read(example.path)
         prediction = self._batcher.submit(read).result()
         self.predictor.overlay(read.radiograph, prediction, self.findings[0])
-        found = replace(_analysis(read, shape, prediction), example=example.title)
-        self.kept.add(found)
-        return found
+        analysis = replace(_analysis(read, shape, prediction), example=example.title)
+        self.kept.add(analysis)
+        return analysis
 
 
 def _analysis(read: ModelInput, shape: tuple[int, int], prediction: Prediction) -> Analysis:

@@ -18,19 +18,19 @@ def refusal(python, system, machine):
     Returns:
         Empty where nothing is known against it.
     """
-    found = "Found Python %d.%d" % python[:2]  # noqa: UP031 (also for Python 3.5)
+    start = "Found Python %d.%d" % python[:2]  # noqa: UP031 (also for Python 3.5)
     if python < (3, 11):
-        return found + ", expected 3.11 or newer: make PYTHON=python3.12 ..."
+        return start + ", expected 3.11 or newer: make PYTHON=python3.12 ..."
     # Of torch 2.15.0 there are packages for Linux, Windows on x64 and macOS 14 on Apple silicon.
     if system == "Darwin" and machine == "x86_64":
         return (
-            found + " for Intel Macs, for which PyTorch ends at 2.2.2 (expected 2.11 or newer). On "
+            start + " for Intel Macs, for which PyTorch ends at 2.2.2 (expected 2.11 or newer). On "
             "Apple silicon take a Python for arm64, instead of an Intel Mac a Linux machine."
         )
     if system == "Windows" and machine.upper() == "ARM64":
-        return found + " for Windows on ARM, for which PyTorch has no package. Take one for x64."
+        return start + " for Windows on ARM, for which PyTorch has no package. Take one for x64."
     if system == "Windows" and machine.lower() in ("x86", "i386", "i686"):
-        return found + " with 32 bits, for which PyTorch has no package. Take one with 64 bits."
+        return start + " with 32 bits, for which PyTorch has no package. Take one with 64 bits."
     return ""
 
 

@@ -51,12 +51,12 @@ def test_an_unknown_recipe_is_refused():
 
 
 def test_fields_without_arithmetic_are_left_out_of_the_comparison():
-    one = config(
+    first = config(
         workers=0, out=Path("a"), save_every=5, save_minutes=1, resident="on"
     ).numerical_options()
-    other = config(workers=8, out=Path("b"), save_every=9).numerical_options()
-    assert one == other
-    assert one != config(lr=2e-4).numerical_options()
+    second = config(workers=8, out=Path("b"), save_every=9).numerical_options()
+    assert first == second
+    assert first != config(lr=2e-4).numerical_options()
 
 
 def test_no_folder_of_the_machine_is_kept():

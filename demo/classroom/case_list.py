@@ -265,14 +265,14 @@ def _boxes(cell: str, findings: tuple[str, ...]) -> tuple[PixelBox, ...]:
     while at < len(cell):
         if len(boxes) >= MOST_BOXES:
             raise DataError(f"has more than {MOST_BOXES} boxes, the most that are taken.")
-        found = _BOX.match(cell, at)
-        if not found:
+        match = _BOX.match(cell, at)
+        if not match:
             raise DataError(
                 f"found the boxes {shown(cell)!r}, expected each as: Mass [x, y, w, h], with "
                 "semicolons between them."
             )
-        at = found.end()
-        name = found[1].strip(" ,")
+        at = match.end()
+        name = match[1].strip(" ,")
         if not name and len(findings) != 1:
             raise DataError(
                 f"a box of {shown(cell)!r} names no finding, expected: Mass [x, y, w, h]."
@@ -280,5 +280,5 @@ def _boxes(cell: str, findings: tuple[str, ...]) -> tuple[PixelBox, ...]:
         finding = _finding(name) if name else findings[0]
         if finding not in findings:
             raise DataError(f"has a box of {finding}, which is not among its findings.")
-        boxes.append(PixelBox(finding, *map(float, found.groups()[1:])))
+        boxes.append(PixelBox(finding, *map(float, match.groups()[1:])))
     return tuple(boxes)

@@ -99,13 +99,13 @@ class Case:
 
         A score cannot say that: there it is every such finding that the network does not name.
         """
-        found = self.network.probabilities
+        chances = self.network.probabilities
         drawn = self.truth.findings.items()
         plain = [name for name, severity in drawn if severity is None or severity >= SEEN]
         if self.network.sure is None:
-            return frozenset(plain) & set(found) - self.network.named
-        cleared = found.get(NO_FINDING, 0.0) >= CLEARED
-        return frozenset(n for n in plain if cleared or found.get(n, 1.0) <= OVERLOOKED)
+            return frozenset(plain) & set(chances) - self.network.named
+        cleared = chances.get(NO_FINDING, 0.0) >= CLEARED
+        return frozenset(n for n in plain if cleared or chances.get(n, 1.0) <= OVERLOOKED)
 
     def preview(self) -> dict[str, Any]:
         """The picture as the viewer's canvas takes it."""
@@ -200,7 +200,7 @@ def network_answer(
     """What the network says of a picture of `shape` (height, width)."""
     from chexnet.evaluation.boxes import component_box  # SciPy: not at the page's start
 
-    found = prediction.probabilities
+    chances = prediction.probabilities
     known = [name for name in predictor.classes if name in FINDINGS]
     calibrated = bool(predictor.calibrations)
 
@@ -222,10 +222,10 @@ def network_answer(
         return float(x[0]), float(y[0]), float(x[1]), float(y[1])
 
     return NetworkAnswer(
-        probabilities=found,
+        probabilities=chances,
         contributions=prediction.contributions,
         logits=prediction.logits,
-        named=frozenset(name for name in known if found[name] >= least(name)),
-        sure=math.prod(max(found[n], 1 - found[n]) for n in known) if calibrated else None,
+        named=frozenset(name for name in known if chances[name] >= least(name)),
+        sure=math.prod(max(chances[n], 1 - chances[n]) for n in known) if calibrated else None,
         boxes={name: whole(name) for name in known},
     )

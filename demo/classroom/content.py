@@ -29,19 +29,19 @@ class Content:
             reader: where he is decides what is in it.
             picture: whether to send the case's picture too; the page may have it already.
         """
-        found: dict[str, Any] = {"stage": str(reader.stage), "of": len(reader.turns)}
+        content: dict[str, Any] = {"stage": str(reader.stage), "of": len(reader.turns)}
         if reader.stage is Stage.DONE:
-            found |= {"looked_through": reader.session.looked_through, "more": self._more}
-            return found | {"turns": [_told(turn) for turn in reader.turns]}
+            content |= {"looked_through": reader.session.looked_through, "more": self._more}
+            return content | {"turns": [_told(turn) for turn in reader.turns]}
         turn = reader.turn
-        found |= {"round": str(turn.round), "case": turn.id, "number": reader.place + 1}
+        content |= {"round": str(turn.round), "case": turn.id, "number": reader.place + 1}
         if picture:
-            found["preview"] = turn.case.preview()
+            content["preview"] = turn.case.preview()
         read, helped = reader.stage is Stage.READ, turn.round is Round.WITH
         if helped and (reader.order == "first" or (reader.order == "second" and not read)):
-            found |= {"network": self.network(turn.case), "heat": reader.heat}
-        found |= {} if read else _replies(turn)
-        return found | ({"truth": truth(turn.case)} if reader.stage is Stage.TRUTH else {})
+            content |= {"network": self.network(turn.case), "heat": reader.heat}
+        content |= {} if read else _replies(turn)
+        return content | ({"truth": truth(turn.case)} if reader.stage is Stage.TRUTH else {})
 
     def network(self, case: Case) -> dict[str, Any]:
         """The network's answer with its maps, as the viewer's functions take it."""
@@ -88,5 +88,5 @@ def _replies(turn: Turn) -> dict[str, Any]:
 
 def _told(turn: Turn) -> dict[str, Any]:
     """A case when the session is over: the figures of the end are computed from these."""
-    found = {"round": str(turn.round), "pair": turn.pair, "truth": truth(turn.case)}
-    return found | _replies(turn) | {"network": _named(turn.case)}
+    content = {"round": str(turn.round), "pair": turn.pair, "truth": truth(turn.case)}
+    return content | _replies(turn) | {"network": _named(turn.case)}

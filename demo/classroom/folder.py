@@ -55,9 +55,9 @@ def check_folder(
     line_of: dict[bytes, int] = {}
     for number, row in enumerate(rows):
         on_progress("pictures read", number, len(rows))
-        one = _check(row, predictor, problems, line_of)
-        if one:
-            checked.append(one)
+        case = _check(row, predictor, problems, line_of)
+        if case:
+            checked.append(case)
     on_progress("pictures read", len(rows), len(rows))
     _check_pairs(rows, problems)
     problems.check()
@@ -151,16 +151,16 @@ class FolderCases:
         pairs: dict[str, list[Case]] = {}
         for start in range(0, len(checked), BATCH):
             batch = checked[start : start + BATCH]
-            answers = predictor.predict([one.input for one in batch])
-            for one, answer in zip(batch, answers, strict=True):
+            answers = predictor.predict([case.input for case in batch])
+            for case, answer in zip(batch, answers, strict=True):
                 truth = Truth(
-                    dict.fromkeys(one.row.findings), one.boxes, one.row.note, one.row.source
+                    dict.fromkeys(case.row.findings), case.boxes, case.row.note, case.row.source
                 )
-                key = f"line {one.row.line}: {printable(one.row.path.name)}"
-                into = pairs.setdefault(one.row.pair, []) if alone and one.row.pair else cases
-                into.append(make_case(key, one.pixels, truth, answer, predictor))
+                key = f"line {case.row.line}: {printable(case.row.path.name)}"
+                into = pairs.setdefault(case.row.pair, []) if alone and case.row.pair else cases
+                into.append(make_case(key, case.pixels, truth, answer, predictor))
             on_progress("answers of the network", start + len(batch), len(checked))
-        matched = tuple((one, other) for one, other in pairs.values())
+        matched = tuple((first, second) for first, second in pairs.values())
         self._session = Session(tuple(cases), matched, ordered=True)
         count = len(checked)
         self.words = Words(

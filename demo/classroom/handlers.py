@@ -83,31 +83,31 @@ class Classroom:
             return self._begin(reader, visitor, pseudonym)
         if action == "forget" and self._study:
             return {"forgotten": self._study.forget(pseudonym)}
-        found = self.readers.get(reader)
+        current = self.readers.get(reader)
         steps = {
-            "commit": lambda: found.commit(case, answer),
-            "settle": lambda: found.settle(case, answer),
-            "next": lambda: found.go_on(case),
+            "commit": lambda: current.commit(case, answer),
+            "settle": lambda: current.settle(case, answer),
+            "next": lambda: current.go_on(case),
         }
-        with found.lock:
+        with current.lock:
             if action == "another":
-                return self._another(str(reader), found)
+                return self._another(str(reader), current)
             if action == "resume":
-                return self._content.of(found)
+                return self._content.of(current)
             if not isinstance(action, str) or action not in steps:
                 raise ConfigError("There is no such step.")
-            turn = found.turn
+            turn = current.turn
             steps[action]()
             if self._study and action != "next":
-                self._write(self._study, found, turn)
-            found.since = time.monotonic()
-            if found.counted and self.readers.counts(str(reader)):
+                self._write(self._study, current, turn)
+            current.since = time.monotonic()
+            if current.counted and self.readers.counts(str(reader)):
                 if action != "next":
                     self.results.add(turn)
-                if found.stage is Stage.DONE:
-                    self.results.finish(found.turns)
+                if current.stage is Stage.DONE:
+                    self.results.finish(current.turns)
             # The picture goes with a new case only.
-            return self._content.of(found, picture=found.stage is Stage.READ)
+            return self._content.of(current, picture=current.stage is Stage.READ)
 
     def _write(self, study: Study, reader: Reader, turn: Turn) -> None:
         reply = turn.last or turn.first

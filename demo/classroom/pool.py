@@ -208,7 +208,7 @@ class PhantomCases:
     def _in_rounds(self, session: Session | None) -> Session | None:
         if session is None or self.words.alone:
             return session
-        cases = (*session.cases, *(one for one, _ in session.pairs))
+        cases = (*session.cases, *(first for first, _ in session.pairs))
         return replace(session, cases=cases, pairs=())
 
     def close(self) -> None:
@@ -229,8 +229,8 @@ class PhantomCases:
             self._wanted.wait()
             self._draw(self._recipes, self._pool, patient=True)
             if not self._ended.is_set() and self._first.looked_through:
-                found = choose([*self._committed, *self._pool], self._chance)
-                self._first = found or self._first
+                session = choose([*self._committed, *self._pool], self._chance)
+                self._first = session or self._first
         except (EOFError, OSError):
             self._broken = True  # the demo ends, or the process was killed: what is there stays
         finally:
@@ -270,6 +270,6 @@ def find_first(patients: range, seed: int = SEED) -> list[Recipe]:
 
 if __name__ == "__main__":
     started = time.monotonic()
-    for one in find_first(range(1000, 1300)):
-        print(one)
+    for first_recipe in find_first(range(1000, 1300)):
+        print(first_recipe)
     print(f"{time.monotonic() - started:.0f} s")

@@ -65,7 +65,7 @@ class Readers:
         """
         with self._lock:
             self._forget_old()
-            own = sum(one.visitor == visitor for one in self._kept.values())
+            own = sum(kept.visitor == visitor for kept in self._kept.values())
             if visitor is not None and own >= security.READINGS:
                 raise ConfigError(TOO_MANY.format(own))
             if len(self._kept) >= self._limit:
@@ -82,18 +82,18 @@ class Readers:
         """
         with self._lock:
             self._forget_old()
-            found = self._kept.pop(name, None) if isinstance(name, str) else None
-            if found is None:
+            kept = self._kept.pop(name, None) if isinstance(name, str) else None
+            if kept is None:
                 raise ConfigError(UNKNOWN)
-            found.since = self._clock()
-            self._kept[str(name)] = found
-            return found.reader
+            kept.since = self._clock()
+            self._kept[str(name)] = kept
+            return kept.reader
 
     def has_answered(self, name: object) -> bool:
         """Whether this is a reader who is kept and has committed an answer."""
         with self._lock:
-            found = self._kept.get(name) if isinstance(name, str) else None
-            return bool(found and found.answered)
+            kept = self._kept.get(name) if isinstance(name, str) else None
+            return bool(kept and kept.answered)
 
     def counts(self, name: str) -> bool:
         """Whether this reader is the one of his visitor whom the class results count.
@@ -101,13 +101,13 @@ class Readers:
         The first who answers is: many readings of one client would be many students otherwise.
         """
         with self._lock:
-            found = self._kept.get(name)
-            if found is None:
+            kept = self._kept.get(name)
+            if kept is None:
                 return False
-            same = [one for one in self._kept.values() if one.visitor == found.visitor]
-            if found.visitor is None or not any(one.counts for one in same):
-                found.counts = True
-            return found.counts
+            same = [other for other in self._kept.values() if other.visitor == kept.visitor]
+            if kept.visitor is None or not any(other.counts for other in same):
+                kept.counts = True
+            return kept.counts
 
     def replace(self, name: str, reader: Reader) -> None:
         """Another session for a reader who is kept."""
@@ -118,12 +118,12 @@ class Readers:
     def _make_room(self) -> None:
         """Forget the longest idle one, first of those who never answered."""
         lately = self._clock() - security.IDLE_SECONDS
-        idle = [name for name, one in self._kept.items() if one.since < lately]
+        idle = [name for name, kept in self._kept.items() if kept.since < lately]
         if not idle:
             raise ConfigError(FULL.format(len(self._kept)))
         del self._kept[next((name for name in idle if not self._kept[name].answered), idle[0])]
 
     def _forget_old(self) -> None:
         oldest = self._clock() - self._seconds
-        for name in [name for name, one in self._kept.items() if one.since < oldest]:
+        for name in [name for name, kept in self._kept.items() if kept.since < oldest]:
             del self._kept[name]

@@ -155,8 +155,8 @@ class ClassResults:
                 total, squares = self._shares.get(name, (0.0, 0.0))
                 self._shares[name] = (total + share, squares + share**2)
             if self._finished % FEWEST == 0:
-                found = self._shares.items()
-                self._learning = [_mean(name, self._finished, *sums) for name, sums in found]
+                totals = self._shares.items()
+                self._learning = [_mean(name, self._finished, *sums) for name, sums in totals]
 
     def learning(self) -> list[dict[str, Any]]:
         """Of the readers who are done: mean shares right, and the mean change, with intervals."""
@@ -205,10 +205,10 @@ class ClassResults:
         table.writerow(HEADER)
         for row in self.rows():
             names = ["|".join(row[who]) or NO_FINDING for who in ("findings", "network")]
-            for told in row["told"]:
-                named = [told["named"].get(name, 0) for name in (NO_FINDING, *FINDINGS)]
-                counts = (told["when"], told["answers"], told["right"], *named)
-                more = (told[name] for name in HEADER[-4:])
+            for moment in row["told"]:
+                named = [moment["named"].get(name, 0) for name in (NO_FINDING, *FINDINGS)]
+                counts = (moment["when"], moment["answers"], moment["right"], *named)
+                more = (moment[name] for name in HEADER[-4:])
                 table.writerow((row["number"], row["key"], *names, *counts, *more))
         return out.getvalue()
 
@@ -254,12 +254,12 @@ def _remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed demos left beside `path` while they wrote results."""
     head = ",".join(HEADER).encode()
     with suppress(OSError):
-        for one in filter(lambda one: _TEMPORARY.fullmatch(one.name), path.parent.iterdir()):
-            if one.is_symlink() or not one.is_file():
+        for entry in filter(lambda entry: _TEMPORARY.fullmatch(entry.name), path.parent.iterdir()):
+            if entry.is_symlink() or not entry.is_file():
                 continue
-            with one.open("rb") as file:
+            with entry.open("rb") as file:
                 start = file.read(len(head))
             # Another name's: by its header, and no write that is under way takes a minute.
-            old = head.startswith(start) and time.time() - one.stat().st_mtime > 60
-            if old or one.name.startswith(f".{path.name}."):
-                one.unlink()
+            old = head.startswith(start) and time.time() - entry.stat().st_mtime > 60
+            if old or entry.name.startswith(f".{path.name}."):
+                entry.unlink()

@@ -25,14 +25,14 @@ def naming_curve(points: Iterable[tuple[float, float]]) -> list[dict[str, Any]]:
         narrow.
     """
     given = list(points)
-    found = []
+    curve = []
     for low, high in zip((0.0, *BANDS), (0.0, *BANDS[1:]), strict=False):
         shares = [share for s, share in given if low < s <= high or s == low == high]
         if shares:
             chance = sum(shares) / len(shares)
             band = {"from": low, "to": high, "findings": len(shares), "chance": chance}
-            found.append(band | {"interval": wilson(chance, len(shares))})
-    return found
+            curve.append(band | {"interval": wilson(chance, len(shares))})
+    return curve
 
 
 def wilson(share: float, count: int) -> list[float]:
@@ -57,13 +57,13 @@ def class_curves(
     network: list[tuple[float, float]] = []
     for row in rows:
         case = cases[row["key"]]
-        told = [one for one in row["told"] if one["when"] == "before"]
-        answers = sum(one["answers"] for one in told)
+        moments = [moment for moment in row["told"] if moment["when"] == "before"]
+        answers = sum(moment["answers"] for moment in moments)
         if not answers or None in case.truth.findings.values():
             continue
         for name in FINDINGS:
             severity = case.truth.findings.get(name) or 0.0
-            named = sum(one["named"].get(name, 0) for one in told)
+            named = sum(moment["named"].get(name, 0) for moment in moments)
             people.append((severity, named / answers))
             network.append((severity, float(name in case.network.named)))
     return {"class": naming_curve(people), "network": naming_curve(network)}

@@ -136,9 +136,9 @@ class Study:
         """
         arm, reader = self.arm_of(pseudonym), _reader(pseudonym)
         sets = (reply.findings, case.truth.findings, case.network.named)
-        told = ["|".join(name for name in FINDINGS if name in one) or NO_FINDING for one in sets]
+        named = ["|".join(name for name in FINDINGS if name in set_) or NO_FINDING for set_ in sets]
         boxes = json.dumps(dict(reply.boxes)) if reply.boxes else ""
-        row = [reader, case.key, arm.name, turn, when, *told, reply.sure, boxes, f"{seconds:.1f}"]
+        row = [reader, case.key, arm.name, turn, when, *named, reply.sure, boxes, f"{seconds:.1f}"]
         key = (reader, case.key, turn, when)
         with self._lock:
             if key in self._rows:
@@ -208,8 +208,8 @@ def _read_study(path: Path) -> tuple[str, str, tuple[Arm, ...]]:
         DataError: a part is missing, unknown or not what it should be.
     """
 
-    def refuse(found: object, expected: str) -> DataError:
-        return DataError(f"{path}: found {shown(found)}, expected {expected}.")
+    def refuse(value: object, expected: str) -> DataError:
+        return DataError(f"{path}: found {shown(value)}, expected {expected}.")
 
     def is_text(value: Any, most: int) -> bool:
         return isinstance(value, str) and 0 < len(value.strip()) and len(value) <= most
@@ -230,7 +230,7 @@ def _read_study(path: Path) -> tuple[str, str, tuple[Arm, ...]]:
         if not isinstance(values, dict) or set(_DEFAULTS | values) != {*Arm.__annotations__}:
             raise refuse(values, "an arm with name and network, and if wanted heat and weight")
         arm = Arm(**(_DEFAULTS | values))
-        if not is_text(arm.name, MOST_NAME) or arm.name in [one.name for one in arms]:
+        if not is_text(arm.name, MOST_NAME) or arm.name in [other.name for other in arms]:
             raise refuse(f"name = {arm.name!r}", f"another name of at most {MOST_NAME} characters")
         if arm.network not in ORDERS:
             raise refuse(f"network = {arm.network!r}", f"one of {', '.join(ORDERS)}")

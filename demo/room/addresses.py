@@ -22,10 +22,10 @@ def lan_url(host: str, local_url: str) -> str | None:
     """
     if host in security.LOOPBACK:
         return None
-    found = _own_address() if host in EVERYWHERE else host
-    if found is None:
+    address = _own_address() if host in EVERYWHERE else host
+    if address is None:
         return None
-    named = f"[{found}]" if ":" in found else found
+    named = f"[{address}]" if ":" in address else address
     return f"http://{named}:{urlsplit(local_url).port}/"
 
 
@@ -66,10 +66,10 @@ def public_address(host: str, root_path: str = "") -> str:
     Raises:
         ConfigError: it is neither.
     """
-    found = re.fullmatch(r"(https?://)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/?", host)
-    if not found:
+    match = re.fullmatch(r"(https?://)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/?", host)
+    if not match:
         raise ConfigError(f"Found --public-host {host}, expected a name as demo.example.org.")
-    return f"{found[1] or 'https://'}{found[2]}{found[3] or ''}{root_path}/"
+    return f"{match[1] or 'https://'}{match[2]}{match[3] or ''}{root_path}/"
 
 
 def checked_root_path(given: str) -> str:

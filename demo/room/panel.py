@@ -82,8 +82,8 @@ class Panel:
 
     def _addresses(self) -> Any:
         link = self.link.url if self.link else None
-        found = {"Everywhere": link, "Reverse proxy": self.public_url}
-        for name, url in {**found, "Local network": self.lan_url}.items():
+        urls = {"Everywhere": link, "Reverse proxy": self.public_url}
+        for name, url in {**urls, "Local network": self.lan_url}.items():
             if url:
                 yield {"name": name, "url": url, "qr": qr_picture(url)}
         # No code: it would lead a phone to itself.

@@ -90,8 +90,8 @@ class Tunnel(tunneling.Tunnel):
                     filter(str.isprintable, raw[:512].decode("utf-8", "replace"))
                 ).strip()
                 self._said.append(line[:200])
-                if found := re.search(r"start proxy success: (\S+)", line):
-                    if host := public_host(found[1]):
+                if match := re.search(r"start proxy success: (\S+)", line):
+                    if host := public_host(match[1]):
                         self._link = f"{self.scheme}://{host}"
                         self._named.set()
                 elif "login to server failed" in line:
@@ -105,13 +105,13 @@ def public_host(link: str) -> str | None:
     A server that names this machine or its network would have the page's own address refused as
     soon as it names another link.
     """
-    found = _LINK.fullmatch(link[:255])
-    if not found:
+    match = _LINK.fullmatch(link[:255])
+    if not match:
         return None
-    name, own = found[1].lower(), socket.gethostname().lower()
+    name, own = match[1].lower(), socket.gethostname().lower()
     if not name or own in (name, name.partition(".")[0]) or name.endswith(_NEAR):
         return None
-    return f"{name}{found[2] or ''}"
+    return f"{name}{match[2] or ''}"
 
 
 def share_server(given: str) -> tuple[str, int, str]:
@@ -149,10 +149,10 @@ def open_tunnel(local_host: str, local_port: int, server: str | None, folder: Pa
         host, port, scheme = share_server(server)
     else:
         try:
-            [found] = httpx.get(networking.GRADIO_API_SERVER, timeout=ASK_SECONDS).json()[:1]
-            host, port, scheme = str(found["host"]), int(found["port"]), "https"
+            [entry] = httpx.get(networking.GRADIO_API_SERVER, timeout=ASK_SECONDS).json()[:1]
+            host, port, scheme = str(entry["host"]), int(entry["port"]), "https"
             path = folder / "share-server.pem"
-            path.write_text(found["root_ca"], encoding="utf-8")
+            path.write_text(entry["root_ca"], encoding="utf-8")
             certificate = str(path)
         except (httpx.HTTPError, ImportError, OSError, ValueError, KeyError, TypeError) as error:
             raise FetchError("Gradio's share servers cannot be reached.") from error

@@ -43,7 +43,7 @@ def threshold_content(predictor: Predictor) -> dict[str, Any]:
         "titles": {name: spoken(name) for name in shown},
         "measures": list(INTERVALS),
         "groups": [
-            group | {"curves": {n: one for n, one in group["curves"].items() if n in shown}}
+            group | {"curves": {n: curve for n, curve in group["curves"].items() if n in shown}}
             for group in groups
         ],
     }
@@ -125,14 +125,14 @@ def calibration_content(predictor: Predictor) -> list[dict[str, Any]]:
     stored = read_validation_scores(predictor.metadata)
     if not stored:
         return []
-    found = []
+    groups = []
     for about, rows in _kinds(stored):
         raw = stored.scores.take(rows, [n for n in stored.scores.classes if n in FINDINGS])
         after = calibrate(raw, predictor.calibrations)
         parts = {name: (given, truth) for name, given, truth in _columns(after)}
         parts["all"] = after.probabilities.ravel(), after.targets.ravel()
-        found.append(about | {"bins": {name: _bins(*pair) for name, pair in parts.items()}})
-    return found
+        groups.append(about | {"bins": {name: _bins(*pair) for name, pair in parts.items()}})
+    return groups
 
 
 def _bins(probabilities: np.ndarray, targets: np.ndarray) -> list[list[float]]:

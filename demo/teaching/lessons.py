@@ -78,12 +78,12 @@ def patient_content(predictor: Predictor, number: int) -> dict[str, Any]:
     """
     patient, first = PATIENTS[number]
     shown = [name for name in predictor.classes if name in FINDINGS]
-    found = []
+    rows = []
     for visit in visits(SEED, patient):
         drawn = draw_phantom(SEED, patient, visit.follow_up, size=SIZE)
         read = _read(predictor, drawn)
         [prediction] = predictor.predict([read])
-        found.append(
+        rows.append(
             {
                 "picture": data_url(png(read.radiograph.reduced(SHOWN).as_uint8())),
                 "age": visit.age,
@@ -93,7 +93,7 @@ def patient_content(predictor: Predictor, number: int) -> dict[str, Any]:
             }
         )
     return {
-        "visits": found,
+        "visits": rows,
         "findings": shown,
         "titles": {name: spoken(name) for name in shown},
         "calibrated": bool(predictor.calibrations),

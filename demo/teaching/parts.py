@@ -28,19 +28,19 @@ class Parts:
     def __init__(self, service: Service) -> None:
         """Answer with the network of `service`; nothing is computed yet."""
         self._service, predictor = service, service.predictor
-        made: dict[str, Callable[[], Any]] = {
+        makers: dict[str, Callable[[], Any]] = {
             "thresholds": partial(curves.threshold_content, predictor),
             "calibration": partial(curves.calibration_content, predictor),
             "split": lessons.split_content,
             "severity": partial(lessons.severity_content, predictor),
         }
         for name in lessons.TWINS:
-            made[f"twin/{name}"] = partial(lessons.twin_content, predictor, name)
+            makers[f"twin/{name}"] = partial(lessons.twin_content, predictor, name)
         for number in range(len(lessons.PATIENTS)):
-            made[f"patient/{number}"] = partial(lessons.patient_content, predictor, number)
+            makers[f"patient/{number}"] = partial(lessons.patient_content, predictor, number)
         self._make: dict[str, Callable[[], Awaitable[Any]]] = {
-            name: partial(asyncio.to_thread, make) for name, make in made.items()
-        } | {f"example/{one.name}": partial(self._example, one) for one in EXAMPLES}
+            name: partial(asyncio.to_thread, make) for name, make in makers.items()
+        } | {f"example/{example.name}": partial(self._example, example) for example in EXAMPLES}
         self.names = tuple(self._make)
         self._made: dict[str, asyncio.Task[bytes]] = {}
 

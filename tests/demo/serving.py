@@ -24,18 +24,18 @@ def small_list() -> set[str]:
     """Packages of requirements-demo.txt and all that they need, by their canonical names."""
     lines = (ROOT / "requirements-demo.txt").read_text(encoding="utf-8").splitlines()
     named = [line.partition("#")[0].strip() for line in lines]
-    left, found = [name for name in named if name and name[0] != "-"], set()
+    left, packages = [name for name in named if name and name[0] != "-"], set()
     while left:
         name = canonicalize_name(left.pop())
-        if name in found:
+        if name in packages:
             continue
         try:
             needs = map(Requirement, requires(name) or [])
         except PackageNotFoundError:  # optional, or for another system
             continue
-        found.add(name)
-        left += [one.name for one in needs if not one.marker or one.marker.evaluate({"extra": ""})]
-    return found
+        packages.add(name)
+        left += [dep.name for dep in needs if not dep.marker or dep.marker.evaluate({"extra": ""})]
+    return packages
 
 
 class Hiding(importlib.abc.MetaPathFinder):

@@ -38,9 +38,9 @@ def drop(page, data: bytes, name: str) -> None:
 def drawn(page) -> np.ndarray:
     """What the canvas shows, uint8 (H, W, 3), once it is drawn."""
     page.evaluate("chexnet.page.settled()")
-    found = page.evaluate(CANVAS)
-    shape = (found["height"], found["width"], 4)
-    return np.frombuffer(base64.b64decode(found["pixels"]), np.uint8).reshape(shape)[..., :3]
+    canvas = page.evaluate(CANVAS)
+    shape = (canvas["height"], canvas["width"], 4)
+    return np.frombuffer(base64.b64decode(canvas["pixels"]), np.uint8).reshape(shape)[..., :3]
 
 
 def dicom_of(pixels: np.ndarray) -> bytes:
@@ -86,7 +86,7 @@ def test_a_png_becomes_rows_in_order_and_the_heatmap_of_python(visit, phantom, p
 def test_the_page_does_everything_under_its_own_policy(browser, served, phantom):
     with browser.new_page() as page:
         said = []
-        page.on("console", lambda one: said.append(one.text))
+        page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(served.url)
         page.wait_for_selector(ROW)
@@ -148,7 +148,7 @@ def test_the_page_opens_on_an_answered_example_which_is_marked_until_a_picture_c
 def test_the_methods_that_are_missing_are_named_with_what_they_need(visit):
     page = visit(empty=False)
     options = page.locator("[data-set=method] option")
-    assert [one.is_disabled() for one in options.all()] == [False, True]
+    assert [option.is_disabled() for option in options.all()] == [False, True]
     assert "need the weights file" in options.nth(1).inner_text()
 
 

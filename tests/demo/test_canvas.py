@@ -54,12 +54,12 @@ def visit(page_of):
             width, height = size
             page = pages.enter_context(page_of(viewport={"width": width, "height": height}, **look))
             harness.viewer(page, before=before)
-            for event, told in (
+            for event, handler in (
                 ("request", lambda request: asked.append(request.url)),
                 ("pageerror", lambda error: wrong.append(str(error))),
             ):
-                page.on(event, told)
-                pages.callback(page.remove_listener, event, told)
+                page.on(event, handler)
+                pages.callback(page.remove_listener, event, handler)
             if answer:
                 show(page, answer)
             return page
@@ -106,8 +106,8 @@ def signed_overlay(
     """The two-sided map, written down a second time: blue against, yellow for, 0 unchanged."""
     left, top, right, bottom = box
     strength = np.zeros(gray.shape)
-    seen = enlarge(cells * cells.size, (bottom - top, right - left))
-    strength[top:bottom, left:right] = np.clip(seen / np.float32(TOP), -1, 1)
+    enlarged = enlarge(cells * cells.size, (bottom - top, right - left))
+    strength[top:bottom, left:right] = np.clip(enlarged / np.float32(TOP), -1, 1)
     steps = np.trunc(strength.astype(np.float32) * np.float32(255)).astype(int)
     colour = np.array(TABLES["two_sided"][SIGNED], float)[(steps + 256) // 2]
     share = np.abs(steps) / 255
@@ -168,9 +168,9 @@ def test_heatmaps_of_other_sizes_are_enlarged_as_in_python(cells):
     heat = np.random.default_rng(1).normal(0, 3, cells).astype(np.float32)
     h, w = cells
     given = {"values": {"floats": heat.ravel().tolist()}, "h": h, "w": w}
-    [found] = call("viewer/drawing.js", "enlarge", (given, 61, 83))
+    [enlarged] = call("viewer/drawing.js", "enlarge", (given, 61, 83))
     expected = enlarge(heat, (61, 83))
-    np.testing.assert_allclose(np.reshape(found, (61, 83)), expected, atol=1e-5)
+    np.testing.assert_allclose(np.reshape(enlarged, (61, 83)), expected, atol=1e-5)
 
 
 def test_16_bits_are_windowed_as_in_numpy(visit):
@@ -197,22 +197,22 @@ def test_evidence_adds_up_after_rounding_for_random_numbers():
         cells[:40] = -np.abs(cells[:40])
         bias = rng.normal(0, spread, 300)
         logit = cells.astype(float).sum(1) + bias
-        values = [{"floats": one} for one in cells.tolist()]
+        values = [{"floats": row} for row in cells.tolist()]
         asked = zip(values, bias.tolist(), logit.tolist(), strict=True)
-        found = call("viewer/evidence.js", "evidence", *asked)
-        for i, one in enumerate(found):
-            shown = one["shown"]
+        sums = call("viewer/evidence.js", "evidence", *asked)
+        for i, evidence in enumerate(sums):
+            shown = evidence["shown"]
             assert shown["bias"] + shown["for"] - shown["against"] == shown["logit"]
-            assert one["bias"] + one["speaksFor"] - one["against"] == pytest.approx(
+            assert evidence["bias"] + evidence["speaksFor"] - evidence["against"] == pytest.approx(
                 logit[i], abs=1e-4
             )
             assert shown["logit"] == pytest.approx(100 * logit[i], abs=0.51)
-            assert shown["for"] == pytest.approx(100 * one["speaksFor"], abs=1.01)
-            assert shown["against"] == pytest.approx(100 * one["against"], abs=1.01)
+            assert shown["for"] == pytest.approx(100 * evidence["speaksFor"], abs=1.01)
+            assert shown["against"] == pytest.approx(100 * evidence["against"], abs=1.01)
             assert shown["for"] >= 0
             assert shown["against"] >= 0
-            assert one["none"] == (i < 40)
-            assert not one["none"] or shown["for"] == 0
+            assert evidence["none"] == (i < 40)
+            assert not evidence["none"] or shown["for"] == 0
 
 
 def test_the_line_says_why_a_finding_has_its_score(visit):
@@ -426,8 +426,8 @@ def test_the_files_hold_what_is_on_the_screen(visit):
     assert figures["thresholds"]["Nodule"] is None
     assert figures["notice"] == answer["notice"]
     assert figures["shown"]["colours"] == "viridis"
-    one = figures["evidence"]["Effusion"]
-    assert one["bias"] + one["for"] - one["against"] == pytest.approx(one["logit"], abs=1e-4)
+    sums = figures["evidence"]["Effusion"]
+    assert sums["bias"] + sums["for"] - sums["against"] == pytest.approx(sums["logit"], abs=1e-4)
     report = files["chexnet_report.html"].decode()
     assert report.count("data:image/png;base64,") == 2
     assert answer["notice"] in report
@@ -498,7 +498,7 @@ def test_two_fingers_magnify_the_picture(visit):
 def test_a_network_that_nobody_calibrated_gives_scores_and_draws_the_square_it_saw(visit):
     pixels = phantom(2)[60:400]
     height, width = pixels.shape
-    seen = Preprocessing(100, 224, keep_aspect=True)
+    preprocessing = Preprocessing(100, 224, keep_aspect=True)
     answer = harness.answer(
         pixels,
         crop=100,
@@ -506,7 +506,7 @@ def test_a_network_that_nobody_calibrated_gives_scores_and_draws_the_square_it_s
         calibration={},
         thresholds_of="publisher",
     )
-    answer["crop"]["box"] = list(seen.frame(width, height))
+    answer["crop"]["box"] = list(preprocessing.frame(width, height))
     name = answer["first"]
     answer["threshold"][name] = 0.0004403434
     page = visit(answer)
@@ -525,7 +525,7 @@ def test_a_network_that_nobody_calibrated_gives_scores_and_draws_the_square_it_s
     assert frame["width"] / picture["width"] == pytest.approx(height / width, abs=0.01)
     assert frame["height"] / picture["height"] == pytest.approx(1, abs=0.01)
     heat = heat_of(harness.maps_of(answer)[name])
-    assert distance(page, overlay(pixels, heat, seen)) <= 2
+    assert distance(page, overlay(pixels, heat, preprocessing)) <= 2
     with page.expect_download() as download:
         page.click("[data-save=html]")
     report = download.value.path().read_text()

@@ -259,15 +259,15 @@ def test_a_print_holds_the_whole_radiograph_and_all_bars_on_one_page(
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
     page.emulate_media(media="print")
     page.set_viewport_size(dict(zip(("width", "height"), look, strict=True)))
-    found = page.evaluate(PRINTED)
-    assert abs(found["aspect"]) < 0.02
-    assert found["width"] > 250
-    assert found["rows"] == 15
-    assert found["apart"] > 10
-    assert found["least"] > 0
-    assert found["exact"] == "exact"
-    assert found["controls"] == 0
-    assert found["right"] <= look[0]
+    printed = page.evaluate(PRINTED)
+    assert abs(printed["aspect"]) < 0.02
+    assert printed["width"] > 250
+    assert printed["rows"] == 15
+    assert printed["apart"] > 10
+    assert printed["least"] > 0
+    assert printed["exact"] == "exact"
+    assert printed["controls"] == 0
+    assert printed["right"] <= look[0]
 
 
 APART = """(names) => {

@@ -55,7 +55,7 @@ def test_a_package_for_a_learning_platform_names_all_of_its_files(tmp_path):
         resource = manifest.find(f"{kind}resources/{kind}resource")
         assert resource.get("href") == "index.html"
         assert resource.get("{http://www.adlnet.org/xsd/adlcp_rootv1p2}scormtype") == "sco"
-        named = [one.get("href") for one in resource]
+        named = [file.get("href") for file in resource]
         assert {*named, "imsmanifest.xml"} == set(package.namelist())
         assert manifest.find(f".//{kind}item").get("identifierref") == resource.get("identifier")
 
@@ -81,7 +81,7 @@ def test_the_folder_opens_without_a_network_at_the_second_visit(browser, hosted,
         page.get_by_role("tab", name=tab).click()
         page.wait_for_selector(there)
     context.close()
-    assert {urlsplit(one).netloc for one in asked} == {urlsplit(url).netloc}
+    assert {urlsplit(address).netloc for address in asked} == {urlsplit(url).netloc}
     assert wrong == []
 
 

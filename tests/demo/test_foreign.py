@@ -41,9 +41,9 @@ def content(predictor, tmp_path_factory) -> dict:
     """What the page gets for a picture of 480 x 320 pixels."""
     service = Service(predictor, tmp_path_factory.mktemp("uploads"))
     analysis = run(service.analyse(encoded(wide())))
-    found = answer_of(analysis, predictor, anyway=True)
+    answer = answer_of(analysis, predictor, anyway=True)
     service.close()
-    return found
+    return answer
 
 
 def test_the_answer_has_scores_the_publishers_thresholds_and_the_square_that_it_saw(
@@ -62,7 +62,7 @@ def test_the_answer_has_scores_the_publishers_thresholds_and_the_square_that_it_
 def test_the_overlay_leaves_what_was_not_seen_as_it_is(predictor):
     read = predictor.read(encoded(wide()))
     (prediction,) = predictor.predict([read])
-    name = max(predictor.classes, key=lambda one: prediction.heatmap(one).max())
+    name = max(predictor.classes, key=lambda label: prediction.heatmap(label).max())
     assert prediction.heatmap(name).max() > 0
     pixels = read.radiograph.as_uint8()
     drawn = predictor.overlay(read.radiograph, prediction, name, top=1e-6)
@@ -78,14 +78,14 @@ def test_header_and_model_tab_say_where_it_comes_from(predictor):
     assert "The thresholds are its publisher's." in header
     assert "Nobody has confirmed this import" in header
     tab = " ".join(re.sub("<[^>]+>", " ", rendering.model_tab(predictor)).split())
-    for told in (
+    for sentence in (
         "layout torchxrayvision",
         "Licence Apache-2.0",
         "14,434 NIH images, reconstructed",
         "score: nobody calibrated it",
         "as a square, at 224 x 224 pixels",
     ):
-        assert told in tab
+        assert sentence in tab
     for ours in ("Validated on", "Best epoch", "ROC curves", "holds no figures"):
         assert ours not in tab
 
@@ -97,5 +97,5 @@ def test_predict_says_score_and_whose_threshold_it_is(predictor, tmp_path):
     assert "Scores, not probabilities: nobody calibrated this network." in text
     assert "(publisher's threshold 0.0004)" in text
     assert "over its publisher's threshold" in text
-    told = json.loads(_as_json(predictor, result))
-    assert (told["calibrated"], told["thresholds_of"]) == (False, "publisher")
+    figures = json.loads(_as_json(predictor, result))
+    assert (figures["calibrated"], figures["thresholds_of"]) == (False, "publisher")

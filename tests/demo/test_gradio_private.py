@@ -20,15 +20,15 @@ def test_every_private_name_of_gradio_is_still_there():
     for name, reason in PRIVATE.items():
         path = name.split(".")
         if path[1] == "Queue":
-            found, path = run(queue()), path[2:]
+            owner, path = run(queue()), path[2:]
         else:
-            found = gr
+            owner = gr
             if path[1].islower():
-                found, path = importlib.import_module(".".join(path[:2])), path[1:]
+                owner, path = importlib.import_module(".".join(path[:2])), path[1:]
             path = path[1:]
         for part in path:
-            assert hasattr(found, part), f"{name} is gone: {reason}"
-            found = getattr(found, part)
+            assert hasattr(owner, part), f"{name} is gone: {reason}"
+            owner = getattr(owner, part)
 
 
 def test_no_component_is_parsed_while_gradio_is_imported():

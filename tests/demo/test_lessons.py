@@ -20,7 +20,7 @@ def test_the_memory_in_the_browser_is_the_one_of_the_evaluation():
     shared = np.isin(patients, patients[held])
     shares = (0, 0.4, 1)
     answers = call("teaching/split.js", "memory", *[(content, both) for both in shares])
-    for both, found in zip(shares, answers, strict=True):
+    for both, figures in zip(shares, answers, strict=True):
         learned = ~held & (~shared | (np.array(content["order"])[patients] < both))
         scores = memory_scores(patients[learned], targets[learned], patients[held], 1400)
         # The page smooths with the prevalence of all images: a column's order differs by nothing.
@@ -28,23 +28,23 @@ def test_the_memory_in_the_browser_is_the_one_of_the_evaluation():
         count = np.bincount(patients[learned], minlength=1400)[patients[held]]
         scores += (prevalence - known) / (count[:, None] + 1)
         expected = [
-            roc_auc_score(truth, one) for truth, one in zip(targets[held].T, scores.T, strict=True)
+            roc_auc_score(truth, row) for truth, row in zip(targets[held].T, scores.T, strict=True)
         ]
-        assert found["values"] == pytest.approx(expected)
-        assert found["mean"] == pytest.approx(np.mean(expected))
-        assert found["known"] == pytest.approx((count > 0).mean())
+        assert figures["values"] == pytest.approx(expected)
+        assert figures["mean"] == pytest.approx(np.mean(expected))
+        assert figures["known"] == pytest.approx((count > 0).mean())
         if both == 0:
-            assert found["mean"] == 0.5
-            assert found["known"] == 0
-    assert found["mean"] > 0.7
+            assert figures["mean"] == 0.5
+            assert figures["known"] == 0
+    assert figures["mean"] > 0.7
 
 
 def test_another_base_rate_moves_a_probability_by_bayes_rule():
     for p, before, after in ((0.3, 0.08, 0.005), (0.02, 0.5, 0.9), (0.6, 0.1, 0.1)):
         ratio = p / (1 - p) / (before / (1 - before))  # likelihood of the picture
         odds = ratio * after / (1 - after)
-        [found] = call("teaching/probability.js", "moved", (p, before, after))
-        assert found == pytest.approx(odds / (1 + odds))
+        [probability] = call("teaching/probability.js", "moved", (p, before, after))
+        assert probability == pytest.approx(odds / (1 + odds))
 
 
 def test_a_network_that_is_always_right_is_marked_as_wrong_labels_mark_it():
@@ -52,11 +52,11 @@ def test_a_network_that_is_always_right_is_marked_as_wrong_labels_mark_it():
     labelled = rng.random(200_000) < 0.1
     truth = np.where(labelled, rng.random(200_000) < 0.57, rng.random(200_000) < 0.05)
     given = {"labelled": 0.1, "right": 0.57, "hidden": 0.05}
-    [found] = call("teaching/label_noise.js", "perfect", (given,))
-    assert found["sensitivity"] == pytest.approx(truth[labelled].mean(), abs=0.02)
-    assert found["specificity"] == pytest.approx(1 - truth[~labelled].mean(), abs=0.01)
-    assert found["ppv"] == pytest.approx(labelled[truth].mean(), abs=0.02)
-    assert found["auroc"] == pytest.approx(roc_auc_score(labelled, truth), abs=0.01)
+    [figures] = call("teaching/label_noise.js", "perfect", (given,))
+    assert figures["sensitivity"] == pytest.approx(truth[labelled].mean(), abs=0.02)
+    assert figures["specificity"] == pytest.approx(1 - truth[~labelled].mean(), abs=0.01)
+    assert figures["ppv"] == pytest.approx(labelled[truth].mean(), abs=0.02)
+    assert figures["auroc"] == pytest.approx(roc_auc_score(labelled, truth), abs=0.01)
 
 
 def test_both_tabs_work_offline_and_moving_asks_nothing(visit):
@@ -130,13 +130,13 @@ def test_the_shares_of_a_twin_are_those_of_the_evaluation():
     logit = [-1.0, -1.0 + float(maps[1].sum() - maps[0].sum())]
     twin = {"values": {"floats": maps.ravel().tolist()}, "cells": [2, 3], "logit": logit}
     twin["touched"] = [[], np.flatnonzero(touched).tolist()]
-    [found] = call("teaching/twins.js", "sharesOf", (twin, 1))
-    assert found["rise"] == pytest.approx(logit[1] - logit[0])
-    assert found["explained"] == pytest.approx(
-        float((maps[1] - maps[0])[touched].sum()) / found["rise"], rel=1e-5
+    [shares] = call("teaching/twins.js", "sharesOf", (twin, 1))
+    assert shares["rise"] == pytest.approx(logit[1] - logit[0])
+    assert shares["explained"] == pytest.approx(
+        float((maps[1] - maps[0])[touched].sum()) / shares["rise"], rel=1e-5
     )
-    assert found["inside"] == pytest.approx(inside_share(np.maximum(maps[1], 0), touched))
-    assert found["chance"] == 0.5
+    assert shares["inside"] == pytest.approx(inside_share(np.maximum(maps[1], 0), touched))
+    assert shares["chance"] == 0.5
 
 
 def test_a_changed_picture_goes_the_way_of_every_upload(visit, served):
@@ -155,7 +155,7 @@ def test_a_changed_picture_goes_the_way_of_every_upload(visit, served):
     assert page.locator("[data-part=moves] tr").count() == len(
         page.evaluate("chexnet.page.state.answer.findings")
     )
-    assert not [one for one in served.folder.rglob("*") if one.suffix == ".png"]
+    assert not [path for path in served.folder.rglob("*") if path.suffix == ".png"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -163,7 +163,7 @@ def test_axe_finds_no_serious_fault(visit, scheme):
     page = visit(color_scheme=scheme)
     places = [("Thresholds", None)]
     names = ("split", "heat", "probability", "labels", "breaks", "twins")
-    places += [("Lessons", one) for one in names]
+    places += [("Lessons", name) for name in names]
     for tab, lesson in places:
         page.get_by_role("tab", name=tab, exact=True).click()
         if lesson:
@@ -179,7 +179,7 @@ def test_all_tabs_stand_side_by_side_on_a_phone_and_both_fit_it(visit):
     page = visit(**PHONE)
     tabs = page.get_by_role("tab")
     names = {"Radiograph", "Thresholds", "Lessons", "Model"}
-    assert names <= {one.inner_text() for one in tabs.all() if one.is_visible()}
+    assert names <= {tab.inner_text() for tab in tabs.all() if tab.is_visible()}
     for tab in ("Thresholds", "Lessons"):
         page.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_selector(".cx-t-body" if tab == "Thresholds" else ".cx-l-strip img")

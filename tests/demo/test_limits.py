@@ -172,14 +172,14 @@ def test_answers_that_nobody_fetches_are_bounded_and_cost_whoever_asks_for_the_m
     answers = Answers(queue)
 
     async def join(session, owner):
-        if found := await answers.make_room(session, owner):
+        if room := await answers.make_room(session, owner):
             queue.push(session)
-        return found
+        return room
 
     async def attack():
         assert await join("mine", "me")
-        one = [await join("one", "bad") for _ in range(3000)]
-        assert sum(one) == security.ANSWERS_EACH
+        joined = [await join("one", "bad") for _ in range(3000)]
+        assert sum(joined) == security.ANSWERS_EACH
         for number in range(3000):
             assert await join(f"many{number}", "bad")
             assert queue.waiting() <= security.ANSWERS
@@ -239,7 +239,7 @@ def test_uploads_that_one_visitor_never_reads_leave_room_for_the_others(tmp_path
     for client, expected in (("10.6.6.6", [200, 200, 503, 503]), ("10.0.0.1", [200])):
         body = b"picture".join(HEADER)
         sent = [room.send("/gradio_api/upload", whole(body), client) for _ in expected]
-        assert [run(one) for one in sent] == expected
+        assert [run(request) for request in sent] == expected
 
 
 def test_a_full_disk_is_one_line_and_no_file(tmp_path, caplog):
@@ -277,13 +277,16 @@ def test_a_lesson_of_heatmaps_closes_no_other_tab(tmp_path, monkeypatch):
         shared = Analysis(Slow(), None, None, (2, 2), None)  # an example: computed once for all
         await asyncio.gather(*[service.heatmap(shared, "Mass", "LayerCAM") for _ in range(84)])
         analyses = [Analysis(Slow(), None, None, (2, 2), None) for _ in range(84)]
-        asked = [asyncio.create_task(service.heatmap(one, "Mass", "EigenCAM")) for one in analyses]
+        asked = [
+            asyncio.create_task(service.heatmap(analysis, "Mass", "EigenCAM"))
+            for analysis in analyses
+        ]
         await asyncio.sleep(0.005)
         assert service.admission.count == 0  # all places of the Radiograph tab are free
         return await asyncio.gather(*asked, return_exceptions=True)
 
-    found = run(attack())
-    refused = [one for one in found if isinstance(one, security.Busy)]
+    outcomes = run(attack())
+    refused = [outcome for outcome in outcomes if isinstance(outcome, security.Busy)]
     assert len(refused) == 84 - security.METHODS
     assert "heatmaps" in str(refused[0])
     service.close()
@@ -313,9 +316,9 @@ def test_a_lesson_of_heatmaps_closes_no_other_tab(tmp_path, monkeypatch):
     ids=lambda body: body[:24].decode("latin-1"),
 )
 def test_a_question_of_another_shape_is_refused(body):
-    with pytest.raises(Refused) as found:
+    with pytest.raises(Refused) as caught:
         question(body)
-    assert found.value.status == 422
+    assert caught.value.status == 422
 
 
 def test_an_ordinary_question_is_understood():

@@ -41,8 +41,8 @@ def received(raw: socket.socket) -> int:
     raw.settimeout(20)
     count = 0
     try:
-        while found := len(raw.recv(2**20)):
-            count += found
+        while size := len(raw.recv(2**20)):
+            count += size
     except ConnectionResetError:
         pass
     return count

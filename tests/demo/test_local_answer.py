@@ -81,11 +81,11 @@ def test_a_picture_is_resized_bit_for_bit_as_pillow_does(kind, name):
     # Black and white alone let a cubic overshoot.
     given = [(RNG.random((h, w)).round(2 * (h % 2)) * top).astype(kind) for h, w, _ in SIZES]
     sizes = [(side, max(1, side * 2 // 3)) for _, _, side in SIZES]
-    asked = [(picture(one), size, name) for one, size in zip(given, sizes, strict=True)]
+    asked = [(picture(pixels), size, name) for pixels, size in zip(given, sizes, strict=True)]
     answers = call("base/resize.js", "resize", *asked)
-    for one, size, found in zip(given, sizes, answers, strict=True):
-        expected = Image.fromarray(one).resize(size, Image.Resampling[name.upper()])
-        assert np.array_equal(np.array(found["pixels"], kind), np.ravel(expected)), size
+    for pixels, size, resized in zip(given, sizes, answers, strict=True):
+        expected = Image.fromarray(pixels).resize(size, Image.Resampling[name.upper()])
+        assert np.array_equal(np.array(resized["pixels"], kind), np.ravel(expected)), size
 
 
 def test_the_crop_the_frame_and_the_item_are_those_of_python():
@@ -96,20 +96,20 @@ def test_the_crop_the_frame_and_the_item_are_those_of_python():
         for keep in (False, True)
     ]
     pictures = [RNG.integers(0, 256, shape, np.uint8) for shape in ((101, 77), (64, 193), (85, 85))]
-    pairs = [(one, chosen) for one in pictures for chosen in given]
+    pairs = [(pixels, chosen) for pixels in pictures for chosen in given]
     names = ("crop", "size", "resample", "keep_aspect")
     plain = [{name: getattr(chosen, name) for name in names} for _, chosen in pairs]
     items = call(
         "source/crop.js", "itemPixels",
-        *((picture(one), how) for (one, _), how in zip(pairs, plain, strict=True)),
+        *((picture(pixels), how) for (pixels, _), how in zip(pairs, plain, strict=True)),
     )  # fmt: skip
     frames = call(
         "source/crop.js", "frame",
-        *((how, *one.shape[::-1]) for (one, _), how in zip(pairs, plain, strict=True)),
+        *((how, *pixels.shape[::-1]) for (pixels, _), how in zip(pairs, plain, strict=True)),
     )  # fmt: skip
-    for (one, chosen), item, frame in zip(pairs, items, frames, strict=True):
-        assert np.array_equal(item, item_pixels(one, chosen).ravel())
-        assert tuple(frame) == chosen.frame(*one.shape[::-1])
+    for (pixels, chosen), item, frame in zip(pairs, items, frames, strict=True):
+        assert np.array_equal(item, item_pixels(pixels, chosen).ravel())
+        assert tuple(frame) == chosen.frame(*pixels.shape[::-1])
 
 
 def phantom() -> np.ndarray:
@@ -132,7 +132,7 @@ def pictures() -> dict[str, bytes]:
     table.LUTDescriptor, table.LUTData = [4, 0, 8], [0, 9, 200, 255]
     table["LUTData"].VR = "US"
     colours = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
-    found = {
+    files = {
         "phantom": encoded(gray),
         "turned in the file": encoded(gray[:280], exif=exif),
         "turned": encoded(np.rot90(gray).copy()),
@@ -170,10 +170,10 @@ def pictures() -> dict[str, bytes]:
         "DICOM, burned in": dicom(deep, 12, BurnedInAnnotation="YES"),
         "DICOM, all padding": dicom(deep, 12, PixelPaddingValue=0, PixelPaddingRangeLimit=4095),
     }
-    found |= {name: malformed.originals()[name] for name in ("PNG RGBA", "DICOM deflated")}
-    found["DICOM deflated, padded"] = found["DICOM deflated"] + b"\0"
-    found["177 million pixels"] = malformed.png(13_300, 13_300, 8, 0, b"\0")
-    return found | malformed.strangers()
+    files |= {name: malformed.originals()[name] for name in ("PNG RGBA", "DICOM deflated")}
+    files["DICOM deflated, padded"] = files["DICOM deflated"] + b"\0"
+    files["177 million pixels"] = malformed.png(13_300, 13_300, 8, 0, b"\0")
+    return files | malformed.strangers()
 
 
 def interlaced(pixels: np.ndarray) -> bytes:
@@ -206,8 +206,8 @@ def on_the_server(predictor: Predictor, data: bytes, corrected: int) -> dict:
     picture = read.radiograph
     given = predictor.predict([read])[0]
     analysis = Analysis(given, read.verdict, picture.facts, shape, picture)
-    found = answer_of(analysis, predictor, anyway=True)
-    return found | {"seen": read.pixels.ravel().tolist()}
+    answer = answer_of(analysis, predictor, anyway=True)
+    return answer | {"seen": read.pixels.ravel().tolist()}
 
 
 def shown(preview: dict) -> np.ndarray:
@@ -224,15 +224,15 @@ OWN = {"id", "preview", "contributions", "cells", "logit", "probability", "first
 OWN |= {"methods", "more_methods"}
 
 
-def assert_same(found: dict, expected: dict, name: str) -> None:
-    assert found.get("problem") == expected.get("problem"), name
-    assert found["seen"] == expected["seen"], name
+def assert_same(answer: dict, expected: dict, name: str) -> None:
+    assert answer.get("problem") == expected.get("problem"), name
+    assert answer["seen"] == expected["seen"], name
     if "problem" in expected:
         return
-    assert set(found) == set(expected), name
-    assert np.array_equal(shown(found["preview"]), shown(expected["preview"])), name
+    assert set(answer) == set(expected), name
+    assert np.array_equal(shown(answer["preview"]), shown(expected["preview"])), name
     for key in set(expected) - OWN:
-        assert found[key] == json.loads(json.dumps(expected[key])), (name, key)
+        assert answer[key] == json.loads(json.dumps(expected[key])), (name, key)
 
 
 @pytest.mark.parametrize("corrected", [0, 1])
@@ -252,8 +252,8 @@ def test_a_picture_is_answered_or_refused_as_on_the_server(predictor, facts, tmp
     assert done.returncode == 0, done.stderr
     kinds = set()
     for (name, data), line in zip(files.items(), done.stdout.splitlines(), strict=True):
-        found, expected = json.loads(line), on_the_server(predictor, data, corrected)
-        assert_same(found, expected, name)
+        answer, expected = json.loads(line), on_the_server(predictor, data, corrected)
+        assert_same(answer, expected, name)
         kinds.add(expected.get("gate", {}).get("kind"))
     assert len(kinds) == (1 if corrected else 6), kinds
 
@@ -283,7 +283,7 @@ def local_page(browser, facts, exported, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     sent = [exported, runtime / "ort-wasm-simd-threaded.wasm"]
     about = json.loads(facts.read_text())
-    facts.write_text(json.dumps(about | {"bytes": sum(one.stat().st_size for one in sent)}))
+    facts.write_text(json.dumps(about | {"bytes": sum(path.stat().st_size for path in sent)}))
     places = {"/local/facts.json": facts, "/local/network.onnx": exported}
 
     def answer(route) -> None:
@@ -325,18 +325,18 @@ def test_chromium_computes_what_the_server_computes(local_page, predictor):
     for name, data in files.items():
         (folder / name).write_bytes(data)
         expected = on_the_server(predictor, data, 0)
-        found = page.evaluate(ANALYSE, [f"/files/{name}", {"anyway": True, "corrected": 0}])
-        assert found["first"] == expected["first"], name
+        answer = page.evaluate(ANALYSE, [f"/files/{name}", {"anyway": True, "corrected": 0}])
+        assert answer["first"] == expected["first"], name
         for key in ("logit", "probability"):
-            assert found[key] == pytest.approx(expected[key], abs=1e-4), (name, key)
+            assert answer[key] == pytest.approx(expected[key], abs=1e-4), (name, key)
         maps = [
-            np.frombuffer(base64.b64decode(one["contributions"]), "<f4")
-            for one in (found, expected)
+            np.frombuffer(base64.b64decode(result["contributions"]), "<f4")
+            for result in (answer, expected)
         ]
         np.testing.assert_allclose(*maps, atol=1e-4, err_msg=name)
         same = {"seen": [], "cells": expected["cells"]}
-        assert found["cells"] == expected["cells"], name
-        assert_same(found | same, expected | same, name)
+        assert answer["cells"] == expected["cells"], name
+        assert_same(answer | same, expected | same, name)
 
 
 def profile() -> bytes:

@@ -29,9 +29,9 @@ def answered(web: Web, file: bytes, ending: str, by_api: bool) -> str:
     if by_api:
         kind, said = web.ask("predict", file_data(web.upload(file, f"picture{ending}")))
         assert kind in ("complete", "error")
-        told = json.loads(said)
-        refusal = told["error"] if kind == "error" else ""
-        probabilities = {} if refusal else told[-1]["probabilities"]
+        content = json.loads(said)
+        refusal = content["error"] if kind == "error" else ""
+        probabilities = {} if refusal else content[-1]["probabilities"]
     else:
         answer = web.post("/api/analyse?anyway=1", content=file)
         assert answer.status_code in (200, 422)
@@ -52,7 +52,7 @@ def answered(web: Web, file: bytes, ending: str, by_api: bool) -> str:
 def send(web: Web, given: Iterator[tuple[str, bytes]]) -> Counter:
     """Send all of them, several at once; returns how often each thing came of it."""
 
-    def one(numbered: tuple[int, tuple[str, bytes]]) -> str:
+    def send_one(numbered: tuple[int, tuple[str, bytes]]) -> str:
         number, (name, file) = numbered
         ending = PICTURE_ENDINGS[number // 2 % len(PICTURE_ENDINGS)]
         try:
@@ -60,22 +60,22 @@ def send(web: Web, given: Iterator[tuple[str, bytes]]) -> Counter:
         except AssertionError as error:
             raise AssertionError(f"file {number}, made of {name}: {error}") from error
 
-    found = Counter()
+    counts = Counter()
     numbered = enumerate(given)
     with ThreadPoolExecutor(SENDERS) as pool:
         # In parts: a pool takes all it is given at once, and 40,000 files are gigabytes.
         while part := list(islice(numbered, 100)):
-            found.update(pool.map(one, part))
-    return found
+            counts.update(pool.map(send_one, part))
+    return counts
 
 
 def survives(served: Served, web: Web, predictor: Predictor, count: int, seed: int) -> Counter:
     """Send `count` malformed files and look at the demo afterwards."""
     given, empty = malformed(count, seed), set(served.folder.iterdir())
     said_before = len(served.log.read_text())  # Gradio complains of other tests' requests
-    found = send(web, islice(given, WARM))
+    counts = send(web, islice(given, WARM))
     before = served.resident()
-    found += send(web, given)
+    counts += send(web, given)
     assert served.resident() - before < GROWTH
     assert files(served.folder) == []
     assert set(served.folder.iterdir()) <= empty, "the folder of an upload was left"
@@ -85,23 +85,23 @@ def survives(served: Served, web: Web, predictor: Predictor, count: int, seed: i
     [right] = answers(predictor, [png(3)])
     assert kind == "complete"
     assert json.loads(said)[-1]["probabilities"] == pytest.approx(right.probabilities, abs=1e-4)
-    return found
+    return counts
 
 
 def test_500_malformed_files_each_get_a_reason_or_a_result(served, web, predictor):
-    found = survives(served, web, predictor, 500, seed=1)
-    assert found.total() == 500
-    assert min(found["refused"], found["result"]) > 50
+    counts = survives(served, web, predictor, 500, seed=1)
+    assert counts.total() == 500
+    assert min(counts["refused"], counts["result"]) > 50
 
 
 @pytest.mark.slow
 def test_40000_malformed_files_each_get_a_reason_or_a_result(served, web, predictor):
-    found = survives(served, web, predictor, 40_000, seed=2)
-    print(dict(found))
-    assert found.total() == 40_000
+    counts = survives(served, web, predictor, 40_000, seed=2)
+    print(dict(counts))
+    assert counts.total() == 40_000
 
 
 def test_a_whole_file_of_each_kind_gets_a_result_by_both_ways(web):
     # Otherwise the files above might be refused for what nobody broke.
-    given = [one for one in originals().items() for _ in range(2)]
+    given = [file for file in originals().items() for _ in range(2)]
     assert send(web, iter(given)) == {"result": len(given)}

@@ -75,4 +75,4 @@ def test_a_page_under_a_path_asks_its_own_address(browser, served):
         page.wait_for_function(
             "document.querySelector('[data-part=facts]').textContent.includes('96 x')"
         )
-        assert [one for one in asked if not one.startswith((f"{url}/", "data:", "blob:"))] == []
+        assert [link for link in asked if not link.startswith((f"{url}/", "data:", "blob:"))] == []

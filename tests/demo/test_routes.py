@@ -160,8 +160,8 @@ def test_a_picture_of_the_page_never_touches_the_disk(web, folder):
 
 def test_an_answer_has_the_fields_of_its_jsdoc_type(web):
     text = (ROOT / "demo" / "page" / "source" / "answer.js").read_text()
-    of_it, found, _ = text.partition("@typedef {Head & Partial<Result>} Answer")
-    assert found
+    of_it, tag, _ = text.partition("@typedef {Head & Partial<Result>} Answer")
+    assert tag
     named = re.findall(r"@property \{.*\} (\w+)", of_it)
     answer = web.post("/api/analyse?anyway=1", content=png()).json()
     assert sorted(answer) == sorted(named)

@@ -176,11 +176,11 @@ def test_a_killed_demos_folder_goes_at_the_next_start_and_a_running_ones_stays(t
 
 @pytest.mark.parametrize("share", [True, False])
 def test_a_page_that_others_reach_gets_two_long_passwords(share):
-    found = security.credentials(None, "127.0.0.1" if share else "0.0.0.0", share)
-    assert found.made
-    assert [user for user, _ in found.both] == ["class", "lecturer"]
+    logins = security.credentials(None, "127.0.0.1" if share else "0.0.0.0", share)
+    assert logins.made
+    assert [user for user, _ in logins.both] == ["class", "lecturer"]
     again = security.credentials(None, "0.0.0.0", False)
-    passwords = {password for _, password in (*found.both, *again.both)}
+    passwords = {password for _, password in (*logins.both, *again.both)}
     assert len(passwords) == 4
     assert all(len(password) >= 24 for password in passwords)
 
@@ -190,10 +190,10 @@ def test_a_page_for_this_machine_alone_needs_no_password():
 
 
 def test_a_given_password_may_hold_colons():
-    found = security.credentials("a:b:c", "0.0.0.0", True)
-    assert (found.students, found.made) == (("a", "b:c"), False)
-    assert found.lecturer[0] == "lecturer"
-    assert found.lecturer[1] != "b:c"
+    logins = security.credentials("a:b:c", "0.0.0.0", True)
+    assert (logins.students, logins.made) == (("a", "b:c"), False)
+    assert logins.lecturer[0] == "lecturer"
+    assert logins.lecturer[1] != "b:c"
 
 
 @pytest.mark.parametrize("auth", ["", "user", "user:", ":password"])

@@ -54,27 +54,27 @@ def test_a_class_that_opens_a_lesson_at_once_computes_it_once(service, monkeypat
     )
     monkeypatch.setattr(lessons, "SIZE", 96)
     answers = ask(Parts(service), *["patient/1"] * 64)
-    assert all(one == answers[0] for one in answers)
+    assert all(answer == answers[0] for answer in answers)
     story = answers[0]
     assert len(drawn) == len(story["visits"]) == 6
     assert story["first"] in FINDINGS
-    assert all(0 <= p <= 1 for one in story["visits"] for p in one["probability"].values())
+    assert all(0 <= p <= 1 for visit in story["visits"] for p in visit["probability"].values())
 
 
 def test_twins_are_one_chest_and_come_back_from_their_differences(service, predictor, monkeypatch):
     monkeypatch.setattr(lessons, "STEPS", (0.0, 0.5, 1.0))
     parts = Parts(service)
     [twin] = ask(parts, "twin/Effusion")
-    base, *others = (pixels_of(one) for one in twin["pictures"])
+    base, *others = (pixels_of(preview) for preview in twin["pictures"])
     for severity, other in zip((0.5, 1.0), others, strict=True):
         drawn = draw_phantom(TWINS_SEED, 0, 0, size=512, findings={"Effusion": severity})
-        seen = item_pixels(drawn.pixels, predictor.metadata.preprocessing)
-        assert (base + other == seen).all()  # uint8: modulo 256
+        expected = item_pixels(drawn.pixels, predictor.metadata.preprocessing)
+        assert (base + other == expected).all()  # uint8: modulo 256
         assert (other == 0).mean() > 0.5, "small on the wire"
     maps = np.frombuffer(base64.b64decode(twin["maps"]), "<f4").reshape(3, *twin["cells"])
     bias = predictor.bias["Effusion"]
     assert maps.sum((1, 2)) + bias == pytest.approx(np.array(twin["logit"]), abs=1e-4)
-    touched = [len(one) for one in twin["touched"]]
+    touched = [len(cells) for cells in twin["touched"]]
     assert touched == sorted(touched)
     assert touched[0] == 0 < touched[-1]
     shown = re.search('data-names="(.*?)"', (TEMPLATES / "lessons.html.jinja").read_text())
@@ -84,11 +84,11 @@ def test_twins_are_one_chest_and_come_back_from_their_differences(service, predi
 
 def test_a_networks_curve_of_severity_counts_what_it_calls(service, predictor, monkeypatch):
     monkeypatch.setattr(lessons, "FAINT", 6)
-    [found] = ask(Parts(service), "severity")
-    assert found["pictures"] == 6
+    [severity] = ask(Parts(service), "severity")
+    assert severity["pictures"] == 6
     drawn = sum(len(visits(lessons.SEED, patient)[0].findings) for patient in range(6))
     known = [name for name in FINDINGS if predictor.thresholds.get(name) is not None]
-    counted = [one["findings"] for one in found["network"]]
+    counted = [band["findings"] for band in severity["network"]]
     assert sum(counted) == 6 * len(known)
     assert sum(counted[1:]) <= drawn
 

@@ -44,7 +44,7 @@ def reader(metadata) -> SimpleNamespace:
         metadata=metadata,
         classes=list(metadata.classes),
         calibrations=chosen.calibrations,
-        thresholds={name: (one or {}).get("youden") for name, one in chosen.thresholds.items()},
+        thresholds={name: (cuts or {}).get("youden") for name, cuts in chosen.thresholds.items()},
     )
 
 
@@ -103,7 +103,7 @@ def test_values_at_five_thresholds_equal_those_of_scikit_learn(mounted, starter,
         (tn, fp), (fn, tp) = confusion_matrix(truth, over)
         page.evaluate("place => tab.move(place)", place)
         counts = {
-            one: int(page.inner_text(f"[data-count={one}]")) for one in ("tp", "fp", "fn", "tn")
+            kind: int(page.inner_text(f"[data-count={kind}]")) for kind in ("tp", "fp", "fn", "tn")
         }
         assert counts == {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
         expected = {
@@ -113,8 +113,8 @@ def test_values_at_five_thresholds_equal_those_of_scikit_learn(mounted, starter,
             "npv": precision_score(truth, over, pos_label=0, zero_division=np.nan),
             "f1": f1_score(truth, over),
         }
-        [found] = call("teaching/numbers.js", "measuresOf", (counts,))
-        assert {k: float(v) for k, v in found.items()} == pytest.approx(expected, nan_ok=True)
+        [measures] = call("teaching/numbers.js", "measuresOf", (counts,))
+        assert {k: float(v) for k, v in measures.items()} == pytest.approx(expected, nan_ok=True)
         names = list(expected)
         words = call("base/words.js", "share", *[(expected[name],) for name in names])
         assert shown(page) == dict(zip(names, words, strict=True))
@@ -126,8 +126,8 @@ def test_values_at_five_thresholds_equal_those_of_scikit_learn(mounted, starter,
         asked = [(content, curve, measure, place) for measure in MEASURES]
         intervals = call("teaching/numbers.js", "intervalAt", *asked)
         for measure, interval in zip(MEASURES, intervals, strict=True):
-            one = point[measure]["interval"]
-            known = [one.low, one.high] if one.known else None
+            reference = point[measure]["interval"]
+            known = [reference.low, reference.high] if reference.known else None
             assert interval == (pytest.approx(known, abs=2e-5) if known else None), measure
 
 
@@ -146,8 +146,8 @@ def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, star
         text = page.inner_text("[data-part=values] [data-value=ppv]")
         assert [text] == call("base/words.js", "share", (expected,))
         rates = {"sensitivity": sensitivity, "specificity": specificity}
-        [found] = call("teaching/numbers.js", "atPrevalence", (rates, prevalence))
-        assert found["ppv"] == pytest.approx(expected, abs=1e-12)
+        [values] = call("teaching/numbers.js", "atPrevalence", (rates, prevalence))
+        assert values["ppv"] == pytest.approx(expected, abs=1e-12)
         [point] = operating_points(
             scores.take(np.arange(len(scores.images)), ["Effusion"]),
             {"Effusion": {"youden": curve["thresholds"][place]}},
@@ -157,8 +157,8 @@ def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, star
         asked = [(content, curve, measure, place, prevalence) for measure in ("ppv", "npv")]
         intervals = call("teaching/numbers.js", "intervalAtPrevalence", *asked)
         for measure, interval in zip(("ppv", "npv"), intervals, strict=True):
-            one = point[measure]["interval"]
-            assert interval == pytest.approx([one.low, one.high], abs=2e-3)
+            reference = point[measure]["interval"]
+            assert interval == pytest.approx([reference.low, reference.high], abs=2e-3)
 
 
 def test_the_icons_are_a_thousand_and_as_many_of_each_kind_as_is_said(mounted, content):
@@ -179,7 +179,7 @@ def test_the_visitors_picture_stands_on_the_line_and_its_verdict_moves(mounted, 
     page = mounted(content, own)
     assert page.locator(".cx-t-own-word").text_content() == "your picture 7.1 %"
     thresholds = content["groups"][0]["curves"]["Effusion"]["thresholds"]
-    above = next(i for i, one in enumerate(thresholds) if one > 0.0712)
+    above = next(i for i, threshold in enumerate(thresholds) if threshold > 0.0712)
     page.evaluate("place => tab.move(place)", above - 1)
     assert "▲ called Effusion" in page.inner_text("[data-part=verdict]")
     page.locator("[data-part=grip]").focus()

@@ -25,9 +25,9 @@ from tests.conftest import ROOT, answers, needs_signals
 from tests.demo.conftest import file_data, files, png, run
 
 
-def close(found: dict, expected: dict) -> bool:
-    return found.keys() == expected.keys() and all(
-        abs(found[name] - expected[name]) < 1e-4 for name in expected
+def close(given: dict, expected: dict) -> bool:
+    return given.keys() == expected.keys() and all(
+        abs(given[name] - expected[name]) < 1e-4 for name in expected
     )
 
 
@@ -116,8 +116,8 @@ def test_sixty_four_wait_the_next_is_told_and_each_gets_his_own(served, web, pre
         received = list(pool.map(lambda event: web.wait("predict", event), events))
     assert [kind for kind, _ in received] == ["complete"] * security.ADMITTED
     expected = answers(predictor, [png(seed) for seed in range(security.ADMITTED)])
-    for (_, said), one in zip(received, expected, strict=True):
-        assert close(answer(said)["probabilities"], one.probabilities)
+    for (_, said), prediction in zip(received, expected, strict=True):
+        assert close(answer(said)["probabilities"], prediction.probabilities)
     assert files(served.folder) == []
     assert web.ask("predict", file_data(web.upload(png())))[0] == "complete", "places came back"
 

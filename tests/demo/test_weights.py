@@ -22,9 +22,9 @@ def test_the_newest_run_is_opened(tmp_path):
 
 
 def test_without_a_run_the_starter_weights_are_opened(tmp_path):
-    found = command.default_weights(tmp_path)
-    assert found.name == "starter.pth"
-    assert found.is_file()
+    path = command.default_weights(tmp_path)
+    assert path.name == "starter.pth"
+    assert path.is_file()
 
 
 def test_missing_starter_weights_are_named(tmp_path, monkeypatch):
@@ -50,21 +50,21 @@ def test_the_banner_tells_of_phantoms_and_of_better_weights():
 
 
 def test_the_banner_says_what_a_real_radiograph_may_expect():
-    def one(auroc: float, p: float | None) -> dict:
+    def auc(auroc: float, p: float | None) -> dict:
         # Every interval of its own lies above 0.5: the corrected p-value alone decides.
         return {"auroc": auroc, "interval": {"low": 0.51, "high": 0.95}, "p_of_chance_holm": p}
 
-    classes = {"Mass": one(0.7, 0.04), "Edema": one(0.8, 0.001), "Hernia": one(0.9, None)}
-    classes |= {"Nodule": one(0.55, 0.06), "No Finding": one(0.8, None), "Fibrosis": one(0.3, 0.01)}
+    classes = {"Mass": auc(0.7, 0.04), "Edema": auc(0.8, 0.001), "Hernia": auc(0.9, None)}
+    classes |= {"Nodule": auc(0.55, 0.06), "No Finding": auc(0.8, None), "Fibrosis": auc(0.3, 0.01)}
     mean = {"findings": {"value": 0.7312}}
     figures = {"images": 108, "classes": classes, "mean_auroc": mean}
-    told = rendering.header("s.pth", card_of(1234, 2645, reported={"radiographs": figures}))
-    assert "drawn phantoms and 1,411 real radiographs" in told
-    told = " ".join(told.split())
-    assert "On 108 real radiographs that it never saw, its mean AUROC was 0.73" in told
-    assert "for 4 findings at once (Holm; p by clustered variance): Edema, Mass. Not shown" in told
-    assert "Not shown for: Fibrosis, Nodule. Under five patients" in told
-    assert "so not tested: Hernia. Nothing was chosen" in told
+    text = rendering.header("s.pth", card_of(1234, 2645, reported={"radiographs": figures}))
+    assert "drawn phantoms and 1,411 real radiographs" in text
+    text = " ".join(text.split())
+    assert "On 108 real radiographs that it never saw, its mean AUROC was 0.73" in text
+    assert "for 4 findings at once (Holm; p by clustered variance): Edema, Mass. Not shown" in text
+    assert "Not shown for: Fibrosis, Nodule. Under five patients" in text
+    assert "so not tested: Hernia. Nothing was chosen" in text
     for figure in classes.values():  # a file of before there was such a test names nothing
         del figure["p_of_chance_holm"]
     before = rendering.header("s.pth", card_of(1234, 2645, reported={"radiographs": figures}))

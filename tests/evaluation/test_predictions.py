@@ -34,8 +34,8 @@ def test_scoring_the_file_equals_scoring_the_model(phantoms, trained, tmp_path):
     read = score_predictions(DataRequest(phantoms), tmp_path / "p.csv", "test").scores
     assert np.array_equal(read.probabilities, scored.scores.probabilities)
     assert read.images == scored.scores.images
-    one, other = (plain(summarise(scores, replicates=50)) for scores in (scored.scores, read))
-    assert one == other
+    first, second = (plain(summarise(scores, replicates=50)) for scores in (scored.scores, read))
+    assert first == second
 
 
 def test_every_digit_of_a_probability_survives_the_file(table, tmp_path):

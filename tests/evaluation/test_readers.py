@@ -96,17 +96,17 @@ def one_shot(first, second=()) -> tuple[float, float, float]:
         The variance, and those parts that readers and cases have in it.
     """
     parts = np.zeros(3)
-    for (one, sign), (other, its) in product(((first, 1), (second, -1)), repeat=2):
-        if not one or not other:
+    for (left, sign), (right, its) in product(((first, 1), (second, -1)), repeat=2):
+        if not left or not right:
             continue
         sums = dict.fromkeys(product((False, True), repeat=2), (0, 0.0))
-        for a, b in product(one, other):
+        for a, b in product(left, right):
             alike = a[0] == b[0], bool(a[1] & b[1])
             sums[alike] = sums[alike][0] + 1, sums[alike][1] + a[2] * b[2]
         squared = sums[False, False][1] / sums[False, False][0]
         for (reader, case), (pairs, total) in sums.items():
             if pairs:
-                covariance = pairs * (total / pairs - squared) / (len(one) * len(other))
+                covariance = pairs * (total / pairs - squared) / (len(left) * len(right))
                 parts += sign * its * covariance * np.array([1, reader, case])
     return tuple(parts)
 

@@ -45,12 +45,12 @@ def scores(small_drawings):
 
 
 def test_a_cell_is_touched_where_one_of_its_pixels_changed_by_more_than_three_levels():
-    one = np.zeros((8, 8), np.uint8)
-    other = one.copy()
-    other[0, 5], other[7, 0], other[3, 3] = 4, 3, 255
-    touched = touched_cells(changed_pixels(one, other), (2, 2))
+    first = np.zeros((8, 8), np.uint8)
+    second = first.copy()
+    second[0, 5], second[7, 0], second[3, 3] = 4, 3, 255
+    touched = touched_cells(changed_pixels(first, second), (2, 2))
     assert touched.tolist() == [[True, True], [False, False]]
-    assert changed_pixels(other, one).sum() == 2, "also where the other picture is darker"
+    assert changed_pixels(second, first).sum() == 2, "also where the other picture is darker"
 
 
 def test_the_share_inside_is_of_the_heat_and_no_heat_has_none():

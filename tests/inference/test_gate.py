@@ -210,9 +210,9 @@ def test_16_bits_and_8_bits_are_judged_alike(phantom_pictures):
     for picture in phantom_pictures[:10]:
         for pixels in (picture, 255 - picture):
             deep = pixels.astype(np.uint16) * 13 + 100  # a 12-bit detector
-            one, other = judge(as_radiograph(pixels)), judge(as_radiograph(deep))
-            assert one.kind == other.kind
-            assert one.score == pytest.approx(other.score, abs=0.01)
+            eight, sixteen = judge(as_radiograph(pixels)), judge(as_radiograph(deep))
+            assert eight.kind == sixteen.kind
+            assert eight.score == pytest.approx(sixteen.score, abs=0.01)
 
 
 def test_inverting_a_picture_inverts_its_thumbnail(phantom_pictures):

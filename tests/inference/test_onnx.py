@@ -56,13 +56,13 @@ def test_every_answer_is_that_of_pytorch(both, pictures):
     assert fast.engine.startswith("ONNX Runtime")
     assert slow.engine.startswith("PyTorch")
     for count in (5, 1):
-        for one, other in zip(
+        for given, expected in zip(
             answers(fast, pictures[:count]), answers(slow, pictures), strict=False
         ):
-            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
-            np.testing.assert_allclose(one.heatmaps, other.heatmaps, atol=1e-4)
-            assert np.array_equal(one.pixels, other.pixels)
-            assert fast.findings_over_threshold(one) == slow.findings_over_threshold(other)
+            assert given.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+            np.testing.assert_allclose(given.heatmaps, expected.heatmaps, atol=1e-4)
+            assert np.array_equal(given.pixels, expected.pixels)
+            assert fast.findings_over_threshold(given) == slow.findings_over_threshold(expected)
 
 
 def test_the_file_says_all_that_the_weights_say(both, exported):

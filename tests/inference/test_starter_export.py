@@ -73,10 +73,10 @@ def test_the_starter_weights_and_their_export_are_the_same_network():
     assert fast.engine.startswith("ONNX Runtime")
     assert Predictor(shipped).is_starter
     assert fast.metadata.validation == json.loads(json.dumps(metadata.validation))
-    for one, other in zip(answers(fast, PICTURES), answers(slow, PICTURES), strict=True):
-        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
-        assert one.logits == pytest.approx(other.logits, abs=1e-4)
-        np.testing.assert_allclose(one.heatmaps, other.heatmaps, atol=1e-3)
+    for given, expected in zip(answers(fast, PICTURES), answers(slow, PICTURES), strict=True):
+        assert given.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+        assert given.logits == pytest.approx(expected.logits, abs=1e-4)
+        np.testing.assert_allclose(given.heatmaps, expected.heatmaps, atol=1e-3)
 
 
 @needs_starter

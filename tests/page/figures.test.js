@@ -42,26 +42,26 @@ test("the figures of a small reading are those of a hand", () => {
       { final: reply([], 0), ...truth([{ name: "Nodule", strength: "clear", boxes: [] }], ["Nodule"]) }),
     turn("after", ["Hernia"], reply([], 2), { named: ["Hernia"], sure: 0 }, { pair: 0 }),
   ];
-  const found = figuresOf(turns);
+  const figures = figuresOf(turns);
   const plain = (cases, right, is, hits, wrong) =>
     ({ cases, right, there: is, found: hits, wrong, boxed: 0, overlap: null });
-  assert.deepEqual(found.you, {
+  assert.deepEqual(figures.you, {
     before: plain(1, 1, 1, 1, 0), first: plain(6, 3, 6, 3, 0), after: plain(1, 0, 1, 0, 0),
     // One boxed finding was drawn for: the whole picture against its left half, both times.
     last: { ...plain(6, 2, 6, 2, 1), boxed: 1, overlap: 0.5 },
   });
-  assert.deepEqual(found.network, {
+  assert.deepEqual(figures.network, {
     before: plain(1, 0, 1, 0, 0), with: { ...plain(6, 4, 6, 4, 1), boxed: 1, overlap: 0.5 }, after: plain(1, 1, 1, 1, 0),
   });
-  const { toRight, toWrong, followed, left } = found;
+  const { toRight, toWrong, followed, left } = figures;
   assert.deepEqual({ toRight, toWrong, followed, left }, { toRight: 1, toWrong: 2, followed: 1, left: 1 });
-  assert.deepEqual(found.sure.map((one) => one.mine), [
+  assert.deepEqual(figures.sure.map((step) => step.mine), [
     { cases: 3, right: 0 }, { cases: 1, right: 1 }, { cases: 4, right: 3 }]);
-  assert.deepEqual(found.sure.map((one) => one.network), [
+  assert.deepEqual(figures.sure.map((step) => step.network), [
     { cases: 3, right: 2 }, { cases: 4, right: 3 }, { cases: 1, right: 0 }]);
-  assert.deepEqual(found.mistakes, { falseAlarms: 1, misses: 1 });
-  assert.deepEqual(found.change, { pairs: 1, gained: 0, lost: 1, chance: 1, least: 1, enough: false });
-  assert.equal(found.scores, false);
+  assert.deepEqual(figures.mistakes, { falseAlarms: 1, misses: 1 });
+  assert.deepEqual(figures.change, { pairs: 1, gained: 0, lost: 1, chance: 1, least: 1, enough: false });
+  assert.equal(figures.scores, false);
   assert.equal(figuresOf([turn("with", [], reply([]), { named: [], sure: null }, { final: reply([]) })]).scores, true);
   assert.deepEqual(outcome(turns[1]), { first: true, last: false, network: false, falseAlarms: ["Nodule"] });
   assert.equal(outcome(turns[0]).last, null);

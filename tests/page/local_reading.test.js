@@ -42,7 +42,7 @@ test("no step can be skipped, repeated or taken back", () => {
 });
 
 test("network and truth come at their stages, and the end is told the share of right answers", async () => {
-  const told = [], step = makeSteps(files, (score) => told.push(score));
+  const scores = [], step = makeSteps(files, (score) => scores.push(score));
   let now = await step({ action: "begin" });
   const { reader } = now;
   const act = async (action, answer) => { now = await step({ action, reader, case: now.case, answer }); };
@@ -64,7 +64,7 @@ test("network and truth come at their stages, and the end is told the share of r
   assert.deepEqual(now.turns.map(({ round, final }) => [round, final?.nothing]),
     [["before", undefined], ["with", false], ["with", true], ["after", undefined]]);
   assert.deepEqual(Object.keys(now.turns[0].network), ["named", "sure", "boxes"]);
-  assert.deepEqual(told, [75]);
+  assert.deepEqual(scores, [75]);
   assert.ok((await step({ action: "resume", reader: "another" })).problem);
 });
 

@@ -22,8 +22,8 @@ export const colourTables = () =>
 
 /** Call `then` whenever an element comes into sight. */
 export function whenSeen(element, then) {
-  new IntersectionObserver((seen) => {
-    if (seen.some((one) => one.isIntersecting)) then();
+  new IntersectionObserver((entries) => {
+    if (entries.some((entry) => entry.isIntersecting)) then();
   }).observe(element);
 }
 

@@ -82,14 +82,14 @@ export function resize({ pixels, width, height }, [across, down], filter, edge =
     }
   }
   if (down === height && !edge) return { pixels: rows, width: across, height };
-  const found = new Pixels(across * down), sums = new Float64Array(across);
+  const resized = new Pixels(across * down), sums = new Float64Array(across);
   taps(height, down, FILTERS[filter], whole, edge).forEach(({ first, weights }, y) => {
     sums.fill(0);
     for (let i = 0; i < weights.length; i++) {
       const from = (first + i) * across, weight = weights[i];
       for (let x = 0; x < across; x++) sums[x] += rows[from + x] * weight;
     }
-    for (let x = 0; x < across; x++) found[y * across + x] = store(sums[x]);
+    for (let x = 0; x < across; x++) resized[y * across + x] = store(sums[x]);
   });
-  return { pixels: found, width: across, height: down };
+  return { pixels: resized, width: across, height: down };
 }

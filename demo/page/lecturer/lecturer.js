@@ -27,11 +27,11 @@ const MOMENTS = {
 const momentOf = ({ round, when }) => `${round} ${when}`;
 
 function bar(title, name, row, truth) {
-  const pair = (told) => {
-    const count = told.named[name] ?? 0, width = `${100 * count / told.answers}%`;
-    const line = el("i", { class: momentOf(told) });
+  const pair = (moment) => {
+    const count = moment.named[name] ?? 0, width = `${100 * count / moment.answers}%`;
+    const line = el("i", { class: momentOf(moment) });
     line.style.width = width;
-    return el("div", { class: "pair" }, line, el("small", { text: `${count} of ${told.answers}` }));
+    return el("div", { class: "pair" }, line, el("small", { text: `${count} of ${moment.answers}` }));
   };
   const there = truth && (row.findings.length ? row.findings.includes(name) : name === "No Finding");
   return el("div", { class: there ? "bar there" : "bar" },
@@ -49,8 +49,8 @@ function caseCard(row, titles, truth) {
     if (truth) {
       const listed = (some) => some.map((name) => titles[name]).join(", ") || "nothing";
       card.append(el("p", { text: `There: ${listed(row.findings)}. The network: ${listed(row.network)}. ` +
-        `All right: ${row.told.map((told) =>
-          `${told.right} of ${told.answers} ${MOMENTS[momentOf(told)]}`).join(", ")}.` }));
+        `All right: ${row.told.map((moment) =>
+          `${moment.right} of ${moment.answers} ${MOMENTS[momentOf(moment)]}`).join(", ")}.` }));
     }
     card.append(el("div", { class: "bars" }, ...names.map((name) => bar(titles[name], name, row, truth))));
   }
@@ -60,11 +60,11 @@ function caseCard(row, titles, truth) {
 /** How many followed the network where it was wrong, and how many stayed wrong where it was right. */
 function followed(rows) {
   const sums = { followed: 0, couldFollow: 0, left: 0, couldLeave: 0 };
-  for (const told of rows.flatMap((row) => row.told)) {
-    sums.followed += told.followed ?? 0;
-    sums.left += told.left ?? 0;
-    if (told.followed !== null) sums.couldFollow += told.right_before;
-    if (told.left !== null) sums.couldLeave += told.answers - told.right_before;
+  for (const moment of rows.flatMap((row) => row.told)) {
+    sums.followed += moment.followed ?? 0;
+    sums.left += moment.left ?? 0;
+    if (moment.followed !== null) sums.couldFollow += moment.right_before;
+    if (moment.left !== null) sums.couldLeave += moment.answers - moment.right_before;
   }
   return `Where the network was wrong, ${sums.followed} of ${sums.couldFollow} right answers were changed to wrong ` +
     `ones. Where it was right, ${sums.left} of ${sums.couldLeave} wrong answers stayed wrong.`;
@@ -75,14 +75,14 @@ function learning(means) {
   const points = (value) => `${value < 0 ? "−" : ""}${Math.round(Math.abs(100 * value))}`;
   const between = ({ low, high }) => (low === null ? "" : ` (${points(low)} to ${points(high)})`);
   const bars = Object.keys(MOMENTS).flatMap((moment) => {
-    const one = means.find(({ name }) => name === moment);
-    if (!one) return [];
+    const share = means.find(({ name }) => name === moment);
+    if (!share) return [];
     const line = el("i", { class: moment }), whisker = el("i", { class: "interval" });
-    line.style.width = `${100 * one.mean}%`;
-    whisker.style.marginLeft = `${100 * (one.low ?? one.mean)}%`;
-    whisker.style.width = `${100 * ((one.high ?? one.mean) - (one.low ?? one.mean))}%`;
+    line.style.width = `${100 * share.mean}%`;
+    whisker.style.marginLeft = `${100 * (share.low ?? share.mean)}%`;
+    whisker.style.width = `${100 * ((share.high ?? share.mean) - (share.low ?? share.mean))}%`;
     return [el("div", { class: "bar" }, el("span", { text: MOMENTS[moment] }), el("div", { class: "pair" },
-      el("div", {}, line, whisker), el("small", { text: `${points(one.mean)} %${between(one)}` })))];
+      el("div", {}, line, whisker), el("small", { text: `${points(share.mean)} %${between(share)}` })))];
   });
   const change = means.find(({ name }) => name === "change");
   return [el("h3", { text: `Right cases of the ${means[0].readers} who are done` }), el("div", { class: "bars" }, ...bars),
@@ -117,9 +117,9 @@ function show(state) {
       (state.file ? ", and written to the file that was asked for." : ". They are in memory only.")
     : "Nobody has begun to read yet.");
   fill("learning", state.learning, () => (state.learning.length ? learning(state.learning) : []));
-  const seen = rows.some((row) => row.told.some((told) => told.right_before !== null));
+  const networkSeen = rows.some((row) => row.told.some((moment) => moment.right_before !== null));
   fill("severity", [state.severity, truth], () => severity(truth ? state.severity : { class: [] }));
-  part("followed").textContent = truth && seen ? followed(rows) : "";
+  part("followed").textContent = truth && networkSeen ? followed(rows) : "";
   // Each case for itself: pictures are not fetched again for every answer.
   const cases = part("cases");
   rows.forEach((row, k) => {

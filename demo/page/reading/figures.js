@@ -11,8 +11,8 @@ const count = (some, holds) => some.filter(holds).length;
  * Area that both sets of boxes cover over the area that either covers, 0 to 1. Exact: the picture
  * is cut along every edge of a box, and each piece lies wholly in or out.
  */
-export function unionIou(one, other) {
-  const all = [...one, ...other];
+export function unionIou(first, second) {
+  const all = [...first, ...second];
   const edges = (k) => [...new Set(all.flatMap((box) => [box[k], box[k + 2]]))].sort((a, b) => a - b);
   const [xs, ys] = [edges(0), edges(1)];
   const covers = (boxes, x, y) => boxes.some(([left, top, right, bottom]) =>
@@ -21,7 +21,7 @@ export function unionIou(one, other) {
   for (let i = 0; i + 1 < xs.length; i++) {
     for (let j = 0; j + 1 < ys.length; j++) {
       const area = (xs[i + 1] - xs[i]) * (ys[j + 1] - ys[j]);
-      const [a, b] = [covers(one, xs[i], ys[j]), covers(other, xs[i], ys[j])];
+      const [a, b] = [covers(first, xs[i], ys[j]), covers(second, xs[i], ys[j])];
       if (a || b) either += area;
       if (a && b) both += area;
     }
@@ -50,20 +50,20 @@ export function outcome(turn) {
  * for which `drawn(turn)` has a box: the reader's and the network's are then of the same ones.
  */
 function tally(turns, named, boxes, drawn = boxes) {
-  const found = { cases: turns.length, right: 0, there: 0, found: 0, wrong: 0 };
+  const counts = { cases: turns.length, right: 0, there: 0, found: 0, wrong: 0 };
   const overlaps = [];
   for (const turn of turns) {
     const is = there(turn), names = named(turn);
     const hits = count(names, (name) => is.includes(name));
-    found.there += is.length;
-    found.found += hits;
-    found.wrong += names.length - hits;
-    found.right += Number(hits === names.length && hits === is.length);
+    counts.there += is.length;
+    counts.found += hits;
+    counts.wrong += names.length - hits;
+    counts.right += Number(hits === names.length && hits === is.length);
     for (const { name, boxes: true_ } of turn.truth.findings) {
       if (true_.length && drawn(turn)[name]?.length) overlaps.push(unionIou(boxes(turn)[name] ?? [], true_));
     }
   }
-  return { ...found, boxed: overlaps.length, overlap: overlaps.length ? sum(overlaps) / overlaps.length : null };
+  return { ...counts, boxed: overlaps.length, overlap: overlaps.length ? sum(overlaps) / overlaps.length : null };
 }
 
 /** Chance of changes as uneven as these or more, were each direction as likely (sign test, two-sided). */
@@ -115,14 +115,14 @@ export function figuresOf(turns) {
     },
     network: { before: network(before), with: network(withNetwork), after: network(after) },
     change: change(before, after),
-    toRight: count(outcomes, (one) => !one.first && one.last),
-    toWrong: count(outcomes, (one) => one.first && !one.last),
+    toRight: count(outcomes, (outcome) => !outcome.first && outcome.last),
+    toWrong: count(outcomes, (outcome) => outcome.first && !outcome.last),
     // A right answer was left for a machine that was wrong; a wrong one was kept beside a right machine.
-    followed: count(outcomes, (one) => one.first && !one.last && !one.network),
-    left: count(outcomes, (one) => !one.first && !one.last && one.network),
+    followed: count(outcomes, (outcome) => outcome.first && !outcome.last && !outcome.network),
+    left: count(outcomes, (outcome) => !outcome.first && !outcome.last && outcome.network),
     sure: [0, 1, 2].map(steps),
     mistakes: {
-      falseAlarms: count(outcomes, (one) => one.falseAlarms.length > 0),
+      falseAlarms: count(outcomes, (outcome) => outcome.falseAlarms.length > 0),
       misses: count(withNetwork, (turn) => turn.truth.misses.length && !outcome(turn).falseAlarms.length),
     },
   };

@@ -10,12 +10,12 @@ export function makeForm(root, boxes, on) {
   const part = (name) => root.querySelector(`[data-r="${name}"]`);
   const list = part("findings");
   const ticks = [...list.querySelectorAll('input[type="checkbox"]')];
-  const none = ticks.find((one) => one.value === "");
+  const none = ticks.find((tick) => tick.value === "");
   const rows = [...list.querySelectorAll("[data-name]")];
   const steps = [...part("sure").querySelectorAll("input")];
   let active = null, editable = true;
 
-  const ticked = () => ticks.filter((one) => one.checked && one.value).map((one) => one.value);
+  const ticked = () => ticks.filter((tick) => tick.checked && tick.value).map((tick) => tick.value);
   const titleOf = (name) =>
     list.querySelector(`[data-name="${name}"] label span`)?.textContent ?? name;
   const signOf = (name) => rows.find((row) => row.dataset.name === name)?.dataset.sign ?? "";
@@ -52,7 +52,7 @@ export function makeForm(root, boxes, on) {
     if (!ticks.includes(target)) return;
     if (target === none && none.checked) {
       for (const name of ticked()) boxes.drop(name);
-      ticks.forEach((one) => { one.checked = one === none; });
+      ticks.forEach((tick) => { tick.checked = tick === none; });
       active = null;
     } else if (target !== none) {
       if (target.checked) [none.checked, active] = [false, target.value];
@@ -72,7 +72,7 @@ export function makeForm(root, boxes, on) {
 
   /** What is on the form, as the server takes it; `sure` is null before it was said. */
   function reply() {
-    const sure = steps.find((one) => one.checked);
+    const sure = steps.find((step) => step.checked);
     return {
       findings: ticked(), nothing: none.checked, boxes: boxes.boxes,
       sure: sure ? Number(sure.value) : null,
@@ -84,13 +84,13 @@ export function makeForm(root, boxes, on) {
     editable = mayEdit;
     const { findings, nothing, sure, boxes: some } =
       given ?? { findings: [], nothing: false, sure: null, boxes: {} };
-    ticks.forEach((one) => {
-      one.checked = one === none ? nothing : findings.includes(one.value);
-      one.disabled = !editable;
+    ticks.forEach((tick) => {
+      tick.checked = tick === none ? nothing : findings.includes(tick.value);
+      tick.disabled = !editable;
     });
-    steps.forEach((one) => {
-      one.checked = Number(one.value) === sure;
-      one.disabled = !editable;
+    steps.forEach((step) => {
+      step.checked = Number(step.value) === sure;
+      step.disabled = !editable;
     });
     boxes.set({ boxes: some });
     setActive(findings.at(-1) ?? null);
@@ -140,6 +140,6 @@ export function makeForm(root, boxes, on) {
 
   return {
     reply, fill, showNetwork, showMap, showTruth, drawActive, titleOf, signOf,
-    steps: steps.map((one) => one.dataset.word),
+    steps: steps.map((step) => step.dataset.word),
   };
 }

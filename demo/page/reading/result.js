@@ -102,12 +102,12 @@ function changeText({ pairs, gained, lost, chance, least, enough }, { before, af
 
 /** The end of a session. titleOf: a finding's name; steps: those of sureness. */
 export function readingFigures({ turns, looked_through: lookedThrough, more }, titleOf, steps) {
-  const found = figuresOf(turns);
-  const { you, network, change } = found;
+  const figures = figuresOf(turns);
+  const { you, network, change } = figures;
   const big = ({ right, cases }, text) => el("div", {}, el("b", { text: `${right} of ${cases}` }),
     el("span", { text }));
-  const row = (who, one) => (one.cases ? [[who, outOf(one), `${one.found} of ${one.there}`, String(one.wrong),
-    one.boxed ? `${overlap(one.overlap)} (${one.boxed})` : "–"]] : []);
+  const row = (who, tally) => (tally.cases ? [[who, outOf(tally), `${tally.found} of ${tally.there}`, String(tally.wrong),
+    tally.boxed ? `${overlap(tally.overlap)} (${tally.boxed})` : "–"]] : []);
   const cell = (names, right) => el("span", { class: right ? "cx-r-yes" : "cx-r-no" },
     el("b", { text: right ? "✓ " : "✗ " }), listed(names.map(titleOf)));
   const line = (turn, k) => {
@@ -116,8 +116,8 @@ export function readingFigures({ turns, looked_through: lookedThrough, more }, t
       cell(turn.mine.findings, first), turn.final ? cell(turn.final.findings, last) : "–",
       cell(turn.network.named, theirs)];
   };
-  const followed = found.followed ? ` (${found.followed} of them followed a network that was wrong)` : "";
-  const left = found.left ? ` You kept ${plural(found.left, "wrong answer")} beside a network that was right.` : "";
+  const followed = figures.followed ? ` (${figures.followed} of them followed a network that was wrong)` : "";
+  const left = figures.left ? ` You kept ${plural(figures.left, "wrong answer")} beside a network that was right.` : "";
   return [
     el("h2", { tabindex: "-1", text: `Your ${turns.length} cases` }),
     el("div", { class: "cx-r-big" }, ...(change ? [big(you.before, "right before, without the network")] : []),
@@ -125,9 +125,9 @@ export function readingFigures({ turns, looked_through: lookedThrough, more }, t
       ...(change ? [big(you.after, "right after, without the network")] : []),
       big(network.with, "the network alone")),
     ...(change ? [el("p", { text: changeText(change, you) })] : []),
-    el("p", { text: `Beside the network you changed ${plural(found.toRight, "answer")} to right and ` +
-      `${found.toWrong} to wrong${followed}.${left}` }),
-    el("p", { text: mistakesText(found.mistakes, lookedThrough) }),
+    el("p", { text: `Beside the network you changed ${plural(figures.toRight, "answer")} to right and ` +
+      `${figures.toWrong} to wrong${followed}.${left}` }),
+    el("p", { text: mistakesText(figures.mistakes, lookedThrough) }),
     el("div", { class: "cx-cards" },
       table("Round by round", ["", "Right", "Findings found", "Named, not there", "Overlap of boxes"], [
         ...row("You, before", you.before), ...row("You, with it, at first", you.first),
@@ -135,11 +135,11 @@ export function readingFigures({ turns, looked_through: lookedThrough, more }, t
         ...row("Network, before", network.before), ...row("Network, with you", network.with),
         ...row("Network, after", network.after)]),
       table("How sure, and how often right", ["Step", "You", "Network"],
-        found.sure.map(({ mine, network: theirs }, k) => [steps[k], outOf(mine), outOf(theirs)]))),
+        figures.sure.map(({ mine, network: theirs }, k) => [steps[k], outOf(mine), outOf(theirs)]))),
     table("All cases", ["Case", ...(change ? ["Round"] : []), "Truth", "You, at first", "You, in the end", "Network"],
       turns.map(line)),
     el("p", { class: "cx-small", text: "A case is right when exactly the findings that are there " +
-      (found.scores
+      (figures.scores
         ? "were named. The network names a finding whose score reaches its threshold. Nobody calibrated " +
           "it: its scores are no chances, so how sure it is cannot be said. "
         : "were named. The network names a finding from 50 % on, if it is over the finding's own " +

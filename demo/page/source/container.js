@@ -3,8 +3,8 @@
 /** Why a picture cannot be read: what was found, as `ImageError` says it. */
 export class Refusal extends Error {
   /** `advice`: whether the sentence that says how to export it follows. */
-  constructor(found, advice = true) {
-    super(found);
+  constructor(problem, advice = true) {
+    super(problem);
     this.advice = advice;
   }
 }
@@ -14,15 +14,15 @@ export const ONE_VALUE = "is blank: every pixel has the same value.";
 /** Refuse what is too large, too small or too long to be a radiograph, before it is decoded. */
 export function checkSize(width, height, { max_pixels, min_side, max_aspect }) {
   const [across, down, most] = [width, height, max_pixels].map((value) => value.toLocaleString("en-US"));
-  const found = `is ${across} x ${down} pixels`;
+  const problem = `is ${across} x ${down} pixels`;
   if (width * height > max_pixels) {
-    throw new Refusal(`${found}; at most ${most} in all can be read. Reduce it first.`, false);
+    throw new Refusal(`${problem}; at most ${most} in all can be read. Reduce it first.`, false);
   }
   if (Math.min(width, height) < min_side) {
-    throw new Refusal(`${found}; a side needs at least ${min_side}. Export it in full size.`, false);
+    throw new Refusal(`${problem}; a side needs at least ${min_side}. Export it in full size.`, false);
   }
   if (Math.max(width, height) > max_aspect * Math.min(width, height)) {
-    throw new Refusal(`${found}, too long for a chest radiograph. Crop it to the chest.`, false);
+    throw new Refusal(`${problem}, too long for a chest radiograph. Crop it to the chest.`, false);
   }
 }
 
@@ -39,7 +39,7 @@ export const letters = (bytes, at = 0, count = bytes.length) => String.fromCharC
  */
 export async function inflate(parts, kind, size, whole = true) {
   const stream = new Blob(/** @type {BlobPart[]} */ (parts)).stream().pipeThrough(new DecompressionStream(kind));
-  const found = new Uint8Array(size), reader = stream.getReader();
+  const unpacked = new Uint8Array(size), reader = stream.getReader();
   let at = 0;
   for (;;) {
     const { done, value } = await reader.read();
@@ -48,11 +48,11 @@ export async function inflate(parts, kind, size, whole = true) {
       reader.cancel();
       break;
     }
-    found.set(value.subarray(0, size - at), at);
+    unpacked.set(value.subarray(0, size - at), at);
     at = Math.min(size, at + value.length);
   }
   if (at < size && whole) throw new Error("cut off");
-  return found.subarray(0, at);
+  return unpacked.subarray(0, at);
 }
 
 /** The CRC-32 of bytes (PNG specification, annex D). */

@@ -45,12 +45,12 @@ export function frame(preprocessing, width, height) {
 function cropped({ pixels, width }, box) {
   const [left, top, right, bottom] = box;
   const [across, down] = [right - left, bottom - top];
-  const found = new pixels.constructor(across * down);
+  const inside = new pixels.constructor(across * down);
   for (let y = 0; y < down; y++) {
     const from = (top + y) * width + left;
-    found.set(pixels.subarray(from, from + across), y * across);
+    inside.set(pixels.subarray(from, from + across), y * across);
   }
-  return { pixels: found, width: across, height: down };
+  return { pixels: inside, width: across, height: down };
 }
 
 /** An 8-bit picture as the network's input, Uint8Array (size * size); `transforms.item_pixels`. */

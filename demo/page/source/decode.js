@@ -75,14 +75,14 @@ export function turned(picture, orientation) {
   const { pixels, width, height } = picture, across = orientation > 4;
   const [flipX, flipY] = [[2, 3, 7, 8], [3, 4, 6, 7]].map((ones) => ones.includes(orientation));
   const [w, h] = across ? [height, width] : [width, height];
-  const found = new pixels.constructor(pixels.length);
+  const upright = new pixels.constructor(pixels.length);
   for (let y = 0, i = 0; y < h; y++) {
     for (let x = 0; x < w; x++) {
       const [column, row] = across ? [y, x] : [x, y];
-      found[i++] = pixels[(flipY ? height - 1 - row : row) * width + (flipX ? width - 1 - column : column)];
+      upright[i++] = pixels[(flipY ? height - 1 - row : row) * width + (flipX ? width - 1 - column : column)];
     }
   }
-  return { ...picture, pixels: found, width: w, height: h };
+  return { ...picture, pixels: upright, width: w, height: h };
 }
 
 /** The orientation that EXIF names; 1 where it names none. */
@@ -108,38 +108,38 @@ const luma = (red, green, blue) => (red * 19595 + green * 38470 + blue * 7471 + 
  */
 function grayOf(samples, channels) {
   const deep = samples instanceof Uint16Array, count = samples.length / channels, top = deep ? 65535 : 255;
-  const found = new (deep ? Uint16Array : Uint8Array)(count), colours = channels > 2;
+  const gray = new (deep ? Uint16Array : Uint8Array)(count), colours = channels > 2;
   let most = channels % 2 ? top : 0;
   for (let i = 0, at = 0; i < count; i++, at += channels) {
     const [red, green, blue] = [samples[at], samples[at + 1], samples[at + 2]];
     if (deep && colours && (red !== green || red !== blue)) throw new Refusal("has 16 bits in colour.");
-    found[i] = colours && !deep ? luma(red, green, blue) : red;
+    gray[i] = colours && !deep ? luma(red, green, blue) : red;
     if (channels % 2) continue;
     const opacity = samples[at + channels - 1];
     most = Math.max(most, opacity);
-    found[i] = Math.floor((found[i] * opacity + (top >> 1)) / top);
+    gray[i] = Math.floor((gray[i] * opacity + (top >> 1)) / top);
   }
   if (!most) throw new Refusal("is fully transparent.");
-  return found;
+  return gray;
 }
 
 /** The chunks that a PNG's pixels need, by their kind; those of the pixels together. */
 function chunksOf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const found = { IDAT: [] };
+  const chunks = { IDAT: [] };
   for (let at = 8, kind = ""; kind !== "IEND"; ) {
     const end = at + 12 + view.getUint32(at);
     if (end > bytes.length) throw new Error("cut off");
     kind = letters(bytes, at + 4, 4);
     const data = bytes.subarray(at + 8, end - 4);
-    if (kind === "IDAT") found.IDAT.push(data); // zlib has a checksum of its own
+    if (kind === "IDAT") chunks.IDAT.push(data); // zlib has a checksum of its own
     else if (NEEDED.includes(kind)) {
       if (checksum(bytes.subarray(at + 4, end - 4)) !== view.getUint32(end - 4)) throw new Error("damaged");
-      found[kind] ??= data;
+      chunks[kind] ??= data;
     }
     at = end;
   }
-  return found;
+  return chunks;
 }
 
 async function readPng(bytes, limits) {
@@ -201,9 +201,9 @@ function grayOfPng(samples, { colour, depth, PLTE, tRNS }) {
   const channels = CHANNELS[colour];
   if (colour === PALETTE) {
     const table = Array.from({ length: PLTE.length / 3 }, (_, i) => [...PLTE.subarray(3 * i, 3 * i + 3), tRNS?.[i] ?? 255]);
-    const found = new Uint8Array(4 * samples.length);
-    samples.forEach((value, i) => { found.set(table[value], 4 * i); });
-    return grayOf(found, 4);
+    const rgba = new Uint8Array(4 * samples.length);
+    samples.forEach((value, i) => { rgba.set(table[value], 4 * i); });
+    return grayOf(rgba, 4);
   }
   // Pillow, too, knows no transparent value of 16 gray bits.
   const clear = colour === GRAY && depth === 16 ? null : tRNS;
@@ -211,12 +211,12 @@ function grayOfPng(samples, { colour, depth, PLTE, tRNS }) {
   const scaled = scale > 1 ? samples.map((value) => value * scale) : samples;
   if (!clear) return grayOf(scaled, channels);
   const key = Array.from({ length: channels }, (_, c) => clear[2 * c] * 256 + clear[2 * c + 1]);
-  const found = new samples.constructor((samples.length / channels) * (channels + 1));
+  const withOpacity = new samples.constructor((samples.length / channels) * (channels + 1));
   for (let i = 0, at = 0; at < samples.length; i += channels + 1, at += channels) {
-    found.set(scaled.subarray(at, at + channels), i);
-    found[i + channels] = key.every((value, c) => value === samples[at + c]) ? 0 : depth === 16 ? 65535 : 255;
+    withOpacity.set(scaled.subarray(at, at + channels), i);
+    withOpacity[i + channels] = key.every((value, c) => value === samples[at + c]) ? 0 : depth === 16 ? 65535 : 255;
   }
-  return grayOf(found, channels + 1);
+  return grayOf(withOpacity, channels + 1);
 }
 
 async function readJpeg(bytes, limits) {

@@ -88,7 +88,7 @@ export class Elements extends Map {
 /** Unsigned 16-bit numbers of bytes. */
 export function wordsOf(bytes, count, little) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const found = new Uint16Array(count);
-  for (let i = 0; i < count; i++) found[i] = view.getUint16(2 * i, little);
-  return found;
+  const words = new Uint16Array(count);
+  for (let i = 0; i < count; i++) words[i] = view.getUint16(2 * i, little);
+  return words;
 }

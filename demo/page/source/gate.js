@@ -35,7 +35,7 @@ export function thumbnail({ pixels, width, height }, { side, stride_from, tails 
 
 /** A layer of stride 2, padded by half its kernel: (C, n, n) to (C', n/2, n/2), ReLU. */
 function convolved(input, n, { shape: [outputs, channels, size], weight, bias }) {
-  const half = size >> 1, side = n / 2, found = new Float32Array(outputs * side * side);
+  const half = size >> 1, side = n / 2, output = new Float32Array(outputs * side * side);
   for (let o = 0; o < outputs; o++) {
     for (let y = 0; y < side; y++) {
       for (let x = 0; x < side; x++) {
@@ -51,11 +51,11 @@ function convolved(input, n, { shape: [outputs, channels, size], weight, bias })
             }
           }
         }
-        found[(o * side + y) * side + x] = Math.max(0, sum);
+        output[(o * side + y) * side + x] = Math.max(0, sum);
       }
     }
   }
-  return found;
+  return output;
 }
 
 function logProbabilities(view, gate) {
@@ -90,7 +90,7 @@ const mirrored = (view, side) => view.map((_, i) => view[i - (i % side) + side -
 const turned = (view, side) => view.map((_, i) => view[(i % side) * side + side - 1 - Math.floor(i / side)]);
 
 /** Log-probabilities of a view and of its mirror image, whose mean is steadier. */
-const outputsOf = (view, gate) => [view, mirrored(view, gate.side)].map((one) => logProbabilities(one, gate));
+const outputsOf = (view, gate) => [view, mirrored(view, gate.side)].map((input) => logProbabilities(input, gate));
 const scoreOf = (outputs) => (logOdds(outputs[0]) + logOdds(outputs[1])) / 2;
 
 /** Name what a picture is instead of a radiograph, as far as the network is sure; `name_of`. */

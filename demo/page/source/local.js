@@ -43,7 +43,7 @@ async function keep(script) {
     setTimeout(done, WAIT);
   });
   try {
-    const found = await serviceWorker.register(script, { updateViaCache: "none" });
-    if (found && !found.active) await there;
+    const registration = await serviceWorker.register(script, { updateViaCache: "none" });
+    if (registration && !registration.active) await there;
   } catch { /* the page does without */ }
 }

@@ -22,7 +22,7 @@ function ask(call, given, signal) {
 function start() {
   worker = new Worker(new URL("./network.js", import.meta.url), { type: "module" });
   let loaded = 0;
-  worker.addEventListener("message", ({ data: { id, found, problem, bytes, of } }) => {
+  worker.addEventListener("message", ({ data: { id, result, problem, bytes, of } }) => {
     if (bytes) {
       loaded += bytes;
       tell?.({ loaded, total: of });
@@ -31,7 +31,7 @@ function start() {
     const asked = waiting.get(id);
     waiting.delete(id);
     if (problem) asked?.reject(new Error(problem));
-    else asked?.resolve(found);
+    else asked?.resolve(result);
   });
   worker.addEventListener("error", () => {
     for (const asked of waiting.values()) asked.reject(new Error(STOPPED));

@@ -63,10 +63,10 @@ function resultOf({ logits, contributions, cells }, { result, preprocessing }, {
 
 /** Values from `low` to `high` stretched from 0 to `top`. */
 function scaled({ pixels, low, high }, Pixels, top) {
-  const span = high - low, table = new Pixels(high + 1), found = new Pixels(pixels.length);
+  const span = high - low, table = new Pixels(high + 1), stretched = new Pixels(pixels.length);
   for (let step = 0; step <= span; step++) table[low + step] = Math.floor((step * top + (span >> 1)) / span);
-  for (let i = 0; i < found.length; i++) found[i] = table[pixels[i]];
-  return found;
+  for (let i = 0; i < stretched.length; i++) stretched[i] = table[pixels[i]];
+  return stretched;
 }
 
 /** The radiograph in 8 bits; `Radiograph.as_uint8`. */
@@ -82,8 +82,8 @@ function atDisplaySize(radiograph, side) {
 
 /** Turned to the left by quarters, and with light and dark exchanged; `Radiograph.corrected`. */
 function upright(shown, { turns, inverted }) {
-  const found = turned(shown, TURNS[turns]);
-  return inverted ? { ...found, pixels: found.pixels.map((value) => shown.high - value) } : found;
+  const picture = turned(shown, TURNS[turns]);
+  return inverted ? { ...picture, pixels: picture.pixels.map((value) => shown.high - value) } : picture;
 }
 
 /** What was read of the picture, in a line; `facts_text`. */

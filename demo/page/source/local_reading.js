@@ -13,7 +13,7 @@ const UNKNOWN = "Your reading is no longer kept. Please begin again.";
 const storage = stored(() => sessionStorage, "cx-reading");
 
 function mixed(some) {
-  return some.map((one) => ({ one, key: Math.random() })).sort((a, b) => a.key - b.key).map(({ one }) => one);
+  return some.map((item) => ({ item, key: Math.random() })).sort((a, b) => a.key - b.key).map(({ item }) => item);
 }
 
 /**
@@ -27,7 +27,7 @@ export function planned({ cases, pairs, ordered }) {
   const alone = (n) => inOrder(pairs.map((both, pair) => ({ number: both[n], pair })));
   const rounds = [["before", alone(first)], ["with", inOrder(cases.map((number) => ({ number, pair: null })))],
     ["after", alone(1 - first)]];
-  const turns = rounds.flatMap(([round, some]) => some.map((one) => ({ round, ...one })));
+  const turns = rounds.flatMap(([round, some]) => some.map((turn) => ({ round, ...turn })));
   return { reader, place: 0, stage: "read", turns };
 }
 
@@ -53,10 +53,10 @@ export function makeSteps(part, report) {
 
   async function contentOf({ place, stage, turns }, again) {
     if (stage === "done") {
-      const found = await Promise.all(turns.map(layersOf));
-      const told = found.map(({ preview: _, network: { named, sure, boxes }, ...turn }) =>
+      const layers = await Promise.all(turns.map(layersOf));
+      const listed = layers.map(({ preview: _, network: { named, sure, boxes }, ...turn }) =>
         ({ ...turn, network: { named, sure, boxes } }));
-      return { stage, of: turns.length, looked_through: (await part("session")).looked_through, more: false, turns: told };
+      return { stage, of: turns.length, looked_through: (await part("session")).looked_through, more: false, turns: listed };
     }
     const { preview, network, truth, round, mine, final } = await layersOf(turns[place]);
     return {

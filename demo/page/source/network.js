@@ -17,7 +17,7 @@ addEventListener("message", ({ data: { id, call, given } }) => {
   last = last.then(async () => {
     try {
       if (forgotten.delete(id)) return;
-      postMessage({ id, found: await (call === "open" ? open : analyse)(given) });
+      postMessage({ id, result: await (call === "open" ? open : analyse)(given) });
     } catch (error) {
       postMessage({ id, problem: error.message });
     }

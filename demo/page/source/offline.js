@@ -21,23 +21,23 @@ async function clean() {
 
 /** What is large comes once: it is kept on its first way to the page. */
 async function fetched(request, cache) {
-  const found = await fetch(request);
-  if (found.ok && request.url.includes("/onnx/")) await cache.put(request, found.clone());
-  return found;
+  const response = await fetch(request);
+  if (response.ok && request.url.includes("/onnx/")) await cache.put(request, response.clone());
+  return response;
 }
 
 /** A kept file, with the headers without which a browser gives a page one thread. */
 async function answer(request) {
   const cache = await caches.open(NAME);
   // The page itself comes from its host where that answers: it may have been exported anew.
-  const found = request.mode === "navigate"
+  const response = request.mode === "navigate"
     ? await fetch(request).catch(() => cache.match("./"))
     : ((await cache.match(request)) ?? (await fetched(request, cache)));
-  const headers = new Headers(found.headers);
+  const headers = new Headers(response.headers);
   headers.set("cross-origin-opener-policy", "same-origin");
   headers.set("cross-origin-embedder-policy", "require-corp");
-  const { status, statusText } = found;
-  return new Response(found.body, { status, statusText, headers });
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers });
 }
 
 scope.addEventListener("install", (event) => event.waitUntil(fill()));

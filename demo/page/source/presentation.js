@@ -106,10 +106,10 @@ function windowed(values, data) {
   const table = data.get(TAGS.voiLut)?.item;
   if (table) return lookUp(values, table, data);
   const widths = decimals(data, TAGS.width);
-  const found = decimals(data, TAGS.center).map((center, i) => ({ center, width: widths[i] }))
+  const voi = decimals(data, TAGS.center).map((center, i) => ({ center, width: widths[i] }))
     .find(({ center, width }) => Number.isFinite(center) && Number.isFinite(width) && width > 0);
-  if (!found) return { shown: values, span: null };
-  let { center, width } = found, name = data.text(TAGS.voiFunction) || "LINEAR";
+  if (!voi) return { shown: values, span: null };
+  let { center, width } = voi, name = data.text(TAGS.voiFunction) || "LINEAR";
   if (name === "SIGMOID") {
     return { shown: values.map((value) => 1 / (1 + Math.exp((-4 * (value - center)) / width))), span: [0, 1] };
   }

@@ -85,9 +85,9 @@ export function mountHeat(root, page) {
     answer.maps = floatsOf(answer.contributions);
     Object.assign(state, { answer, gray: pixels });
     const select = find('[data-set="finding"]');
-    select.replaceChildren(...answer.findings.map((one) => el("option", { value: one,
-      text: `${titleOf(answer, one)}${answer.drawn.includes(one) ? " (drawn)" : ""}` })));
-    const first = answer.drawn.find((one) => answer.findings.includes(one)) ?? answer.first;
+    select.replaceChildren(...answer.findings.map((name) => el("option", { value: name,
+      text: `${titleOf(answer, name)}${answer.drawn.includes(name) ? " (drawn)" : ""}` })));
+    const first = answer.drawn.find((name) => answer.findings.includes(name)) ?? answer.first;
     select.value = first;
     part("heat-wait").hidden = true;
     find(".cx-l-three").hidden = false;

@@ -24,11 +24,11 @@ export function mountLabels(root) {
       given[name] = Number(value) / 100;
       part(name).textContent = value;
     }
-    const found = perfect(given);
-    part("sensitivity").textContent = share(found.sensitivity);
-    part("specificity").textContent = share(found.specificity);
-    part("auroc").textContent = found.auroc.toFixed(2);
-    part("labels-words").textContent = `Of those it calls, the test would count ${share(found.ppv)} as right. All of them are.`;
+    const figures = perfect(given);
+    part("sensitivity").textContent = share(figures.sensitivity);
+    part("specificity").textContent = share(figures.specificity);
+    part("auroc").textContent = figures.auroc.toFixed(2);
+    part("labels-words").textContent = `Of those it calls, the test would count ${share(figures.ppv)} as right. All of them are.`;
   }
   root.addEventListener("input", draw);
   draw();

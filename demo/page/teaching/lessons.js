@@ -32,7 +32,7 @@ export function mountLessons(root, page) {
   /** Show one lesson; the heading is told to whoever listens instead of looking. */
   function open(name, focus = false) {
     now = name;
-    for (const one of pages) one.hidden = one.dataset.lesson !== name;
+    for (const article of pages) article.hidden = article.dataset.lesson !== name;
     for (const button of buttons) button.setAttribute("aria-current", String(button.dataset.open === name));
     if (focus) root.querySelector(`article[data-lesson="${name}"] h2`).focus();
     return start();
@@ -41,7 +41,7 @@ export function mountLessons(root, page) {
     const name = event.target.closest("button")?.dataset.open;
     if (name) open(name, true);
   });
-  for (const one of pages) one.hidden = one.dataset.lesson !== now;
+  for (const article of pages) article.hidden = article.dataset.lesson !== now;
   whenSeen(root, start);
   return { open };
 }

@@ -78,13 +78,13 @@ export function meaningOf(curve, group) {
   const start = `${positives.toLocaleString("en")} of ${group.images.toLocaleString("en")} `
     + `${group.title} show it${of}`;
   if (!positives || !curve.negatives) return `${start}: there is no curve.`;
-  const one = points(100 / positives);
+  const step = points(100 / positives);
   const older = group.kind === "images"
     ? " This weights file keeps no scores by patient, so there are no intervals." : "";
   if (positives < 5 || (patients && patients[0] < 5)) {
-    return `${start}. Each of them is ${one} of sensitivity: one picture more or less changes the `
+    return `${start}. Each of them is ${step} of sensitivity: one picture more or less changes the `
       + `curve. Under 5 patients there is no interval. Conclude nothing from it.${older}`;
   }
   const wide = positives < 30 ? ": the intervals are wide, and the curve is a staircase" : "";
-  return `${start}. Each of them is ${one} of sensitivity${wide}.${older}`;
+  return `${start}. Each of them is ${step} of sensitivity${wide}.${older}`;
 }

@@ -13,11 +13,11 @@ export const moved = (p, from, to) => expit(logit(p) + logit(to) - logit(from));
 
 /** Bins of a calibration curve: [mean probability, share that has it, images]. */
 function drawBins(place, bins) {
-  const most = Math.max(0.05, ...bins.flatMap(([given, seen]) => [given, seen]));
+  const most = Math.max(0.05, ...bins.flatMap(([given, observed]) => [given, observed]));
   const top = Math.min(1, Math.ceil(most * 10 + 0.2) / 10);
   const at = (value) => (100 * value) / top;
   const image = square(
-    bins.map(([given, seen, count]) => `said ${share(given)}, had it ${share(seen)} of ${count}`).join("; "),
+    bins.map(([given, observed, count]) => `said ${share(given)}, had it ${share(observed)} of ${count}`).join("; "),
     "the network says, %", "have it, %", top);
   image.append(
     svg("polyline", { class: "cx-t-curve", points: bins.map(([x, y]) => `${at(x)},${100 - at(y)}`).join(" ") }));
@@ -37,7 +37,7 @@ export function mountProbability(root, page) {
   const baseOf = () => {
     const bins = state.groups[state.group].bins[state.finding];
     const sum = (of) => bins.reduce((all, bin) => all + of(bin), 0);
-    return sum(([, seen, count]) => seen * count) / sum(([, , count]) => count);
+    return sum(([, observed, count]) => observed * count) / sum(([, , count]) => count);
   };
 
   function drawRooms() {
@@ -105,7 +105,7 @@ export function mountProbability(root, page) {
     Object.assign(state, { curves: await page.part("thresholds"), groups });
     part("probability-wait").hidden = true;
     find(".cx-l-play-body").hidden = false;
-    const kinds = groups.map((one, i) => [String(i), one.title]);
+    const kinds = groups.map((group, i) => [String(i), group.title]);
     radios(part("kinds"), "cx-l-kinds", kinds, "0", (value) => { state.group = Number(value); state.to = null; draw(); });
     const names = Object.keys(state.groups[0].bins).filter((name) => name !== "all");
     find('[data-set="which"]').replaceChildren(el("option", { value: "all", text: "all findings" }),

@@ -11,8 +11,8 @@ export function drawSeverity(place, curves) {
   const x = ({ from, to }) => LEFT + (to ? 0.2 + 0.8 * (from + to) / 2 : 0.08) * WIDE, y = (chance) => 10 + HIGH * (1 - chance);
   const text = ({ from, to }) => (to ? `severity ${from} to ${to}` : "not drawn");
   const image = svg("svg", { viewBox: `0 0 ${LEFT + WIDE + 6} ${HIGH + 48}`, role: "img", "font-size": 12, fill: "currentColor",
-    "aria-label": curves.map(({ name, points }) => `${name}: ${points.map((one) =>
-      `${text(one)}, ${share(one.chance)} (${share(one.interval[0])} to ${share(one.interval[1])}) of ${one.findings}`).join("; ")}`).join(". ") });
+    "aria-label": curves.map(({ name, points }) => `${name}: ${points.map((point) =>
+      `${text(point)}, ${share(point.chance)} (${share(point.interval[0])} to ${share(point.interval[1])}) of ${point.findings}`).join("; ")}`).join(". ") });
   for (const tick of [0, 0.5, 1]) {
     image.append(svg("line", { stroke: "currentColor", "stroke-opacity": 0.25, x1: LEFT, x2: LEFT + WIDE, y1: y(tick), y2: y(tick) }),
       svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end", text: share(tick) }));
@@ -23,13 +23,13 @@ export function drawSeverity(place, curves) {
   image.append(svg("text", { x: x({ from: 0, to: 0 }), y: HIGH + 26, "text-anchor": "middle", text: "not drawn" }),
     svg("text", { x: LEFT + 0.6 * WIDE, y: HIGH + 42, "text-anchor": "middle", text: "severity: 0 barely visible, 1 plain" }));
   curves.forEach(({ colour, points }, k) => {
-    const at = (one) => x(one) + 7 * k; // beside each other
-    const line = points.filter((one) => one.to).map((one) => `${at(one)},${y(one.chance)}`).join(" ");
+    const at = (point) => x(point) + 7 * k; // beside each other
+    const line = points.filter((point) => point.to).map((point) => `${at(point)},${y(point.chance)}`).join(" ");
     image.append(svg("polyline", { points: line, fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": k ? "5 4" : null }));
-    for (const one of points) {
-      const dot = svg("circle", { cx: at(one), cy: y(one.chance), r: 4.5, fill: colour });
-      dot.append(svg("title", { text: `${text(one)}: ${share(one.chance)} of ${one.findings}` }));
-      image.append(svg("line", { stroke: colour, "stroke-width": 2, x1: at(one), x2: at(one), y1: y(one.interval[0]), y2: y(one.interval[1]) }), dot);
+    for (const point of points) {
+      const dot = svg("circle", { cx: at(point), cy: y(point.chance), r: 4.5, fill: colour });
+      dot.append(svg("title", { text: `${text(point)}: ${share(point.chance)} of ${point.findings}` }));
+      image.append(svg("line", { stroke: colour, "stroke-width": 2, x1: at(point), x2: at(point), y1: y(point.interval[0]), y2: y(point.interval[1]) }), dot);
     }
   });
   const key = (/** @type {any} */ { name, colour }, k) => svg("text", { x: LEFT + 4, y: 24 + 16 * k, fill: colour, "font-weight": 650, text: `${k ? "╌" : "●"} ${name}` });

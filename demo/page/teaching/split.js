@@ -40,7 +40,7 @@ export function memory({ findings, patients, labels, held, order }, both) {
     const positives = new Float64Array(people);
     let all = 0;
     patients.forEach((who, i) => { if (learned[i]) positives[who] += has[i]; });
-    has.forEach((one) => { all += one; });
+    has.forEach((label) => { all += label; });
     const prevalence = all / labels.length;
     const scores = asked.map((i) => (positives[patients[i]] + prevalence) / (count[patients[i]] + 1));
     return auroc(scores, asked.map((i) => has[i]));

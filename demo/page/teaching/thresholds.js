@@ -67,22 +67,22 @@ export function mountThresholds(root, { load, faint, own }) {
     Object.assign(state, { finding, group: number, prevalence: null });
     state.own = own()?.probability[finding] ?? null;
     find("select").value = finding;
-    const one = curve();
-    if (one) state.place = one.own === null ? numbers.bestPlace(one) : numbers.placeOf(one, one.own);
-    find('[data-act="own"]').disabled = !one || one.own === null;
-    part("meaning").textContent = one ? numbers.meaningOf(one, group())
+    const shown = curve();
+    if (shown) state.place = shown.own === null ? numbers.bestPlace(shown) : numbers.placeOf(shown, shown.own);
+    find('[data-act="own"]').disabled = !shown || shown.own === null;
+    part("meaning").textContent = shown ? numbers.meaningOf(shown, group())
       : `None of the ${group().images.toLocaleString("en")} ${group().title} shows it, or all do: there is no curve.`;
     draw();
   }
 
   function drawScores() {
-    const one = curve();
-    scale = drawing.scaleOf(one, Math.max(200, axis.clientWidth), state.own);
-    const cut = one.thresholds[state.place];
-    drawing.drawAxis(part("plot"), one, scale, { cut, own: state.own, stored: one.own, value });
+    const shown = curve();
+    scale = drawing.scaleOf(shown, Math.max(200, axis.clientWidth), state.own);
+    const cut = shown.thresholds[state.place];
+    drawing.drawAxis(part("plot"), shown, scale, { cut, own: state.own, stored: shown.own, value });
     grip.style.left = `${scale.x(cut)}px`;
     grip.setAttribute("aria-valuemin", "0");
-    grip.setAttribute("aria-valuemax", String(one.thresholds.length - 1));
+    grip.setAttribute("aria-valuemax", String(shown.thresholds.length - 1));
     grip.setAttribute("aria-valuenow", String(state.place));
     grip.setAttribute("aria-valuetext", `called from ${value(cut)}`);
   }
@@ -96,11 +96,11 @@ export function mountThresholds(root, { load, faint, own }) {
   }
 
   function drawPeople() {
-    const one = curve();
-    const rates = numbers.measuresOf(numbers.countsAt(one, state.place));
+    const shown = curve();
+    const rates = numbers.measuresOf(numbers.countsAt(shown, state.place));
     const p = state.prevalence ?? imagesShare();
     const { ppv, npv } = numbers.atPrevalence(rates, p);
-    const interval = (name) => numbers.intervalAtPrevalence(state.content, one, name, state.place, p);
+    const interval = (name) => numbers.intervalAtPrevalence(state.content, shown, name, state.place, p);
     part("values").replaceChildren(rowOf("ppv", ppv, interval("ppv")), rowOf("npv", npv, interval("npv")));
     part("prevalence").textContent = (100 * p).toFixed(p < 0.1 ? 1 : 0);
     const input = find('[data-set="prevalence"]');
@@ -120,17 +120,17 @@ export function mountThresholds(root, { load, faint, own }) {
     const have = usable();
     root.querySelectorAll(".cx-t-card").forEach((card) => { card.hidden = !have; });
     if (!have) return;
-    const one = curve(), cut = one.thresholds[state.place];
-    const counts = numbers.countsAt(one, state.place), values = numbers.measuresOf(counts);
-    const interval = (name) => numbers.intervalAt(state.content, one, name, state.place);
+    const shown = curve(), cut = shown.thresholds[state.place];
+    const counts = numbers.countsAt(shown, state.place), values = numbers.measuresOf(counts);
+    const interval = (name) => numbers.intervalAt(state.content, shown, name, state.place);
     drawScores();
     part("cut").textContent = cut >= 1 ? "Nothing is called." : `Called from ${value(cut)}.`;
     part("verdict").textContent = verdict(cut);
     for (const kind in counts) find(`[data-count="${kind}"]`).textContent = counts[kind].toLocaleString("en");
     const rows = Object.keys(WORDS).map((name) => rowOf(name, values[name], interval(name)));
     part("measures").replaceChildren(...rows);
-    part("auroc").textContent = one.auroc === null ? "" : `(area ${one.auroc.toFixed(2)})`;
-    drawing.drawRoc(part("roc"), one, state.place,
+    part("auroc").textContent = shown.auroc === null ? "" : `(area ${shown.auroc.toFixed(2)})`;
+    drawing.drawRoc(part("roc"), shown, state.place,
       { sensitivity: interval("sensitivity"), specificity: interval("specificity") });
     drawPeople();
   }
@@ -191,8 +191,8 @@ export function mountThresholds(root, { load, faint, own }) {
     find(".cx-t-body").hidden = false;
     find("select").replaceChildren(...content.findings.map((name) =>
       el("option", { value: name, text: content.titles[name] })));
-    const fields = content.groups.map((one, i) =>
-      [String(i), `${one.images.toLocaleString("en")} ${one.title}`]);
+    const fields = content.groups.map((group, i) =>
+      [String(i), `${group.images.toLocaleString("en")} ${group.title}`]);
     const legend = part("groups").querySelector("legend");
     const place = el("span");
     radios(place, "cx-t-group", fields, "0", (value) => choose(state.finding, Number(value)));

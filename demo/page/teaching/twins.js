@@ -94,7 +94,7 @@ export function mountTwins(root, page) {
     }
     if (mine !== turn) return; // another finding was chosen meanwhile
     // All but the first are differences to it, modulo 256.
-    for (const one of gray.slice(1)) for (let i = 0; i < one.length; i++) one[i] += gray[0][i];
+    for (const pixels of gray.slice(1)) for (let i = 0; i < pixels.length; i++) pixels[i] += gray[0][i];
     const values = floatsOf(twin.maps);
     const story = {
       calibrated: twin.calibrated, threshold: twin.threshold, values: twin.probability,

@@ -36,9 +36,9 @@ export function makeChoices(viewer, source, most) {
   /** What answers. A picture that is to stay on this device is never sent, whatever goes wrong. */
   async function answering() {
     if (!onDevice?.checked) return source;
-    const found = await import("../source/local_analysis.js");
-    await found.prepare({ onProgress: loading });
-    return found;
+    const analysis = await import("../source/local_analysis.js");
+    await analysis.prepare({ onProgress: loading });
+    return analysis;
   }
 
   /** Show how far what answers is fetched: {loaded, total} in bytes, null at the end. */

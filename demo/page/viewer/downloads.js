@@ -128,8 +128,8 @@ export function report(shot, now = new Date()) {
       if (!text && place.matches("p")) place.remove();
     }
   }
-  page.querySelectorAll("[data-trained]").forEach((one) => {
-    if (one.dataset.trained !== answer.trained_on) one.remove();
+  page.querySelectorAll("[data-trained]").forEach((element) => {
+    if (element.dataset.trained !== answer.trained_on) element.remove();
   });
   const rows = orderOf(answer).map((name) => tableRow(answer, name));
   page.querySelector('[data-fill="rows"]').append(...rows);

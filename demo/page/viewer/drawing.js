@@ -109,7 +109,7 @@ export function enlarge({ values, h, w }, height, width) {
 export function heatSteps(heat, box, height, width, top, twoSided) {
   const [left, upper, right, lower] = box;
   const wide = right - left;
-  const seen = enlarge(heat, lower - upper, wide);
+  const enlarged = enlarge(heat, lower - upper, wide);
   const none = twoSided ? STEPS : 0;
   const steps = new Uint16Array(height * width).fill(none);
   const most = Math.fround(Math.max(top, 1e-9));
@@ -117,7 +117,7 @@ export function heatSteps(heat, box, height, width, top, twoSided) {
   for (let y = 0; y < lower - upper; y++) {
     const start = (upper + y) * width + left;
     const line = steps.subarray(start, start + wide);
-    const from = seen.subarray(y * wide, (y + 1) * wide);
+    const from = enlarged.subarray(y * wide, (y + 1) * wide);
     for (let x = 0; x < wide; x++) {
       const strength = Math.min(1, Math.max(least, Math.fround(from[x] / most)));
       line[x] = none + (Math.fround(strength * STEPS) | 0);

@@ -7,7 +7,7 @@ import { emptyMapSentence, isCalibrated, isWarning, logitOf, orderOf, thresholdI
 function row(answer, name, chosen) {
   const value = answer.probability[name];
   const threshold = answer.threshold[name] ?? null;
-  const told = thresholdInWords(answer, name);
+  const thresholdText = thresholdInWords(answer, name);
   const over = isWarning(answer, name);
   const fill = el("i", { class: "cx-fill" });
   const track = el("span", { class: "cx-track", "aria-hidden": "true" }, fill);
@@ -24,8 +24,8 @@ function row(answer, name, chosen) {
       "data-finding": name,
       "aria-selected": String(chosen),
       tabindex: chosen ? "0" : "-1",
-      title: `${titleOf(answer, name)}: ${valueText(answer, value)}, ${told}`,
-      "aria-label": `${titleOf(answer, name)}, ${valueText(answer, value)}, ${told}`,
+      title: `${titleOf(answer, name)}: ${valueText(answer, value)}, ${thresholdText}`,
+      "aria-label": `${titleOf(answer, name)}, ${valueText(answer, value)}, ${thresholdText}`,
     },
     // A shape as well as a colour says that a finding reaches its threshold.
     el("span", { class: "cx-mark", "aria-hidden": "true", text: over ? "▲" : "" }),
@@ -42,14 +42,14 @@ export function drawList(list, answer, chosen) {
   list.classList.toggle("cx-with-none", order.at(-1) === answer.no_finding);
 }
 
-const rowOf = (list, name) => [...list.children].find((one) => one.dataset.finding === name);
+const rowOf = (list, name) => [...list.children].find((option) => option.dataset.finding === name);
 
 /** Select a row; with `focus` the keyboard goes there too. */
 export function choose(list, name, focus = false) {
-  for (const one of list.children) {
-    const chosen = one.dataset.finding === name;
-    one.setAttribute("aria-selected", String(chosen));
-    one.tabIndex = chosen ? 0 : -1;
+  for (const option of list.children) {
+    const chosen = option.dataset.finding === name;
+    option.setAttribute("aria-selected", String(chosen));
+    option.tabIndex = chosen ? 0 : -1;
   }
   if (focus) rowOf(list, name)?.focus();
 }
@@ -57,8 +57,8 @@ export function choose(list, name, focus = false) {
 /** Clicks and keys of the listbox; selection follows the focus, since a heatmap costs nothing. */
 export function listen(list, onChoose) {
   list.addEventListener("click", (event) => {
-    const one = event.target.closest("[data-finding]");
-    if (one) onChoose(one.dataset.finding, true);
+    const option = event.target.closest("[data-finding]");
+    if (option) onChoose(option.dataset.finding, true);
   });
   list.addEventListener("keydown", (event) => {
     const rows = [...list.children];
@@ -113,16 +113,16 @@ function evidenceBar(answer, name, sum) {
   const low = Math.min(...ends), span = Math.max(...ends) - low || 1;
   const place = (value) => `${(100 * (value - low)) / span}%`;
   const part = (kind, from, to, title) => {
-    const one = el("i", { class: `cx-part cx-part-${kind}`, title, "data-part": kind });
-    one.style.left = place(Math.min(from, to));
-    one.style.width = `${(100 * Math.abs(to - from)) / span}%`;
-    one.hidden = to === from;
-    return one;
+    const strip = el("i", { class: `cx-part cx-part-${kind}`, title, "data-part": kind });
+    strip.style.left = place(Math.min(from, to));
+    strip.style.width = `${(100 * Math.abs(to - from)) / span}%`;
+    strip.hidden = to === from;
+    return strip;
   };
   const line = (kind, at, title) => {
-    const one = el("i", { class: `cx-line cx-line-${kind}`, title });
-    one.style.left = place(at);
-    return one;
+    const mark = el("i", { class: `cx-line cx-line-${kind}`, title });
+    mark.style.left = place(at);
+    return mark;
   };
   const bar = el("div", { class: "cx-sum", "aria-hidden": "true" },
     line("zero", 0, `0: ${valueName(answer)} one half, before calibration`),
@@ -137,11 +137,11 @@ function evidenceBar(answer, name, sum) {
 /** Everything that is said about the chosen finding, into `box`. */
 export function drawDetails(box, answer, name, sum) {
   const over = isWarning(answer, name);
-  const told = `${over ? "▲ " : ""}${thresholdInWords(answer, name)}`;
+  const thresholdText = `${over ? "▲ " : ""}${thresholdInWords(answer, name)}`;
   const head = el("h3", {},
     el("span", { text: titleOf(answer, name) }),
     el("b", { text: valueText(answer, answer.probability[name]) }),
-    el("small", { class: over ? "cx-above" : null, text: told }));
+    el("small", { class: over ? "cx-above" : null, text: thresholdText }));
   const empty = emptyMapSentence(answer, name, sum);
   box.replaceChildren(
     head,

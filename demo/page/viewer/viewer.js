@@ -39,7 +39,7 @@ export function mount(root, hooks = {}) {
   const state = { ...DEFAULTS, colours: colourMaps[0], finding: null, method: null, answer: null };
   // Made anew only when what they depend on changes.
   let pixels = null, bits = 8, gray = null, table = null, image = null, steps = new Map();
-  const made = { gray: "", table: "" };
+  const keys = { gray: "", table: "" };
   const maps = new Map(); // of other methods
   let turn = 0, wished = 0, hidden = false, note = "";
   const waiting = [];
@@ -97,18 +97,18 @@ export function mount(root, hooks = {}) {
     if (!pixels || !context) return null;
     const from = performance.now();
     const wanted = `${state.level} ${state.window} ${state.invert}`;
-    if (made.gray !== wanted) {
+    if (keys.gray !== wanted) {
       const shades = windowTable(bits, state.level, state.window, state.invert);
       gray = windowed(pixels, shades, gray ?? undefined);
-      made.gray = wanted;
+      keys.gray = wanted;
     }
     const drawn = plain ? null : drawnHeat();
     if (drawn) {
       const look = drawn.twoSided ? `two ${state.opacity}` : `${state.colours} ${state.opacity}`;
-      if (made.table !== look) {
+      if (keys.table !== look) {
         const colours = drawn.twoSided ? twoSidedTable : tables.one_sided[state.colours];
         table = lookup(colours, state.opacity, drawn.twoSided);
-        made.table = look;
+        keys.table = look;
       }
     }
     const { width, height } = canvas;
@@ -187,7 +187,7 @@ export function mount(root, hooks = {}) {
     ({ pixels, bits } = decoded);
     const { width, height } = answer.preview;
     gray = image = null;
-    made.gray = "";
+    keys.gray = "";
     steps = new Map();
     maps.clear();
     const open = answer.gate.open;

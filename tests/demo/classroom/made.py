@@ -21,11 +21,11 @@ def case(
     sure: float = 0.6,
 ) -> Case:
     """A case with findings `there` (severities), of which the network `said` probabilities."""
-    found = dict.fromkeys([*FINDINGS, NO_FINDING], 0.2) | (said or {})
+    probabilities = dict.fromkeys([*FINDINGS, NO_FINDING], 0.2) | (said or {})
     answer = NetworkAnswer(
-        probabilities=found,
-        contributions=np.zeros((len(found), 2, 2), np.float32),
-        logits=dict.fromkeys(found, 0.0),
+        probabilities=probabilities,
+        contributions=np.zeros((len(probabilities), 2, 2), np.float32),
+        logits=dict.fromkeys(probabilities, 0.0),
         named=frozenset(named or ()),
         sure=sure,
         boxes=dict.fromkeys(FINDINGS) | (network_boxes or {}),
@@ -44,13 +44,13 @@ def reply(*findings: str, sure: int = 1, boxes: dict | None = None) -> dict:
     }
 
 
-def union_iou(one: Sequence[Box], other: Sequence[Box]) -> float:
+def union_iou(set_a: Sequence[Box], set_b: Sequence[Box]) -> float:
     """Area that both sets of boxes cover over the area that either covers, 0 to 1.
 
     Exact: the picture is cut along every edge of a box, and each piece lies wholly in or out.
     """
-    boxes = np.array([*one, *other], float).reshape(-1, 4)
-    if not len(one) or not len(other):
+    boxes = np.array([*set_a, *set_b], float).reshape(-1, 4)
+    if not len(set_a) or not len(set_b):
         return 0.0
     x, y = np.unique(boxes[:, [0, 2]]), np.unique(boxes[:, [1, 3]])
     areas = np.outer(np.diff(y), np.diff(x))
@@ -63,6 +63,6 @@ def union_iou(one: Sequence[Box], other: Sequence[Box]) -> float:
             )
         return inside
 
-    first, second = covered(one), covered(other)
+    first, second = covered(set_a), covered(set_b)
     either = areas[first | second].sum()
     return float(areas[first & second].sum() / either) if either > 0 else 0.0

@@ -18,10 +18,10 @@ from demo.classroom.pool import FIRST, case_of, radiograph_of
 def known(predictor: Predictor) -> dict[bytes, Case]:
     """Every case of the first session by its pixels, drawn and answered anew by a test."""
     drawn = [draw(recipe) for recipe in FIRST]
-    answers = predictor.predict([predictor.read(radiograph_of(one.pixels)) for one in drawn])
+    answers = predictor.predict([predictor.read(radiograph_of(chest.pixels)) for chest in drawn])
     return {
-        one.pixels.tobytes(): case_of(one, answer, predictor)
-        for one, answer in zip(drawn, answers, strict=True)
+        chest.pixels.tobytes(): case_of(chest, answer, predictor)
+        for chest, answer in zip(drawn, answers, strict=True)
     }
 
 
@@ -35,10 +35,10 @@ def case_in(cases: dict[bytes, Case], content: dict) -> Case:
 
 def values(case: Case) -> set[str]:
     """The numbers of a case's truth and of the network's answer, as a response would hold them."""
-    found = [*case.network.probabilities.values(), *case.network.logits.values()]
-    found += [side for some in case.truth.boxes.values() for box in some for side in box]
-    found += [value for value in case.truth.findings.values() if value]
-    return {f"{value:.4f}" for value in found} | {repr(value) for value in found}
+    numbers = [*case.network.probabilities.values(), *case.network.logits.values()]
+    numbers += [side for some in case.truth.boxes.values() for box in some for side in box]
+    numbers += [value for value in case.truth.findings.values() if value]
+    return {f"{value:.4f}" for value in numbers} | {repr(value) for value in numbers}
 
 
 def leaks(text: str, case: Case) -> list[str]:
@@ -52,7 +52,7 @@ def leaks(text: str, case: Case) -> list[str]:
     picture = data and find(data, "preview")
     bare = text.replace(picture["data"], "") if picture else text  # base64 may spell anything
     whole = [patient] if re.search(rf"(?<![\d.]){patient}(?![\d.])", bare) else []
-    return sorted([*whole, *(one for one in secret if one in bare)])
+    return sorted([*whole, *(word for word in secret if word in bare)])
 
 
 def find(data: object, name: str) -> dict | None:
@@ -64,7 +64,7 @@ def find(data: object, name: str) -> dict | None:
             return data[name]
         data = list(data.values())
     if isinstance(data, list):
-        for one in data:
-            if (found := find(one, name)) is not None:
-                return found
+        for item in data:
+            if (value := find(item, name)) is not None:
+                return value
     return None

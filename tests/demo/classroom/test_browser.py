@@ -82,7 +82,7 @@ def to_the_network(page):
 def test_three_rounds_read_by_a_student_give_the_figures_of_a_hand(visit, cases, source):
     page = visit(viewport={"width": 1366, "height": 768})
     heard, box = [], (0.2, 0.25, 0.6, 0.8)
-    page.on("response", lambda one: heard.append(one) if "/api/step" in one.url else 0)
+    page.on("response", lambda event: heard.append(event) if "/api/step" in event.url else 0)
     now = begin(open_tab(page))
     read = []
     for k in range(16):
@@ -116,15 +116,15 @@ def test_three_rounds_read_by_a_student_give_the_figures_of_a_hand(visit, cases,
                 assert page.locator(GO).inner_text() == "Change my answer"
             page.click(GO)
             now = at(page, "truth", k + 1)
-            for one in now["truth"]["findings"]:
-                boxes = case.truth.boxes[one["name"]]
-                drawn = [tuple(b) for b in now["final"]["boxes"].get(one["name"], [])]
-                told = page.locator("[data-r=truth]").inner_text()
-                assert one["name"].replace("_", " ") in told
+            for finding in now["truth"]["findings"]:
+                boxes = case.truth.boxes[finding["name"]]
+                drawn = [tuple(b) for b in now["final"]["boxes"].get(finding["name"], [])]
+                truth = page.locator("[data-r=truth]").inner_text()
+                assert finding["name"].replace("_", " ") in truth
                 if drawn:
                     assert drawn == [pytest.approx(box, abs=0.01)]
-                    fits[one["name"]] = union_iou(drawn, boxes)
-                    assert f"you {100 * fits[one['name']]:.0f} %" in told
+                    fits[finding["name"]] = union_iou(drawn, boxes)
+                    assert f"you {100 * fits[finding['name']]:.0f} %" in truth
             heard.clear()
             page.click(GO)
         read.append((case, part, first == there, last == there, k % 3, fits))
@@ -301,9 +301,9 @@ def test_axe_finds_no_serious_fault_in_any_step(visit, scheme):
     def serious():
         page.wait_for_timeout(150)
         return [
-            (one["id"], [node["html"][:140] for node in one["nodes"]][:3])
-            for one in axe.Axe().run(page).response["violations"]
-            if one["impact"] in ("serious", "critical")
+            (violation["id"], [node["html"][:140] for node in violation["nodes"]][:3])
+            for violation in axe.Axe().run(page).response["violations"]
+            if violation["impact"] in ("serious", "critical")
         ]
 
     assert serious() == []

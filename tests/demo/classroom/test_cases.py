@@ -47,10 +47,10 @@ def test_the_overlap_of_two_sets_of_boxes_is_that_of_their_pixels():
     chance = random.Random(0)
     sets = [[some_boxes(chance, chance.randint(1, 4)) for _ in range(2)] for _ in range(50)]
     shown = call("reading/figures.js", "unionIou", *sets)
-    for (one, other), page in zip(sets, shown, strict=True):
-        a, b = raster(one), raster(other)
+    for (first, second), page in zip(sets, shown, strict=True):
+        a, b = raster(first), raster(second)
         assert page == pytest.approx((a & b).sum() / (a | b).sum(), abs=1e-12)
-        assert union_iou(one, other) == pytest.approx(page, abs=1e-12), "the tests' reference"
+        assert union_iou(first, second) == pytest.approx(page, abs=1e-12), "the tests' reference"
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_a_miss_is_a_plain_finding_overlooked_or_called_clear(there, said, misse
 class Fake:
     """A network that says what it is told."""
 
-    def __init__(self, probabilities, thresholds, seen=None, calibrations=(0,)):
+    def __init__(self, probabilities, thresholds, preprocessing=None, calibrations=(0,)):
         self.classes = list(probabilities)
         self.thresholds = dict.fromkeys(self.classes) | thresholds
         self.metadata = SimpleNamespace(
-            preprocessing=seen or Preprocessing(80), trust=None, mean_contributions=None
+            preprocessing=preprocessing or Preprocessing(80), trust=None, mean_contributions=None
         )
         self.bias, self.thresholds_of = dict.fromkeys(self.classes, 0.0), ""
         self.methods, self.more_methods = ("Grad-CAM",), False
@@ -100,15 +100,15 @@ def made_case(said, threshold, width=200, **network):
     [(0.5, 0.1, True), (0.499, 0.1, False), (0.7, 0.71, False), (0.6, None, True)],
 )
 def test_the_network_names_what_is_at_least_even_and_over_its_threshold(said, threshold, named):
-    made, _ = made_case(said, threshold)
-    assert made.network.named == ({"Mass"} if named else set())
-    assert made.network.sure == pytest.approx(0.9**13 * max(said, 1 - said))
+    mass_case, _ = made_case(said, threshold)
+    assert mass_case.network.named == ({"Mass"} if named else set())
+    assert mass_case.network.sure == pytest.approx(0.9**13 * max(said, 1 - said))
     # The hottest cell is the upper right one of what was seen: 80 % of each side.
-    left, top, right, bottom = made.network.boxes["Mass"]
+    left, top, right, bottom = mass_case.network.boxes["Mass"]
     assert (right, top) == pytest.approx((0.9, 0.1), abs=0.01)
     assert 0.45 < left < 0.6
     assert 0.4 < bottom < 0.6
-    assert made.network.boxes["Edema"] is None
+    assert mass_case.network.boxes["Edema"] is None
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,15 @@ def test_the_network_names_what_is_at_least_even_and_over_its_threshold(said, th
     [(0.004, 0.003, True), (0.6, 0.7, False), (0.002, 0.003, False), (0.6, None, True)],
 )
 def test_a_score_is_no_chance_and_its_threshold_alone_decides(said, threshold, named):
-    made, predictor = made_case(said, threshold, calibrations=())
-    assert made.network.named == ({"Mass"} if named else set())
-    assert made.misses == (set() if named else {"Mass"}), "whatever No Finding says"
-    assert made.network.sure is None
-    reader = new_reader(Session((made,)))
+    mass_case, predictor = made_case(said, threshold, calibrations=())
+    assert mass_case.network.named == ({"Mass"} if named else set())
+    assert mass_case.misses == (set() if named else {"Mass"}), "whatever No Finding says"
+    assert mass_case.network.sure is None
+    reader = new_reader(Session((mass_case,)))
     for step in (reader.commit, reader.settle):
         step(reader.turn.id, reply("Mass"))
-    told = Content(predictor).of(reader)["network"]
-    assert (told["calibrated"], told["sure"]) == (False, None)
+    network = Content(predictor).of(reader)["network"]
+    assert (network["calibrated"], network["sure"]) == (False, None)
     reader.go_on(reader.turn.id)
     [turn] = Content(predictor).of(reader)["turns"]
     assert turn["network"]["sure"] is None
@@ -132,21 +132,21 @@ def test_a_score_is_no_chance_and_its_threshold_alone_decides(said, threshold, n
 
 @pytest.mark.parametrize("width", [100, 200, 300])
 def test_heat_boxes_and_overlap_lie_in_the_square_that_a_network_cut_out(width):
-    seen = Preprocessing(crop=100, size=64, keep_aspect=True)
-    made, predictor = made_case(0.6, None, width, seen=seen)
-    left, top, right, bottom = made.network.boxes["Mass"]
+    preprocessing = Preprocessing(crop=100, size=64, keep_aspect=True)
+    mass_case, predictor = made_case(0.6, None, width, preprocessing=preprocessing)
+    left, top, right, bottom = mass_case.network.boxes["Mass"]
     # The centre square of a wide picture; the hottest cell is its upper right one.
     assert (top, bottom) == pytest.approx((0, 0.5), abs=0.1)
     assert right == pytest.approx((width / 2 + 50) / width, abs=0.01)
     assert left == pytest.approx((width / 2) / width, abs=0.1)
-    reader = new_reader(Session((made,)))
+    reader = new_reader(Session((mass_case,)))
     for step in (reader.commit, reader.settle):
         step(reader.turn.id, reply("Mass"))
-    told = Content(predictor).of(reader)
-    assert told["network"]["crop"]["box"] == [width // 2 - 50, 0, width // 2 + 50, 100]
+    content = Content(predictor).of(reader)
+    assert content["network"]["crop"]["box"] == [width // 2 - 50, 0, width // 2 + 50, 100]
     if width == 200:  # the true box is that cell
-        [finding] = told["truth"]["findings"]
-        assert union_iou(told["network"]["boxes"]["Mass"], finding["boxes"]) > 0.7
+        [finding] = content["truth"]["findings"]
+        assert union_iou(content["network"]["boxes"]["Mass"], finding["boxes"]) > 0.7
 
 
 def test_a_case_is_encoded_from_pixels_alone():
@@ -165,30 +165,30 @@ def test_every_finding_has_a_sign_in_a_sentence():
 
 
 def many(alarms: int, misses: int, plain: int) -> list:
-    made = [case(f"alarm{k}", {"Edema": 0.8}, named={"Edema", "Mass"}) for k in range(alarms)]
-    made += [case(f"miss{k}", {"Nodule": 0.6}, {"Nodule": 0.01}) for k in range(misses)]
+    cases = [case(f"alarm{k}", {"Edema": 0.8}, named={"Edema", "Mass"}) for k in range(alarms)]
+    cases += [case(f"miss{k}", {"Nodule": 0.6}, {"Nodule": 0.01}) for k in range(misses)]
     strengths = [None, 0.2, 0.5, 0.9]
     for k in range(plain):
         severity = strengths[k % 4]
         there = {} if severity is None else {FINDINGS[k % 14]: severity}
-        made.append(case(f"plain{k}", there, named=set(there)))
-    return made
+        cases.append(case(f"plain{k}", there, named=set(there)))
+    return cases
 
 
 def test_a_session_has_mistakes_all_difficulties_and_pairs_that_match():
     for seed in range(10):
         chosen = pool.choose(many(3, 5, 120), random.Random(seed))
-        assert len({one.key for one in chosen.all}) == 16
+        assert len({case.key for case in chosen.all}) == 16
         assert len(chosen.cases) == 8
         assert pool.mistakes(chosen.cases) == (1, 2)
         assert chosen.looked_through == 0
         kinds = Counter(map(pool.difficulty, chosen.cases[3:]))
         assert kinds == {"nothing": 2, "clear": 1, "moderate": 1, "faint": 1}
-        assert [pool.difficulty(one) for one, _ in chosen.pairs] == list(pool.BANDS)
-        for one, other in chosen.pairs:
-            assert set(one.truth.findings) == set(other.truth.findings)
-            assert pool.difficulty(one) == pool.difficulty(other)
-        assert len({name for one, _ in chosen.pairs for name in one.truth.findings}) == 3
+        assert [pool.difficulty(first) for first, _ in chosen.pairs] == list(pool.BANDS)
+        for first, second in chosen.pairs:
+            assert set(first.truth.findings) == set(second.truth.findings)
+            assert pool.difficulty(first) == pool.difficulty(second)
+        assert len({name for first, _ in chosen.pairs for name in first.truth.findings}) == 3
 
 
 def test_where_a_network_makes_no_mistakes_others_fill_the_session():
@@ -239,14 +239,14 @@ def test_the_committed_session_is_what_it_promises_for_the_starter_weights_and_t
     finally:
         cases.close()
     assert not cases._thread.is_alive()
-    assert len({one.key.split("-")[2] for one in session.all}) == 16, "one picture a patient"
+    assert len({case.key.split("-")[2] for case in session.all}) == 16, "one picture a patient"
     assert session.looked_through == 0
     alarms, misses = pool.mistakes(session.cases)
     assert alarms >= 1
     assert misses >= 2
     assert set(map(pool.difficulty, session.cases)) == set(pool.BANDS)
-    assert [pool.difficulty(one) for one, _ in session.pairs] == list(pool.BANDS)
-    assert all(pool.match(one) == pool.match(other) for one, other in session.pairs)
+    assert [pool.difficulty(first) for first, _ in session.pairs] == list(pool.BANDS)
+    assert all(pool.match(first) == pool.match(second) for first, second in session.pairs)
 
 
 def test_with_the_network_alone_one_of_each_pair_joins_the_others():
@@ -254,7 +254,7 @@ def test_with_the_network_alone_one_of_each_pair_joins_the_others():
         cases = source(None, 0, alone=alone)
         cases._first = pool.choose(many(1, 2, 120), random.Random(0))
         session = cases.first()
-        assert len({one.key for one in session.all}) == count
+        assert len({case.key for case in session.all}) == count
         assert len(session.pairs) == cases.words.alone == 4 * alone
         assert cases.words.title == f"Read {count} chest pictures yourself"
 
@@ -271,13 +271,13 @@ def test_another_networks_mistakes_come_from_the_pool_and_further_sessions_hold_
     cases.start()
     try:
         until(lambda: cases.first() and cases.first().looked_through == 16 + len(cases._recipes))
-        seen = frozenset({"phantom-998-1200-0"})
-        second = cases.another(seen)
-        keys = {one.key for one in second.all}
+        earlier = frozenset({"phantom-998-1200-0"})
+        second = cases.another(earlier)
+        keys = {case.key for case in second.all}
         assert len(keys) == 16
-        assert not keys & seen
-        assert all(pool.match(one) == pool.match(other) for one, other in second.pairs)
-        assert cases.another(seen | keys) is None, "too few are left"
+        assert not keys & earlier
+        assert all(pool.match(first) == pool.match(other) for first, other in second.pairs)
+        assert cases.another(earlier | keys) is None, "too few are left"
     finally:
         cases.close()
 

@@ -45,11 +45,11 @@ class Student:
 def student(served):
     clients = []
 
-    def made(name: str = "one") -> Student:
+    def new_student(name: str = "one") -> Student:
         clients.append(httpx.Client(base_url=served.url, timeout=60))
         return Student(clients[-1], name)
 
-    yield made
+    yield new_student
     for client in clients:
         client.close()
 
@@ -73,8 +73,8 @@ def read_all(student: Student, cases: dict, change: bool) -> list[dict]:
                 break
             # Neither now nor when the page asks again, nor by a step that is not open.
             for action in ("resume", "settle", "next", "another"):
-                told = student.ask(action, case=turn, answer=mine)
-                assert set(told) == (BEFORE if action == "resume" else {"problem"})
+                response = student.ask(action, case=turn, answer=mine)
+                assert set(response) == (BEFORE if action == "resume" else {"problem"})
                 assert leaks(student.text, case) == []
             continue
         assert set(content) == BEFORE - {"preview"} | {"mine", "network", "heat"}
@@ -85,36 +85,36 @@ def read_all(student: Student, cases: dict, change: bool) -> list[dict]:
         sides = [repr(side) for some in case.truth.boxes.values() for box in some for side in box]
         assert not [side for side in sides if len(side) > 5 and side in student.text]
         content = student.ask("settle", case=turn, answer=last)
-        found = content["truth"]
-        assert sorted(one["name"] for one in found["findings"]) == there
-        for one in found["findings"]:
-            assert one["boxes"] == [list(box) for box in case.truth.boxes[one["name"]]]
+        truth = content["truth"]
+        assert sorted(finding["name"] for finding in truth["findings"]) == there
+        for finding in truth["findings"]:
+            assert finding["boxes"] == [list(box) for box in case.truth.boxes[finding["name"]]]
         for other in alone:
             long = {value for value in values(other) if len(value) > 8} - values(case)
             assert not [value for value in long if value in student.text]
         content = student.ask("next", case=turn)
     assert content["stage"] == "done"
-    for part, (_, *expected), told in zip(ROUNDS, read, content["turns"], strict=True):
-        named = [one["name"] for one in told["truth"]["findings"]], told["mine"]["findings"]
-        assert (told["round"], *map(sorted, named)) == (part, *expected[:2])
-        assert ("final" in told) == (part == "with")
-        assert part != "with" or sorted(told["final"]["findings"]) == expected[2]
+    for part, (_, *expected), end in zip(ROUNDS, read, content["turns"], strict=True):
+        named = [finding["name"] for finding in end["truth"]["findings"]], end["mine"]["findings"]
+        assert (end["round"], *map(sorted, named)) == (part, *expected[:2])
+        assert ("final" in end) == (part == "with")
+        assert part != "with" or sorted(end["final"]["findings"]) == expected[2]
     return read
 
 
 def test_a_session_by_requests_tells_the_truth_and_never_too_early(student, cases):
-    told = read_all(student(), cases, change=True)
-    assert len({turn for turn, *_ in told}) == 16
+    turns = read_all(student(), cases, change=True)
+    assert len({turn for turn, *_ in turns}) == 16
 
 
 def test_sixteen_at_once_get_right_answers_and_none_mixed(student, cases):
     students = [student(f"session{k}") for k in range(16)]
     with ThreadPoolExecutor(16) as pool:
-        told = list(
-            pool.map(lambda one: read_all(one[1], cases, one[0] % 2 == 0), enumerate(students))
+        sessions = list(
+            pool.map(lambda pair: read_all(pair[1], cases, pair[0] % 2 == 0), enumerate(students))
         )
-    assert len({turn for one in told for turn, *_ in one}) == 16 * 16
-    pictures = {tuple(tuple(there) for _, there, *_ in one) for one in told}
+    assert len({turn for session in sessions for turn, *_ in session}) == 16 * 16
+    pictures = {tuple(tuple(there) for _, there, *_ in session) for session in sessions}
     assert len(pictures) > 8, "each has an order of his own"
 
 
@@ -137,56 +137,56 @@ HOSTILE = [
 
 
 def test_nothing_out_of_order_is_told_or_done(student, cases):
-    one = student()
-    content = one.begin()
+    pupil = student()
+    content = pupil.begin()
     case, turn = case_in(cases, content), content["case"]
     for action, more in HOSTILE:
-        refused = one.ask(action, **({"case": turn} | more))
+        refused = pupil.ask(action, **({"case": turn} | more))
         assert set(refused) == {"problem"}, (action, more)
-        assert leaks(one.text, case) in ([], [*leaks(refused["problem"], case)])
-        assert "<script>" not in one.text
-    again = one.ask("resume")
+        assert leaks(pupil.text, case) in ([], [*leaks(refused["problem"], case)])
+        assert "<script>" not in pupil.text
+    again = pupil.ask("resume")
     assert again == content, "nothing was done"
 
 
 def test_a_step_is_done_once_and_another_sessions_case_is_refused(student, cases):
-    one, other = student("one"), student("other")
-    mine, theirs = one.go_to_the_network(one.begin()), other.begin()
-    assert set(one.ask("commit", case=theirs["case"], answer=reply())) == {"problem"}
-    one.ask("commit", case=mine["case"], answer=reply())
-    assert set(one.ask("commit", case=mine["case"], answer=reply("Mass"))) == {"problem"}
-    assert one.ask("resume")["mine"]["findings"] == []
-    one.ask("settle", case=mine["case"], answer=reply())
-    assert set(one.ask("settle", case=mine["case"], answer=reply("Mass"))) == {"problem"}
+    first, other = student("one"), student("other")
+    mine, theirs = first.go_to_the_network(first.begin()), other.begin()
+    assert set(first.ask("commit", case=theirs["case"], answer=reply())) == {"problem"}
+    first.ask("commit", case=mine["case"], answer=reply())
+    assert set(first.ask("commit", case=mine["case"], answer=reply("Mass"))) == {"problem"}
+    assert first.ask("resume")["mine"]["findings"] == []
+    first.ask("settle", case=mine["case"], answer=reply())
+    assert set(first.ask("settle", case=mine["case"], answer=reply("Mass"))) == {"problem"}
     # The first reader is further; the second is told nothing of that.
     still = other.ask("resume")
     assert set(still) == BEFORE
     assert leaks(other.text, case_in(cases, still)) == []
-    following = one.ask("next", case=mine["case"])
+    following = first.ask("next", case=mine["case"])
     assert set(following) == BEFORE
-    assert leaks(one.text, case_in(cases, following)) == []
-    assert set(one.ask("next", case=following["case"])) == {"problem"}
+    assert leaks(first.text, case_in(cases, following)) == []
+    assert set(first.ask("next", case=following["case"])) == {"problem"}
 
 
 def test_no_other_way_tells_of_a_case(student, cases):
-    one = student()
-    content = one.begin()
+    pupil = student()
+    content = pupil.begin()
     case = case_in(cases, content)
-    step = {"action": "settle", "reader": one.reader, "case": content["case"], "answer": reply()}
+    step = {"action": "settle", "reader": pupil.reader, "case": content["case"], "answer": reply()}
     for body in (b"", b"[]", b"{", json.dumps({"data": [step]}).encode()):
-        answer = one.client.post("/api/step", content=body)
+        answer = pupil.client.post("/api/step", content=body)
         assert leaks(answer.text, case) == [], body
     for path in ("/", "/config", "/gradio_api/info"):
-        told = one.client.get(path).text
-        assert case.key not in told
-        assert "phantom-" not in told
-    assert one.ask("resume")["stage"] == "read"
+        page = pupil.client.get(path).text
+        assert case.key not in page
+        assert "phantom-" not in page
+    assert pupil.ask("resume")["stage"] == "read"
 
 
 def test_a_reader_survives_another_page(student):
-    one = student("first")
-    content = one.go_to_the_network(one.begin())
-    one.ask("commit", case=content["case"], answer=reply())
+    before = student("first")
+    content = before.go_to_the_network(before.begin())
+    before.ask("commit", case=content["case"], answer=reply())
     after = student("reloaded")
-    after.reader = one.reader
+    after.reader = before.reader
     assert after.ask("resume")["stage"] == "revise"

@@ -49,17 +49,17 @@ def test_a_folder_is_read_in_its_order_with_boxes_note_and_source(folder, predic
         ["DOE_JANE.png", "No Finding", "", "", ""],
         ["c.png", "Infiltrate", "[1, 2, 3, 4]", "", ""],
     )  # fmt: skip
-    told = []
-    source = FolderCases(folder, predictor, lambda *said: told.append(said))
-    assert told[-1] == ("answers of the network", 3, 3)
-    assert [one[1:] for one in told if one[0] == "pictures read"] == [(k, 3) for k in range(4)]
+    steps = []
+    source = FolderCases(folder, predictor, lambda *said: steps.append(said))
+    assert steps[-1] == ("answers of the network", 3, 3)
+    assert [step[1:] for step in steps if step[0] == "pictures read"] == [(k, 3) for k in range(4)]
     session = source.first()
     assert session.ordered
     assert session.pairs == ()
     first, healthy, third = session.cases
     assert dict(first.truth.findings) == {"Pleural_Thickening": None, "Mass": None}
-    one, other = first.truth.boxes["Mass"]
-    assert one == pytest.approx((0.1, 0.2, 0.6, 0.45))
+    box, other = first.truth.boxes["Mass"]
+    assert box == pytest.approx((0.1, 0.2, 0.6, 0.45))
     assert other == (0, 0, 10 / 512, 20 / 512)
     assert third.truth.boxes == {"Infiltration": ((1 / 512, 2 / 512, 4 / 512, 6 / 512),)}
     assert (healthy.truth.findings, healthy.truth.boxes) == ({}, {})
@@ -81,8 +81,8 @@ def test_lines_with_the_same_pair_are_read_without_the_network_before_and_after(
     write(folder, *([f"{name}.png", *cells] for name, *cells in rows), head=PAIRED)
     source = FolderCases(folder, predictor)
     session = source.first()
-    [(one, other)] = session.pairs
-    assert (one.key, other.key) == ("line 2: d.png", "line 4: c.png")
+    [(first, second)] = session.pairs
+    assert (first.key, second.key) == ("line 2: d.png", "line 4: c.png")
     assert [case.key for case in session.cases] == ["line 3: b.png", "line 5: DOE_JANE.png"]
     assert (source.words.alone, source.words.title) == (1, "Read 4 chest pictures yourself")
     all_with = FolderCases(folder, predictor, alone=False)
@@ -107,22 +107,22 @@ def test_a_reader_is_told_the_note_after_his_answer_and_never_a_files_name(folde
     write(folder, ["DOE_JANE.png", "Mass", "Mass [0, 0, 512, 256]", HOSTILE, "me"])
     source = FolderCases(folder, predictor)
     reader, content = new_reader(source.first()), Content(predictor, source.words.more)
-    told = [content.of(reader)]
+    contents = [content.of(reader)]
     mine = reply("Mass", boxes={"Mass": [[0, 0, 1, 1]]})
     for step in (reader.commit, reader.settle):
-        assert HOSTILE not in str(told)
+        assert HOSTILE not in str(contents)
         step(reader.turn.id, mine)
-        told.append(content.of(reader))
-    truth = told[-1]["truth"]
+        contents.append(content.of(reader))
+    truth = contents[-1]["truth"]
     assert (truth["note"], truth["source"]) == (HOSTILE, "me")
     [finding] = truth["findings"]
     assert finding == {"name": "Mass", "strength": "", "boxes": [[0, 0, 1, 0.5]]}
     reader.go_on(reader.turn.id)
-    told.append(content.of(reader))
-    assert told[-1]["more"] is False
-    assert told[-1]["looked_through"] == 0
-    assert "DOE_JANE" not in str(told)
-    assert "line 2" not in str(told)
+    contents.append(content.of(reader))
+    assert contents[-1]["more"] is False
+    assert contents[-1]["looked_through"] == 0
+    assert "DOE_JANE" not in str(contents)
+    assert "line 2" not in str(contents)
 
 
 @needs_links
@@ -158,7 +158,7 @@ def test_every_problem_of_every_line_is_named_at_once(folder, predictor, tmp_pat
         ["d.png", "Mass", ""],
         ["DOE_JANE.png", "Mass", "Mass [1, 1, 0, 5]", "", ""],
     )
-    said = dict(one.split(": ", 1) for one in wrong(folder, predictor))
+    said = dict(problem.split(": ", 1) for problem in wrong(folder, predictor))
     parts = {
         3: "missing.png is not in the folder",
         4: "leads out of the folder",
@@ -187,7 +187,7 @@ def test_every_problem_of_every_line_is_named_at_once(folder, predictor, tmp_pat
 
 @needs_modes
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("make", "says"),
     [
         (lambda path, out: os.mkfifo(path), "no regular file"),
         (lambda path, out: path.symlink_to("/dev/zero"), "leads out of the folder"),
@@ -199,13 +199,13 @@ def test_every_problem_of_every_line_is_named_at_once(folder, predictor, tmp_pat
 )
 @pytest.mark.parametrize("of", ["cases.csv", "b.png"])
 def test_what_is_no_file_of_the_folder_is_refused_before_it_is_read(
-    tmp_path, tmp_path_factory, predictor, made, says, of
+    tmp_path, tmp_path_factory, predictor, make, says, of
 ):
     foreign = tmp_path_factory.mktemp("elsewhere") / "foreign"
     foreign.write_text("root:secret,Mass\n" * 3)
     if of != "cases.csv":
         write(tmp_path, ["b.png", "Mass", "", "", ""])
-    made(tmp_path / of, foreign)
+    make(tmp_path / of, foreign)
     with pytest.raises(DataError, match=says) as caught:
         FolderCases(tmp_path, predictor)
     assert "secret" not in str(caught.value)

@@ -37,8 +37,8 @@ def test_a_case_is_read_committed_revised_once_and_then_told():
         step(reader.turn.id, reply())
     reader.go_on(reader.turn.id)
     assert reader.stage is Stage.DONE
-    assert [sorted(one.findings) for one in replies(reader, "first")] == [["Mass"], []]
-    assert [sorted(one.findings) for one in replies(reader, "last")] == [[], []]
+    assert [sorted(answer.findings) for answer in replies(reader, "first")] == [["Mass"], []]
+    assert [sorted(answer.findings) for answer in replies(reader, "last")] == [[], []]
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -122,10 +122,10 @@ def test_of_many_commits_at_once_one_counts():
                 refused.append(1)
 
     threads = [threading.Thread(target=commit) for _ in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert (len(replies(reader, "first")), len(refused)) == (1, 7)
 
 
@@ -178,10 +178,10 @@ def test_an_answer_comes_back_as_it_was_sent():
 def test_two_readers_meet_the_same_cases_by_other_names_and_in_another_order():
     cases = [case(str(k)) for k in range(12)]
     readers = [reader_of(*cases, ordered=False) for _ in range(6)]
-    orders = {tuple(turn.case.key for turn in one.turns) for one in readers}
+    orders = {tuple(turn.case.key for turn in reader.turns) for reader in readers}
     assert len(orders) == 6  # two of six agree once in 3e7 runs
-    assert all(set(order) == {one.key for one in cases} for order in orders)
-    names = [turn.id for one in readers for turn in one.turns]
+    assert all(set(order) == {case.key for case in cases} for order in orders)
+    names = [turn.id for reader in readers for turn in reader.turns]
     assert len(set(names)) == len(names)
 
 
@@ -214,10 +214,10 @@ def test_a_class_in_progress_survives_ten_thousand_begins(visitors):
     clock = Clock()
     readers = Readers(clock=clock)
     reading = [reader_of(case()) for _ in range(64)]
-    names = [readers.add(one, "class" if visitors[0] == "t" else f"phone {k}")
-             for k, one in enumerate(reading)]  # fmt: skip
-    for one in reading[::2]:  # the others look at their first picture
-        one.commit(one.turn.id, reply())
+    names = [readers.add(reader, "class" if visitors[0] == "t" else f"phone {k}")
+             for k, reader in enumerate(reading)]  # fmt: skip
+    for reader in reading[::2]:  # the others look at their first picture
+        reader.commit(reader.turn.id, reply())
     refused = 0
     for k in range(10_000):
         who = {"one": "attacker", "many": f"attacker {k}"}.get(visitors, "class")
@@ -263,20 +263,20 @@ def test_figures_of_random_readings_add_up():
             if turn.round is Round.WITH:
                 reader.go_on(turn.id)
         readings.append((reader, Content(None).of(reader)["turns"]))
-    told = call("reading/figures.js", "figuresOf", *([turns] for _, turns in readings))
-    for (reader, _), found in zip(readings, told, strict=True):
-        you, network = found["you"], found["network"]
+    answers = call("reading/figures.js", "figuresOf", *([turns] for _, turns in readings))
+    for (reader, _), shown in zip(readings, answers, strict=True):
+        you, network = shown["you"], shown["network"]
         moments = {"before": Round.BEFORE, "first": Round.WITH, "after": Round.AFTER}
         for name, part in moments.items():
             turns = [turn for turn in reader.turns if turn.round is part]
             assert you[name]["cases"] == len(turns)
             assert you[name]["right"] == sum(turn.first.right(turn.case) for turn in turns)
-        assert you["last"]["right"] == you["first"]["right"] + found["toRight"] - found["toWrong"]
-        assert found["followed"] <= found["toWrong"]
-        gained, lost = found["change"]["gained"], found["change"]["lost"]
+        assert you["last"]["right"] == you["first"]["right"] + shown["toRight"] - shown["toWrong"]
+        assert shown["followed"] <= shown["toWrong"]
+        gained, lost = shown["change"]["gained"], shown["change"]["lost"]
         assert you["after"]["right"] == you["before"]["right"] + gained - lost
         mine = sum(you[name]["right"] for name in moments)
-        theirs = sum(one["right"] for one in network.values())
+        theirs = sum(tally["right"] for tally in network.values())
         for who, right in (("mine", mine), ("network", theirs)):
-            assert sum(one[who]["right"] for one in found["sure"]) == right
-            assert sum(one[who]["cases"] for one in found["sure"]) == 12
+            assert sum(step[who]["right"] for step in shown["sure"]) == right
+            assert sum(step[who]["cases"] for step in shown["sure"]) == 12

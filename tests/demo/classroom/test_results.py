@@ -55,9 +55,9 @@ PREDICTOR = SimpleNamespace(
 
 @pytest.fixture
 def classroom(tmp_path):
-    made = Classroom(Source(), PREDICTOR, ClassResults(tmp_path / "results.csv"))
-    yield made
-    made.close()
+    opened = Classroom(Source(), PREDICTOR, ClassResults(tmp_path / "results.csv"))
+    yield opened
+    opened.close()
 
 
 def read(classroom, before, after, again=None, visitor=None) -> str:
@@ -81,18 +81,18 @@ def test_a_row_appears_from_five_answers_on_and_counts_are_those_of_a_hand(class
         read(classroom, reply("Mass"), reply("Mass", "Nodule"))
     read(classroom, reply(), reply())
     assert rows(classroom) == []
-    assert not any(one["told"] for one in classroom.results.rows())
+    assert not any(row["told"] for row in classroom.results.rows())
     read(classroom, reply("Mass"), reply())
-    found = {(one["case"], one["when"]): one for one in rows(classroom)}
-    assert len(found) == 4
-    first = found["1", "before"]
+    table = {(row["case"], row["when"]): row for row in rows(classroom)}
+    assert len(table) == 4
+    first = table["1", "before"]
     assert (first["truth"], first["answers"], first["right"]) == ("Mass", "5", "4")
     assert (first["Mass"], first["Nodule"], first["No Finding"]) == ("4", "0", "1")
-    after = found["1", "after"]
+    after = table["1", "after"]
     assert (after["Mass"], after["Nodule"], after["No Finding"], after["right"]) == (
         "3", "3", "2", "0",
     )  # fmt: skip
-    assert (found["2", "before"]["truth"], found["2", "after"]["right"]) == ("No Finding", "2")
+    assert (table["2", "before"]["truth"], table["2", "after"]["right"]) == ("No Finding", "2")
 
 
 def read_rounds(classroom, before, first, last, after) -> None:
@@ -124,17 +124,17 @@ def test_rounds_mistakes_of_the_network_and_learning_are_those_of_a_hand(classro
         read_rounds(classroom, before, first, last, after)
     assert rows(classroom) == classroom.results.learning() == []
     read_rounds(classroom, (0, 1), (0, 0), (1, 1), (0, 0))
-    found = {(one["picture"], one["round"], one["when"]): one for one in rows(classroom)}
+    table = {(row["picture"], row["round"], row["when"]): row for row in rows(classroom)}
     # Which of a pair came first was balanced, so of five readers neither has five answers.
-    assert set(found) == {(key, "with", when) for key in "ab" for when in ("before", "after")}
+    assert set(table) == {(key, "with", when) for key in "ab" for when in ("before", "after")}
     columns = ("answers", "right", "right_before", "followed", "left")
-    assert [found["a", "with", "after"][one] for one in columns] == ["5", "2", "3", "2", ""]
-    assert [found["b", "with", "after"][one] for one in columns] == ["5", "2", "1", "", "2"]
-    assert [found["a", "with", "before"][one] for one in columns] == ["5", "3", "", "", ""]
+    assert [table["a", "with", "after"][name] for name in columns] == ["5", "2", "3", "2", ""]
+    assert [table["b", "with", "after"][name] for name in columns] == ["5", "2", "1", "", "2"]
+    assert [table["a", "with", "before"][name] for name in columns] == ["5", "3", "", "", ""]
     curves = classroom.results.severity()
-    assert [one["chance"] for one in curves["class"]] == pytest.approx([1.2 / 27, 3 / 5])
-    assert [one["chance"] for one in curves["network"]] == [0, 0]
-    learned = {one["name"]: one for one in classroom.results.learning()}
+    assert [band["chance"] for band in curves["class"]] == pytest.approx([1.2 / 27, 3 / 5])
+    assert [band["chance"] for band in curves["network"]] == [0, 0]
+    learned = {moment["name"]: moment for moment in classroom.results.learning()}
     shares = {"before before": [1, 0, 0.5, 0, 0.5], "with before": [0.5, 0.5, 1, 0, 0]}
     shares |= {"with after": [0, 1, 0, 0, 1], "after before": [1, 0.5, 1, 1, 0]}
     shares["change"] = [0, 0.5, 0.5, 1, -0.5]
@@ -148,8 +148,8 @@ def test_rounds_mistakes_of_the_network_and_learning_are_those_of_a_hand(classro
         assert learned[name]["high"] == pytest.approx(min(1, high))
     for _ in range(5):
         read_rounds(classroom, (1, 1), (1, 1), (1, 1), (1, 1))
-    told = {(one["picture"], one["round"]): one["answers"] for one in rows(classroom)}
-    alone = [told.get((f"{key}{which}", part)) for key in "12" for which in ("", "'")
+    counts = {(row["picture"], row["round"]): row["answers"] for row in rows(classroom)}
+    alone = [counts.get((f"{key}{which}", part)) for key in "12" for which in ("", "'")
              for part in ("before", "after")]  # fmt: skip
     assert alone == ["5"] * 8
 
@@ -176,26 +176,26 @@ def test_whoever_begins_again_and_another_session_are_not_counted(classroom):
     assert rows(classroom) == []
     for _ in range(4):
         last = read(classroom, reply("Mass"), reply("Mass"))
-    assert [one["answers"] for one in rows(classroom)] == ["5"] * 4
+    assert [row["answers"] for row in rows(classroom)] == ["5"] * 4
     content = classroom.step("another", last, None, None)
     classroom.step("commit", last, content["case"], reply("Mass"))
-    assert [one["answers"] for one in rows(classroom)] == ["5"] * 4
+    assert [row["answers"] for row in rows(classroom)] == ["5"] * 4
     assert "private" not in json.dumps(classroom.results.rows())
 
 
 def test_no_state_differs_from_the_one_before_by_a_single_readers_answer(classroom):
-    told = []
+    states = []
     for number in range(11):
         read(classroom, reply("Mass") if number % 2 else reply(), reply("Mass"))
-        told += classroom.results.rows()[0]["told"][:1] or [None]
-        assert [one["answers"] for one in rows(classroom)] == [str((number + 1) // 5 * 5)] * (
+        states += classroom.results.rows()[0]["told"][:1] or [None]
+        assert [row["answers"] for row in rows(classroom)] == [str((number + 1) // 5 * 5)] * (
             4 if number > 3 else 0
         )
-    assert told[:4] == [None] * 4
-    kept = [(one["answers"], one["right"], one["named"]) for one in told[4:]]
+    assert states[:4] == [None] * 4
+    kept = [(state["answers"], state["right"], state["named"]) for state in states[4:]]
     assert kept[:5] == [(5, 2, {"Mass": 2, "No Finding": 3})] * 5
     assert kept[5] == (10, 5, {"Mass": 5, "No Finding": 5})
-    assert [one["readers"] for one in classroom.results.learning()] == [10, 10]
+    assert [moment["readers"] for moment in classroom.results.learning()] == [10, 10]
 
 
 def test_many_readings_of_one_client_count_once(classroom):
@@ -203,8 +203,8 @@ def test_many_readings_of_one_client_count_once(classroom):
         read(classroom, reply("Mass"), reply("Mass"), visitor="one")
     # Also where he begins all of them before he answers, and after another session.
     begun = [classroom.step("begin", None, None, None, "two") for _ in range(6)]
-    for one in begun:
-        classroom.step("commit", one["reader"], one["case"], reply("Mass"))
+    for content in begun:
+        classroom.step("commit", content["reader"], content["case"], reply("Mass"))
     last = read(classroom, reply("Mass"), reply("Mass"), visitor="three")
     classroom.step("another", last, None, None)
     for _ in range(6):
@@ -212,7 +212,7 @@ def test_many_readings_of_one_client_count_once(classroom):
     assert rows(classroom) == []
     for visitor in ("four", "five"):
         read(classroom, reply("Mass"), reply("Mass"), visitor=visitor)
-    assert [(one["case"], one["when"], one["answers"]) for one in rows(classroom)] == [
+    assert [(row["case"], row["when"], row["answers"]) for row in rows(classroom)] == [
         ("1", "before", "5")
     ]
 
@@ -247,7 +247,7 @@ def test_a_refused_step_counts_nothing(classroom):
         for again in ("commit", "next"):
             with pytest.raises(ConfigError):
                 classroom.step(again, content["reader"], content["case"], reply())
-    assert [(one["when"], one["answers"]) for one in rows(classroom)] == [("before", "5")]
+    assert [(row["when"], row["answers"]) for row in rows(classroom)] == [("before", "5")]
 
 
 def test_the_file_holds_the_counts_at_the_end_and_no_reader(classroom, tmp_path):

@@ -60,7 +60,7 @@ def test_the_study_is_what_the_file_says(study):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "message"),
     [
         ('"none"', '"third"', "network = 'third', expected one of first, second, none"),
         ("weight = 2", "weight = 0", "a whole number from 1"),
@@ -73,9 +73,9 @@ def test_the_study_is_what_the_file_says(study):
         ('"Second reader"', '" "', "text of at most 60"),
     ],
 )
-def test_a_file_that_is_no_study_is_refused_and_makes_no_answers(path, old, new, found):
+def test_a_file_that_is_no_study_is_refused_and_makes_no_answers(path, old, new, message):
     path.write_text(TOML.replace(old, new))
-    with pytest.raises(DataError, match=found):
+    with pytest.raises(DataError, match=message):
         Study(path)
     assert not path.with_suffix(".csv").exists()
 
@@ -159,7 +159,7 @@ print(ends[: len(after)] == len(after) * [(True, {before!r})], ends[-1] == (Fals
     assert done.stdout.split() == ["True", "True"]
     study = again(study)
     assert len(read_answers(study.path)) == 2
-    assert {one.name for one in study.path.parent.iterdir() if one.suffix == ".tmp"} == set()
+    assert {path.name for path in study.path.parent.iterdir() if path.suffix == ".tmp"} == set()
     study.close()
 
 

@@ -31,19 +31,19 @@ window.chexnet = { reading: mountReading(document.getElementById("root"), { send
 @pytest.fixture
 def opened(tmp_path):
     """Opens a study of one arm; gives its classroom, and what its file holds."""
-    made = []
+    classrooms = []
 
-    def one(network: str, heat: str = "true"):
+    def open_study(network: str, heat: str = "true"):
         path = tmp_path / "study.toml"
         path.write_text(TOML.format(network=network, heat=heat))
         source = Source()
         source.pairs = ((case("p", {"Edema": 0.5}), case("q", {"Edema": 0.5})),)
-        made.append(Classroom(source, PREDICTOR, study=Study(path)))
+        classrooms.append(Classroom(source, PREDICTOR, study=Study(path)))
         file = tmp_path / "study.csv"
-        return made[-1], lambda: list(csv.DictReader(file.read_text().splitlines()))
+        return classrooms[-1], lambda: list(csv.DictReader(file.read_text().splitlines()))
 
-    yield one
-    for classroom in made:
+    yield open_study
+    for classroom in classrooms:
         classroom.close()
 
 
@@ -61,28 +61,28 @@ def test_an_arm_sees_the_network_when_it_may_and_every_answer_is_a_row(
     classroom, rows = opened(network, heat="false")
     assert (classroom.words.study, classroom.words.consent) == ("Who sees it", "I take part.")
     content = classroom.step("begin", None, None, None, pseudonym=NAME)
-    reader, told = content["reader"], []
+    reader, steps = content["reader"], []
     while content["stage"] != "done":
-        seen = " +network" if "network" in content else ""
+        suffix = " +network" if "network" in content else ""
         assert ("truth" in content) == (content["stage"] == "truth")
-        assert content.get("heat") is (False if seen else None)
-        told.append((content["round"], content["stage"] + seen))
+        assert content.get("heat") is (False if suffix else None)
+        steps.append((content["round"], content["stage"] + suffix))
         action = {"read": "commit", "revise": "settle", "truth": "next"}[content["stage"]]
         content = classroom.step(action, reader, content["case"], reply("Mass", sure=2))
     helped = [("with", stage) for stage in stages]
-    assert told == [("before", "read"), *helped, *helped, ("after", "read")]
+    assert steps == [("before", "read"), *helped, *helped, ("after", "read")]
     assert all({"mine", "truth", "network"} <= set(turn) for turn in content["turns"])
-    found = [(one["case"], one["round"], one["when"]) for one in rows()]
+    answers = [(row["case"], row["round"], row["when"]) for row in rows()]
     expected = [(key, "with", when) for key in "ab" for when in moments]
-    assert found[1:-1] == expected
-    assert {found[0][0], found[-1][0]} == {"p", "q"}
-    assert [one[1:] for one in (found[0], found[-1])] == [("before",) * 2, ("after", "before")]
-    assert {(one["answer"], one["confidence"]) for one in rows()} == {("Mass", "2")}
+    assert answers[1:-1] == expected
+    assert {answers[0][0], answers[-1][0]} == {"p", "q"}
+    assert [row[1:] for row in (answers[0], answers[-1])] == [("before",) * 2, ("after", "before")]
+    assert {(row["answer"], row["confidence"]) for row in rows()} == {("Mass", "2")}
     assert NAME not in str(rows())
     # Its readers see different things: the class's counts hold none of them.
     assert classroom.results.learning() == []
     assert not classroom.results._counts
-    assert classroom.step("forget", None, None, None, pseudonym=NAME) == {"forgotten": len(found)}
+    assert classroom.step("forget", None, None, None, pseudonym=NAME) == {"forgotten": len(answers)}
     assert rows() == []
 
 
@@ -108,7 +108,7 @@ def test_the_page_asks_for_consent_shows_what_the_arm_may_see_and_deletes(browse
     context = browser.new_context(bypass_csp=True)
     page = context.new_page()
     page.expose_function("ask", ask)
-    named = [{"name": one, "title": one, "note": "", "sign": SIGNS[one]} for one in FINDINGS]
+    named = [{"name": name, "title": name, "note": "", "sign": SIGNS[name]} for name in FINDINGS]
     look = {"words": classroom.words, "hours": 2, "findings": named, "steps": [("Guessing", "")]}
     html = f"<template data-tables>{TABLES_TEXT}</template><main id=root>"
     alone(page, html + rendering.render("reading.html.jinja", **look) + "</main>", SCRIPT, ())

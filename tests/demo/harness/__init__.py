@@ -139,8 +139,8 @@ def answer(
     # Smooth, as a network's maps are: neighbours share most of what they see.
     coarse = rng.normal(0, spread, (len(names), 4, 4)).astype(np.float32)
     contributions = np.stack(
-        [np.asarray(Image.fromarray(one).resize(cells[::-1], Image.Resampling.BILINEAR))
-         for one in coarse]
+        [np.asarray(Image.fromarray(grid).resize(cells[::-1], Image.Resampling.BILINEAR))
+         for grid in coarse]
     )  # fmt: skip
     contributions[names.index("Hernia")] = -np.abs(contributions[names.index("Hernia")])
     bias = dict(zip(names, rng.uniform(-0.04, 0.02, len(names)).tolist(), strict=True))
@@ -181,8 +181,8 @@ def answer(
     return picture | figures | more
 
 
-def maps_of(one: dict, key: str = "contributions") -> dict[str, np.ndarray]:
+def maps_of(answer: dict, key: str = "contributions") -> dict[str, np.ndarray]:
     """Label to signed contributions, float32 (h, w)."""
-    values = np.frombuffer(base64.b64decode(one[key]), "<f4")
-    values = values.reshape(len(one["classes"]), *one["cells"])
-    return dict(zip(one["classes"], values, strict=True))
+    values = np.frombuffer(base64.b64decode(answer[key]), "<f4")
+    values = values.reshape(len(answer["classes"]), *answer["cells"])
+    return dict(zip(answer["classes"], values, strict=True))

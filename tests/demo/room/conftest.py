@@ -17,7 +17,7 @@ def opened(exported, tmp_path_factory):
     skip_unless(needs_modes)  # the stand-in of the tunnel's helper is a script
     running, rooms = [], []
 
-    def made(quick: bool = True) -> Room:
+    def open_room(quick: bool = True) -> Room:
         base = tmp_path_factory.mktemp("room")
         prepare(base)
         command = [sys.executable, "-m", "tests.demo.room.room", base, exported, quick]
@@ -30,9 +30,9 @@ def opened(exported, tmp_path_factory):
         rooms.append(Room(url, base))
         return rooms[-1]
 
-    yield made
-    for one in rooms:
-        for client in one.clients:
+    yield open_room
+    for room in rooms:
+        for client in room.clients:
             client.close()
     for base, process in running:
         process.terminate()

@@ -81,17 +81,17 @@ class Room:
 
 def alive(pid: int) -> bool:
     """Whether a process runs and is no corpse."""
-    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return bool(told.stdout.strip()) and not told.stdout.startswith("Z")
+    ps = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return bool(ps.stdout.strip()) and not ps.stdout.startswith("Z")
 
 
 def wait_until(condition, seconds: float = 60):
     """What `condition` gives, once that is true."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (value := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return found
+    return value
 
 
 def prepare(base: Path) -> None:
@@ -132,9 +132,9 @@ def run_room(base: Path, weights: Path, quick: bool = True) -> None:
             logins=LOGINS, cases=base / "cases", class_results=base / "results.csv",
             on_link=lambda url: print("New", url, flush=True),
         ) as running:  # fmt: skip
-            told = base / "ready.tmp"
-            told.write_text(json.dumps([running.panel.local_url, running.url, running.notes]))
-            told.rename(base / "ready")
+            ready = base / "ready.tmp"
+            ready.write_text(json.dumps([running.panel.local_url, running.url, running.notes]))
+            ready.rename(base / "ready")
             threading.Event().wait()
 
 

@@ -43,46 +43,46 @@ def quick(monkeypatch):
 def watched():
     links = []
 
-    def made(opener, **more):
+    def watch(opener, **more):
         links.append(PublicLink(opener, **more))
         links[-1].start(10)
         return links[-1]
 
-    yield made
-    for one in links:
-        one.close()
-        assert not one._thread.is_alive()
+    yield watch
+    for link in links:
+        link.close()
+        assert not link._thread.is_alive()
 
 
 def tunnels():
     """Opens tunnels with links 0, 1, 2, ...; all that were made."""
-    made, numbers = [], itertools.count()
+    opened, numbers = [], itertools.count()
 
     def opener():
-        made.append(Made(f"https://{next(numbers)}.example"))
-        return made[-1]
+        opened.append(Made(f"https://{next(numbers)}.example"))
+        return opened[-1]
 
-    return opener, made
+    return opener, opened
 
 
 def test_every_death_is_followed_by_another_link(watched):
-    opener, made = tunnels()
+    opener, opened = tunnels()
     heard = []
     link = watched(opener, on_link=heard.append, probe=lambda url: True)
     assert (link.url, link.host, link.opened) == ("https://0.example", "0.example", 1)
     for number in range(1, 6):
-        made[-1].alive = False
+        opened[-1].alive = False
         wait_until(lambda number=number: link.host == f"{number}.example")
         assert link.problem == ""
     assert link.former == {f"{k}.example" for k in range(5)}
     assert heard == [f"https://{k}.example" for k in range(1, 6)]
     link.close()
     assert link.url is None
-    assert all(one.killed for one in made)
+    assert all(tunnel.killed for tunnel in opened)
 
 
 def test_a_link_at_which_the_page_no_longer_answers_is_replaced(watched):
-    opener, made = tunnels()
+    opener, opened = tunnels()
     dead, asked = set(), []
 
     def probe(url):
@@ -91,14 +91,14 @@ def test_a_link_at_which_the_page_no_longer_answers_is_replaced(watched):
 
     link = watched(opener, probe=probe)
     wait_until(lambda: len(asked) > 2)
-    assert len(made) == 1
+    assert len(opened) == 1
     dead.add("https://0.example")
     wait_until(lambda: link.host == "1.example")
-    assert made[0].killed
+    assert opened[0].killed
 
 
 def test_one_slow_answer_costs_nobody_the_link(watched):
-    opener, made = tunnels()
+    opener, opened = tunnels()
     answered = itertools.cycle([True, False, False])
     asked = itertools.count()
 
@@ -108,23 +108,23 @@ def test_one_slow_answer_costs_nobody_the_link(watched):
 
     watched(opener, probe=probe)
     wait_until(lambda: next(asked) > 60)
-    assert len(made) == 1
+    assert len(opened) == 1
 
 
 def test_a_network_that_leads_nobody_back_to_himself_costs_no_link(watched):
-    opener, made = tunnels()
+    opener, opened = tunnels()
     asked = []
     watched(opener, probe=lambda url: asked.append(url))
     wait_until(lambda: len(asked) > 20)
-    assert len(made) == 1
+    assert len(opened) == 1
 
 
 def test_a_helper_that_names_another_link_is_believed(watched):
-    opener, made = tunnels()
+    opener, opened = tunnels()
     link = watched(opener, probe=lambda url: True)
-    made[0].link = "https://other.example:8080"
+    opened[0].link = "https://other.example:8080"
     wait_until(lambda: link.host == "other.example:8080")
-    assert (len(made), link.opened) == (1, 2)
+    assert (len(opened), link.opened) == (1, 2)
     assert link.former == {"0.example"}
 
 
@@ -166,15 +166,15 @@ def test_a_helper_that_gives_no_link_is_ended(tunnel, monkeypatch, tmp_path, say
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("given", "expected"),
     [
         ("share.uni.example:7000", ("share.uni.example", 7000, "http")),
         ("https://share.uni.example:443", ("share.uni.example", 443, "https")),
         ("10.0.0.7:7000", ("10.0.0.7", 7000, "http")),
     ],
 )
-def test_a_share_server_is_host_and_port(tunnel, given, found):
-    assert tunnel.share_server(given) == found
+def test_a_share_server_is_host_and_port(tunnel, given, expected):
+    assert tunnel.share_server(given) == expected
 
 
 @pytest.mark.parametrize(
@@ -236,10 +236,10 @@ def test_a_share_server_that_lies_is_not_believed(tunnel, monkeypatch, tmp_path,
     helper.write_text(f"#!/bin/sh\nprintf '{said}\\n'\nhead -c 9000000 /dev/zero\n")
     helper.chmod(0o700)
     monkeypatch.setattr("gradio.tunneling.BINARY_PATH", str(helper))
-    with pytest.raises(FetchError) as found:
+    with pytest.raises(FetchError) as caught:
         tunnel.open_tunnel("127.0.0.1", 7860, "127.0.0.1:7000", tmp_path)
-    assert len(str(found.value)) < 300
-    assert str(found.value).isprintable()
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).isprintable()
 
 
 @needs_modes
@@ -258,6 +258,6 @@ def test_a_line_that_does_not_end_takes_no_memory(tunnel):
         def __exit__(self, *_):
             pass
 
-    made = tunnel.Tunnel("a", 1, "b", 2, "c", None, scheme="http")
-    made._read(Endless())
-    assert sum(map(len, made._said)) < 5000
+    opened = tunnel.Tunnel("a", 1, "b", 2, "c", None, scheme="http")
+    opened._read(Endless())
+    assert sum(map(len, opened._said)) < 5000

@@ -48,7 +48,7 @@ def test_the_panels_own_page_tells_nothing(room, student):
 
 def test_the_lecturer_sees_addresses_password_and_who_is_there(room, student):
     state = room.state()
-    names = {one["name"]: one for one in state["addresses"]}
+    names = {entry["name"]: entry for entry in state["addresses"]}
     assert names["Everywhere"]["url"].endswith(".links.example")
     assert names["Everywhere"]["qr"].startswith("data:image/svg+xml")
     assert names["This machine"] == {"name": "This machine", "url": room.url, "qr": None}
@@ -67,29 +67,29 @@ def test_nobody_of_the_class_can_log_all_others_out(room, student):
 
 def test_the_class_reads_the_lecturers_case_and_five_answers_make_a_row(room):
     for number in range(5):
-        assert not any(one["told"] for one in room.state()["rows"])
+        assert not any(row["told"] for row in room.state()["rows"])
         phone = room.student()
         content = phone.begin()
-        told = [phone.text]
+        texts = [phone.text]
         assert (content["of"], content["number"]) == (1, 1)
         assert NOTE not in phone.text
         for step in ("commit", "settle"):
             mine = reply("Mass") if number else reply()
             content = phone.ask(step, case=content["case"], answer=mine)
-            told.append(phone.text)
+            texts.append(phone.text)
         assert content["truth"]["note"] == NOTE
         assert content["truth"]["findings"][0]["boxes"] == [
             pytest.approx([100 / 512, 100 / 512, 300 / 512, 300 / 512])
         ]
         content = phone.ask("next", case=content["case"])
-        told.append(phone.text)
+        texts.append(phone.text)
         assert (content["stage"], content["more"]) == ("done", False)
-        assert "DOE_JANE" not in "".join(told)
+        assert "DOE_JANE" not in "".join(texts)
     [row] = room.state()["rows"]
     assert (row["number"], row["findings"]) == (1, ["Mass"])
     expected = {"answers": 5, "right": 4, "named": {"Mass": 4, "No Finding": 1}}
-    assert [one["when"] for one in row["told"]] == ["before", "after"]
-    assert all(one | expected == one for one in row["told"])
+    assert [moment["when"] for moment in row["told"]] == ["before", "after"]
+    assert all(moment | expected == moment for moment in row["told"])
     assert "DOE_JANE" not in str(room.state())
     with room.client(LOGINS.lecturer) as lecturer:
         picture = lecturer.get("/lecturer/picture/1")
@@ -97,8 +97,8 @@ def test_the_class_reads_the_lecturers_case_and_five_answers_make_a_row(room):
         assert "DOE_JANE" not in str(lecturer.get("/lecturer/picture/2").text)
         assert lecturer.get("/lecturer/picture/2").status_code == 404
     wait_until(lambda: len((room.base / "results.csv").read_text().splitlines()) == 3)
-    found = list(csv.DictReader((room.base / "results.csv").read_text().splitlines()))
-    assert [(one["when"], one["answers"], one["Mass"]) for one in found] == [
+    written = list(csv.DictReader((room.base / "results.csv").read_text().splitlines()))
+    assert [(row["when"], row["answers"], row["Mass"]) for row in written] == [
         ("before", "5", "4"),
         ("after", "5", "4"),
     ]
@@ -122,8 +122,8 @@ def test_many_readings_of_one_login_count_once(room):
 
 def link(room) -> str:
     """The host of the link that there is now, or nothing."""
-    found = [one["url"] for one in room.state()["addresses"] if one["name"] == "Everywhere"]
-    return found[0].removeprefix("http://") if found else ""
+    urls = [entry["url"] for entry in room.state()["addresses"] if entry["name"] == "Everywhere"]
+    return urls[0].removeprefix("http://") if urls else ""
 
 
 def lose_links(room, times: int) -> None:
