@@ -138,6 +138,7 @@ from demo.classroom.study import Study
 case = Made(key="a.png", truth=Made(findings=["Mass"]), network=Made(named=["Effusion"]))
 reply = Made(findings=["Mass"], sure=2, boxes={{}})
 study = Study(Path({str(study.path.with_suffix(".toml"))!r}))
+study.arm_of({name_of(2)!r})  # drawn here, so that every child writes the same row
 ends = []
 for limit in range({whole}):
     if not (child := os.fork()):
