@@ -128,12 +128,13 @@ def browser():
 def page_of(browser):
     """Give a page of that look which nobody uses, and take it back as it was when it was new.
 
-    A page that is opened again costs a third of a new one.
+    A page that is opened again costs a quarter of a new one. So the size of its window and its
+    colour scheme, which can be changed, are no reason for a new one.
     """
     free: dict[str, list] = {}
 
     @contextmanager
-    def lent(**look):
+    def lent(viewport, color_scheme="light", **look):
         pages = free.setdefault(repr(sorted(look.items())), [])
         if pages:
             page = pages.pop()
@@ -141,10 +142,12 @@ def page_of(browser):
             # Playwright's own waiting evaluates strings, which the page's policy forbids.
             # A service worker would hide requests from a test that looks at them.
             blocked = {"bypass_csp": True, "service_workers": "block"}
-            context = browser.new_context(**blocked | look)
+            context = browser.new_context(viewport=viewport, **blocked | look)
             context.add_init_script(EXPOSE)
             page = context.new_page()
         page.set_default_timeout(30_000)
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=color_scheme)
         yield page
         for other in page.context.pages:
             if other is not page:
@@ -152,8 +155,6 @@ def page_of(browser):
         page.evaluate("() => { try { localStorage.clear(); sessionStorage.clear(); } catch {} }")
         page.unroute_all(behavior="ignoreErrors")
         page.emulate_media(media="null")
-        if "viewport" in look:
-            page.set_viewport_size(look["viewport"])
         page.goto("about:blank")
         page.context.clear_cookies()
         pages.append(page)
@@ -263,14 +264,29 @@ def visit_with_torch(page_of, served_with_torch):
         yield opened
 
 
+STILL = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  .then(() => Promise.allSettled(document.getAnimations().map(({finished}) => finished)))"""
+"""Resolves when what was asked for is drawn, and no colour is on its way to another."""
+
+
 def serious_faults(page) -> list[tuple]:
-    """Of accessibility, as axe finds them; the test is skipped where it is not installed."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    return [
-        (violation["id"], [node["html"][:120] for node in violation["nodes"]][:3])
-        for violation in axe.Axe().run(page).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
+    """Of accessibility, as axe finds them in light and in dark; skips where it is not installed."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe.axe_script)
+    faults = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(STILL)
+        violations = page.evaluate(
+            "axe.run({resultTypes: ['violations']}).then((r) => r.violations)"
+        )
+        faults += [
+            (scheme, fault["id"], [node["html"][:120] for node in fault["nodes"]][:3])
+            for fault in violations
+            if fault["impact"] in ("serious", "critical")
+        ]
+    return faults
 
 
 def run(coroutine: Coroutine) -> Any:

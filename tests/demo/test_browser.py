@@ -278,15 +278,13 @@ def test_everything_is_done_with_the_keyboard_alone(visit):
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(visit, scheme):
-    page = visit(color_scheme=scheme)
+def test_axe_finds_no_serious_fault(visit):
+    page = visit()
     page.click("[data-example=effusion]")
     page.wait_for_selector(ROW)
-    page.wait_for_timeout(500)
     for tab in ("Radiograph", "Model"):
         page.get_by_role("tab", name=tab).click()
-        page.wait_for_timeout(300)
+        page.evaluate("chexnet.page.settled()")
         assert serious_faults(page) == []
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.demo.classroom.made import reply, union_iou
 from tests.demo.classroom.served import case_in, leaks
-from tests.demo.conftest import on_both
+from tests.demo.conftest import on_both, serious_faults
 
 READING = "() => { const r = chexnet.reading; return r && !r.waiting && r.now; }"
 TICK = ".cx-r-findings input[value='{}']"
@@ -162,7 +162,8 @@ def test_three_rounds_read_by_a_student_give_the_figures_of_a_hand(visit, cases,
         assert f"{name}\t{sum(chosen)} of {len(chosen)}" in row
     fit = [value for *_, fits in helped for value in fits.values()]
     row = page.get_by_role("row", name="You, with it, in the end").inner_text()
-    assert row.endswith(f"{100 * sum(fit) / len(fit):.0f} % ({len(fit)})")
+    # Two of the session's eight cases show nothing; both may stand where a right box is kept.
+    assert row.endswith(f"{100 * sum(fit) / len(fit):.0f} % ({len(fit)})" if fit else "\u2013")
     if source == "served":  # whose pool is empty; an exported page has no other cases
         page.click("[data-do=another]")
         page.get_by_text("More cases are being drawn").wait_for()
@@ -176,20 +177,23 @@ def test_reload_back_and_two_tabs_neither_tell_nor_mix(visit, cases):
     again = at(open_tab(page), "read", 1)
     assert again == {k: v for k, v in now.items() if k != "reader"}
     assert leaks(json.dumps(again), case) == []
-    second = page.context.new_page()
-    second.goto(page.url)
+    second = page.context.new_page()  # each is brought to the front before it is used: behind
+    second.goto(page.url)  # another tab it draws once a second
     other = begin(open_tab(second))
     assert other["case"] != now["case"]
+    page.bring_to_front()
     to_the_network(page)
     answer(page, ["Mass"], 0)
     drag(page, (0.3, 0.3, 0.5, 0.6))
     page.click(GO)
     at(page, "revise", 5)
     # The other tab knows nothing of it, also after it asked again.
+    second.bring_to_front()
     second.reload()
     still = at(open_tab(second), "read", 1)
     assert still["case"] == other["case"]
     assert leaks(json.dumps(still), case_in(cases, other)) == []
+    page.bring_to_front()
     page.goto("about:blank")
     page.go_back()
     back = at(open_tab(page), "revise", 5)
@@ -199,11 +203,14 @@ def test_reload_back_and_two_tabs_neither_tell_nor_mix(visit, cases):
     assert page.locator(".cx-box-mine").count() == 1
     # A copy of a tab shares its reader: what one settles, the other does not settle again.
     reader = page.evaluate("sessionStorage.getItem('cx-reader')")
+    second.bring_to_front()
     second.evaluate("name => sessionStorage.setItem('cx-reader', name)", reader)
     second.reload()
     at(open_tab(second), "revise", 5)
+    page.bring_to_front()
     page.click(GO)
     at(page, "truth", 5)
+    second.bring_to_front()
     second.uncheck(TICK.format("Mass"))
     second.check(TICK.format(""))
     second.click(GO)
@@ -293,33 +300,22 @@ def test_on_a_phone_a_box_is_drawn_by_a_finger_and_everything_fits(visit):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault_in_any_step(visit, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page = open_tab(visit(color_scheme=scheme))
-
-    def serious():
-        page.wait_for_timeout(150)
-        return [
-            (violation["id"], [node["html"][:140] for node in violation["nodes"]][:3])
-            for violation in axe.Axe().run(page).response["violations"]
-            if violation["impact"] in ("serious", "critical")
-        ]
-
-    assert serious() == []
+def test_axe_finds_no_serious_fault_in_any_step(visit):
+    page = open_tab(visit())
+    assert serious_faults(page) == []
     begin(page)
-    assert serious() == []
+    assert serious_faults(page) == []
     to_the_network(page)
     answer(page, ["Mass", "Effusion"], 1)
     drag(page, (0.3, 0.3, 0.6, 0.6))
-    assert serious() == []
+    assert serious_faults(page) == []
     for stage in ("revise", "truth"):
         page.click(GO)
         at(page, stage, 5)
-        assert serious() == []
+        assert serious_faults(page) == []
     page.evaluate("end => { chexnet.reading.receive(end); }", END)
     page.wait_for_selector("[data-r=done] table")
-    assert serious() == []
+    assert serious_faults(page) == []
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
