@@ -45,4 +45,6 @@ def test_every_view_says_that_it_is_not_for_diagnosis_and_fits_a_phone(visit):
         assert page.get_by_text("Trained on drawn phantoms").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.get_by_text("Mean of").is_visible()
+    page.get_by_role("tab", name="Radiograph").click()
+    assert page.locator("#cx-start").bounding_box()["height"] < 150  # and the picture follows
     assert page.locator(".cx-rocs figure").count() > 0

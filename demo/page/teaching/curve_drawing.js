@@ -69,12 +69,14 @@ export function drawAxis(place, curve, scale, { cut, own, stored, value = share 
     image.append(svg("line", { class: "cx-t-stored", x1: x, x2: x, y1: 16, y2: HEIGHT - 18 }));
   }
   if (own !== null) {
-    const x = scale.x(own), right = x > scale.width - 120;
+    // The words, 120 pixels wide, lie where neither the edge nor the threshold's handle cuts them.
+    const x = scale.x(own), handle = scale.x(cut) - x;
+    const left = x > scale.width - 120 || (x > 130 && handle > 0 && handle < 130);
     image.append(
       svg("path", { class: "cx-t-own", d: `M${x - 7} 17h14l-7 11z` }),
       svg("line", { class: "cx-t-own-line", x1: x, x2: x, y1: 28, y2: LINE }),
-      svg("text", { class: "cx-t-own-word", x: right ? x - 10 : x + 10, y: 27,
-        "text-anchor": right ? "end" : "start", text: `your picture ${value(own)}` }));
+      svg("text", { class: "cx-t-own-word", x: left ? x - 10 : x + 10, y: 27,
+        "text-anchor": left ? "end" : "start", text: `your picture ${value(own)}` }));
   }
   image.append(
     svg("text", { x: EDGE, y: 11, text: "◄ not called" }),
