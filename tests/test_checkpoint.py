@@ -119,7 +119,7 @@ def hostile_files(folder: Path, mark: Path) -> list[Path]:
     torch.save(
         _Runs(os.system, f"touch {mark}"), new("old.pth"), _use_new_zipfile_serialization=False
     )
-    _zip(new("bomb.pth"), b"\0" * 300_000_000, compression=zipfile.ZIP_DEFLATED)
+    _zip(new("bomb.pth"), b"\0" * 30_000_000, compression=zipfile.ZIP_DEFLATED)
     # A list in a list in a list ... that unfolds to 10**30 values.
     laugh = [0] * 10
     for _ in range(30):

@@ -4,16 +4,18 @@ import threading
 import numpy as np
 import pytest
 import torch
-from torchvision.models import densenet121
 
+from chexnet import model as model_module
 from chexnet.errors import ConfigError
 from chexnet.explain import METHODS, PACKAGE, explain
 from chexnet.grad_cam import package_heatmap
 from chexnet.model import DenseNet121
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
 
 @pytest.fixture(scope="module")
-def model() -> DenseNet121:
+def model(tiny_network) -> DenseNet121:
     torch.manual_seed(0)
     network = DenseNet121(6)
     with torch.no_grad():
@@ -88,7 +90,7 @@ def test_the_closed_form_equals_the_packages_grad_cam(model, images):
 
 def test_torchvisions_in_place_relu_does_not_reach_the_maps(model, images):
     """The usual tutorial takes `features`' output, which torchvision's forward overwrites."""
-    theirs = densenet121(num_classes=6).eval()
+    theirs = model_module.densenet121(num_classes=6).eval()
     theirs.load_state_dict(model.state_dict())
     kept = []
     theirs.features.register_forward_hook(lambda module, given, out: kept.append(out))

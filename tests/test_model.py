@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torchvision.models import densenet121
 
 from chexnet import model as model_module
 from chexnet.checkpoint import load_sealed, save_sealed
@@ -13,8 +12,8 @@ from chexnet.metadata import Metadata
 from chexnet.model import DenseNet121, build, load_weights, save_weights
 from chexnet.transforms import Preprocessing
 from tests.loopback import Answer, serving
-from tests.tiny import tiny_densenet
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
 CLASSES = {"Atelectasis": 0, "Mass": 1, "No Finding": 2}
 
 
@@ -26,17 +25,17 @@ def weights(tmp_path):
     return path
 
 
-def test_the_network_computes_what_torchvisions_does():
+def test_the_network_computes_what_torchvisions_does(real_network):
     torch.manual_seed(0)
     ours = DenseNet121(5).eval()
-    theirs = densenet121(num_classes=5).eval()
+    theirs = model_module.densenet121(num_classes=5).eval()
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         torch.testing.assert_close(ours(images), theirs(images))
 
 
-def test_the_head_gives_raw_logits_of_1024_channels():
+def test_the_head_gives_raw_logits_of_1024_channels(real_network):
     model = DenseNet121(15).eval()
     assert (model.classifier.in_features, model.classifier.out_features) == (1024, 15)
     with torch.no_grad():
@@ -80,7 +79,7 @@ def test_an_impossible_download_names_both_ways_out(monkeypatch):
         build(CLASSES, "imagenet", 0)
 
 
-def test_a_weights_file_gives_back_network_and_card(weights):
+def test_a_weights_file_gives_back_network_and_card(real_network, weights):
     model, metadata = load_weights(weights)
     expected = build(CLASSES, "none", 3).model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
@@ -163,9 +162,11 @@ def test_training_can_start_from_a_weights_file_with_other_classes(weights):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_training_can_start_from_torchvisions_file_with_its_old_names(tmp_path, zipped):
+def test_training_can_start_from_torchvisions_file_with_its_old_names(request, tmp_path, zipped):
+    if not zipped:  # as it is published
+        request.getfixturevalue("real_network")
     torch.manual_seed(1)
-    source = densenet121()
+    source = model_module.densenet121()
     old = {
         name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value
         for name, value in source.state_dict().items()
@@ -190,15 +191,14 @@ def test_a_file_without_a_densenet_is_no_start(tmp_path):
 
 
 @pytest.fixture
-def hub_of_timm(monkeypatch, tmp_path):
+def hub_of_timm(tiny_network, monkeypatch, tmp_path):
     """A Hub on this machine with a file as timm publishes them; its network and the server."""
     from safetensors.torch import save
 
-    monkeypatch.setattr("chexnet.model.densenet121", tiny_densenet)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     for name in ("http_proxy", "HTTP_PROXY", "HF_HUB_OFFLINE", "CHEXNET_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    published = tiny_densenet()
+    published = model_module.densenet121()
     data = save(published.state_dict())
     with serving() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)

@@ -14,9 +14,11 @@ from torchvision.models import DenseNet
 from chexnet import model
 
 
-def tiny_densenet(weights: None = None) -> DenseNet:
+def tiny_densenet(weights: None = None, num_classes: int = 1000) -> DenseNet:
     """Stands where torchvision's `densenet121` does: one layer a block, growth 4, 8 channels."""
-    return DenseNet(growth_rate=4, block_config=(1, 1, 1, 1), num_init_features=8)
+    return DenseNet(
+        growth_rate=4, block_config=(1, 1, 1, 1), num_init_features=8, num_classes=num_classes
+    )
 
 
 def is_used() -> bool:

@@ -235,14 +235,17 @@ def _convolve(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Stride 2, padded by half the kernel: (V, C_in, H, W) to (V, C_out, H/2, W/2)."""
     size = weight.shape[-1]
     half = size // 2
-    padded = np.pad(x, ((0, 0), (0, 0), (half, half), (half, half)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))
-    windows = windows[:, :, ::2, ::2]  # (V, C_in, H/2, W/2, k, k)
-    views, _, height, width = windows.shape[:4]
-    columns = windows.transpose(0, 2, 3, 1, 4, 5).reshape(views * height * width, -1)
-    out = columns @ weight.reshape(len(weight), -1).T
-    folded: np.ndarray = out.reshape(views, height, width, -1)
-    return folded.transpose(0, 3, 1, 2)
+    views, channels, height, width = x.shape
+    padded = np.zeros((views, channels, height + 2 * half, width + 2 * half), x.dtype)
+    padded[:, :, half : half + height, half : half + width] = x
+    # By place in the kernel first, so that whole rows are copied: twice as quick as by pixel.
+    windows = np.empty((channels, size, size, views, height // 2, width // 2), x.dtype)
+    for row, column in np.ndindex(size, size):
+        shifted = padded[:, :, row : row + height : 2, column : column + width : 2]
+        windows[:, row, column] = shifted.transpose(1, 0, 2, 3)
+    out = weight.reshape(len(weight), -1) @ windows.reshape(channels * size**2, -1)
+    folded: np.ndarray = out.reshape(-1, views, height // 2, width // 2)
+    return folded.transpose(1, 0, 2, 3)
 
 
 def _mirrored(views: np.ndarray) -> np.ndarray:

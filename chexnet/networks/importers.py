@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from chexnet.errors import CheckpointError, ConfigError
 from chexnet.labels import FINDINGS, LABELS
@@ -212,9 +213,9 @@ def _agree(file: Path, order: Sequence[str], stated: Any) -> None:
 
 def _model(file: Path, recognised: Found, order: Sequence[str]) -> tuple[DenseNet121, list[int]]:
     """The network with the rows of those outputs that are classes of ours."""
-    with torch.device("meta"):  # names, shapes and types alone
-        whole = DenseNet121(len(order))
-    _compare(file, recognised, whole.state_dict())
+    model = DenseNet121(len(order))
+    expected = model.state_dict()
+    _compare(file, recognised, expected)
     state = dict(recognised.tensors)
     if recognised.layout == "torchxrayvision":
         state[FIRST] = _folded(state[FIRST])
@@ -223,8 +224,8 @@ def _model(file: Path, recognised: Found, order: Sequence[str]) -> tuple[DenseNe
         raise ConfigError("--classes: found no finding of ours among them.")
     for name in HEAD:
         state[name] = state[name][rows]
-    model = DenseNet121(len(rows))
-    expected = model.state_dict()
+    if len(rows) < len(order):
+        model.classifier = nn.Linear(model.classifier.in_features, len(rows))
     counters = {name: value for name, value in expected.items() if name.endswith(_COUNTER)}
     model.load_state_dict(counters | state)
     return model.eval(), rows

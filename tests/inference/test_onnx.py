@@ -22,23 +22,29 @@ from chexnet.inference.predictor import Predictor
 from chexnet.model import load_weights, save_weights
 from tests.conftest import BEST, ROOT, answers
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
 
 @pytest.fixture(scope="module")
-def exported(real_weights) -> Path:
-    """DenseNet-121 as ONNX: it takes 15 s, so the cache is given the same file."""
-    out = real_weights.with_suffix(".onnx")
-    onnx_export.export(real_weights, out)
-    place = engine.export_place(engine.file_digest(real_weights))
+def own(trained) -> Path:
+    """The weights that were exported."""
+    return trained / BEST
+
+
+@pytest.fixture(scope="module")
+def exported(exported, own) -> Path:
+    """As everywhere; the cache is given the same file."""
+    place = engine.export_place(engine.file_digest(own))
     place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(out, place)
-    place.with_suffix(".sha256").write_text(engine.file_digest(out))
-    return out
+    shutil.copyfile(exported, place)
+    place.with_suffix(".sha256").write_text(engine.file_digest(exported))
+    return exported
 
 
 @pytest.fixture
-def weights(real_weights, tmp_path) -> Path:
+def weights(own, tmp_path) -> Path:
     """A copy, which a test may change."""
-    return Path(shutil.copy(real_weights, tmp_path / "w.pth"))
+    return Path(shutil.copy(own, tmp_path / "w.pth"))
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +53,11 @@ def pictures(phantoms) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def both(real_weights, exported) -> tuple[Predictor, Predictor]:
-    return Predictor(exported), Predictor(real_weights, "cpu", "torch")
+def both(tiny_network, own, exported) -> tuple[Predictor, Predictor]:
+    return Predictor(exported), Predictor(own, "cpu", "torch")
 
 
-def test_every_answer_is_that_of_pytorch(both, pictures):
-    fast, slow = both
+def agree(fast: Predictor, slow: Predictor, pictures: list[Path]) -> None:
     assert fast.engine.startswith("ONNX Runtime")
     assert slow.engine.startswith("PyTorch")
     for count in (5, 1):
@@ -63,6 +68,18 @@ def test_every_answer_is_that_of_pytorch(both, pictures):
             np.testing.assert_allclose(given.heatmaps, expected.heatmaps, atol=1e-4)
             assert np.array_equal(given.pixels, expected.pixels)
             assert fast.findings_over_threshold(given) == slow.findings_over_threshold(expected)
+
+
+def test_every_answer_is_that_of_pytorch(both, pictures):
+    agree(*both, pictures)
+
+
+@pytest.mark.slow
+def test_every_answer_of_densenet_121_is_that_of_pytorch(
+    real_network, real_weights, pictures, tmp_path
+):
+    onnx_export.export(real_weights, tmp_path / "real.onnx")
+    agree(Predictor(tmp_path / "real.onnx"), Predictor(real_weights, "cpu", "torch"), pictures)
 
 
 def test_the_file_says_all_that_the_weights_say(both, exported):
@@ -80,28 +97,26 @@ def test_the_file_says_all_that_the_weights_say(both, exported):
     assert "not for clinical use" in session.get_modelmeta().custom_metadata_map["notice"]
 
 
-def test_a_graph_that_answers_otherwise_is_not_written(
-    real_weights, exported, tmp_path, monkeypatch
-):
+def test_a_graph_that_answers_otherwise_is_not_written(own, exported, tmp_path, monkeypatch):
     class Written:
         model_proto = format_of_onnx.load(exported)
 
     # The exporter gives the graph of this network's, the weights are those of another.
-    model, metadata = load_weights(real_weights)
+    model, metadata = load_weights(own)
     model.classifier.bias.data[0] += 2e-3
     save_weights(tmp_path / "other.pth", model, metadata)
     monkeypatch.setattr(onnx_export.torch.onnx, "export", lambda *_, **__: Written)
     with pytest.raises(ExportError, match=r"differs.*expected at most 1e-04"):
         onnx_export.export(tmp_path / "other.pth", tmp_path / "new" / "out.onnx")
     assert not list((tmp_path / "new").iterdir())
-    onnx_export.export(real_weights, tmp_path / "new" / "out.onnx")
+    onnx_export.export(own, tmp_path / "new" / "out.onnx")
     assert Predictor(tmp_path / "new" / "out.onnx").classes == list(metadata.classes)
 
 
-def test_methods_of_the_package_need_the_weights_file(real_weights, exported, pictures):
+def test_methods_of_the_package_need_the_weights_file(own, exported, pictures):
     pytest.importorskip("pytorch_grad_cam")
-    fast = Predictor(real_weights, "cpu", "onnx")
-    slow = Predictor(real_weights, "cpu", "torch")
+    fast = Predictor(own, "cpu", "onnx")
+    slow = Predictor(own, "cpu", "torch")
     [answer] = answers(fast, pictures[:1])
     name = fast.classes[0]
     expected = slow.heatmap(answers(slow, pictures[:1])[0], name, "HiResCAM")
@@ -151,17 +166,18 @@ def test_weights_are_exported_once_and_again_when_they_change(
     assert len(list(cache.glob("*.onnx"))) == engine.KEPT
 
 
-def test_a_damaged_cache_is_made_again(cache, real_weights, exported, monkeypatch):
+def test_a_damaged_cache_is_made_again(cache, own, exported, monkeypatch):
     made: list[Path] = []
     monkeypatch.setattr(onnx_export, "export", fake_export(exported, made))
-    open_engine(real_weights, "cpu")
+    open_engine(own, "cpu")
     [file] = cache.glob("*.onnx")
     whole = file.read_bytes()
     other = bytearray(whole)
-    other[len(other) // 2] ^= 1  # within the numbers: ONNX Runtime reads it without a word
+    weight = format_of_onnx.load(exported).graph.initializer[0].raw_data
+    other[whole.index(weight)] ^= 1  # within the numbers: ONNX Runtime reads it without a word
     for number, damaged in enumerate((whole[:1000], bytes(other)), 2):
         file.write_bytes(damaged)
-        assert isinstance(open_engine(real_weights, "cpu"), OnnxEngine)
+        assert isinstance(open_engine(own, "cpu"), OnnxEngine)
         assert len(made) == number
         assert file.read_bytes() == whole
 
@@ -180,9 +196,7 @@ def test_weights_that_change_while_they_are_exported_are_not_cached(
     assert not list(cache.glob("*.onnx"))
 
 
-def test_what_cannot_be_exported_is_tried_once_with_the_same_versions(
-    cache, real_weights, monkeypatch
-):
+def test_what_cannot_be_exported_is_tried_once_with_the_same_versions(cache, own, monkeypatch):
     told: list[int] = []
 
     def fail(*_: object, **__: object) -> None:
@@ -190,18 +204,16 @@ def test_what_cannot_be_exported_is_tried_once_with_the_same_versions(
 
     monkeypatch.setattr(onnx_export.torch.onnx, "export", fail)
     for _ in range(2):
-        assert isinstance(
-            open_engine(real_weights, "cpu", on_export=lambda: told.append(1)), TorchEngine
-        )
+        assert isinstance(open_engine(own, "cpu", on_export=lambda: told.append(1)), TorchEngine)
     assert told == [1]
     with pytest.raises(ExportError, match=r"^PyTorch could not export .*RuntimeError"):
-        open_engine(real_weights, "cpu", "onnx")
+        open_engine(own, "cpu", "onnx")
     for changed in ("torch", "onnxscript"):
         monkeypatch.setattr(engine, "version", lambda name, package=changed: f"9 {name == package}")
-        open_engine(real_weights, "cpu", on_export=lambda: told.append(2))
+        open_engine(own, "cpu", on_export=lambda: told.append(2))
     [refused] = cache.glob("*.refused")  # as the last release wrote it
     refused.write_text("PyTorch could not export it.")
-    open_engine(real_weights, "cpu", on_export=lambda: told.append(3))
+    open_engine(own, "cpu", on_export=lambda: told.append(3))
     assert told == [1, 2, 2, 3]
 
 
@@ -228,7 +240,7 @@ def test_pytorch_answers_where_onnx_runtime_cannot(weights, tmp_path, monkeypatc
     assert isinstance(open_engine(weights, "cpu"), TorchEngine)
 
 
-def test_what_is_no_exported_file_is_refused(real_weights, exported, tmp_path):
+def test_what_is_no_exported_file_is_refused(own, exported, tmp_path):
     stranger = format_of_onnx.load(exported)
     del stranger.metadata_props[:]
     format_of_onnx.save(stranger, tmp_path / "stranger.onnx")
@@ -243,12 +255,12 @@ def test_what_is_no_exported_file_is_refused(real_weights, exported, tmp_path):
     with pytest.raises(ConfigError, match="Pass the weights file"):
         Predictor(exported, "cuda")
     with pytest.raises(ConfigError, match="--engine: found 'tensorrt', expected one of auto, onnx"):
-        Predictor(real_weights, "cpu", "tensorrt")
-    for device, name in (("gpu", real_weights), ("cuda:0", exported)):
+        Predictor(own, "cpu", "tensorrt")
+    for device, name in (("gpu", own), ("cuda:0", exported)):
         with pytest.raises(ConfigError, match=r"--device: found '.*', expected one of auto, cpu"):
             Predictor(name, device)
     with pytest.raises(ConfigError, match="runs on a CPU only"):
-        Predictor(real_weights, "cuda", "onnx")
+        Predictor(own, "cuda", "onnx")
     with pytest.raises(CheckpointError, match=r"none\.pth: No such file"):
         Predictor(tmp_path / "none.pth", "cpu", "onnx")
 

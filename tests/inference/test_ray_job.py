@@ -17,19 +17,24 @@ from tests.inference.test_job import draw
 CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+head = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+cluster = Cluster(initialize_head=True, head_node_args=head)
 cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 print(cluster.address, flush=True)
 sys.stdin.read()
 cluster.shutdown()
 """
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0"}
+"""Without what Ray counts and reports of itself, in processes of its own."""
 
 
 @pytest.fixture
-def cluster() -> Iterator[str]:
+def cluster(monkeypatch) -> Iterator[str]:
     """The address of two nodes of a core each: an actor can take one of them only."""
     pytest.importorskip("ray", reason="Ray is not installed")
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
     command = [sys.executable, "-c", CLUSTER]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as started:

@@ -8,15 +8,20 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision.models import densenet121
+
+from chexnet import model
 
 
 def random_network(classes: int = 14, channels: int = 3, seed: int = 0) -> nn.Module:
-    """torchvision's own DenseNet-121, whose BatchNorm has seen something, in eval mode."""
+    """torchvision's own DenseNet, whose BatchNorm has seen something, in eval mode.
+
+    DenseNet-121, or the tiny one where that stands for it.
+    """
     torch.manual_seed(seed)
-    network = densenet121(num_classes=classes)
+    network = model.densenet121(num_classes=classes)
     if channels != 3:
-        network.features.conv0 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+        outputs = network.features.conv0.out_channels
+        network.features.conv0 = nn.Conv2d(channels, outputs, 7, stride=2, padding=3, bias=False)
     for name, buffer in network.named_buffers():
         if name.endswith("running_mean"):
             buffer.normal_(0, 0.1)

@@ -26,13 +26,18 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 COMMIT, NEWER = "a" * 40, "b" * 40
 
 
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """The connections that are left go while their warnings are ignored, not in another file."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def nobody_else(monkeypatch, tmp_path):
     """A cache of this test alone."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    yield
-    gc.collect()
 
 
 @pytest.fixture

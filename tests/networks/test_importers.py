@@ -1,4 +1,8 @@
-"""Files of other projects against their own architecture, and what is refused."""
+"""Files of other projects against their own architecture, and what is refused.
+
+What is said of a file does not depend on the network's size: it is the tiny one. DenseNet-121
+itself is read once in each of the three layouts, at `real_network`.
+"""
 
 import argparse
 import json
@@ -31,16 +35,17 @@ from tests.networks.files import (
     with_prefix,
 )
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
 ITEMS = np.random.default_rng(0).integers(0, 256, (2, 1, 64, 64), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
-def network() -> nn.Module:
+def network(tiny_network) -> nn.Module:
     return random_network()
 
 
 @pytest.fixture(scope="module")
-def grey() -> nn.Module:
+def grey(tiny_network) -> nn.Module:
     return random_network(classes=18, channels=1, seed=1)
 
 
@@ -103,6 +108,13 @@ def test_torchvisions_layout_gives_torchvisions_logits(network, tmp_path, write)
     assert metadata.seen["list"] == "unknown"  # so all of NIH counts as seen
 
 
+def test_densenet_121_itself_gives_torchvisions_logits(real_network, tmp_path):
+    network = random_network()
+    torch.save(old_names(network.state_dict()), tmp_path / "w.pth")
+    expected = answers(network, Preprocessing(87.5, 224, keep_aspect=True))
+    check(tmp_path / "w.pth", tmp_path / "o", expected, NIH14, classes="nih14")
+
+
 @pytest.mark.parametrize("prefix", ["module.", "model.module._orig_mod.", "a.densenet121."])
 def test_one_common_prefix_is_taken_off_and_named(network, tmp_path, prefix):
     state = with_prefix(network.state_dict(), prefix)
@@ -153,7 +165,9 @@ def test_a_whole_module_is_read_although_its_class_is_gone(network, tmp_path, mo
 
 
 @pytest.mark.parametrize("legacy", [True, False])
-def test_the_2017_layout_gives_the_2017_modules_sigmoids(tmp_path, legacy):
+def test_the_2017_layout_gives_the_2017_modules_sigmoids(request, tmp_path, legacy):
+    if legacy:  # as it was published
+        request.getfixturevalue("real_network")
     module = Chexnet2017(random_network(seed=2)).eval()
     state = with_prefix(old_names(module.state_dict()), "module.")
     assert "module.densenet121.features.denseblock1.denselayer1.norm.1.weight" in state
@@ -176,10 +190,13 @@ XRV = {
 }
 
 
-@pytest.mark.parametrize("write", XRV.values(), ids=XRV)
-def test_torchxrayvisions_one_channel_folds_exactly_into_three(grey, tmp_path, write):
+@pytest.mark.parametrize("form", XRV)
+def test_torchxrayvisions_one_channel_folds_exactly_into_three(request, tmp_path, form):
+    if form == "module":  # as they are published
+        request.getfixturevalue("real_network")
+    grey = random_network(classes=18, channels=1, seed=1)
     grey.register_buffer("op_threshs", torch.tensor([0.25] * 14 + [float("nan")] * 4))
-    write(grey, tmp_path / "w.pt")
+    XRV[form](grey, tmp_path / "w.pt")
     del grey.op_threshs
     with torch.inference_mode():  # torchxrayvision's own normalisation, (2 p / 255 - 1) * 1024
         expected = grey((2 * torch.from_numpy(ITEMS).float() / 255 - 1) * 1024)[:, :14]
@@ -188,7 +205,7 @@ def test_torchxrayvisions_one_channel_folds_exactly_into_three(grey, tmp_path, w
     assert metadata.validation["publisher_thresholds"] == dict.fromkeys(XRV18[:14], 0.25)
 
 
-def test_torchxrayvisions_own_class_gives_the_same_logits(tmp_path):
+def test_torchxrayvisions_own_class_gives_the_same_logits(real_network, tmp_path):
     models = pytest.importorskip("torchxrayvision.models")
     torch.manual_seed(4)
     theirs = models.DenseNet(
@@ -227,7 +244,7 @@ def test_columns_follow_the_order_that_was_named(network, tmp_path):
 
 # --- refused by name -------------------------------------------------------------------------
 
-BLOCK = "features.denseblock2.denselayer3"
+BLOCK = "features.denseblock2.denselayer1"
 REFUSED = {
     "renamed": (
         lambda s: s.update({f"{BLOCK}.norm3.weight": s.pop(f"{BLOCK}.norm1.weight")}),
@@ -239,7 +256,7 @@ REFUSED = {
     "added": (lambda s: s.update(extra=torch.zeros(2)), "extra: no DenseNet-121 has"),
     "reshaped": (
         lambda s: s.update({f"{BLOCK}.norm1.bias": s[f"{BLOCK}.norm1.bias"][None]}),
-        rf"{BLOCK}.norm1.bias: found 1 x 192 of float32, expected 192 of float32",
+        rf"{BLOCK}.norm1.bias: found 1 x 6 of float32, expected 6 of float32",
     ),
     "another type": (
         lambda s: s.update({f"{BLOCK}.conv1.weight": s[f"{BLOCK}.conv1.weight"].double()}),
@@ -256,15 +273,15 @@ REFUSED = {
         "classifier.0.bias: no DenseNet-121 has",
     ),
     "an overflow of float16": (
-        lambda s: s.update({f"{BLOCK}.norm1.bias": torch.full((192,), 1e6).half()}),
+        lambda s: s.update({f"{BLOCK}.norm1.bias": torch.full((6,), 1e6).half()}),
         rf"{BLOCK}.norm1.bias: found values that are no finite numbers",
     ),
     "no number": (
-        lambda s: s.update({f"{BLOCK}.norm1.bias": torch.full((192,), float("nan"))}),
+        lambda s: s.update({f"{BLOCK}.norm1.bias": torch.full((6,), float("nan"))}),
         rf"{BLOCK}.norm1.bias: found values that are no finite numbers",
     ),
     "negative variance": (
-        lambda s: s.update({"features.norm5.running_var": torch.full((1024,), -1.0)}),
+        lambda s: s.update({"features.norm5.running_var": torch.full((8,), -1.0)}),
         "features.norm5.running_var: found a variance below 0",
     ),
     "no tensor": (
@@ -296,11 +313,11 @@ def test_torchxrayvisions_files_are_compared_as_strictly(grey, tmp_path):
     state = grey.state_dict()
     wrong = {
         "op_threshs: found 14 of float32": {"op_threshs": torch.zeros(14)},
-        "features.conv0.weight: found 64 x 1 x 7 x 7 of float64": {
+        "features.conv0.weight: found 8 x 1 x 7 x 7 of float64": {
             "features.conv0.weight": state["features.conv0.weight"].double()
         },
-        "features.conv0.weight: found 32 x 1 x 7 x 7": {
-            "features.conv0.weight": state["features.conv0.weight"][:32]
+        "features.conv0.weight: found 4 x 1 x 7 x 7": {
+            "features.conv0.weight": state["features.conv0.weight"][:4]
         },
         "upsample.weight: no DenseNet-121 has": {"upsample.weight": torch.zeros(1)},
     }

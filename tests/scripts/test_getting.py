@@ -18,17 +18,19 @@ NIH14 = (
     "Consolidation Edema Emphysema Fibrosis Pleural_Thickening Hernia"
 ).split()
 COMMIT = "a" * 40
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 @pytest.fixture(scope="module")
-def published() -> bytes:
+def published(tiny_network) -> bytes:
     """A file like those of the Hub: torchvision's names, 14 classes, random weights."""
     import torch
     from safetensors.torch import save
-    from torchvision.models import densenet121
+
+    from chexnet import model
 
     torch.manual_seed(3)
-    return save(densenet121(weights=None, num_classes=14).state_dict())
+    return save(model.densenet121(weights=None, num_classes=14).state_dict())
 
 
 @pytest.fixture
@@ -59,12 +61,12 @@ def of_the_original(published: bytes, picture: Path) -> np.ndarray:
     """Probabilities of torchvision's own network for the picture, prepared as ours."""
     import torch
     from safetensors.torch import load
-    from torchvision.models import densenet121
 
+    from chexnet import model
     from chexnet.imaging.radiograph import read_radiograph
     from chexnet.transforms import item_pixels
 
-    original = densenet121(weights=None, num_classes=14)
+    original = model.densenet121(weights=None, num_classes=14)
     original.load_state_dict(load(published))
     usual = Preprocessing()
     pixels = item_pixels(read_radiograph(picture).as_uint8(), usual)

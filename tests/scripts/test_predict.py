@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 from scripts.predict import _distinct_stems
-from tests.conftest import ROOT, needs_links, needs_modes
+from tests.conftest import needs_links, needs_modes
 from tests.malformed import encoded, smooth
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -53,11 +52,9 @@ def test_the_command_shows_a_table_json_and_overlays(predict, phantoms, tmp_path
     assert shown.stdout.count("Pleural Thickening") == len(list(folder.iterdir()))
 
 
-def test_without_weights_the_command_says_which_it_took_and_json_stays_pure(tmp_path):
+def test_without_weights_the_command_says_which_it_took_and_json_stays_pure(here, tmp_path):
     draw(tmp_path / "x.png")
-    command = [sys.executable, "-m", "scripts.predict", "x.png", "--json"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = here("predict", tmp_path / "x.png", "--json")
     assert done.returncode == 0, done.stderr
     assert "starter.pth" in done.stderr
     assert len(json.loads(done.stdout)["probabilities"]) == 15

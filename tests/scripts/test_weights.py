@@ -25,7 +25,9 @@ def test_list_names_licence_training_figure_and_stamp(here, tmp_path, monkeypatc
     assert "xrv-nih" in done.stdout
 
 
-def test_import_writes_a_weights_file_and_says_what_it_assumed(here, refused, tmp_path):
+def test_import_writes_a_weights_file_and_says_what_it_assumed(
+    tiny_network, here, refused, tmp_path
+):
     torch.save(random_network().state_dict(), tmp_path / "w.pth")
     out = ("--out", tmp_path / "out.pth")
     said = refused("weights", "import", tmp_path / "w.pth", *out)
