@@ -81,7 +81,7 @@ def test_no_helper_of_the_scripts_hides_behind_an_underscore():
     assert [p.name for p in (ROOT / "scripts").rglob("_*.py") if not p.name.startswith("__")] == []
 
 
-def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
+def test_the_way_from_phantoms_to_figures(request, tmp_path, refused, here):
     """phantom, prepare, train, eval, and eval of the predictions that eval wrote."""
     data, out, packs = tmp_path / "data", tmp_path / "run", tmp_path / "packs"
     common = ("--data", data, "--packs", packs)
@@ -128,6 +128,7 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
         with Image.open(out / "eval-test" / name) as picture:
             assert picture.size[0] > 300
 
+    request.getfixturevalue("undrawn")
     again = here(
         *("eval", *common, "--predictions", out / "eval-test" / "predictions.csv"),
         *("--out", tmp_path, "--replicates", 20),
@@ -138,6 +139,7 @@ def test_the_way_from_phantoms_to_figures(tmp_path, refused, here):
         assert same[key] == metrics[key]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_leaky_run_is_stamped_wherever_it_is_shown(tiny_options, tmp_path, refused, here):
     out = tmp_path / "run"
     options = ("--data", tiny_options["data"], "--size", 64, "--out", out, "--init", "none")
