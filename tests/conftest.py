@@ -5,10 +5,12 @@ import importlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -86,7 +88,7 @@ def pytest_xdist_auto_num_workers(config) -> int:
 UNITS = (
     # What forks processes needs one server that has imported torch,
     "scripts/test_commands training/test_state test_notebooks test_distributed test_checkpoint "
-    "inference/test_job training/test_loop data/test_datasets",
+    "inference/test_job training/test_loop data/test_datasets data/test_pack dev/test_bench",
     # and what visits the demo needs one demo.
     "demo/test_choices demo/test_browser demo/test_lessons demo/test_malformed demo/test_visitors "
     "demo/test_phone demo/test_proxied demo/test_routes demo/test_uploads demo/test_server_files "
@@ -151,6 +153,14 @@ def cache_of_their_own(of_all_workers):
     """Exported networks go into a folder of the tests, also those of processes they start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(of_all_workers / "cache"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context():
+    """httpx reads the certificate authorities for each client, in 25 ms: here once for all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssl.create_default_context", cache(ssl.create_default_context))
         yield
 
 

@@ -12,6 +12,7 @@ from chexnet.data.folder import DataFolder
 from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.pack import Pack, pack_folder
 from chexnet.data.splits import Split, fingerprint, make_split
+from chexnet.data.tables import is_among
 from chexnet.errors import DataError
 from chexnet.files import plain
 from chexnet.metadata import DataInfo
@@ -66,7 +67,7 @@ class DataModule:
     def facts(self) -> DataInfo:
         """What every report says of its data."""
         parts = {part: self.rows(part) for part in self.split.rows}
-        names = self.folder.table["image"]
+        names = self.folder.table["image"].to_numpy()
         return DataInfo(
             table=self.folder.table_name,
             label_version=self.folder.version,
@@ -80,7 +81,7 @@ class DataModule:
             images_unreadable=len(self.unreadable),
             fingerprints={p: fingerprint(self.folder.table, rows) for p, rows in parts.items()},
             images={part: len(rows) for part, rows in parts.items()},
-            drawn={p: int(names.iloc[rows].isin(self.drawn).sum()) for p, rows in parts.items()},
+            drawn={p: int(is_among(names[rows], self.drawn).sum()) for p, rows in parts.items()},
             dataset=self.folder.dataset,
             label_mapping=plain(self.folder.mapping),
             images_of=self.folder.images_of,

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from chexnet.data.folder import DataFolder
 from chexnet.data.nih import read_folder
 from chexnet.data.pack import Pack
+from chexnet.data.tables import is_among
 from chexnet.errors import DataError
 from chexnet.imaging.radiograph import read_radiograph
 from chexnet.labels import class_to_index
@@ -83,7 +84,7 @@ class ChestXRayDataSet(Dataset[tuple[Any, torch.Tensor, int]]):
         """
         folder = root if isinstance(root, DataFolder) else read_folder(Path(root))
         table = folder.table if rows is None else folder.table.iloc[list(rows)]
-        table = table[table["image"].isin(folder.paths)]
+        table = table[is_among(table["image"], folder.paths)]
         self.images: list[str] = table["image"].tolist()
         self.patients: list[str] = table["patient"].tolist()
         self.classes = dict(classes or class_to_index(folder.table["labels"]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chexnet.data.tables import shown
+from chexnet.data.tables import is_among, shown
 from chexnet.errors import DataError
 from chexnet.files import PICTURE_ENDINGS, files_under
 
@@ -104,7 +104,7 @@ class DataFolder:
     @property
     def present(self) -> pd.Series:
         """True for each row of the table whose image is here."""
-        return self.table["image"].isin(self.paths)
+        return pd.Series(is_among(self.table["image"], self.paths), self.table.index)
 
 
 def find_images(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
@@ -147,7 +147,7 @@ def find_images(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
     images: dict[str, str] = {}
     for image, file in files.items():
         rest = image.partition("/")[2]
-        for text in (image, rest and "/" + rest, file) if rest else (file, image):
+        for text in dict.fromkeys((image, "/" + rest, file) if rest else (file, image)):
             if there := places.get(_plain(text)):
                 path = places_of[image] = _only(image, text, there)
                 if images.setdefault(path, image) != image:

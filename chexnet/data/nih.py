@@ -13,7 +13,9 @@ import pandas as pd
 
 from chexnet.data.folder import DataFolder, find_images
 from chexnet.data.tables import (
+    by_value,
     column_of,
+    listed,
     patient_names,
     read_csv,
     read_text,
@@ -64,7 +66,7 @@ def read_folder(
         raise DataError(f"Found no folder {root}. Pass --data the folder that holds images_001.")
     source = table or _choose_table(root, labels)
     rows, notes = read_table(source)
-    paths = find_images(root, dict(zip(rows["image"], rows["image"], strict=True)))
+    paths = find_images(root, {name: name for name in listed(rows["image"])})
     if need_images and not paths:
         raise DataError(
             f"No image of {source.name} was found under {root} (looked for "
@@ -111,13 +113,13 @@ def read_table(source: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         "is a duplicate": images.duplicated(),
     }
     refuse_rows(source, images, problems, "Expected one row an image; fetch it again from NIH.")
-    notes = note_of_others(Counter(cells), source.name)
+    notes = note_of_others(Counter(listed(cells)), source.name)
     return table.reset_index(drop=True), notes
 
 
 def nih_patients(patients: pd.Series) -> pd.Series:
     """`00000001` in the table of 2017 is `1` in v2020: one patient, for the leak guard too."""
-    return patients.str.replace(r"^0+(?=[0-9]+$)", "", regex=True)
+    return by_value(patients, lambda cells: cells.str.replace(r"^0+(?=[0-9]+$)", "", regex=True))
 
 
 def label_version(table: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from chexnet.data.folder import DataFolder
 from chexnet.data.nih import LISTS, VAL_LIST
+from chexnet.data.tables import is_among, listed
 from chexnet.errors import DataError, LeakError
 from chexnet.rng import keyed_generator
 
@@ -121,7 +122,7 @@ def fingerprint(table: pd.DataFrame, rows: Iterable[int]) -> str:
 
 def name_hashes(names: Iterable[str]) -> np.ndarray:
     """Sorted 64-bit hashes (int64, BLAKE2b) of distinct names; 8 bytes a name in a weights file."""
-    return np.sort(_hashes(set(names)))
+    return np.sort(_hashes(set(listed(names))))
 
 
 def unseen(
@@ -182,7 +183,7 @@ def refuse_trained(
 
 def _hashes(names: Iterable[str]) -> np.ndarray:
     """The hash of each name, in the order of the names."""
-    digests = b"".join(hashlib.blake2b(n.encode(), digest_size=8).digest() for n in names)
+    digests = b"".join(hashlib.blake2b(n.encode(), digest_size=8).digest() for n in listed(names))
     return np.frombuffer(digests, dtype="<i8")
 
 
@@ -193,8 +194,8 @@ def _official(folder: DataFolder, seed: int) -> np.ndarray:
             "Fetch them from NIH, or use --split patient."
         )
     table = folder.table
-    train_val = table["image"].isin(folder.lists["train_val"]).to_numpy()
-    test = table["image"].isin(folder.lists["test"]).to_numpy()
+    train_val = is_among(table["image"], folder.lists["train_val"])
+    test = is_among(table["image"], folder.lists["test"])
     if not train_val.any() or not test.any():
         raise DataError(
             f"The lists in {folder.root} name no image of {folder.table_name}. "
@@ -208,7 +209,7 @@ def _official(folder: DataFolder, seed: int) -> np.ndarray:
     parts = np.full(len(table), "none", dtype=object)
     parts[train_val] = "train"
     if "val" in folder.lists:
-        val = table["image"].isin(folder.lists["val"]).to_numpy()
+        val = is_among(table["image"], folder.lists["val"])
         if not val.any() or (val & ~train_val).any():
             raise DataError(
                 f"{VAL_LIST} in {folder.root} names {int((val & train_val).sum())} images of "
@@ -236,14 +237,14 @@ def _folded(parts: np.ndarray, units: pd.Series, fold: Fold, seed: int) -> np.nd
     """The same parts with another validation: one fold of what trains and validates."""
     number, count = fold
     learning = np.isin(parts, ("train", "val"))
-    distinct = np.array(sorted(set(units[learning])))
+    distinct = np.array(sorted(set(listed(units[learning]))))
     if count > len(distinct):
         raise DataError(
             f"--folds: found {count} for {len(distinct)} patients outside the test part, expected "
             "at most as many."
         )
     order = keyed_generator("split", seed, "folds").permutation(len(distinct))
-    chosen = units.isin(distinct[order[number - 1 :: count]]).to_numpy()
+    chosen = is_among(units, distinct[order[number - 1 :: count]])
     folded = parts.copy()
     folded[learning] = np.where(chosen[learning], "val", "train")
     return folded
@@ -253,7 +254,7 @@ def _drawn(
     units: pd.Series, among: pd.Series, share: float, seed: int, *, stream: str
 ) -> np.ndarray:
     """True for the rows of a random `share` of the distinct units in `among`."""
-    distinct = np.array(sorted(set(among)))
+    distinct = np.array(sorted(set(listed(among))))
     order = keyed_generator("split", seed, stream).permutation(len(distinct))
     count = max(1, round(share * len(distinct)))
-    return units.isin(distinct[order[:count]]).to_numpy()
+    return is_among(units, distinct[order[:count]])

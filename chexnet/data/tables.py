@@ -13,11 +13,12 @@ import tarfile
 import tomllib
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from chexnet.errors import DataError
@@ -250,6 +251,20 @@ def by_value(cells: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.S
     """What `change` makes of the cells; it sees each distinct one once."""
     places, distinct = pd.factorize(cells)
     return pd.Series(change(pd.Series(distinct)).to_numpy()[places], cells.index)
+
+
+def listed(names: Iterable[str]) -> Iterable[str]:
+    """The same names, a column's as a list: pandas walks through one ten times as slowly."""
+    return names.tolist() if isinstance(names, pd.Series | pd.Index) else names
+
+
+def is_among(names: Iterable[str], wanted: Collection[str]) -> np.ndarray:
+    """Whether each name is among those wanted: boolean, one for each name.
+
+    `Series.isin` makes an Arrow scalar of each wanted one: half a second for NIH's 112,120 names.
+    """
+    among = wanted if isinstance(wanted, Set | Mapping) else set(listed(wanted))
+    return np.array([name in among for name in listed(names)], dtype=bool)
 
 
 def column_of(raw: pd.DataFrame, name: str) -> pd.Series:

@@ -17,6 +17,7 @@ import pandas as pd
 from chexnet.data.formats import DataRequest
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import make_split
+from chexnet.data.tables import is_among, listed
 from chexnet.errors import DataError
 from chexnet.evaluation.assessment import reliability_of
 from chexnet.evaluation.compare import compare
@@ -61,9 +62,9 @@ def score_experts(
         What was read, see `ExpertLabels.about`; `images_outside`, with an answer that were not
         asked for or not scored; and `rows`, see `_row`.
     """
-    names = pd.Index(scores.images if scores else table["image"])
-    rows = np.flatnonzero(names.isin(labels.answers.index))
-    about = table.set_index("image").loc[names[rows]]
+    names = scores.images if scores else listed(table["image"])
+    rows = np.flatnonzero(is_among(names, labels.answers.index))
+    about = table.set_index("image").loc[np.array(names, object)[rows]]
     scores = scores.take(rows) if scores else None
     return {
         **labels.about,
@@ -104,7 +105,7 @@ def score_text_labels(
         divided = make_split(folder, request.split, seed, allow_leak=True)
         table, scheme = table.iloc[divided.rows[part]], divided.scheme
     for labels in experts:
-        if not table["image"].isin(labels.answers.index).any():
+        if not is_among(table["image"], labels.answers.index).any():
             raise DataError(
                 f"None of the {len(labels.answers):,} images of {labels.files[0]} is among the "
                 f"{len(table):,} images that were asked for. Pass another --split, or NIH's own "

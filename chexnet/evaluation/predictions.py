@@ -9,7 +9,7 @@ import pandas as pd
 from chexnet.data.datasets import targets_of
 from chexnet.data.formats import DataRequest, open_folder
 from chexnet.data.splits import LEAKY, make_split
-from chexnet.data.tables import refuse_rows
+from chexnet.data.tables import is_among, refuse_rows
 from chexnet.errors import ConfigError, DataError, LeakError
 from chexnet.evaluation.calibration import fit_on
 from chexnet.evaluation.info import ScoringInfo
@@ -75,7 +75,9 @@ def read_predictions(path: Path, table: pd.DataFrame) -> Scores:
     names = raw["Image Index"].str.strip()
     values = raw[[PREFIX + name for name in classes]].map(_number)
     problems = {
-        f"is no image of the label table ({len(table):,} images)": ~names.isin(known.index),
+        f"is no image of the label table ({len(table):,} images)": ~pd.Series(
+            is_among(names, known.index), names.index
+        ),
         "is a duplicate image": names.duplicated(),
         "has a value that is no number": values.isna().any(axis=1),
         "has a value outside 0..1 (logits?)": ((values < 0) | (values > 1)).any(axis=1),

@@ -18,6 +18,7 @@ import pandas as pd
 from chexnet.data.datasets import targets_of
 from chexnet.data.nih import TABLES, read_folder
 from chexnet.data.splits import name_hashes
+from chexnet.data.tables import is_among
 from chexnet.evaluation.intervals import REPLICATES
 from chexnet.evaluation.scores import Figures, Scores
 from chexnet.evaluation.summary import Summary, summarise
@@ -58,8 +59,9 @@ def both_tables(
     """
     folders = {version: read_folder(data, version, need_images=False) for version in TABLES}
     tables = {version: folder.table.set_index("image") for version, folder in folders.items()}
-    names = pd.Index(scores.images)
-    in_both = np.logical_and.reduce([names.isin(table.index) for table in tables.values()])
+    in_both = np.logical_and.reduce(
+        [is_among(scores.images, table.index) for table in tables.values()]
+    )
     shared = scores.take(np.flatnonzero(in_both))
     early, late = (table.loc[shared.images] for table in tables.values())
     changed = {}
@@ -134,7 +136,7 @@ def protocol_figures(
     """
 
     def figures_of(key: str, names: Collection[str]) -> Figures:
-        rows = np.flatnonzero(pd.Index(scores.images).isin(list(names)))
+        rows = np.flatnonzero(is_among(scores.images, names))
         all_scored = len(rows) == len(scores.images)
         reason = _seen(names, table, seen) if names else "the list is not at hand"
         if not reason and not len(rows):
@@ -159,7 +161,7 @@ def protocol_figures(
 def _seen(names: Collection[str], table: pd.DataFrame, seen: Hashes | None) -> str:
     if seen is None:
         return ""
-    patients = table["patient"][table["image"].isin(names)]
+    patients = table["patient"][is_among(table["image"], names)]
     known = [
         int(np.isin(name_hashes(of), hashes).sum())
         for of, hashes in zip((names, patients), seen, strict=True)

@@ -93,7 +93,7 @@ def _prepare(root, folder) -> None:
 def test_a_pack_killed_half_way_is_finished_with_the_same_bytes(phantoms, tmp_path):
     chance = random.Random(2)
     folder, done = tmp_path / "p", []
-    for _ in range(3):
+    for _ in range(2):
         process = start(_prepare, phantoms, folder)
         deadline = time.monotonic() + 60
         while process.is_alive() and time.monotonic() < deadline:

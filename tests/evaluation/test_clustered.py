@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import logit
+from scipy.special import logit, ndtr
 from scipy.stats import false_discovery_control, norm, t
 from sklearn.metrics import roc_auc_score
 
@@ -148,7 +148,7 @@ def study(random, patients=120, gain=0.0):
 
     def network():
         z = common + random.normal(size=(count, 14)) + gain * ill * (np.arange(14) == 3)
-        return Scores(names, owners, list(FINDINGS), norm.cdf(z), ill.astype(np.int8))
+        return Scores(names, owners, list(FINDINGS), ndtr(z), ill.astype(np.int8))
 
     return network(), network()
 
@@ -158,8 +158,9 @@ def family_errors(trials, replicates):
     random, wrong = np.random.default_rng(1), np.zeros(2)
     for seed in range(trials):
         first, second = study(random)
+        unit = np.unique(first.patients, return_inverse=True)[1]
         tested = {
-            name: clustered_auroc(p, t, np.unique(first.patients, return_inverse=True)[1])
+            name: clustered_auroc(p, t, unit)
             for name, p, t in zip(
                 first.classes, first.probabilities.T, first.targets.T, strict=True
             )

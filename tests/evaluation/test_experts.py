@@ -8,7 +8,6 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from chexnet.data.formats import DataRequest
-from chexnet.data.nih import read_folder
 from chexnet.errors import DataError
 from chexnet.evaluation.clustered import FEW_PATIENTS
 from chexnet.evaluation.expert_scores import score_experts, score_text_labels
@@ -31,11 +30,6 @@ needs_experts = pytest.mark.skipif(
     not (EXPERTS.is_dir() and NIH.is_dir()),
     reason="the radiologists' files and NIH's table are not beside the project",
 )
-
-
-@pytest.fixture(scope="module")
-def nih():
-    return read_folder(NIH, "v2020", need_images=False)
 
 
 # --- the real files --------------------------------------------------------------------------

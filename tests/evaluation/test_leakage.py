@@ -3,7 +3,6 @@ import pytest
 
 from chexnet.data.nih import read_folder
 from chexnet.evaluation.leakage import leakage, memory_scores
-from tests.conftest import NIH, needs_nih
 
 
 def test_the_memory_is_the_smoothed_mean_of_the_patients_other_labels():
@@ -37,9 +36,8 @@ def test_an_image_split_lets_the_memory_win_and_a_patient_split_leaves_it_guessi
     assert honest.memory.findings.n_defined == 1  # of 14: the others have no positive
 
 
-@needs_nih
-def test_nihs_table_gives_the_figures_of_the_readme():
-    nih = read_folder(NIH, "v2020", need_images=False)
+def test_nihs_table_gives_the_figures_of_the_readme(nih):
+    assert nih.version == "v2020"
     leaking = leakage(nih, "image", "val", replicates=0)
     assert 0.82 <= leaking.images <= 0.85
     assert 0.75 <= leaking.memory.findings.value <= 0.775

@@ -28,7 +28,7 @@ def reached(scores: Scores, threshold: float) -> tuple[float, float, float]:
 
 
 def test_each_rule_is_best_among_all_thresholds():
-    scores = simulated(0)
+    scores = simulated(0, count=200)
     chosen = choose_thresholds(scores)["Effusion"]
     assert set(chosen) == set(RULES)
     cuts = np.unique(scores.probabilities[:, 0])

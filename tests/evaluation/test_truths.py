@@ -8,6 +8,7 @@ import pytest
 
 from chexnet.data.nih import read_folder
 from chexnet.data.splits import name_hashes
+from chexnet.data.tables import is_among
 from chexnet.evaluation.report.sentences import about_tables
 from chexnet.evaluation.report.terminal import both_text, protocols_text
 from chexnet.evaluation.scores import Scores
@@ -16,7 +17,7 @@ from chexnet.evaluation.truths import both_tables, protocol_figures, seen_by
 from chexnet.files import plain
 from chexnet.labels import FINDINGS
 from chexnet.networks.training_lists import image_names, image_patients, images_for_test_2017
-from tests.conftest import NIH, SHARED, needs_nih
+from tests.conftest import NIH, SHARED
 
 TABLE_2017 = SHARED / "tables" / "Data_Entry_2017.csv"
 HEAD = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
@@ -35,8 +36,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def answers(root, classes, seed=0) -> Scores:
-    table = read_folder(root, "v2020", need_images=False).table
+def answers(table, classes, seed=0) -> Scores:
     given = np.random.default_rng(seed).random((len(table), len(classes)))
     targets = np.array([[name in labels for name in classes] for labels in table["labels"]])
     return Scores(
@@ -45,7 +45,8 @@ def answers(root, classes, seed=0) -> Scores:
 
 
 def test_what_differs_between_the_tables_is_counted_label_by_label(folder):
-    scores = answers(folder, ["Mass", "Pneumonia"])
+    table = read_folder(folder, "v2020", need_images=False).table
+    scores = answers(table, ["Mass", "Pneumonia"])
     tables = both_tables(scores, folder, replicates=20)
     assert (tables["images_in_both"], tables["images_that_differ"]) == (30, 3)
     assert tables["labels_added_and_removed_by_v2020"] == {
@@ -63,12 +64,11 @@ def test_what_differs_between_the_tables_is_counted_label_by_label(folder):
 @pytest.mark.skipif(
     not (NIH.is_dir() and TABLE_2017.is_file()), reason="NIH's tables are not beside the project"
 )
-def test_the_real_tables_of_the_official_test_list(tmp_path):
+def test_the_real_tables_of_the_official_test_list(nih, tmp_path):
     shutil.copy(TABLE_2017, tmp_path / "Data_Entry_2017.csv")
     shutil.copy(NIH / "Data_Entry_2017_v2020.csv", tmp_path / "Data_Entry_2017_v2020.csv")
-    scores = answers(tmp_path, FINDINGS)
-    official = set((NIH / "test_list.txt").read_text().split())
-    scores = scores.take(np.array([n for n, i in enumerate(scores.images) if i in official]))
+    assert nih.version == "v2020"
+    scores = answers(nih.table[is_among(nih.table["image"], nih.lists["test"])], FINDINGS)
     tables = both_tables(scores, tmp_path, replicates=0)
     assert (tables["images_in_both"], tables["images_that_differ"]) == (25_596, 181)
     changed = tables["labels_added_and_removed_by_v2020"]
@@ -168,29 +168,27 @@ def test_what_several_weights_files_have_seen_is_read_from_them(trained, phantom
     assert seen_by([metadata.trained_hashes, None]) is None  # nobody can tell
 
 
-@needs_nih
-def test_most_images_of_the_official_list_stand_in_the_training_of_2017():
-    folder = read_folder(NIH, need_images=False)
+def test_most_images_of_the_official_list_stand_in_the_training_of_2017(nih):
     later = images_for_test_2017()
     assert len(later) == 22_433
-    official = folder.lists["test"]
+    official = nih.lists["test"]
     assert len(official - later) == 20_383
     # A network of the lists of 2017 has seen the official list, and the other way round.
-    rest = ~np.isin(image_names(), list(later))
+    rest = ~is_among(image_names(), later)
     of_2017 = (
         name_hashes(np.array(image_names())[rest].tolist()),
         name_hashes([str(number) for number in np.unique(image_patients()[rest])]),
     )
-    chosen = folder.table[folder.table["image"].isin(official)].iloc[::50]
+    chosen = nih.table[is_among(nih.table["image"], official)].iloc[::50]
     lists = {"official": official, "2017": later}
     scores = scores_of(chosen)
-    runs = protocol_figures(scores, folder.table, lists, of_2017, replicates=0)
+    runs = protocol_figures(scores, nih.table, lists, of_2017, replicates=0)
     assert "the network has seen 20,383 of its images" in runs["official"]["reason"]
     assert runs["2017"]["reason"].endswith("were scored, beside others")
     own = scores.take(np.flatnonzero([name in later for name in scores.images]))
-    runs = protocol_figures(own, folder.table, lists, of_2017, replicates=0)
+    runs = protocol_figures(own, nih.table, lists, of_2017, replicates=0)
     assert (runs["2017"]["reason"], runs["2017"]["images_scored"]) == (None, len(own.images))
-    trained = hashes(folder.table, folder.table["image"].isin(folder.lists["train_val"]).to_numpy())
-    runs = protocol_figures(scores, folder.table, lists, trained, replicates=0)
+    trained = hashes(nih.table, is_among(nih.table["image"], nih.lists["train_val"]))
+    runs = protocol_figures(scores, nih.table, lists, trained, replicates=0)
     assert runs["official"]["reason"] is None
     assert runs["2017"]["reason"].startswith("the network has seen")

@@ -68,14 +68,23 @@ def test_edges_are_where_the_picture_has_a_contour():
     assert contours[:, 0] == pytest.approx([200, 200])
 
 
+@pytest.fixture(scope="module")
+def without(small_drawings):
+    """Two patients without a finding."""
+    return [draw_twin(patient, SMALL).pixels for patient in range(2)]
+
+
+def test_a_twin_is_a_pure_function_of_its_arguments(without):
+    for patient, pixels in enumerate(without):
+        assert (draw_twin(patient, SMALL).pixels == pixels).all()
+
+
 @pytest.mark.parametrize("finding", FINDINGS)
-def test_a_finding_changes_its_place_and_little_else(finding):
+def test_a_finding_changes_its_place_and_little_else(finding, without):
     shares = []
-    for patient in range(2):
-        without, same = (draw_twin(patient, SMALL) for _ in range(2))
-        assert (without.pixels == same.pixels).all(), "a twin is a pure function of its arguments"
+    for patient, pixels in enumerate(without):
         drawn = draw_twin(patient, SMALL, finding, MAIN_SEVERITY)
-        differs = changed_pixels(without.pixels, drawn.pixels)
+        differs = changed_pixels(pixels, drawn.pixels)
         shares.append(differs.mean())
         assert differs[drawn.region].mean() > differs[~drawn.region].mean()
     # What is drawn in place leaves three quarters of the chest as it was, to three grey levels.

@@ -14,7 +14,7 @@ from chexnet.labels import FINDINGS
 from chexnet.phantom import dataset
 from chexnet.phantom.dataset import draw_phantoms
 
-PATIENTS, SIZE = 30, 64
+PATIENTS, SIZE = 16, 64
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ from chexnet.training.loop import fit
 from tests.conftest import rows_of
 from tests.standins import as_imported, seen_of
 
-pytestmark = pytest.mark.usefixtures("tiny_network")
+pytestmark = pytest.mark.usefixtures("tiny_network", "undrawn")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chexnet.evaluation.summary import summarise
 from chexnet.model import load_weights
 from tests.data.test_formats import text_of
 
-pytestmark = pytest.mark.usefixtures("tiny_network")
+pytestmark = pytest.mark.usefixtures("tiny_network", "undrawn")
 
 
 SAME = {
