@@ -15,6 +15,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import numpy as np
@@ -25,6 +26,7 @@ from demo import onnx_web
 from tests import tiny
 from tests.conftest import BEST, ROOT, needs_signals
 from tests.demo.harness import EXPOSE
+from tests.demo.serving import running_demo
 from tests.malformed import encoded
 
 QUIET = [
@@ -56,9 +58,9 @@ class Served:
 
 
 @contextmanager
-def serving(base: Path, weights: Path, *more: str) -> Iterator[Served]:
+def serving(base: Path, weights: Path) -> Iterator[Served]:
     """A demo in a process of its own; see `tests.demo.serving`."""
-    command = [sys.executable, "-m", "tests.demo.serving", base, weights, *more]
+    command = [sys.executable, "-m", "tests.demo.serving", base, weights]
     process = subprocess.Popen(list(map(str, command)), cwd=ROOT)
     try:
         deadline = time.monotonic() + 240
@@ -84,11 +86,18 @@ def served(exported, tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served_with_torch(trained, tmp_path_factory):
-    """A demo on the weights file, as after `make test`: with all heatmap methods."""
-    with serving(tmp_path_factory.mktemp("torch"), trained / BEST, "torch") as running:
-        yield running
+    """A demo on the weights file, as after `make test`: with all heatmap methods.
+
+    In this process, which has imported torch already; it draws no cases to read.
+    """
+    base = tmp_path_factory.mktemp("torch")
+    with tiny.used(), pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
+        patch.setattr("chexnet.inference.engine.EXPORTERS", ("hidden",))
+        patch.setattr("demo.classroom.pool.PhantomCases.start", lambda self: None)
+        with running_demo(base, trained / BEST) as (url, folder):
+            yield Served(url, folder, base / "log", base / "hold", os.getpid())
 
 
 @pytest.fixture(scope="session")
@@ -278,12 +287,10 @@ def serious_faults(page) -> list[tuple]:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.evaluate(STILL)
-        violations = page.evaluate(
-            "axe.run({resultTypes: ['violations']}).then((r) => r.violations)"
-        )
+        results = page.evaluate("axe.run({resultTypes: ['violations']})")
         faults += [
             (scheme, fault["id"], [node["html"][:120] for node in fault["nodes"]][:3])
-            for fault in violations
+            for fault in results["violations"]
             if fault["impact"] in ("serious", "critical")
         ]
     return faults

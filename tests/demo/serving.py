@@ -1,7 +1,6 @@
-"""Serves the demo until a signal: python -m tests.demo.serving BASE WEIGHTS [torch].
+"""Serves the demo until a signal: python -m tests.demo.serving BASE WEIGHTS.
 
-Without `torch` nothing outside of the small list can be imported, as after `make demo`; with it
-PyTorch answers, because its exporter is hidden, and its network is the tiny one.
+Nothing outside of the small list can be imported, as after `make demo`.
 """
 
 import importlib.abc
@@ -10,8 +9,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
+from unittest import mock
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -59,39 +61,39 @@ class Hiding(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is hidden", name=name)
 
 
-def run_demo(base: Path, weights: Path) -> None:
-    """Serve until a signal; the network waits while `base/hold` exists."""
+@contextmanager
+def running_demo(base: Path, weights: Path) -> Iterator[tuple[str, Path]]:
+    """Serve; gives address and folder of uploads. The network waits while `base/hold` exists."""
     from chexnet.inference.predictor import Predictor
     from demo import security
 
+    predict = Predictor.predict
+
+    def held(self, *arguments):
+        while (base / "hold").exists():
+            time.sleep(0.01)
+        return predict(self, *arguments)
+
+    with security.private_folder(base) as folder, mock.patch.object(Predictor, "predict", held):
+        from demo.server import serve
+
+        with serve(folder, weights, device="cpu", pool=0) as running:
+            yield running.url, folder
+
+
+def run_demo(base: Path, weights: Path) -> None:
+    """Serve until a signal."""
     log = os.open(base / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with security.private_folder(base) as folder:
-        from demo.server import serve
-
-        predict = Predictor.predict
-
-        def held(self, *arguments):
-            while (base / "hold").exists():
-                time.sleep(0.01)
-            return predict(self, *arguments)
-
-        Predictor.predict = held
-        with serve(folder, weights, device="cpu", pool=0) as running:
-            ready = base / "ready.tmp"
-            ready.write_text(f"{running.url}\n{folder}")
-            ready.rename(base / "ready")
-            threading.Event().wait()
+    with running_demo(base, weights) as (url, folder):
+        ready = base / "ready.tmp"
+        ready.write_text(f"{url}\n{folder}")
+        ready.rename(base / "ready")
+        threading.Event().wait()
 
 
 if __name__ == "__main__":
-    torch = "torch" in sys.argv[3:]
-    hide = Hiding({"onnxscript"}) if torch else Hiding.all_but_the_small_list()
-    sys.meta_path.insert(0, hide)
-    if torch:
-        from tests import tiny
-
-        tiny.use()
+    sys.meta_path.insert(0, Hiding.all_but_the_small_list())
     run_demo(Path(sys.argv[1]), Path(sys.argv[2]))

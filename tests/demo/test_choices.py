@@ -1,13 +1,14 @@
 """What is chosen is shown: refused uploads, quick and late choices, prints, low windows."""
 
 import re
-import time
 
+import numpy as np
 import pytest
+from gradio_client import Client, handle_file
 
 from chexnet.phantom.draw import draw_phantom
 from demo import security
-from tests.demo.conftest import INPUT, ROW
+from tests.demo.conftest import INPUT, ROW, png
 from tests.malformed import encoded
 
 ANALYSE = "**/api/analyse*"
@@ -31,10 +32,22 @@ def browse(page, data: bytes) -> None:
 
 
 def held_back(page, address: str):
-    """Keep the page's requests to `address`; the function that is returned lets them go."""
+    """Keep the page's requests to `address`; the function that is returned lets them go.
+
+    That returns when each was answered and the page has had time to show what it should not.
+    """
     routes = []
     page.route(address, lambda route: routes.append(route))
-    return lambda: [route.continue_() for route in routes]
+
+    def let_go() -> None:
+        assert routes
+        for route in routes:
+            route.continue_()
+            if response := route.request.response():  # else the page has called it off
+                response.finished()
+        page.wait_for_timeout(300)
+
+    return let_go
 
 
 REFUSALS = {
@@ -126,7 +139,6 @@ def test_a_late_upload_does_not_replace_what_was_chosen_meanwhile(visit, phantom
     page.click("[data-example=effusion]")
     page.wait_for_selector(ROW)
     let_go()
-    page.wait_for_timeout(1000)
     assert "512 x 512" in page.inner_text("[data-part=facts]")
     assert not page.is_visible(".cx-alert")
 
@@ -143,13 +155,28 @@ def test_no_wish_for_another_methods_map_is_dropped(visit_with_torch, phantom):
     name = page.locator(ROW).nth(3).get_attribute("data-finding").replace("_", " ")
     assert page.evaluate(CHIP).startswith(name)
     # A failure that comes late leaves a newer choice alone.
-    page.route("**/api/heat/**", lambda route: (time.sleep(0.5), route.abort()))
-    page.select_option("[data-set=method]", "HiResCAM")
+    routes = []
+    page.route("**/api/heat/**", lambda route: routes.append(route))
+    with page.expect_request("**/api/heat/**"):
+        page.select_option("[data-set=method]", "HiResCAM")
     page.select_option("[data-set=method]", "Grad-CAM")
     page.select_option("[data-set=method]", "EigenCAM")
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(300)
+    for route in routes:
+        route.abort()
+    page.wait_for_timeout(300)
     assert page.evaluate("chexnet.page.state.method") == "EigenCAM"
     assert not page.is_visible(".cx-alert")
+
+
+def test_another_method_has_no_unit_and_its_greatest_cell_is_one(served_with_torch, tmp_path):
+    path = tmp_path / "one.png"
+    path.write_bytes(png(5))
+    client = Client(served_with_torch.url, verbose=False)
+    name = client.predict(handle_file(path), api_name="/predict")["finding"]
+    other = client.predict(finding=name, method="Grad-CAM++", api_name="/heatmap")
+    assert other["unit"] == "none"
+    assert np.max(other["heatmap"]) == pytest.approx(1)
 
 
 def test_no_lesson_waits_for_another_and_no_late_answer_is_shown(visit):
@@ -170,7 +197,6 @@ def test_no_lesson_waits_for_another_and_no_late_answer_is_shown(visit):
     page.select_option("[data-set=picture]", "mass")
     page.select_option("[data-set=picture]", "effusion")
     let_go()
-    page.wait_for_timeout(2000)
     assert page.evaluate(says).startswith("Effusion")
     assert page.evaluate("document.querySelector('[data-canvas=changed]').toDataURL()") == before
 
@@ -184,7 +210,6 @@ def test_the_patient_who_was_chosen_last_is_shown(visit):
     for number in (1, 0):
         page.locator(f"[name=cx-l-people][value='{number}']").check(force=True)
     let_go()
-    page.wait_for_timeout(2000)
     assert page.get_attribute(".cx-l-strip img", "src") == first
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from chexnet.errors import ConfigError
 from demo import listener, security
-from demo.listener import Seldom, Server, address, listen
+from demo.listener import Connection, Seldom, Server, address, listen
 
 
 async def says_ok(scope, receive, send):
@@ -73,6 +73,21 @@ def test_an_answer_that_nobody_reads_ends_its_connection():
             time.sleep(1)
             assert received(raw) < 90_000_000
         assert httpx.get(f"http://{place[0]}:{place[1]}/").text == "oo"
+
+
+def test_no_part_of_an_answer_waits_until_the_one_before_is_confirmed(monkeypatch):
+    made, told = Connection.connection_made, []
+
+    def connection_made(self, transport):
+        made(self, transport)
+        its_socket = transport.get_extra_info("socket")
+        told.append(its_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(Connection, "connection_made", connection_made)
+    with serving() as place:
+        assert httpx.get(f"http://{place[0]}:{place[1]}/").text == "oo"
+    assert told
+    assert all(told)
 
 
 def test_a_thousand_bad_requests_are_one_line_of_the_log(caplog):

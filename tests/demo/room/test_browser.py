@@ -7,22 +7,18 @@ import numpy as np
 import pytest
 
 from tests.demo.classroom.made import reply
-from tests.demo.harness import EXPOSE
 from tests.demo.room.room import LOGINS, NOTE
 
 
 @pytest.fixture
-def page(browser, room):
-    context = browser.new_context(viewport={"width": 1200, "height": 1400}, bypass_csp=True)
+def page(page_of, room):
     asked, wrong = [], []
-    context.add_init_script(EXPOSE)
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    yield page
-    context.close()
-    assert [url for url in asked if not url.startswith((room.url, "data:", "blob:"))] == []
+    with page_of(viewport={"width": 1200, "height": 1400}) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        yield page
+    known = (room.url, "data:", "blob:", "about:")
+    assert [url for url in asked if not url.startswith(known)] == []
     assert wrong == []
 
 
