@@ -174,9 +174,9 @@ def test_training_can_start_from_torchvisions_file_with_its_old_names(request, t
     assert old.keys() != source.state_dict().keys()
     path = tmp_path / "densenet121.pth"
     torch.save(old, path, _use_new_zipfile_serialization=zipped)
-    model = build(CLASSES, str(path), 0).model
+    features = build(CLASSES, str(path), 0).model.features.state_dict()
     for name, value in source.features.state_dict().items():
-        assert torch.equal(model.features.state_dict()[name], value)
+        assert torch.equal(features[name], value)
 
 
 def test_a_start_that_is_no_file_is_told_in_its_own_words(tmp_path):
