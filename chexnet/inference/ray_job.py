@@ -70,6 +70,7 @@ def predict_on_ray(
     """
     if not installed("ray", "pyarrow"):
         raise ConfigError(f"--ray: Ray is not installed. Run: {INSTALL}")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no word about us to Ray's makers
     import ray
 
     try:

@@ -1,6 +1,7 @@
 """Many machines: a cluster of two nodes on this one, by Ray's own test utility."""
 
 import csv
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,8 +76,11 @@ def test_a_cluster_that_is_not_there_is_one_line(monkeypatch, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray is not installed")
 
     def refuse(*_: object, **__: object) -> None:
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"  # nothing is reported to its makers
         raise ConnectionError("Could not connect.\nIs it there?")
 
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "")
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(ConfigError, match=r"found no cluster at 'a:1' \(Could not connect. Is it"):
         ray_job.predict_on_ray("a:1", ["a.png"], tmp_path / "w.pth", tmp_path, ["Mass"])
