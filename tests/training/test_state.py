@@ -113,7 +113,7 @@ def test_a_float16_run_resumes_bit_for_bit_with_its_scale_and_its_overflow(
     """The scale begins so high that the first steps overflow; the stop lies behind some."""
     scaler = partial(torch.amp.GradScaler, init_scale=2.0**26)
     monkeypatch.setattr(torch.amp, "GradScaler", scaler)
-    options = {**tiny_options, "precision": "fp16", "ema_decay": 0.9}
+    options = {**tiny_options, "epochs": 1, "precision": "fp16", "ema_decay": 0.9}
     fit(TrainConfig(**options, out=tmp_path / "whole"))
     told = Recorder()
     config = TrainConfig(**options, out=tmp_path / "stopped")
