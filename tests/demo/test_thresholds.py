@@ -98,37 +98,47 @@ def test_values_at_five_thresholds_equal_those_of_scikit_learn(mounted, starter,
     assert curve["auroc"] == pytest.approx(roc_auc_score(truth, given))
     page.evaluate("group => tab.choose('Effusion', group)", group)
     bootstrap = PatientBootstrap(scores.patients)
-    for place in (int(share * len(curve["thresholds"])) for share in PLACES):
+    places = [int(share * len(curve["thresholds"])) for share in PLACES]
+    counted, expected, on_page, points = [], [], [], []
+    for place in places:
         over = given >= curve["thresholds"][place]
         (tn, fp), (fn, tp) = confusion_matrix(truth, over)
         page.evaluate("place => tab.move(place)", place)
         counts = {
-            kind: int(page.inner_text(f"[data-count={kind}]")) for kind in ("tp", "fp", "fn", "tn")
+            count: int(page.inner_text(f"[data-count={count}]"))
+            for count in ("tp", "fp", "fn", "tn")
         }
         assert counts == {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
-        expected = {
-            "sensitivity": recall_score(truth, over),
-            "specificity": recall_score(truth, over, pos_label=0),
-            "ppv": precision_score(truth, over, zero_division=np.nan),
-            "npv": precision_score(truth, over, pos_label=0, zero_division=np.nan),
-            "f1": f1_score(truth, over),
-        }
-        [measures] = call("teaching/numbers.js", "measuresOf", (counts,))
-        assert {k: float(v) for k, v in measures.items()} == pytest.approx(expected, nan_ok=True)
-        names = list(expected)
-        words = call("base/words.js", "share", *[(expected[name],) for name in names])
-        assert shown(page) == dict(zip(names, words, strict=True))
-        [point] = operating_points(
+        counted.append(counts)
+        expected.append(
+            {
+                "sensitivity": recall_score(truth, over),
+                "specificity": recall_score(truth, over, pos_label=0),
+                "ppv": precision_score(truth, over, zero_division=np.nan),
+                "npv": precision_score(truth, over, pos_label=0, zero_division=np.nan),
+                "f1": f1_score(truth, over),
+            }
+        )
+        on_page.append(shown(page))
+        points += operating_points(
             scores.take(np.arange(len(truth)), ["Effusion"]),
             {"Effusion": {"youden": curve["thresholds"][place]}},
             bootstrap=bootstrap,
         ).values()
-        asked = [(content, curve, measure, place) for measure in MEASURES]
-        intervals = call("teaching/numbers.js", "intervalAt", *asked)
-        for measure, interval in zip(MEASURES, intervals, strict=True):
-            reference = point[measure]["interval"]
-            known = [reference.low, reference.high] if reference.known else None
-            assert interval == (pytest.approx(known, abs=2e-5) if known else None), measure
+    measured = call("teaching/numbers.js", "measuresOf", *[(counts,) for counts in counted])
+    values = [(value,) for figures in expected for value in figures.values()]
+    words = iter(call("base/words.js", "share", *values))
+    for values, figures, words_shown in zip(measured, expected, on_page, strict=True):
+        assert {k: float(v) for k, v in values.items()} == pytest.approx(figures, nan_ok=True)
+        assert words_shown == {name: next(words) for name in figures}
+    asked = [(measure, place) for place in places for measure in MEASURES]
+    order = {"measures": content["measures"]}  # without the curves, which are long
+    calls = [(order, curve, *which) for which in asked]
+    intervals = call("teaching/numbers.js", "intervalAt", *calls)
+    known = [point[measure]["interval"] for point in points for measure in MEASURES]
+    for which, interval, exact in zip(asked, intervals, known, strict=True):
+        limits = [exact.low, exact.high] if exact.known else None
+        assert interval == (pytest.approx(limits, abs=2e-5) if limits else None), which
 
 
 def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, starter, content):
@@ -139,6 +149,8 @@ def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, star
     sensitivity = curve["true"][place] / curve["positives"]
     specificity = 1 - curve["false"][place] / curve["negatives"]
     scores = scores_of(starter, "radiographs")
+    bootstrap = PatientBootstrap(scores.patients)
+    order = {"measures": content["measures"]}
     for prevalence in (0.001, 0.02, 0.3, 0.9):
         page.evaluate("p => tab.set({prevalence: p})", prevalence)
         true, false = prevalence * sensitivity, (1 - prevalence) * (1 - specificity)
@@ -152,9 +164,9 @@ def test_predictive_values_at_a_prevalence_are_those_of_bayes_rule(mounted, star
             scores.take(np.arange(len(scores.images)), ["Effusion"]),
             {"Effusion": {"youden": curve["thresholds"][place]}},
             prevalence={"Effusion": prevalence},
-            bootstrap=PatientBootstrap(scores.patients),
+            bootstrap=bootstrap,
         ).values()
-        asked = [(content, curve, measure, place, prevalence) for measure in ("ppv", "npv")]
+        asked = [(order, curve, measure, place, prevalence) for measure in ("ppv", "npv")]
         intervals = call("teaching/numbers.js", "intervalAtPrevalence", *asked)
         for measure, interval in zip(("ppv", "npv"), intervals, strict=True):
             reference = point[measure]["interval"]
