@@ -126,6 +126,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Else libraries complain at the end of what was never freed."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def of_all_workers(tmp_path_factory) -> Path:
     """A folder of this run that all workers of pytest-xdist see."""
