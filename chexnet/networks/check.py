@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chexnet.data.splits import unseen
+from chexnet.data.tables import is_among
 from chexnet.evaluation.holdout import Holdout
 from chexnet.evaluation.summary import Summary
 from chexnet.networks.training_lists import image_names
@@ -48,7 +49,7 @@ def choose_images(holdout: Holdout, limit: int, seed: int = 0) -> CheckedImages:
     """
     table = holdout.datamodule.folder.table
     here = holdout.datamodule.rows("all")
-    nih = here[table["image"].iloc[here].isin(image_names()).to_numpy()]
+    nih = here[is_among(table["image"].iloc[here], image_names())]
     real = len(nih) >= ENOUGH_IMAGES
     pool = nih if real else here
     hashes = holdout.metadata.trained_hashes
