@@ -30,7 +30,6 @@ PRIVATE = {
     "gradio.routes.traceback": "the same",
     "gradio.File.async_move_resource_to_block_cache": "Gradio copies or fetches what is named",
     "gradio.Queue.max_thread_count": "the 65th visitor waits in silence instead of being told",
-    "gradio.Queue.sleep_when_free": "an idle page looks for questions a thousand times a second",
     "gradio.Queue.pending_messages_per_session": "answers that nobody fetches are kept for ever",
     "gradio.Queue.pending_event_ids_session": "the same",
     "gradio.Queue.event_ids_to_events": "the same",
@@ -64,13 +63,8 @@ def _log_exception() -> None:
 
 
 def serve_all_admitted(blocks: Any) -> None:
-    """Let Gradio's queue make nobody wait before the service has counted him.
-
-    It looks for questions 50 times a second instead of a thousand: an idle page takes 1 % of a core
-    instead of 6.
-    """
+    """Let Gradio's queue make nobody wait before the service has counted him."""
     blocks._queue.max_thread_count = 4 * security.ADMITTED
-    blocks._queue.sleep_when_free = 0.02
 
 
 class Upload(gr.File):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -96,7 +96,7 @@ def served_with_torch(trained, tmp_path_factory):
     with tiny.used(), pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
         patch.setattr("chexnet.inference.engine.EXPORTERS", ("hidden",))
         patch.setattr("demo.classroom.pool.PhantomCases.start", lambda self: None)
-        with running_demo(base, trained / BEST) as (url, folder):
+        with entered(running_demo(base, trained / BEST)) as (url, folder):
             yield Served(url, folder, base / "log", base / "hold", os.getpid())
 
 
@@ -300,6 +300,17 @@ def run(coroutine: Coroutine) -> Any:
     """What a coroutine gives; in a thread, because Playwright's loop runs in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
+
+
+@contextmanager
+def entered(manager: AbstractContextManager) -> Iterator[Any]:
+    """Enter it where a loop runs; where none does, Gradio makes one and leaves it open."""
+    with ExitStack() as stack:
+
+        async def enter() -> Any:
+            return stack.enter_context(manager)
+
+        yield run(enter())
 
 
 class Web:

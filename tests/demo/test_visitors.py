@@ -22,7 +22,7 @@ from chexnet.labels import FINDINGS
 from demo import security
 from demo.service import Batcher
 from tests.conftest import answers, needs_signals
-from tests.demo.conftest import file_data, files, png, run
+from tests.demo.conftest import entered, file_data, files, png, run
 
 
 def close(given: dict, expected: dict) -> bool:
@@ -206,7 +206,7 @@ def test_without_a_public_link_the_page_is_served_locally_and_says_how_to_go_on(
     logins = security.credentials(None, "127.0.0.1", share=True)
     with mock.patch.dict(os.environ), security.private_folder(tmp_path) as folder:
         how = {"share": True, "logins": logins, "device": "cpu", "pool": 0}
-        with serve(folder, exported, **how) as running:
+        with entered(serve(folder, exported, **how)) as running:
             assert httpx.get(running.url).status_code == 200
     assert "127.0.0.1" in running.url
     assert "share servers cannot be reached" in running.notes[0]
