@@ -92,13 +92,10 @@ UNITS = (
     # and what visits the demo needs one demo.
     "demo/test_choices demo/test_browser demo/test_lessons demo/test_malformed demo/test_visitors "
     "demo/test_phone demo/test_proxied demo/test_routes demo/test_uploads demo/test_server_files "
-    "demo/test_answer demo/test_export",
+    "demo/test_answer demo/test_export demo/classroom/test_browser",
+    "inference/test_ray_job",
     "demo/test_canvas",
-    "demo/classroom/test_browser",
-    "inference/test_onnx",
-    "inference/test_gate",
-    "networks/test_importers",
-    "networks/test_tensors",
+    "demo/test_local_answer",
 )
 """Files that one worker takes, the slowest first. Of the others each is a unit of its own."""
 UNIT = {f"tests/{name}.py": n for n, names in enumerate(UNITS) for name in names.split()}
