@@ -1,13 +1,15 @@
 """What the page shows of drawn pictures and of the weights: parts, fetched by their names.
 
-Each is computed when it is first asked for, once for all, and kept as it is sent. Nothing here is
-a visitor's: all of it follows from the weights and from drawn patients.
+The thresholds are computed from the start on, every other part when it is first asked for: once for
+all, and kept as it is sent. Nothing here is a visitor's: all of it follows from the weights and
+from drawn patients.
 """
 
 import asyncio
 import gzip
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -26,10 +28,12 @@ class Parts:
     """
 
     def __init__(self, service: Service) -> None:
-        """Answer with the network of `service`; nothing is computed yet."""
+        """Answer with the network of `service`."""
         self._service, predictor = service, service.predictor
+        early = ThreadPoolExecutor(1, thread_name_prefix="thresholds")
         makers: dict[str, Callable[[], Any]] = {
-            "thresholds": partial(curves.threshold_content, predictor),
+            # Every lesson comes to them, and their intervals take seconds.
+            "thresholds": early.submit(curves.threshold_content, predictor).result,
             "calibration": partial(curves.calibration_content, predictor),
             "split": lessons.split_content,
             "severity": partial(lessons.severity_content, predictor),
@@ -41,6 +45,7 @@ class Parts:
         self._make: dict[str, Callable[[], Awaitable[Any]]] = {
             name: partial(asyncio.to_thread, make) for name, make in makers.items()
         } | {f"example/{example.name}": partial(self._example, example) for example in EXAMPLES}
+        early.shutdown(wait=False)
         self.names = tuple(self._make)
         self._made: dict[str, asyncio.Task[bytes]] = {}
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from chexnet.phantom.draw import draw_phantom
 from chexnet.phantom.patients import visits
 from chexnet.transforms import item_pixels
 from demo.service import Service
-from demo.teaching import lessons
+from demo.teaching import curves, lessons
 from demo.teaching.parts import Parts
 from tests.conftest import ROOT
 from tests.demo.conftest import run
@@ -45,6 +46,19 @@ def ask(parts: Parts, *names: str) -> list:
         return await asyncio.gather(*map(parts.get, names))
 
     return [json.loads(gzip.decompress(data)) for data in run(all_of_them())]
+
+
+def test_the_thresholds_are_computed_before_anybody_asks(service, monkeypatch):
+    begun = threading.Event()
+
+    def content(predictor):
+        begun.set()
+        return {"of": predictor.classes}
+
+    monkeypatch.setattr(curves, "threshold_content", content)
+    parts = Parts(service)
+    assert begun.wait(60)
+    assert ask(parts, "thresholds") == [{"of": service.predictor.classes}]
 
 
 def test_a_class_that_opens_a_lesson_at_once_computes_it_once(service, monkeypatch):
