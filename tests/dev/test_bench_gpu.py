@@ -19,8 +19,6 @@ from dev.bench.gpu.steps import EPOCHS, NIH_IMAGES, GpuSetting, steps_in
 from dev.bench.rows import Skipped
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> GpuSetting:
@@ -141,6 +139,7 @@ def test_the_plain_loop_stands_beside_ours(tiny):
     assert len(row.other) >= plain.ROUNDS
 
 
+@pytest.mark.slow
 def test_it_runs_where_only_the_core_is_installed(tmp_path):
     """Everything else is made to look absent, as on a bare machine with a GPU."""
     absent = "gradio gradio_client pytorch_grad_cam kornia_rs imagecodecs onnxruntime onnx "

@@ -66,7 +66,7 @@ class Noise(PackedDataSet):
         self.patients = [str(number) for number in range(images)]
         self.classes = {name: index for index, name in enumerate(names)}
         self.targets = (random.random((images, len(names))) < 0.1).astype(np.float32)
-        self.preprocessing = Preprocessing(size=size)
+        self.preprocessing, self.inverted = Preprocessing(size=size), np.zeros(images, bool)
         self._rows = np.arange(images)
         self._pixels = random.integers(0, 256, (images, size, size), np.uint8)
 
