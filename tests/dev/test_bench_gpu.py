@@ -125,6 +125,7 @@ def test_a_section_that_fails_or_has_no_time_is_named_and_the_others_are_measure
     assert [skipped.reason for skipped in late] == ["-1 minutes were over"] * 2
 
 
+@pytest.mark.slow
 def test_the_compiled_step_gives_the_hour_once_more(tiny, monkeypatch):
     inner = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: inner(module, backend="eager"))
