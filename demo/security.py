@@ -50,6 +50,9 @@ UNREAD_SECONDS = 120.0
 ANSWERS, ANSWERS_EACH = 128, 16
 """Answers of up to 1.6 MB that may wait in Gradio's queue, of all and of a session. Nobody needs
 more than one for each that is admitted."""
+SESSIONS = 512
+"""Sessions of the named API that Gradio remembers, 17 kB each, the oldest forgotten first: twice as
+many as there are results to ask about again. It would remember 10,000."""
 METHODS = 8
 """Heatmaps of other methods that wait or run, one at a time and about a second each; apart from
 those who look at pictures, because one lesson asks for ten each time."""

@@ -186,6 +186,7 @@ def _start(
     front = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=[*own])
     blocks = NamedApi(service).blocks()
     serve_all_admitted(blocks)
+    blocks.state_session_capacity = security.SESSIONS
     gr.mount_gradio_app(front, blocks, "/", root_path=root_path, **security.gradio_safety())
     request_filter = RequestFilter(
         front,

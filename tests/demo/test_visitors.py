@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from chexnet.labels import FINDINGS
 from demo import security
 from demo.service import Batcher
 from tests.conftest import answers, needs_signals
-from tests.demo.conftest import entered, file_data, files, png, run
+from tests.demo.conftest import Web, entered, file_data, files, png, run
 
 
 def close(given: dict, expected: dict) -> bool:
@@ -159,6 +160,29 @@ def test_fifty_patients_leave_no_trace(served, web, capfd):
     assert files(served.folder) == []
     everything = [str(path) for path in served.folder.parent.rglob("*")]
     assert not [path for path in everything if "DOE_" in path]
+
+
+def sessions() -> int:
+    """How many Gradio remembers, of all demos in this process."""
+    return sum(type(held).__name__ == "SessionState" for held in gc.get_objects())
+
+
+def test_gradio_remembers_only_so_many_sessions(exported, tmp_path, monkeypatch):
+    from demo.server import serve  # here: it takes a second
+
+    monkeypatch.setattr(security, "SESSIONS", 4)
+    monkeypatch.setattr("demo.classroom.pool.PhantomCases.start", lambda self: None)
+    with security.private_folder(tmp_path) as folder:
+        how = {"device": "cpu", "pool": 0}
+        with (
+            entered(serve(folder, exported, **how)) as running,
+            httpx.Client(base_url=running.url) as client,
+        ):
+            web, before = Web(client), sessions()
+            for seed in range(12):  # each in a session of its own
+                kind, _ = web.ask("predict", file_data(web.upload(png(seed))))
+                assert kind == "complete"
+            assert sessions() - before <= 5
 
 
 @needs_signals
